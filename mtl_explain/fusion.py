@@ -29,14 +29,14 @@ def to_vector(
     "A representation without its image plane: maps are averaged."
     return x if x.ndim == 2 else x.mean((2, 3))
 
-# %% ../nbs/api/31_fusion.ipynb #b1fa147d
+# %% ../nbs/api/31_fusion.ipynb #a0c647c6
 def concatenate(
     parts: list,  # representations, vectors or maps
     size: tuple = None  # height and width of the fused map in pixels; None for a vector
 ) -> Tensor:  # (B, sum of features) or (B, sum of features, *size)
     "All representations side by side, on one grid."
     if size is None: return torch.cat([to_vector(p) for p in parts], 1)
-    return torch.cat([to_map(p, size) for p in parts], 1).contiguous(memory_format=torch.channels_last)
+    return torch.cat([to_map(p, size) for p in parts], 1)
 
 # %% ../nbs/api/31_fusion.ipynb #e46c3c13
 class Fusion(nn.Module):

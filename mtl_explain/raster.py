@@ -6,7 +6,7 @@
 __all__ = ['read_raster', 'read_hdf', 'Grid', 'degree_grid', 'global_grid', 'to_grid', 'unroll', 'valid_mask', 'cut_patches',
            'patch_mean', 'patch_mode']
 
-# %% ../nbs/api/12_raster.ipynb #2cb91680
+# %% ../nbs/api/12_raster.ipynb #68dd682f
 import os, warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,38 +16,38 @@ import h5py
 import numpy as np
 import rasterio
 from rasterio.io import MemoryFile
-from rasterio.transform import Affine, from_origin
+from rasterio.transform import Affine
 from rasterio.warp import reproject, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
-# %% ../nbs/api/12_raster.ipynb #6d1514ef
+# %% ../nbs/api/12_raster.ipynb #586a0042
 def _opened(
-    source:str|os.PathLike|bytes, # path, or the bytes of a raster file
-): # an open rasterio dataset (a context manager)
+    source: str|os.PathLike|bytes,  # path, or the bytes of a raster file
+):  # an open rasterio dataset (a context manager)
     "Open `source` with rasterio, whether it is a path or bytes."
     if isinstance(source, bytes): return MemoryFile(source).open()
     if not Path(source).exists(): raise FileNotFoundError(f'no such raster: {source}')
     return rasterio.open(source)
 
-# %% ../nbs/api/12_raster.ipynb #d8b58394
+# %% ../nbs/api/12_raster.ipynb #33153ce9
 def _check_raster(
-    name:str, # what to call the raster in a message
-    found:dict, # what the file says: shape, dtype, crs
-    expected:dict, # what the caller announced; None means anything goes
-)->None: # raises ValueError at the first difference
+    name: str,  # what to call the raster in a message
+    found: dict,  # what the file says: shape, dtype, crs
+    expected: dict,  # what the caller announced; None means anything goes
+) -> None:  # raises ValueError at the first difference
     "Compare what a raster is with what it should be."
     for key, value in expected.items():
         if value is not None and found[key] != value: raise ValueError(f'{name}: expected {key} {value}, got {found[key]}')
 
-# %% ../nbs/api/12_raster.ipynb #45acdedc
+# %% ../nbs/api/12_raster.ipynb #b6e2bc44
 def read_raster(
-    source:str|os.PathLike|bytes, # path, or the bytes of a raster file
-    bands:list[int]|None=None, # bands to read, counted from 1; all of them if None
-    shape:tuple|None=None, # expected (height, width) in pixels
-    dtype:str|None=None, # expected type of the values, e.g. 'uint8'
+    source: str|os.PathLike|bytes,  # path, or the bytes of a raster file
+    bands: list[int]|None=None,  # bands to read, counted from 1; all of them if None
+    shape: tuple|None=None,  # expected (height, width) in pixels
+    dtype: str|None=None,  # expected type of the values, e.g. 'uint8'
     crs=None, # expected coordinate system, e.g. 'EPSG:4326'
-    name:str|None=None, # what to call it in messages; the path if None
-)->np.ndarray: # the values (band, row, column), in the file's own type
+    name: str|None=None,  # what to call it in messages; the path if None
+) -> np.ndarray:  # the values (band, row, column), in the file's own type
     "Read a raster whole; anything wrong with it is one clear line."
     name = name or ('raster' if isinstance(source, bytes) else str(source))
     try:
@@ -59,13 +59,13 @@ def read_raster(
                 return src.read(bands)
     except (RasterioIOError, RasterioError) as error: raise ValueError(f'{name}: cannot be read, it is truncated or no raster ({error})') from error
 
-# %% ../nbs/api/12_raster.ipynb #b1389129
+# %% ../nbs/api/12_raster.ipynb #a553e338
 def read_hdf(
-    data: bytes, # of an HDF5 file
-    name: str, # of the variable
-    low: float, # smallest value that makes sense
-    high: float # largest value that makes sense
-) -> np.ndarray: # its values
+    data: bytes,  # of an HDF5 file
+    name: str,  # of the variable
+    low: float,  # smallest value that makes sense
+    high: float  # largest value that makes sense
+) -> np.ndarray:  # its values
     "Read a variable of an HDF5 file and check its range: wrong units would show there."
     try:
         with h5py.File(BytesIO(data)) as file: values = file[name][:]
@@ -73,46 +73,46 @@ def read_hdf(
     if not (low <= values.min() and values.max() <= high): raise ValueError(f'{name}: values from {values.min():g} to {values.max():g}, expected {low:g} to {high:g}: other units?')
     return values
 
-# %% ../nbs/api/12_raster.ipynb #617d2413
+# %% ../nbs/api/12_raster.ipynb #e4b50936
 @dataclass(frozen=True)
 class Grid:
     "Where the pixels of a raster lie."
-    shape: tuple # (rows, columns)
-    transform: Affine # (column, row) -> (x, y) of a pixel's upper left corner
-    crs: str = 'EPSG:4326' # coordinate system
+    shape: tuple  # (rows, columns)
+    transform: Affine  # (column, row) -> (x, y) of a pixel's upper left corner
+    crs: str = 'EPSG:4326'  # coordinate system
 
     @property
     def y(self): return self.transform.f + (np.arange(self.shape[0]) + .5) * self.transform.e # of the pixel centres
     @property
     def x(self): return self.transform.c + (np.arange(self.shape[1]) + .5) * self.transform.a # of the pixel centres
 
-# %% ../nbs/api/12_raster.ipynb #2ce1afbb
+# %% ../nbs/api/12_raster.ipynb #4b4b8ac9
 def degree_grid(
-    per_degree:float, # pixels a degree
-    west:float=-180., # longitude of the left edge
-    north:float=90., # latitude of the upper edge
-    shape:tuple|None=None, # (rows, columns); the whole Earth if None
-)->Grid: # rows from north to south, columns from west to east
+    per_degree: float,  # pixels a degree
+    west: float=-180.,  # longitude of the left edge
+    north: float=90.,  # latitude of the upper edge
+    shape: tuple|None=None,  # (rows, columns); the whole Earth if None
+) -> Grid:  # rows from north to south, columns from west to east
     "A grid of longitudes and latitudes."
     shape = shape or (round(180 * per_degree), round(360 * per_degree))
-    return Grid(tuple(shape), from_origin(west, north, 1 / per_degree, 1 / per_degree))
+    return Grid(tuple(shape), Affine(1 / per_degree, 0, west, 0, -1 / per_degree, north))
 
-# %% ../nbs/api/12_raster.ipynb #42b21995
+# %% ../nbs/api/12_raster.ipynb #9f63018d
 def global_grid(
-    values: np.ndarray # (..., row, column), the whole Earth from 90°N 180°W
+    values: np.ndarray  # (..., row, column), the whole Earth from 90°N 180°W
 ) -> Grid:
     "The grid of a raster of the whole Earth."
     if values.shape[-1] != 2 * values.shape[-2]: raise ValueError(f'a raster of {values.shape[-2]}×{values.shape[-1]} pixels does not span the Earth')
     return degree_grid(values.shape[-2] / 180)
 
-# %% ../nbs/api/12_raster.ipynb #4bd57ef8
+# %% ../nbs/api/12_raster.ipynb #81b65df0
 def to_grid(
-    values:np.ndarray, # (..., row, column) on grid `source`
-    source:Grid, # where the values lie
-    target:Grid, # where they should lie
-    method:str='bilinear', # classes: 'mode' or 'nearest'; continuous values: 'average' or 'bilinear'
-    nodata:float|None=None, # value that means nothing here (NaN always does for floats)
-)->np.ndarray: # (..., row, column) on grid `target`, same type; where there is nothing: `nodata`, NaN for floats, else 0
+    values: np.ndarray,  # (..., row, column) on grid `source`
+    source: Grid,  # where the values lie
+    target: Grid,  # where they should lie
+    method: str='bilinear',  # classes: 'mode' or 'nearest'; continuous values: 'average' or 'bilinear'
+    nodata: float|None=None,  # value that means nothing here (NaN always does for floats)
+) -> np.ndarray:  # (..., row, column) on grid `target`, same type; where there is nothing: `nodata`, NaN for floats, else 0
     "Bring a raster onto another grid."
     values = np.asarray(values)
     if values.shape[-2:] != source.shape: raise ValueError(f'values of shape {values.shape} do not lie on a grid of {source.shape}')
@@ -122,32 +122,32 @@ def to_grid(
               dst_transform=target.transform, dst_crs=target.crs, dst_nodata=nodata, resampling=Resampling[method])
     return result
 
-# %% ../nbs/api/12_raster.ipynb #75958e62
+# %% ../nbs/api/12_raster.ipynb #0d8207d3
 def unroll(
-    values:np.ndarray, # (..., latitude, longitude), longitudes 0 .. 360 without 360
-    step:float, # degrees between grid points
-)->tuple[np.ndarray, Grid]: # the values from -180 to +180, both ends included, and their grid
+    values: np.ndarray,  # (..., latitude, longitude), longitudes 0 .. 360 without 360
+    step: float,  # degrees between grid points
+) -> tuple[np.ndarray, Grid]:  # the values from -180 to +180, both ends included, and their grid
     "Turn a global field of grid points with longitudes 0..360 to -180..180."
     n = values.shape[-1]
     if round(n * step) != 360: raise ValueError(f'{n} columns of {step} degrees do not go around the Earth')
     values = np.roll(values, n // 2, -1)
     values = np.concatenate([values, values[..., :1]], -1)
-    return values, Grid(values.shape[-2:], from_origin(-180 - step / 2, 90 + step / 2, step, step))
+    return values, Grid(values.shape[-2:], Affine(step, 0, -180 - step / 2, 0, -step, 90 + step / 2))
 
-# %% ../nbs/api/12_raster.ipynb #96b05dd5
+# %% ../nbs/api/12_raster.ipynb #5f3a81e0
 def valid_mask(
-    values:np.ndarray, # any shape
-    nodata:float|int|None=None, # value that means nothing here
-)->np.ndarray: # boolean, True where there is a finite value
+    values: np.ndarray,  # any shape
+    nodata: float|int|None=None,  # value that means nothing here
+) -> np.ndarray:  # boolean, True where there is a finite value
     "Which pixels hold a value: not `nodata`, not NaN, not infinite."
     mask = np.isfinite(values)
     return mask if nodata is None or np.isnan(nodata) else mask & (values != nodata)
 
-# %% ../nbs/api/12_raster.ipynb #b4769c61
+# %% ../nbs/api/12_raster.ipynb #28aae130
 def cut_patches(
-    values:np.ndarray, # (..., H, W)
-    size:int, # edge of a patch in pixels
-)->np.ndarray: # (H // size, W // size, ..., size, size); a view where possible
+    values: np.ndarray,  # (..., H, W)
+    size: int,  # edge of a patch in pixels
+) -> np.ndarray:  # (H // size, W // size, ..., size, size); a view where possible
     "Cut maps into square patches."
     h, w = values.shape[-2] // size, values.shape[-1] // size
     if h * w == 0: raise ValueError(f'a raster of {values.shape[-2]}×{values.shape[-1]} holds no patch of {size}×{size}')
@@ -155,12 +155,12 @@ def cut_patches(
     values = values.reshape(*values.shape[:-2], h, size, w, size)
     return np.moveaxis(values, (-4, -2), (0, 1))
 
-# %% ../nbs/api/12_raster.ipynb #6f5e6d21
+# %% ../nbs/api/12_raster.ipynb #feeb3ac8
 def patch_mean(
-    values:np.ndarray, # (..., H, W)
-    size:int, # edge of a patch in pixels
-    weights:np.ndarray|None=None, # (H, W): how much each pixel counts, e.g. a boolean mask or the share of land; all the same if None
-)->np.ndarray: # (H // size, W // size, ...) float64; NaN where no pixel counts
+    values: np.ndarray,  # (..., H, W)
+    size: int,  # edge of a patch in pixels
+    weights: np.ndarray|None=None,  # (H, W): how much each pixel counts, e.g. a boolean mask or the share of land; all the same if None
+) -> np.ndarray:  # (H // size, W // size, ...) float64; NaN where no pixel counts
     "Weighted mean of each patch over the pixels that hold a value."
     valid = valid_mask(values)
     w = valid * np.asarray(1. if weights is None else weights, 'float64')
@@ -168,13 +168,13 @@ def patch_mean(
     weight = cut_patches(w, size).sum((-2, -1))
     return np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
 
-# %% ../nbs/api/12_raster.ipynb #df106165
+# %% ../nbs/api/12_raster.ipynb #92726d88
 def patch_mode(
-    labels:np.ndarray, # (H, W) integers; negative ones do not count
-    size:int, # edge of a patch in pixels
-    n:int, # number of classes
-    mask:np.ndarray|None=None, # (H, W) boolean: pixels which count; all if None
-)->tuple[np.ndarray, np.ndarray]: # most frequent class (-1: none), and its share among the pixels that count; both (H // size, W // size)
+    labels: np.ndarray,  # (H, W) integers; negative ones do not count
+    size: int,  # edge of a patch in pixels
+    n: int,  # number of classes
+    mask: np.ndarray|None=None,  # (H, W) boolean: pixels which count; all if None
+) -> tuple[np.ndarray, np.ndarray]:  # most frequent class (-1: none), and its share among the pixels that count; both (H // size, W // size)
     "Majority class of each patch; of equals the one with the lower number."
     labels = np.where(mask, labels, -1) if mask is not None else labels
     patches = cut_patches(labels, size)

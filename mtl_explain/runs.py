@@ -6,10 +6,11 @@
 __all__ = ['write_beside', 'fingerprint', 'run_config', 'config_differences', 'save_state', 'state_folder', 'load_weights',
            'load_state', 'RunKeeper', 'save_netcdf', 'trace_pieces', 'resume', 'train_run', 'Run', 'load_run']
 
-# %% ../nbs/api/46_runs.ipynb #475a2213
+# %% ../nbs/api/46_runs.ipynb #8375fde0
 import json
 import os
 import shutil
+import time
 from contextlib import ExitStack
 from functools import cached_property
 from hashlib import sha256
@@ -134,7 +135,7 @@ def load_state(
     learn.opt.load_state_dict(dict(state=kept['state'], hypers=kept['hypers']))
     return kept
 
-# %% ../nbs/api/46_runs.ipynb #02089f4e
+# %% ../nbs/api/46_runs.ipynb #0965b2a9
 class RunKeeper(Callback):
     "After each epoch, write the state, the trace and the training table into the run's folder."
     order = 65
@@ -149,7 +150,7 @@ class RunKeeper(Callback):
     def before_epoch(self):
         if self.epoch < self.start: self.quiet, self.learn.logger = self.learn.logger, noop  # a skipped epoch has nothing to report
 
-    def before_train(self): self.trained = True
+    def before_train(self): self.trained, self.began = True, time.time()
     def after_epoch(self):
         if self.epoch < self.start: self.learn.logger = self.quiet
         elif self.trained: self._keep()
@@ -158,7 +159,7 @@ class RunKeeper(Callback):
     def _keep(self):
         pieces = self.learn.trace_recorder.epochs if hasattr(self.learn, 'trace_recorder') else []
         if pieces: save_netcdf(pieces[-1], self.folder/'trace'/f'{self.epoch:03d}.nc')
-        names, values = ['epoch', *self.recorder.metric_names[1:-1]], [self.epoch, *self.recorder.values[-1]]
+        names, values = ['epoch', *self.recorder.metric_names[1:-1], 'seconds'], [self.epoch, *self.recorder.values[-1], round(time.time() - self.began, 2)]
         path = self.folder/'metrics.csv'
         old = pd.read_csv(path)[:self.epoch] if path.exists() else pd.DataFrame(columns=names)
         rows = [*old.to_dict('records'), dict(zip(names, values))]

@@ -24,26 +24,26 @@ from .samples import modalities
 # %% ../nbs/api/11_store.ipynb #23b67130
 store_format = 1 # raised when the layout of a store changes; other numbers are refused
 
-# %% ../nbs/api/11_store.ipynb #5fea2158
+# %% ../nbs/api/11_store.ipynb #b3e1880c
 def placeholder(
-    shape: tuple, # with the samples first
-    dtype: str # type of the values, e.g. 'uint8'
-) -> np.ndarray: # zeros that take no memory, whatever the shape
+    shape: tuple,  # with the samples first
+    dtype: str  # type of the values, e.g. 'uint8'
+) -> np.ndarray:  # zeros that take no memory, whatever the shape
     "Stand-in for the values of a modality in a template."
     return np.broadcast_to(np.zeros((), np.dtype(dtype).newbyteorder('<')), shape)
 
-# %% ../nbs/api/11_store.ipynb #4a42c201
+# %% ../nbs/api/11_store.ipynb #4cbdba8a
 def _attribute(
-    value # an attribute: text, number, list of either
-): # in a form that netCDF holds
+    value  # an attribute: text, number, list of either
+):  # in a form that netCDF holds
     "Lists of text need HDF5's own string type."
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], str): return np.asarray(value, dtype=h5py.string_dtype())
     return value
 
-# %% ../nbs/api/11_store.ipynb #e9cbad93
+# %% ../nbs/api/11_store.ipynb #218e47c5
 def _reserve(
-    path: Path, # of the netCDF file to create
-    template: xr.Dataset # coordinates with values, modalities without
+    path: Path,  # of the netCDF file to create
+    template: xr.Dataset  # coordinates with values, modalities without
 ) -> None:
     "Write coordinates and attributes and reserve contiguous, page-aligned room for each modality."
     template.drop_vars(list(template.data_vars)).to_netcdf(path, engine='h5netcdf')
@@ -57,33 +57,33 @@ def _reserve(
             variable = file.create_variable(name, da.dims, da.dtype.newbyteorder('<'), dcpl=early)
             variable.attrs.update({k: _attribute(v) for k, v in da.attrs.items()})
 
-# %% ../nbs/api/11_store.ipynb #f805caff
+# %% ../nbs/api/11_store.ipynb #4e717d68
 def contiguous_layout(
-    path: str|os.PathLike # a netCDF-4 or HDF5 file
-) -> dict: # variable -> (offset in bytes, dtype, shape), for those that can be memory-mapped
+    path: str|os.PathLike  # a netCDF-4 or HDF5 file
+) -> dict:  # variable -> (offset in bytes, dtype, shape), for those that can be memory-mapped
     "Where in the file the values of each contiguous variable begin."
     with h5py.File(path) as file:
         plain = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset) and v.dtype.kind in 'iuf' and v.ndim and v.size}
         return {k: (v.id.get_offset(), v.dtype, v.shape) for k, v in plain.items() if v.id.get_offset() is not None}
 
-# %% ../nbs/api/11_store.ipynb #028fd50a
+# %% ../nbs/api/11_store.ipynb #bb1db9b5
 def _wrong_values(
-    values: np.ndarray, # of one block
-    n_classes: int # number of classes of a label, 0 for other modalities
-) -> tuple: # mask of the samples concerned, what is wrong with them
+    values: np.ndarray,  # of one block
+    n_classes: int  # number of classes of a label, 0 for other modalities
+) -> tuple:  # mask of the samples concerned, what is wrong with them
     "Infinite values and labels outside their classes."
     axes = tuple(range(1, values.ndim))
     if n_classes: return ((values < -1) | (values >= n_classes)).any(axes), f'a label outside 0..{n_classes - 1} (-1 is missing)'
     if values.dtype.kind == 'f': return np.isinf(values).any(axes), 'infinite values'
     return np.zeros(len(values), bool), ''
 
-# %% ../nbs/api/11_store.ipynb #8a310d82
+# %% ../nbs/api/11_store.ipynb #9d6447f7
 def _check_block(
-    name: str, # of the modality
-    values: np.ndarray, # what was read
-    template: xr.DataArray, # what was announced
-    ids: np.ndarray # of the samples in the block
-) -> np.ndarray: # the values, contiguous and little-endian
+    name: str,  # of the modality
+    values: np.ndarray,  # what was read
+    template: xr.DataArray,  # what was announced
+    ids: np.ndarray  # of the samples in the block
+) -> np.ndarray:  # the values, contiguous and little-endian
     "Values of one modality in one block; raises `ValueError` where they are not what the template says."
     values, expected = np.asarray(values), (len(ids),) + template.shape[1:]
     if values.shape != expected: raise ValueError(f"'{name}' in samples {ids[0]} .. {ids[-1]}: expected shape {expected}, got {values.shape}")
@@ -92,12 +92,12 @@ def _check_block(
     if wrong.any(): raise ValueError(f"'{name}': {what} in {wrong.sum()} samples, first in {ids[wrong][0]}")
     return np.ascontiguousarray(values, values.dtype.newbyteorder('<'))
 
-# %% ../nbs/api/11_store.ipynb #9bac3211
+# %% ../nbs/api/11_store.ipynb #b35c31f0
 def _write_block(
     file, # samples.nc, opened for reading and writing without buffer
-    block: dict, # modality -> checked values
-    layout: dict, # as from `contiguous_layout`
-    start: int # number of the first sample of the block
+    block: dict,  # modality -> checked values
+    layout: dict,  # as from `contiguous_layout`
+    start: int  # number of the first sample of the block
 ) -> None:
     "Write the values at their places and wait until the disk has them."
     for name, values in block.items():
@@ -107,18 +107,18 @@ def _write_block(
     file.flush()
     os.fsync(file.fileno())
 
-# %% ../nbs/api/11_store.ipynb #3c003d7f
+# %% ../nbs/api/11_store.ipynb #80299394
 def _digest(
-    value # anything that JSON can hold
-) -> str: # 16 hexadecimal digits
+    value  # anything that JSON can hold
+) -> str:  # 16 hexadecimal digits
     "Short hash of a plain value."
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 def identity(
-    settings: dict, # parameters that decide what is in the store
-    sources: list, # files it is made from: dictionaries with name and sha256
-    template: xr.Dataset|None=None # to tell ids, splits and layout apart as well
-) -> dict: # part -> hash
+    settings: dict,  # parameters that decide what is in the store
+    sources: list,  # files it is made from: dictionaries with name and sha256
+    template: xr.Dataset|None=None  # to tell ids, splits and layout apart as well
+) -> dict:  # part -> hash
     "What decides whether two stores are the same."
     parts = dict(format=_digest(store_format), settings=_digest(settings), sources=_digest(sources))
     if template is not None:
@@ -127,16 +127,16 @@ def identity(
     return parts
 
 def _differences(
-    old: dict, # identity of what is there
-    new: dict # identity of what is wanted
-) -> str: # e.g. 'settings and sources', empty if they agree
+    old: dict,  # identity of what is there
+    new: dict  # identity of what is wanted
+) -> str:  # e.g. 'settings and sources', empty if they agree
     "Name the parts in which two identities differ."
     return ' and '.join(k for k, v in new.items() if old.get(k) != v)
 
-# %% ../nbs/api/11_store.ipynb #14e73cc6
+# %% ../nbs/api/11_store.ipynb #a142c708
 def read_manifest(
-    path: str|os.PathLike # folder of a store
-) -> dict: # what manifest.json says
+    path: str|os.PathLike  # folder of a store
+) -> dict:  # what manifest.json says
     "The manifest of a store; one clear line where there is none, or where another version wrote it."
     path = Path(path)
     if not path.is_dir(): raise FileNotFoundError(f'no store at {path}')
@@ -147,12 +147,12 @@ def read_manifest(
         raise ValueError(f"{path} was written in store format {manifest.get('store_format')}, this version reads format {store_format}: prepare the store again")
     return manifest
 
-# %% ../nbs/api/11_store.ipynb #c347e005
+# %% ../nbs/api/11_store.ipynb #68d87275
 def existing_store(
-    dest: str|os.PathLike, # folder where the store would stand
-    settings: dict, # parameters that decide what is in the store
-    sources: list # files it is made from
-) -> bool: # True: it is there and the same; False: nothing is there
+    dest: str|os.PathLike,  # folder where the store would stand
+    settings: dict,  # parameters that decide what is in the store
+    sources: list  # files it is made from
+) -> bool:  # True: it is there and the same; False: nothing is there
     "Is this store there already? Raises `FileExistsError` if something else is."
     dest = Path(dest)
     if not dest.exists(): return False
@@ -161,10 +161,10 @@ def existing_store(
     if different: raise FileExistsError(f'{dest} was made with other {different}: choose another folder, or remove it')
     return True
 
-# %% ../nbs/api/11_store.ipynb #51e17e8a
+# %% ../nbs/api/11_store.ipynb #bcdb479a
 def _moments(
-    values: np.ndarray # (channel, value), NaN where missing
-) -> tuple: # count, mean, sum of squared deviations, minimum, maximum; each (channel,)
+    values: np.ndarray  # (channel, value), NaN where missing
+) -> tuple:  # count, mean, sum of squared deviations, minimum, maximum; each (channel,)
     "The moments of one block, channel by channel."
     valid = np.isfinite(values)
     n = valid.sum(1)
@@ -173,54 +173,56 @@ def _moments(
     return n, mean, squares, np.where(valid, values, np.inf).min(1, initial=np.inf), np.where(valid, values, -np.inf).max(1, initial=-np.inf)
 
 def _merge(
-    a: tuple, # moments of one part
-    b: tuple # moments of another part
-) -> tuple: # moments of both together
+    a: tuple,  # moments of one part
+    b: tuple  # moments of another part
+) -> tuple:  # moments of both together
     "Merge two sets of moments by Chan's formulas."
     n = a[0] + b[0]
     delta, safe = b[1] - a[1], np.maximum(n, 1)
     return n, a[1] + delta * b[0] / safe, a[2] + b[2] + delta**2 * a[0] * b[0] / safe, np.minimum(a[3], b[3]), np.maximum(a[4], b[4])
 
-# %% ../nbs/api/11_store.ipynb #4fd5405e
-def _statistics_of(
-    da: xr.DataArray, # one modality
-    rows: np.ndarray, # numbers of the samples to look at
-    block: int # samples at a time
-) -> dict: # labels: classes, count, missing; others: channels, mean, std, min, max, count, missing
-    "Statistics of one modality over some samples, in constant memory."
-    blocks = (np.asarray(da.data[rows[i:i + block]]) for i in range(0, len(rows), block))
-    if 'classes' in da.attrs:
-        k = len(da.attrs['classes'])
-        count = sum(np.bincount(v.ravel().astype(int) + 1, minlength=k + 1) for v in blocks)
-        return dict(classes=list(da.attrs['classes']), count=count[1:].tolist(), missing=int(count[0]))
-    axis = 2 if da.attrs['kind'] == 'series' else 1
-    total, size = None, int(np.prod(da.shape[1:])) // da.shape[axis]
+# %% ../nbs/api/11_store.ipynb #2675ee39
+def _class_counts(
+    blocks, # labels of a few samples at a time
+    classes: list  # names of the classes
+) -> dict:  # classes, count, missing
+    "How often each class occurs, and how often none is known (-1)."
+    count = sum(np.bincount(v.ravel().astype(int) + 1, minlength=len(classes) + 1) for v in blocks)
+    return dict(classes=list(classes), count=count[1:].tolist(), missing=int(count[0]))
+
+def _channel_statistics(
+    blocks, # values of a few samples at a time
+    axis: int,  # which axis are the channels
+    channels: list  # their names
+) -> dict:  # channels, and a list each of mean, std, min, max (None without values), count, missing
+    "Statistics by channel, merged block by block."
+    total, size = None, 0
     for v in blocks:
-        part = _moments(np.moveaxis(v, axis, 0).reshape(da.shape[axis], -1).astype('float64'))
-        total = part if total is None else _merge(total, part)
+        part = _moments(np.moveaxis(v, axis, 0).reshape(v.shape[axis], -1).astype('float64'))
+        total, size = part if total is None else _merge(total, part), size + v.size // v.shape[axis]
     n, mean, squares, low, high = total
-    none = n == 0
     numbers = dict(mean=mean, std=np.sqrt(squares / np.maximum(n, 1)), min=low, max=high)
-    channels = da[da.dims[axis]].values if da.dims[axis] in da.coords else range(da.shape[axis])
-    return dict(channels=[str(c) for c in channels]) | {k: [None if gap else float(x) for x, gap in zip(v, none)] for k, v in numbers.items()} | dict(
-        count=n.tolist(), missing=(len(rows) * size - n).tolist())
+    numbers = {k: [float(x) if m else None for x, m in zip(v, n)] for k, v in numbers.items()}
+    return dict(channels=channels) | numbers | dict(count=n.tolist(), missing=(size - n).tolist())
 
-# %% ../nbs/api/11_store.ipynb #f7349750
+# %% ../nbs/api/11_store.ipynb #50b86a4c
 def training_statistics(
-    samples: xr.Dataset, # a sample set, in memory or opened from a store
-    split: str='train', # the split to look at
-    block: int=512, # samples at a time
-    progress: bool=False # show a progress bar
-) -> dict: # modality -> statistics by channel, or counts by class
+    samples: xr.Dataset,  # a sample set, in memory or opened from a store
+    split: str='train',  # the split to look at
+    block: int=512,  # samples at a time
+    progress: bool=False  # show a progress bar
+) -> dict:  # modality -> statistics by channel, or counts by class
     "Mean, standard deviation, range and missing values of each channel, and the count of each class, over one split."
-    rows = np.flatnonzero(samples['split'].values == split)
+    rows, found = np.flatnonzero(samples['split'].values == split), {}
     if not len(rows): raise ValueError(f"the split '{split}' is empty: there is nothing to learn statistics from")
-    names = tqdm(modalities(samples), desc='statistics', unit='modality', disable=not progress)
-    return {name: _statistics_of(samples[name], rows, block) for name in names}
+    for name, m in tqdm(modalities(samples).items(), desc='statistics', unit='modality', disable=not progress):
+        blocks = (np.asarray(samples[name].data[rows[i:i + block]]) for i in range(0, len(rows), block))
+        found[name] = _class_counts(blocks, m.classes) if m.is_label else _channel_statistics(blocks, 2 if m.kind == 'series' else 1, list(m.channels))
+    return found
 
-# %% ../nbs/api/11_store.ipynb #f1fc2958
+# %% ../nbs/api/11_store.ipynb #3786e1ff
 def _check_template(
-    template: xr.Dataset # what is going to be written
+    template: xr.Dataset  # what is going to be written
 ) -> None:
     "Raise `ValueError` where a template cannot become a store."
     mods = modalities(template)
@@ -230,32 +232,32 @@ def _check_template(
     if 'split' not in template.coords or not (template.split == 'train').any(): raise ValueError("the split 'train' is empty: nothing could be learnt from this store")
     if odd := set(template.split.values) - {'train', 'valid', 'test'}: raise ValueError(f"unknown split '{min(odd)}'; expected train, valid or test")
 
-# %% ../nbs/api/11_store.ipynb #b29f751d
+# %% ../nbs/api/11_store.ipynb #602c5f18
 def _check_space(
-    folder: Path, # where the store is going to stand
-    needed: int # bytes
+    folder: Path,  # where the store is going to stand
+    needed: int  # bytes
 ) -> None:
     "Raise `OSError` before anything is written if the disk has no room."
     while not folder.exists(): folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < needed: raise OSError(errno.ENOSPC, f'the store needs {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free at {folder}')
 
-# %% ../nbs/api/11_store.ipynb #3811fb59
+# %% ../nbs/api/11_store.ipynb #df5f6e4e
 def _write_json(
-    path: Path, # file to write
-    value # anything that JSON can hold
+    path: Path,  # file to write
+    value  # anything that JSON can hold
 ) -> None:
     "Write a JSON file whole or not at all."
     temporary = path.with_name(path.name + '.new')
     temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str), encoding='utf-8')
     os.replace(temporary, path)
 
-# %% ../nbs/api/11_store.ipynb #845ca5aa
+# %% ../nbs/api/11_store.ipynb #82d233b7
 def _begin(
-    partial: Path, # folder to write into
-    template: xr.Dataset, # what is going to be written
-    who: dict # identity of the store
-) -> int: # number of samples that are already there
+    partial: Path,  # folder to write into
+    template: xr.Dataset,  # what is going to be written
+    who: dict  # identity of the store
+) -> int:  # number of samples that are already there
     "Make the folder and the structure of the file, or find out how far an earlier call came."
     if (partial/'progress.json').exists():
         state = json.loads((partial/'progress.json').read_text(encoding='utf-8'))
@@ -269,10 +271,10 @@ def _begin(
     _write_json(partial/'progress.json', dict(identity=who, done=0))
     return 0
 
-# %% ../nbs/api/11_store.ipynb #86e37929
+# %% ../nbs/api/11_store.ipynb #a03d7402
 @contextmanager
 def _kept(
-    partial: Path # folder that is being written
+    partial: Path  # folder that is being written
 ):
     "Bad data leave nothing behind; a full disk or Ctrl-C leave what is written, to go on from there."
     try: yield
@@ -283,15 +285,15 @@ def _kept(
         if error.errno != errno.ENOSPC: raise
         raise OSError(errno.ENOSPC, f'the disk is full; what is written stays in {partial}: make room and call again, it goes on from there') from error
 
-# %% ../nbs/api/11_store.ipynb #bc1b6962
+# %% ../nbs/api/11_store.ipynb #cd05c6c7
 def _write_blocks(
-    partial: Path, # folder that is being written
-    template: xr.Dataset, # what is going to be written
+    partial: Path,  # folder that is being written
+    template: xr.Dataset,  # what is going to be written
     read_block, # (start, stop) -> dictionary of values by modality
-    who: dict, # identity of the store
-    done: int, # number of samples that are already there
-    block: int, # samples at a time
-    progress: bool # show a progress bar
+    who: dict,  # identity of the store
+    done: int,  # number of samples that are already there
+    block: int,  # samples at a time
+    progress: bool  # show a progress bar
 ) -> None:
     "Write what is not there yet, block by block, each marked once it is on the disk."
     n, ids, layout = template.sizes['sample'], template.sample.values, contiguous_layout(partial/'samples.nc')
@@ -304,15 +306,15 @@ def _write_blocks(
             _write_json(partial/'progress.json', dict(identity=who, done=stop))
             bar.update(stop - start)
 
-# %% ../nbs/api/11_store.ipynb #dc1d89cc
+# %% ../nbs/api/11_store.ipynb #e2f5eff3
 def _manifest(
-    partial: Path, # folder with all values written
-    who: dict, # identity of the store
-    settings: dict, # parameters that decided what is in it
-    sources: list, # files it is made from
-    dropped: dict, # reason -> number of samples left out
-    progress: bool # show a progress bar
-) -> dict: # plain JSON
+    partial: Path,  # folder with all values written
+    who: dict,  # identity of the store
+    settings: dict,  # parameters that decided what is in it
+    sources: list,  # files it is made from
+    dropped: dict,  # reason -> number of samples left out
+    progress: bool  # show a progress bar
+) -> dict:  # plain JSON
     "Everything there is to know about a store, its statistics included."
     samples = _map_samples(partial/'samples.nc')
     counts = {s: int((samples.split == s).sum()) for s in ('train', 'valid', 'test')}
@@ -321,17 +323,17 @@ def _manifest(
         identity=who, settings=settings, sources=sources, bytes=(partial/'samples.nc').stat().st_size, samples=samples.sizes['sample'], splits=counts, dropped=dropped,
         units={n: m.units for n, m in modalities(samples).items() if m.units}, statistics=training_statistics(samples, progress=progress))
 
-# %% ../nbs/api/11_store.ipynb #8beb0100
+# %% ../nbs/api/11_store.ipynb #7c868225
 def write_store(
-    dest: str|os.PathLike, # folder to make
-    template: xr.Dataset, # coordinates with values; modalities with attributes, whose values may be placeholders
+    dest: str|os.PathLike,  # folder to make
+    template: xr.Dataset,  # coordinates with values; modalities with attributes, whose values may be placeholders
     read_block, # function (start, stop) -> {modality: values} of the samples start .. stop-1
-    settings: dict|None=None, # parameters that decide what is in the store
-    sources: list|None=None, # files it is made from: dictionaries with name, sha256, ...
-    dropped: dict|None=None, # reason -> number of samples that were left out
-    block: int=256, # samples at a time; a kill loses at most so many
-    progress: bool=True # show progress bars
-) -> Path: # the folder
+    settings: dict|None=None,  # parameters that decide what is in the store
+    sources: list|None=None,  # files it is made from: dictionaries with name, sha256, ...
+    dropped: dict|None=None,  # reason -> number of samples that were left out
+    block: int=256,  # samples at a time; a kill loses at most so many
+    progress: bool=True  # show progress bars
+) -> Path:  # the folder
     "Write a store block by block; interrupted, the next call with the same arguments goes on."
     dest, settings, sources = Path(dest), settings or {}, sources or []
     if existing_store(dest, settings, sources): return dest
@@ -345,10 +347,10 @@ def write_store(
         os.replace(partial, dest)
     return dest
 
-# %% ../nbs/api/11_store.ipynb #997186cf
+# %% ../nbs/api/11_store.ipynb #9d091a68
 def _map_samples(
-    path: Path # a netCDF file
-) -> xr.Dataset: # coordinates in memory, contiguous modalities as memory maps
+    path: Path  # a netCDF file
+) -> xr.Dataset:  # coordinates in memory, contiguous modalities as memory maps
     "Open a netCDF file; what lies contiguously in it is memory-mapped, the rest is loaded."
     layout = contiguous_layout(path)
     with xr.open_dataset(path, engine='h5netcdf', decode_times=False) as file:
@@ -359,10 +361,10 @@ def _map_samples(
     samples.encoding['source'] = str(path)
     return samples
 
-# %% ../nbs/api/11_store.ipynb #0adea647
+# %% ../nbs/api/11_store.ipynb #cb77e9cd
 def open_store(
-    path: str|os.PathLike # folder of a store
-) -> xr.Dataset: # memory-mapped: batches are read when they are asked for
+    path: str|os.PathLike  # folder of a store
+) -> xr.Dataset:  # memory-mapped: batches are read when they are asked for
     "Open a store as an ordinary sample set, however large it is."
     path = Path(path)
     manifest, file = read_manifest(path), path/'samples.nc'
@@ -371,12 +373,12 @@ def open_store(
         raise ValueError(f"{file} has {size:,} bytes instead of {manifest['bytes']:,}: it is truncated or was changed; prepare the store again")
     return _map_samples(file)
 
-# %% ../nbs/api/11_store.ipynb #ae05bbc6
+# %% ../nbs/api/11_store.ipynb #76eccddf
 def save_samples(
-    samples: xr.Dataset, # a sample set in memory, or opened from another store
-    dest: str|os.PathLike, # folder to make
+    samples: xr.Dataset,  # a sample set in memory, or opened from another store
+    dest: str|os.PathLike,  # folder to make
     **options # as for `write_store`: settings, sources, dropped, block, progress
-) -> Path: # the folder
+) -> Path:  # the folder
     "Keep a whole sample set in a store."
     def read_block(start, stop): return {n: samples[n].values[start:stop] for n in samples.data_vars}
     return write_store(dest, samples, read_block, **options)

@@ -1,0 +1,53 @@
+# What one can do with a fresh clone. Everything runs in .venv, made with the versions of constraints.txt.
+# The same commands without make stand in the README.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# run the notebooks of a folder at full scale and keep what they show
+in_place = MTL_EXPLAIN_SCALE=study $(BIN)/jupyter execute --inplace --timeout=-1 $(1)/*.ipynb && $(BIN)/nbdev-clean --fname $(1)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test site bench studies lab export clean
+
+help: ## list what make can do
+	@echo "make <target>:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-11s %s\n", $$1, $$2 }'
+
+venv: $(INSTALLED) ## make .venv with the pinned versions (all other targets do it, too)
+
+$(INSTALLED): constraints.txt settings.ini setup.py pyproject.toml
+	@echo "Installing into .venv (a few minutes and several GB the first time, most of it PyTorch) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## train baseline, MML and MTL on real data and write a report (minutes)
+	$(BIN)/mtl_explain demo
+
+test: $(INSTALLED) ## all that must hold: exports up to date, notebooks run, the site builds, tests pass
+	$(BIN)/python -m mtl_explain.dev.fresh --check
+	@for folder in $(wildcard nbs/tutorials nbs/studies); do \
+	  echo "running $$folder at small scale"; MTL_EXPLAIN_SCALE=small $(BIN)/nbdev-test $$folder --timing --n-workers 2 || exit 1; done
+	$(BIN)/python -m mtl_explain.dev.site --check
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+site: $(INSTALLED) ## render the documentation into _site/
+	$(BIN)/python -m mtl_explain.dev.site
+
+bench: $(INSTALLED) ## run the benchmarks and keep their outputs
+	$(call in_place,nbs/benchmarks)
+
+studies: $(INSTALLED) ## run the studies at full scale and keep their outputs (hours)
+	$(call in_place,nbs/studies)
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab nbs
+
+export: $(INSTALLED) ## write mtl_explain/, tests/ and README.md from the notebooks
+	$(BIN)/python -m mtl_explain.dev.fresh
+
+clean: ## remove what can be made again (not .venv, not data, not runs)
+	rm -rf _proc _site build *.egg-info .pytest_cache .coverage nbs/nbdev.yml nbs/llms.txt
+	find mtl_explain tests -name __pycache__ -type d -exec rm -rf {} +

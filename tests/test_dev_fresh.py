@@ -1,0 +1,142 @@
+"""Up to date
+
+Written by nbdev-export from the check cells of nbs/api/84_fresh.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import importlib.metadata
+import json
+import sys
+import tempfile
+import tomllib
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+from nbdev.config import get_config
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from mtl_explain.dev.fresh import export_all, main, stale_files, unwritable_tests, written_files
+
+
+# a project with one room
+def project(folder):
+    "Make a small project and return its folder."
+    root = Path(folder).resolve() / 'project'
+    (root / 'nbs').mkdir(parents=True)
+    (root / 'pyproject.toml').write_text(
+        '[project]\nname = "pkg"\n[tool.nbdev]\nlib_path = "pkg"\nupdate_pyproject = false\n'
+        'export_procs = ["mtl_explain.dev.notebook_tests:TestExporter"]\n')
+    cells = ['#| default_exp room', '#| export\ndef double(x):\n    return 2 * x', '# twice two\nassert double(2) == 4']
+    write_notebook(root / 'nbs' / '00_room.ipynb', *cells)
+    write_notebook(root / 'nbs' / 'index.ipynb', 'print(1)')
+    return root
+def write_notebook(path, *cells):
+    "A notebook of code cells."
+    made = [{'cell_type': 'code', 'id': f'c{i}', 'metadata': {}, 'outputs': [], 'source': c, 'execution_count': None} for i, c in enumerate(cells)]
+    path.write_text(json.dumps({'nbformat': 4, 'nbformat_minor': 5, 'metadata': {}, 'cells': made}))
+
+
+# the files of this project
+@pytest.fixture(scope='module')
+def root_pyproject_and_settings():
+    root = get_config().config_path
+    pyproject = tomllib.loads((root / 'pyproject.toml').read_text())
+    config = ConfigParser()
+    config.read(root / 'settings.ini')
+    settings = config['DEFAULT']
+    return root, pyproject, settings
+
+
+@pytest.fixture(scope='module')
+def installed():
+    return importlib.metadata.metadata('mtl_explain')
+
+
+def test_every_faulty_notebook_is_named():
+    "Exporting everything."
+    def one_cell(code): return {'cells': [{'cell_type': 'code', 'source': s} for s in ('#| default_exp m', code)]}
+    assert [f.split(':')[0] for f in unwritable_tests({'a': one_cell('assert x'), 'b': one_cell('assert 1'), 'c': one_cell('assert y')})] == ['a', 'c']
+
+
+def test_an_exported_project_is_up_to_date():
+    "Comparing."
+    with tempfile.TemporaryDirectory() as folder:
+        root = project(folder)
+        export_all(root)
+        assert written_files(root) == {'pkg/__init__.py', 'pkg/_modidx.py', 'pkg/room.py', 'tests/test_room.py', 'README.md', 'nbs/sidebar.yml'}
+        assert stale_files(root) == []
+
+
+def test_what_was_changed_by_hand_is_found():
+    "Comparing."
+    with tempfile.TemporaryDirectory() as folder:
+        root = project(folder)
+        export_all(root)
+        (root / 'pkg' / 'room.py').write_text('changed = True\n')
+        (root / 'tests' / 'test_room.py').unlink()
+        (root / 'tests' / 'test_old.py').write_text('')
+        assert stale_files(root) == ['pkg/room.py: out of date', 'tests/test_room.py: missing', 'tests/test_old.py: no notebook gives it']
+
+
+def test_the_command_fails_until_everything_is_exported():
+    "Comparing."
+    with tempfile.TemporaryDirectory() as folder:
+        root = project(folder)
+        assert main(['--check'], root) == 1
+        assert main([], root) == 0
+        assert main(['--check'], root) == 0
+
+
+def test_the_identity_that_pip_sees_is_the_one_in_pyproject_toml(root_pyproject_and_settings, installed):
+    "Each fact in one place."
+    root, pyproject, settings = root_pyproject_and_settings
+    identity = pyproject['project']
+    assert installed['Name'] == identity['name'] and installed['Summary'] == identity['description']
+    assert installed['License-Expression'] == identity['license']
+    assert installed['Author'] == identity['authors'][0]['name']
+    assert installed['Keywords'].split(',') == identity['keywords']
+
+
+def test_the_requirements_that_pip_sees_are_those_of_settings_ini(root_pyproject_and_settings, installed):
+    "Each fact in one place."
+    root, pyproject, settings = root_pyproject_and_settings
+    def as_set(requirements): return {(canonicalize_name(r.name), str(r.specifier)) for r in map(Requirement, requirements)}
+    seen = [Requirement(r) for r in importlib.metadata.requires('mtl_explain')]
+    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker is None} == as_set(settings['requirements'].split())
+    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker} == as_set(settings['dev_requirements'].split())
+    assert installed['Requires-Python'] == '>=' + settings['min_python']
+
+
+def test_the_version_that_pip_sees_is_the_one_in_the_package(installed):
+    "Each fact in one place."
+    import mtl_explain
+    assert installed['Version'] == mtl_explain.__version__ == get_config().version
+
+
+def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
+    "Each fact in one place."
+    root, pyproject, settings = root_pyproject_and_settings
+    dynamic = set(pyproject['project']['dynamic'])
+    assert dynamic == {'version', 'requires-python', 'dependencies', 'optional-dependencies'}
+    assert not dynamic & (pyproject['project'].keys() - {'dynamic'})
+    assert set(settings) == {'min_python', 'requirements', 'dev_requirements'}
+    assert not [line for line in (root / 'setup.py').read_text().splitlines() if any(word in line for word in ('version=', 'name=', 'description='))]
+
+
+def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings):
+    "Each fact in one place."
+    root, pyproject, settings = root_pyproject_and_settings
+    pins = dict(line.split('==') for line in (root / 'constraints.txt').read_text().split() if '==' in line)
+    for r in map(Requirement, f"{settings['requirements']} {settings['dev_requirements']}".split()):
+        assert r.specifier.contains(pins[canonicalize_name(r.name)]), f'{r} against {pins[canonicalize_name(r.name)]}'
+    assert SpecifierSet('>=' + settings['min_python']).contains('.'.join(map(str, sys.version_info[:2])))
+
+
+def test_constraints_hold_names_and_versions_only(root_pyproject_and_settings):
+    "Each fact in one place."
+    root, pyproject, settings = root_pyproject_and_settings
+    text = (root / 'constraints.txt').read_text()
+    assert '://' not in text and '@' not in text and '+' not in text

@@ -1,0 +1,75 @@
+"""Losses
+
+Written by nbdev-export from the check cells of nbs/api/40_losses.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mtl_explain.losses import MultitaskLoss, element_losses, sample_losses, task_loss
+from mtl_explain.modality import Modality, Setup
+
+
+# a label and an image to try it on
+@pytest.fixture(scope='module')
+def label():
+    return Modality('kind', 'category', classes=('a', 'b', 'c'))
+
+
+@pytest.fixture(scope='module')
+def height():
+    return Modality('height', 'image', (1, 1, 2), channels=('height',))
+
+
+def test_two_labels_by_hand(label):
+    "Element by element."
+    # two labels by hand: certain and right, undecided between three; the third label is missing
+    logits = torch.tensor([[100., 0., 0.], [0., 0., 0.], [5., 1., 0.]])
+    torch.testing.assert_close(element_losses(logits, torch.tensor([0, 2, -1]), label), torch.tensor([0., math.log(3), 0.]))
+
+
+def test_two_pixels_by_hand(height):
+    "Element by element."
+    # two pixels by hand: off by 2, and one that nobody measured
+    pred, y = torch.tensor([[[[3., 7.]]]], requires_grad=True), torch.tensor([[[[1., torch.nan]]]])
+    loss = element_losses(pred, y, height)
+    assert loss.tolist() == [[[[4., 0.]]]]
+    loss.sum().backward()
+    assert pred.grad.tolist() == [[[[4., 0.]]]], 'no gradient, and no NaN, where the label is missing'
+
+
+def test_a_batch_is_the_mean_over_elements_not_over_samples(height):
+    "By sample, and by batch."
+    pred, y = torch.zeros(2, 1, 1, 2), torch.tensor([[[[2., 2.]]], [[[5., torch.nan]]]])
+    assert sample_losses(pred, y, height).tolist() == [4, 25]
+    assert task_loss(pred, y, height).item() == (4 + 4 + 25) / 3
+
+
+def test_without_missing_labels_it_is_torchs_own_loss():
+    "By sample, and by batch."
+    g = torch.Generator().manual_seed(0)
+    pred, y = torch.randn(4, 3, 5, 5, generator=g), torch.randint(0, 3, (4, 5, 5), generator=g)
+    cover = Modality('cover', 'mask', (5, 5), classes=('a', 'b', 'c'))
+    torch.testing.assert_close(task_loss(pred, y, cover), F.cross_entropy(pred, y))
+    torch.testing.assert_close(sample_losses(pred, y, cover).mean(), F.cross_entropy(pred, y))
+    z = torch.randn(4, 3, generator=g)
+    torch.testing.assert_close(task_loss(z, z + 2, Modality('z', 'tabular', (3,), channels='abc')), F.mse_loss(z, z + 2))
+
+
+def test_nothing_to_learn_from(label):
+    "By sample, and by batch."
+    y = torch.full((2,), -1)
+    assert task_loss(torch.zeros(2, 3), y, label) == 0 and sample_losses(torch.zeros(2, 3), y, label).isnan().all()
+
+
+def test_two_tasks_by_hand(label, height):
+    "Together."
+    # two tasks by hand: ln 3 with weight 3/4, a squared error of 4 with weight 1/4
+    loss = MultitaskLoss(dict(kind=label, height=height), Setup('optical', ('kind', 'height'), weights=dict(kind=3, height=1)))
+    preds = dict(kind=torch.zeros(1, 3), height=torch.full((1, 1, 1, 2), 2.))
+    y = dict(kind=torch.tensor([1]), height=torch.zeros(1, 1, 1, 2))
+    assert loss(preds, y).item() == pytest.approx(.75 * math.log(3) + .25 * 4)

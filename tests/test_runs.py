@@ -1,0 +1,157 @@
+"""Runs
+
+Written by nbdev-export from the check cells of nbs/api/46_runs.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import pandas as pd
+import pytest
+import torch
+from fastai.callback.core import Callback
+from safetensors.torch import save_file
+
+from mtl_explain.learner import multitask_learner
+from mtl_explain.modality import Setup
+from mtl_explain.runs import (
+    config_differences, fingerprint, load_run, load_state, load_weights, run_config, save_state, state_folder,
+    train_run, write_beside,
+)
+from mtl_explain.samples import toy_samples
+
+
+# somebody who presses Ctrl-C in the middle of an epoch
+class InterruptAt(Callback):
+    def __init__(self, epoch): self.at = epoch
+    def after_batch(self):
+        if self.training and self.epoch == self.at: raise KeyboardInterrupt
+
+
+# a small world and a fast setup
+@pytest.fixture(scope='module')
+def samples():
+    return toy_samples(96, size=8)
+
+
+@pytest.fixture(scope='module')
+def setup():
+    return Setup('optical', ('cover', 'climate'), encoders=dict(optical=dict(type='unet', width=4, depth=1)))
+
+
+@pytest.fixture(scope='module')
+def home_and_run(samples, setup):
+    "A finished run."
+    home = Path(tempfile.mkdtemp())
+    run = train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
+    return home, run
+
+
+def test_the_new_content_replaces_the_old_and_nothing_else_is_left():
+    "Writing so that nothing is half-written."
+    with tempfile.TemporaryDirectory() as d:
+        for text in ('old', 'new'): write_beside(Path(d)/'a.txt', text)
+        assert (Path(d)/'a.txt').read_text() == 'new' and os.listdir(d) == ['a.txt']
+
+
+def test_the_fingerprint_sees_ids_splits_and_descriptions(samples, setup):
+    "What identifies a run."
+    learn = multitask_learner(samples, setup, device='cpu')
+    mods = learn.dls.train.mods
+    assert fingerprint(samples, mods) == fingerprint(samples.copy(deep=True), mods)
+    assert fingerprint(samples, mods) != fingerprint(samples.isel(sample=slice(1, None)), mods)
+    a, b = (run_config(samples, learn, epochs=n) for n in (3, 4))
+    assert not config_differences(a, a) and config_differences(a, b) == ['options.epochs: the folder has 3, asked for is 4']
+
+
+def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples, setup):
+    "State: weights and optimiser, without pickle."
+    with tempfile.TemporaryDirectory() as d:
+        one = multitask_learner(samples, setup, bs=16, device='cpu')
+        with one.no_bar(), one.no_logging(): one.fit(1, 1e-2)
+        for epoch in (0, 1): save_state(one, d, epoch)
+        assert os.listdir(d) == ['state-001']
+        two = multitask_learner(samples, setup, seed=7, bs=16, device='cpu')
+        assert load_state(two, state_folder(d))['epoch'] == 1
+        for a, b in zip(one.model.state_dict().values(), two.model.state_dict().values()): assert torch.equal(a, b)
+        for p, q in zip(one.opt.state_dict()['state'], two.opt.state_dict()['state']):
+            assert p.keys() == q.keys() and all(torch.equal(p[k], q[k]) if torch.is_tensor(p[k]) else p[k] == q[k] for k in p)
+
+
+def test_weights_that_are_damaged_pickled_or_of_another_network_are_refused(samples, setup):
+    "State: weights and optimiser, without pickle."
+    with tempfile.TemporaryDirectory() as d:
+        path = Path(d)/'weights.safetensors'
+        net = multitask_learner(samples, setup, device='cpu').model
+        torch.save(net.state_dict(), path)
+        with pytest.raises(ValueError, match='pickled weights are refused'): load_weights(net, path)
+        save_file({'other': torch.zeros(1)}, path)
+        with pytest.raises(ValueError, match='weights of another network: Missing key'): load_weights(net, path)
+
+
+def test_the_folder_holds_what_the_table_promises(home_and_run, setup):
+    "A run, from beginning to end."
+    home, run = home_and_run
+    assert sorted(p.name for p in (home/'whole').iterdir()) == ['config.json', 'metrics.csv', 'scores.csv', 'state-002', 'trace']
+    assert run.finished and run.metrics.index.tolist() == [0, 1, 2] and run.trace.sizes['epoch'] == 3
+    assert set(run.scores.split) == {'valid', 'test'} and run.setup == setup
+
+
+def test_deployment_other_samples_only_the_inputs_no_training_data(home_and_run):
+    "A run, from beginning to end."
+    home, run = home_and_run
+    fresh = toy_samples(12, size=8, seed=5)
+    alone = load_run(home/'whole').predict(fresh[['optical']])
+    assert alone.equals(run.predict(fresh)) and set(alone) == {'cover', 'climate'}
+    with pytest.raises(ValueError, match="input modality 'optical' is missing"): run.predict(fresh[['elevation']])
+
+
+def test_asking_again_for_a_finished_run_only_opens_it(home_and_run, samples, setup):
+    "A run, from beginning to end."
+    home, run = home_and_run
+    before = (home/'whole'/'scores.csv').stat().st_mtime_ns
+    again = train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
+    assert again.trace.equals(run.trace) and (home/'whole'/'scores.csv').stat().st_mtime_ns == before
+
+
+def test_interrupted_then_resumed(samples, setup, home_and_run):
+    "Stopped and resumed."
+    # interrupted, then resumed: as if nothing had happened
+    home, run = home_and_run
+    with tempfile.TemporaryDirectory() as d:
+        options = dict(epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
+        with pytest.raises(KeyboardInterrupt): train_run(samples, setup, Path(d)/'run', cbs=[InterruptAt(2)], **options)
+        assert not load_run(Path(d)/'run').finished and load_run(Path(d)/'run').state == '2 of 3 epochs'
+        resumed = train_run(samples, setup, Path(d)/'run', **options)
+        assert resumed.trace.equals(run.trace)
+        pd.testing.assert_frame_equal(resumed.metrics.drop(columns='seconds'), run.metrics.drop(columns='seconds'))
+        for a, b in zip(resumed.network.state_dict().values(), run.network.state_dict().values()): assert torch.equal(a, b)
+
+
+def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(samples, setup, home_and_run):
+    "Stopped and resumed."
+    # another config does not overwrite a run, and a folder of something else is left alone
+    home, run = home_and_run
+    with pytest.raises(FileExistsError, match=r'options.seed: the folder has 0, asked for is 1'):
+        train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, seed=1, bar=False, device='cpu')
+    with tempfile.TemporaryDirectory() as d:
+        (Path(d)/'thesis.tex').write_text('')
+        with pytest.raises(FileExistsError, match='not a run folder'): train_run(samples, setup, d, device='cpu')
+    with pytest.raises(FileNotFoundError, match='not a run folder'): load_run(home/'nowhere')
+
+
+def test_a_full_disk_stops_the_training_with_the_systems_message_and_leaves_the(samples, setup):
+    "Stopped and resumed."
+    # a full disk stops the training with the system's message and leaves the last epoch whole
+    with tempfile.TemporaryDirectory() as d:
+        full = OSError(errno.ENOSPC, 'No space left on device')
+        options = dict(epochs=2, bs=16, bar=False, device='cpu')
+        with pytest.raises(KeyboardInterrupt): train_run(samples, setup, Path(d)/'run', cbs=[InterruptAt(1)], **options)
+        with mock.patch.dict(save_state.__globals__, save_file=mock.Mock(side_effect=full)), pytest.raises(OSError, match='No space left'):
+            train_run(samples, setup, Path(d)/'run', **options)
+        assert state_folder(Path(d)/'run').name == 'state-000' and load_run(Path(d)/'run').predict(samples).sizes['sample'] == 96
+        assert train_run(samples, setup, Path(d)/'run', **options).finished
