@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/api/90_all.ipynb #edc7d143
+# %% ../nbs/api/90_all.ipynb #0796beb9
 from .modality import *
 from .samples import *
 from .splits import *
 from .store import *
 from .raster import *
 from .batches import *
+from .layers import *
 from .encoders import *
 from .fusion import *
 from .heads import *
@@ -22,12 +23,14 @@ from .learner import *
 from .trace import *
 from .runs import *
 from .explain.resampling import *
+from .explain.planted import *
 from .explain.correlation import *
 from .explain.correctness import *
 from .explain.hierarchy import *
 from .explain.maps import *
 from .explain.overview import *
 from .experiments import *
+from .report import *
 from .datasets import globe
 
 # %% ../nbs/api/90_all.ipynb #a54a66ff

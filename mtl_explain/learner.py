@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SeedEpochs', 'seeded_network', 'multitask_learner', 'predict_samples']
 
-# %% ../nbs/api/44_learner.ipynb #ede73c74
+# %% ../nbs/api/44_learner.ipynb #7e778e89
 import numpy as np
 import pandas as pd
 import torch
@@ -16,15 +16,15 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastcore.basics import patch
 
-from .batches import SampleDataset, SampleLoader, sample_loaders
+from .batches import SampleDataset, SampleLoader, sample_loaders, split_loaders
 from .losses import MultitaskLoss
 from .metrics import predictions, score_table, task_metrics
-from .modality import Setup
+from .modality import Modality, Setup
 from .network import MultitaskNetwork
-from .samples import modalities, modality_array
+from .samples import modality_array
 from .trace import TraceRecorder
 
-# %% ../nbs/api/44_learner.ipynb #2a4f79c9
+# %% ../nbs/api/44_learner.ipynb #5ceb2159
 class SeedEpochs(Callback):
     "At each epoch, order and dropout are drawn from a stream of their own, given by seed and epoch."
     def __init__(self,
@@ -36,7 +36,7 @@ class SeedEpochs(Callback):
         self.learn.dls.train.set_epoch(self.done)
         torch.manual_seed(1_000_003 * self.seed + self.done)
 
-    def after_train(self): self.done += 1
+    def after_train(self): self.done += not hasattr(self.learn, 'lr_finder')
 
 # %% ../nbs/api/44_learner.ipynb #26298f60
 def seeded_network(
@@ -72,33 +72,34 @@ def multitask_learner(
     net = seeded_network(mods, setup, seed).to(dls.device)
     return Learner(dls, net, loss_func=MultitaskLoss(mods, setup), lr=lr, cbs=[SeedEpochs(seed), *recorder, *cbs], **options)
 
-# %% ../nbs/api/44_learner.ipynb #b9f7bc00
+# %% ../nbs/api/44_learner.ipynb #1916c4c9
 @patch(as_prop=True)
 def trace(self: Learner):
     "The trace of all epochs so far: an `xarray.Dataset` with dimensions epoch, sample, task."
-    if not hasattr(self, 'trace_recorder'): raise ValueError('this learner keeps no trace; make it with `multitask_learner(..., trace=("valid", "test"))`')
+    hint = 'make it with `multitask_learner(..., trace=("valid", "test"))`'
+    if not hasattr(self, 'trace_recorder'): raise ValueError(f'this learner keeps no trace; {hint}')
     return self.trace_recorder.dataset
 
-# %% ../nbs/api/44_learner.ipynb #be2500e2
+# %% ../nbs/api/44_learner.ipynb #a8eb4482
 @patch
 def scores(
     self: Learner,
     split: str = 'test'  # `'train'`, `'valid'` or `'test'`
 ) -> pd.DataFrame:  # columns task, metric, value, units
     "Metrics of every task on a whole split."
-    names = ('train', 'valid', 'test')[:len(self.dls.loaders)]
-    if split not in names: raise ValueError(f"there is no split '{split}'; this learner has {', '.join(names)}")
-    return score_table(self.model, self.dls[names.index(split)].new(shuffle=False, drop_last=False))
+    loaders = split_loaders(self.dls)
+    if split not in loaders: raise ValueError(f"there is no split '{split}'; this learner has {', '.join(loaders)}")
+    return score_table(self.model, loaders[split].new(shuffle=False, drop_last=False))
 
-# %% ../nbs/api/44_learner.ipynb #8023856e
+# %% ../nbs/api/44_learner.ipynb #456aeb29
 def _as_prediction(
     values: np.ndarray,  # (N, *shape)
-    m,  # the `Modality` that was predicted
-    time=None  # series only: its times in days, if they are known
-) -> xr.DataArray:
+    m: Modality  # what was predicted
+) -> xr.DataArray:  # of the same kind
     "One predicted modality, described like the original."
-    attrs = {k: list(v) if isinstance(v, tuple) else v for k in ('units', 'long_name', 'classes', 'colors', 'parent', 'parent_index') if (v := getattr(m, k))}
-    return modality_array(m.name, values, m.kind, channels=list(m.channels) or None, time=time, **attrs)
+    kept = {k: getattr(m, k) for k in ('units', 'long_name', 'classes', 'colors', 'parent', 'parent_index')}
+    attrs = {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items() if v}
+    return modality_array(m.name, values, m.kind, channels=list(m.channels) or None, **attrs)
 
 # %% ../nbs/api/44_learner.ipynb #a19e9a01
 @torch.no_grad()

@@ -49,7 +49,7 @@ def task_loss(
     "Mean loss over all valid elements of a batch."
     return element_losses(pred, y, m).sum() / valid_elements(y, m).sum().clamp(min=1)
 
-# %% ../nbs/api/40_losses.ipynb #38d3fe7a
+# %% ../nbs/api/40_losses.ipynb #dc2c0227
 class MultitaskLoss(nn.Module):
     "The weighted sum of the task losses (paper A, section 3.3 and appendix B)."
     def __init__(self,
@@ -59,5 +59,10 @@ class MultitaskLoss(nn.Module):
         super().__init__()
         self.mods, self.weights = {t: mods[t] for t in setup.targets}, dict(setup.weights)
 
-    def parts(self, preds: dict, y: dict) -> dict: return {t: task_loss(preds[t].float(), y[t], m) for t, m in self.mods.items()}
+    def parts(self,
+        preds: dict,  # name -> raw output
+        y: dict  # name -> target
+    ) -> dict:  # name -> scalar
+        return {t: task_loss(preds[t].float(), y[t], m) for t, m in self.mods.items()}
+
     def forward(self, preds: dict, y: dict) -> Tensor: return sum(self.weights[t] * l for t, l in self.parts(preds, y).items())

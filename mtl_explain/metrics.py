@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['predictions', 'comparable', 'task_scores', 'computed', 'TaskMetric', 'task_metrics', 'score_table']
 
-# %% ../nbs/api/43_metrics.ipynb #028bf294
+# %% ../nbs/api/43_metrics.ipynb #3b8855ef
 import pandas as pd
 import torch
 from fastai.learner import Metric
@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, M
 
 from .batches import to_native
 from .losses import valid_elements
-from .modality import Modality, kinds
+from .modality import Modality, channel_axis, kinds
 
 # %% ../nbs/api/43_metrics.ipynb #5e83fad1
 def predictions(
@@ -26,7 +26,7 @@ def predictions(
     "What the network says, in the terms of the data: the most likely class, or metres and degrees."
     return pred.argmax(1) if m.is_label else to_native(pred, m, s)
 
-# %% ../nbs/api/43_metrics.ipynb #2eb8e8eb
+# %% ../nbs/api/43_metrics.ipynb #b5ebfedb
 def comparable(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
@@ -35,18 +35,19 @@ def comparable(
 ) -> tuple:  # (predicted, true): flat class indices (n,), or native values (n, channels)
     "Predicted and true values of all valid elements."
     if m.is_label: return predictions(pred, m)[valid_elements(y, m)], y[valid_elements(y, m)]
-    flat = [to_native(v, m, s).movedim(1, -1) if m.kind == 'image' else to_native(v, m, s) for v in (pred, y)]
-    flat = [v.reshape(-1, m.n_channels) for v in flat]
-    valid = ~torch.isnan(flat[1]).any(1)
-    return flat[0][valid], flat[1][valid]
+    axis = 1 + channel_axis(m.kind)
+    predicted, true = (to_native(v, m, s).movedim(axis, -1).reshape(-1, m.n_channels) for v in (pred, y))
+    valid = valid_elements(true, m).all(1)
+    return predicted[valid], true[valid]
 
-# %% ../nbs/api/43_metrics.ipynb #a0d5358c
+# %% ../nbs/api/43_metrics.ipynb #1005543f
 def task_scores(
     m: Modality  # what the task predicts
 ) -> MetricCollection:  # update(predicted, true), compute() -> dict
-    "The metrics that belong to a kind; macro averages run over the classes that occur."
-    makers = dict(accuracy=lambda: MulticlassAccuracy(m.n_classes, average='micro'), f1_macro=lambda: MulticlassF1Score(m.n_classes, average='macro'),
-                  iou=lambda: MulticlassJaccardIndex(m.n_classes, average='macro'), mae=MeanAbsoluteError, r2=R2Score)
+    "The metrics that belong to a kind (paper A, Table 5)."
+    makers = dict(
+        accuracy=lambda: MulticlassAccuracy(m.n_classes, average='micro'), f1_macro=lambda: MulticlassF1Score(m.n_classes, average='macro'),
+        iou=lambda: MulticlassJaccardIndex(m.n_classes, average='macro'), mae=MeanAbsoluteError, r2=R2Score)
     return MetricCollection({k: makers[k]() for k in kinds[m.kind].metrics})
 
 # %% ../nbs/api/43_metrics.ipynb #2d73c9c6
@@ -59,7 +60,19 @@ def computed(
         except ValueError: return float('nan')
     return {k: value(metric) for k, metric in scores.items()}
 
-# %% ../nbs/api/43_metrics.ipynb #6180ae39
+# %% ../nbs/api/43_metrics.ipynb #1b7cee9c
+def _update(
+    scores: MetricCollection,  # of one task
+    pred: Tensor,  # raw output of its head
+    y: Tensor,  # target of the batch, standardised
+    m: Modality,  # what the target is
+    s: dict  # its scaling; None for labels
+) -> None:
+    "Count a batch, if it has any label."
+    pred, true = comparable(pred.float(), y, m, s)
+    if len(true): scores.to(true.device).update(pred, true)
+
+# %% ../nbs/api/43_metrics.ipynb #c7b1f5ef
 class TaskMetric(Metric):
     "One metric of one task, as a fastai metric."
     def __init__(self,
@@ -68,13 +81,13 @@ class TaskMetric(Metric):
         m: Modality,  # what the target is
         s: dict,  # its scaling; None for labels
         scores: MetricCollection  # shared by all metrics of the task
-    ): self.task, self.key, self.m, self.s, self.scores, self.leads = task, key, m, s, scores, key == next(iter(scores.keys()))
+    ):
+        self.task, self.key, self.m, self.s, self.scores = task, key, m, s, scores
+        self.leads = key == next(iter(scores.keys()))
 
     def reset(self): self.scores.reset()
     def accumulate(self, learn):
-        if not self.leads: return
-        pred, true = comparable(learn.pred[self.task].float(), learn.y[self.task], self.m, self.s)
-        if len(true): self.scores.to(true.device).update(pred, true)
+        if self.leads: _update(self.scores, learn.pred[self.task], learn.y[self.task], self.m, self.s)
 
     @property
     def value(self): return computed(self.scores)[self.key]
@@ -93,7 +106,7 @@ def task_metrics(
         return [TaskMetric(t, k, mods[t], scaling.get(t), scores) for k in scores.keys()]
     return [metric for t in targets for metric in of(t)]
 
-# %% ../nbs/api/43_metrics.ipynb #f1fe11d2
+# %% ../nbs/api/43_metrics.ipynb #487cc585
 @torch.no_grad()
 def score_table(
     model,  # dict in, dict out
@@ -106,8 +119,7 @@ def score_table(
     model.eval()
     for x, y in dl:
         preds = model(x)
-        for t, scores in collections.items():
-            pred, true = comparable(preds[t].float(), y[t], dl.mods[t], dl.scaling.get(t))
-            if len(true): scores.to(true.device).update(pred, true)
-    rows = [(t, k, v, dl.mods[t].units if k == 'mae' else '') for t, scores in collections.items() for k, v in computed(scores).items()]
-    return pd.DataFrame(rows, columns=['task', 'metric', 'value', 'units'])
+        for t, scores in collections.items(): _update(scores, preds[t], y[t], dl.mods[t], dl.scaling.get(t))
+    values = [(t, k, v) for t, scores in collections.items() for k, v in computed(scores).items()]
+    table = pd.DataFrame(values, columns=['task', 'metric', 'value'])
+    return table.assign(units=[dl.mods[t].units if k == 'mae' else '' for t, k, _ in values])

@@ -214,16 +214,16 @@ def variant(self: Setup) -> str:
     "`'MTL'` with auxiliary targets, `'MML'` with auxiliary inputs, else `'baseline'`."
     return 'MTL' if self.auxiliary else 'MML' if set(self.inputs) - set(self.core) else 'baseline'
 
-# %% ../nbs/api/00_modality.ipynb #622a4aec
+# %% ../nbs/api/00_modality.ipynb #1819640a
 def _with_roles(
     s: Setup,  # the setup to start from
     inputs: tuple,  # its new inputs
     targets: tuple  # its new targets
 ) -> Setup:
-    "The same setup under other roles."
+    "The same setup under other roles; it has to be named anew."
     def keep(options, names): return {k: v for k, v in options.items() if k in names}
     weights = {t: s.weights.get(t, min(s.weights.values())) for t in targets}
-    return replace(s, inputs=inputs, targets=targets, weights=weights, encoders=keep(s.encoders, inputs), heads=keep(s.heads, targets))
+    return replace(s, name='', inputs=inputs, targets=targets, weights=weights, encoders=keep(s.encoders, inputs), heads=keep(s.heads, targets))
 
 # %% ../nbs/api/00_modality.ipynb #6214e406
 def with_input(
@@ -283,7 +283,7 @@ def _repr_html_(self: Setup) -> str:
     weights = {t: round(w, 3) for t, w in self.weights.items()}
     return setup_table([self]).to_html() + f'<small>weights: {escape(str(weights))}</small>'
 
-# %% ../nbs/api/00_modality.ipynb #4a984a7f
+# %% ../nbs/api/00_modality.ipynb #1c9aa9c2
 def plot_setup(
     setup: Setup,  # the roles to draw
     ax=None  # axes to draw on; new ones if None
@@ -294,12 +294,13 @@ def plot_setup(
     box, network = dict(boxstyle='round,pad=.35', fc='white', lw=1.5), (.5, .5)
     for n in setup.names:
         role, read = (setup.inputs, True) if n in setup.inputs else (setup.targets, False)
-        at = .15 if read else .85, 1 - (role.index(n) + .5) / len(role)
+        at = .3 if read else .7, 1 - (role.index(n) + .5) / len(role)
         color = '#0173b2' if read else '#de8f05' if n == setup.main else '#949494'
-        arrow = dict(arrowstyle='->', color=color, lw=1 + 4 * setup.weights.get(n, .2), shrinkA=48, shrinkB=48)
-        ax.annotate('', *((network, at) if read else (at, network)), arrowprops=arrow)
+        arrow = dict(arrowstyle='->', color=color, lw=1 + 4 * setup.weights.get(n, .2))
+        if read: ax.annotate('', network, at, arrowprops=arrow | dict(shrinkA=2, shrinkB=42))
+        else: ax.annotate('', at, network, arrowprops=arrow | dict(shrinkA=42, shrinkB=4))
         text = n if read or not setup.auxiliary else f'{n}  {setup.weights[n]:.2f}'
-        ax.text(*at, text, ha='center', va='center', bbox=box | dict(ec=color))
+        ax.text(*at, text, ha='right' if read else 'left', va='center', bbox=box | dict(ec=color))
     ax.text(*network, 'network', ha='center', va='center', bbox=box | dict(fc='#eeeeee', boxstyle='round,pad=.8', ec='black'))
     ax.set(xlim=(0, 1), ylim=(0, 1), title=f'{setup.name or "setup"} ({setup.variant}), main task: {setup.main}')
     ax.axis('off')

@@ -5,45 +5,53 @@
 # %% auto #0
 __all__ = ['figure_png', 'table_html', 'training_curves', 'write_report']
 
-# %% ../nbs/api/61_report.ipynb #dddbd8a7
+# %% ../nbs/api/61_report.ipynb #2c167f52
 import base64
 import io
+import json
 import shutil
-from html import escape
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import xarray as xr
 from jinja2 import Environment
-from tqdm.auto import tqdm
+from markupsafe import Markup
+from tqdm import tqdm
 
-from .experiments import durations, paper_table
+from .experiments import durations, paper_table, row_name
 from .explain.overview import explain
 from .runs import Run, write_beside
 
-# %% ../nbs/api/61_report.ipynb #04b3feae
+# %% ../nbs/api/61_report.ipynb #b33b99cb
 def figure_png(
     drawn,  # a matplotlib Figure or Axes, or an array of Axes
-    dpi: int = 110  # resolution
+    dpi: int = 110  # resolution, pixels an inch
 ) -> bytes:
     "A figure as PNG; the figure is closed."
-    first = drawn if hasattr(drawn, 'savefig') or hasattr(drawn, 'figure') else next(iter(drawn.flat))
+    first, out = np.ravel(drawn)[0], io.BytesIO()
     fig = first if hasattr(first, 'savefig') else first.figure
-    out = io.BytesIO()
     fig.savefig(out, format='png', dpi=dpi, bbox_inches='tight')
     plt.close(fig)
     return out.getvalue()
 
+def _inside(
+    png: bytes  # a picture
+) -> str:  # address of an image that is part of the page
+    "A picture for the `src` of an image."
+    return 'data:image/png;base64,' + base64.b64encode(png).decode()
+
+# %% ../nbs/api/61_report.ipynb #51d63af7
 def table_html(
     df: pd.DataFrame,  # any table
-    rows: int = 60  # more are left to the CSV file, and the page says so
-) -> str:
+    rows: int = 60  # more are left to the CSV file
+) -> str:  # html
     "A table as plain html, numbers to four significant digits."
     cut = f'<p class="small">the first {rows} of {len(df)} rows; all are in the CSV file</p>' if len(df) > rows else ''
     return df.head(rows).to_html(float_format=lambda v: f'{v:.4g}', border=0, na_rep='–') + cut
 
-# %% ../nbs/api/61_report.ipynb #5c8b4c7d
+# %% ../nbs/api/61_report.ipynb #f08f9dbf
 def training_curves(
     run: Run  # a run
 ):  # matplotlib Figure
@@ -51,63 +59,85 @@ def training_curves(
     m = run.metrics
     first = [next(c for c in m.columns if c.startswith(f'{t}_')) for t in run.setup.targets]
     fig, axs = plt.subplots(1, 1 + len(first), figsize=(2.6 * (1 + len(first)), 2.4), layout='constrained', squeeze=False)
-    for c, style in (('train_loss', '--'), ('valid_loss', '-')): axs[0, 0].plot(m.index, m[c], style, color='#0173b2', label=c.replace('_loss', ''))
-    axs[0, 0].set(title='loss', xlabel='epoch'), axs[0, 0].legend(fontsize=8)
+    for c, style in (('train_loss', '--'), ('valid_loss', '-')):
+        axs[0, 0].plot(m.index, m[c], style, color='#0173b2', label=c.removesuffix('_loss'))
+    axs[0, 0].legend(fontsize=8)
+    axs[0, 0].set(title='loss', xlabel='epoch')
     for ax, c, t in zip(axs[0, 1:], first, run.setup.targets):
         units = run.modalities[t].units if c.endswith('mae') else ''
         ax.plot(m.index, m[c], color='#de8f05' if t == run.setup.main else '#949494')
         ax.set(title=c.replace('_', ' '), xlabel='epoch', ylabel=units)
     return fig
 
-# %% ../nbs/api/61_report.ipynb #29be3f05
-_page = '''<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{ title }}</title>
-<style>
+# %% ../nbs/api/61_report.ipynb #fceeba37
+_style = '''
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); --accent: #0173b2 }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 56rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
-h1 { line-height: 1.15; margin-bottom: .2rem } h2 { margin-top: 2.6rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem } h3 { margin: 2rem 0 .2rem }
-.lead, .small { opacity: .8 } .small { font-size: .85rem } .answer { border-left: 4px solid var(--accent); padding-left: .8rem }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums } th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right } th { text-align: left; font-weight: 600 }
-img { max-width: 100%; height: auto; background: white; border-radius: 4px } details { margin: .5rem 0 } summary { cursor: pointer } code, pre { font-size: .85rem } pre { overflow-x: auto }
-</style></head><body>
+h1 { line-height: 1.15; margin-bottom: .2rem }
+h2 { margin-top: 2.6rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem }
+h3 { margin: 2rem 0 .2rem }
+.lead, .small { opacity: .8 }
+.small { font-size: .85rem }
+.answer { border-left: 4px solid var(--accent); padding-left: .8rem }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
+th { text-align: left; font-weight: 600 }
+img { max-width: 100%; height: auto; background: white; border-radius: 4px }
+details { margin: .5rem 0 }
+summary { cursor: pointer }
+code, pre { font-size: .85rem }
+pre { overflow-x: auto }
+'''
+
+# %% ../nbs/api/61_report.ipynb #659906c4
+_page = '''<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title><style>{{ style }}</style></head><body>
 <h1>{{ title }}</h1>
 <p class="lead">{{ lead }}</p>
 <h2>Who is read, who is predicted, and how well</h2>
-<p>The network reads the modalities marked →□ and predicts those marked □→ (□⇒: the main task). Scores on the <b>{{ split }}</b> split{{ seeds }}.</p>
+<p>The network reads the modalities marked →□ and predicts those marked □→ (□⇒: the main task).
+Scores on the <b>{{ split }}</b> split{{ seeds }}.</p>
 <div class="wide">{{ scores }}</div>
-<p class="small">Trained for {{ options.epochs }} epochs, {{ options.bs }} samples a batch, learning rate up to {{ options.lr }}. Seconds a training: {{ durations }}.</p>
+<p class="small">Trained for {{ options.epochs }} epochs, {{ options.bs }} samples a batch, learning rate up to {{ options.lr }}.
+Seconds a training: {{ durations }}.</p>
 <h2>How it learnt</h2>
-<img src="data:image/png;base64,{{ curves }}" alt="training curves of {{ title }}">
+<img src="{{ curves }}" alt="training curves of {{ title }}">
 <h2>What its errors tell</h2>
-<p>{{ setup.main }} is the main task. All numbers are about the <b>{{ split }}</b> split; intervals resample whole groups of neighbouring samples, not single ones.</p>
-{% for e in explanations %}<h3>{{ e.question }}</h3>
+<p>{{ main }} is the main task. All numbers are about the <b>{{ split }}</b> split;
+intervals resample whole groups of neighbouring samples, not single ones.</p>
+<ol>{% for e in explanations %}<li><a href="#q{{ loop.index }}">{{ e.question }}</a></li>{% endfor %}</ol>
+{% for e in explanations %}<h3 id="q{{ loop.index }}">{{ e.question }}</h3>
 <p class="answer">{{ e.reading }}</p>
-{% if e.png %}<img src="data:image/png;base64,{{ e.png }}" alt="{{ e.name }}">{% endif %}
+{% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
 {% if e.table %}<details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>{% endif %}
 {% endfor %}
-{% if left_out %}<h2>What does not apply</h2><ul>{% for name, reason in left_out.items() %}<li><b>{{ name }}</b>: {{ reason }}</li>{% endfor %}</ul>{% endif %}
+{% if left_out %}<h2>What does not apply</h2>
+<ul>{% for name, reason in left_out.items() %}<li><b>{{ name }}</b>: {{ reason }}</li>{% endfor %}</ul>{% endif %}
 <h2>How it was made</h2>
 <details><summary>configuration</summary><pre>{{ config }}</pre></details>
-<p class="small">mtl_explain {{ versions.mtl_explain }}, torch {{ versions.torch }}, fastai {{ versions.fastai }}. The folder of this page holds the figures and the tables.</p>
+<p class="small">mtl_explain {{ versions.mtl_explain }}, torch {{ versions.torch }}, fastai {{ versions.fastai }}.
+The folder of this page holds the figures and the tables.</p>
 </body></html>'''
 
-# %% ../nbs/api/61_report.ipynb #e768104e
+# %% ../nbs/api/61_report.ipynb #dde0d46a
 def _explained(
     found,  # as `explain` returns it
     folder: Path,  # where figures and tables go
     bar: bool  # show progress
-) -> list:  # of dict for the page
+) -> list:  # of dict for the page: name, question, reading, picture, table
     "Draw and write every explanation that applies."
     out = []
     for name, e in tqdm(found.applied.items(), desc='explaining', unit='figure', disable=not bar):
         stem, png = name.replace(' ', '-').replace('/', '-'), figure_png(e.figure()) if e.figure else b''
         if png: (folder/'figures'/f'{stem}.png').write_bytes(png)
         if e.result is not None: e.result.to_csv(folder/'tables'/f'{stem}.csv', index=False)
-        out.append(dict(name=escape(name), question=escape(e.question), reading=escape(e.reading), png=base64.b64encode(png).decode(),
-                        table='' if e.result is None else table_html(e.result)))
+        table = '' if e.result is None else Markup(table_html(e.result))
+        out.append(dict(name=name, question=e.question, reading=e.reading, picture=_inside(png) if png else '', table=table))
     return out
 
-# %% ../nbs/api/61_report.ipynb #745f9c6f
+# %% ../nbs/api/61_report.ipynb #94952262
 def _page_text(
     run: Run,  # the run to explain
     runs: list,  # all runs of the table, the explained one among them
@@ -116,16 +146,29 @@ def _page_text(
     split: str  # of scores and explanations
 ) -> str:
     "The html page."
-    n, dataset = len({r.options['seed'] for r in runs}), run.config['dataset'] or 'these samples'
-    table, seconds = paper_table(runs, split), ', '.join(f'{k} {v:.0f}' for k, v in durations(runs).items())
-    lead = f'A multitask network on {dataset}: it reads {", ".join(run.setup.inputs)} and predicts {", ".join(run.setup.targets)}.'
-    return Environment(autoescape=False).from_string(_page).render(
-        title=f'{run.setup.name or run.setup.variant}: what the errors tell', lead=escape(lead), split=split, setup=run.setup, options=run.options, versions=run.config['versions'],
-        seeds=f', mean ± standard deviation over {n} seeds' if n > 1 else ', one seed', scores=table_html(table), durations=escape(seconds),
-        curves=base64.b64encode(figure_png(training_curves(run))).decode(), explanations=explanations, left_out={escape(k): escape(v) for k, v in left_out.items()},
-        config=escape(pd.io.json.ujson_dumps(run.config['setup'] | run.options, indent=1)))
+    n, setup, config = len({r.options['seed'] for r in runs}), run.setup, run.config
+    reads = f'reads {", ".join(setup.inputs)} and predicts {", ".join(setup.targets)}'
+    return Environment(autoescape=True).from_string(_page).render(
+        title=f'{row_name(setup)}: what the errors tell', style=Markup(_style), main=setup.main, split=split, options=run.options,
+        lead=f'A multitask network on {config["dataset"] or "these samples"}: it {reads}.',
+        seeds=f', mean ± standard deviation over {n} seeds' if n > 1 else ', one seed',
+        scores=Markup(table_html(paper_table(runs, split))), durations=', '.join(f'{k} {v:.0f}' for k, v in durations(runs).items()),
+        curves=_inside(figure_png(training_curves(run))), explanations=explanations, left_out=left_out, versions=config['versions'],
+        config=json.dumps(config['setup'] | run.options, indent=1, ensure_ascii=False))
 
-# %% ../nbs/api/61_report.ipynb #390355bf
+# %% ../nbs/api/61_report.ipynb #a8b5449d
+def _claim_report(
+    folder: Path  # where the report shall be
+) -> Path:  # an empty folder beside it, with places for figures and tables
+    "Where to write; `FileExistsError` if something else than a report is in the way."
+    taken = folder.exists() and not (folder/'report.html').exists() and any(folder.iterdir())
+    if taken: raise FileExistsError(f'{folder} exists and holds no report; choose another folder')
+    partial = folder.with_name(folder.name + '.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    for part in ('figures', 'tables'): (partial/part).mkdir(parents=True)
+    return partial
+
+# %% ../nbs/api/61_report.ipynb #68578a53
 def write_report(
     run: Run,  # the run to explain
     samples: xr.Dataset = None,  # its sample set, for maps; left out (and said) if None
@@ -137,10 +180,7 @@ def write_report(
 ) -> Path:  # of the html page
     "Write figures, tables and one self-contained html page; an older report in that folder is replaced as a whole."
     folder = Path(folder or run.folder/'report')
-    if folder.exists() and not (folder/'report.html').exists() and any(folder.iterdir()): raise FileExistsError(f'{folder} exists and holds no report; choose another folder')
-    partial = folder.with_name(folder.name + '.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    for part in ('figures', 'tables'): (partial/part).mkdir(parents=True)
+    partial = _claim_report(folder)
     found = explain(run.trace, run.modalities, samples, split=split, **how)
     runs = [*(r for r in others if r.folder != run.folder), run]
     paper_table(runs, split).to_csv(partial/'tables'/'scores.csv')

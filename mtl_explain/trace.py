@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['moment_names', 'error_values', 'sample_means', 'sample_record', 'co_moments', 'dense_pairs', 'batch_record',
-           'epoch_dataset', 'sample_coords', 'TraceRecorder', 'joined']
+           'epoch_dataset', 'TraceRecorder', 'sample_coords', 'joined']
 
-# %% ../nbs/api/45_trace.ipynb #444b8932
+# %% ../nbs/api/45_trace.ipynb #511b8af3
 from itertools import combinations
 
 import numpy as np
 import torch
 import xarray as xr
 from fastai.callback.core import Callback
+from fastcore.basics import patch
 from torch import Tensor
 
+from .batches import split_loaders, split_names, to_native
 from .losses import sample_losses, valid_elements
 from .metrics import predictions
-from .batches import to_native
 from .modality import Modality
 
 # %% ../nbs/api/45_trace.ipynb #5c1b5b20
@@ -47,7 +48,7 @@ def _single_value(
     if m.kind == 'category': return torch.where(v == -1, torch.nan, v.float())
     return v[:, 0].float() if m.shape == (1,) else torch.full((len(v),), torch.nan, device=v.device)
 
-# %% ../nbs/api/45_trace.ipynb #b5063c77
+# %% ../nbs/api/45_trace.ipynb #0c6c848f
 def sample_record(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
@@ -55,12 +56,10 @@ def sample_record(
     s: dict = None  # its scaling; None for labels
 ) -> dict:  # variable of the trace -> (B,) float32
     "What the trace keeps of one task for each sample of a batch."
-    errors = error_values(pred, y, m, s)
-    error = sample_means(errors)
-    truth = y if m.is_label else to_native(y, m, s)
-    predicted = _single_value(predictions(pred, m, s), m)
-    return dict(loss=sample_losses(pred, y, m), error=error, correct=1 - error if m.is_label else torch.full_like(error, torch.nan),
-                predicted=torch.where(torch.isnan(error), torch.nan, predicted), truth=_single_value(truth, m))
+    error, truth = sample_means(error_values(pred, y, m, s)), y if m.is_label else to_native(y, m, s)
+    predicted = torch.where(torch.isnan(error), torch.nan, _single_value(predictions(pred, m, s), m))
+    correct = 1 - error if m.is_label else torch.full_like(error, torch.nan)
+    return dict(loss=sample_losses(pred, y, m), error=error, correct=correct, predicted=predicted, truth=_single_value(truth, m))
 
 # %% ../nbs/api/45_trace.ipynb #36cb1019
 moment_names = ('n', 'mean_x', 'mean_y', 'm_xx', 'm_yy', 'm_xy')
@@ -100,7 +99,7 @@ def _error_map(
     e = error_values(pred, y, m, s)
     return e.mean(1) if e.ndim == 4 else e
 
-# %% ../nbs/api/45_trace.ipynb #5b21174f
+# %% ../nbs/api/45_trace.ipynb #6a372dc0
 def batch_record(
     preds: dict,  # name -> raw output
     y: dict,  # name -> target
@@ -109,13 +108,25 @@ def batch_record(
     targets: tuple  # order of the tasks
 ) -> dict:  # (B, task) by variable, and `moments` (B, pair, 6)
     "What the trace keeps of a batch, on the device of the batch."
-    records = [sample_record(preds[t].float(), y[t], mods[t], scaling.get(t)) for t in targets]
+    parts = {t: (preds[t].float(), y[t], mods[t], scaling.get(t)) for t in targets}
+    records, pairs = [sample_record(*parts[t]) for t in targets], dense_pairs(mods, targets)
     out = {k: torch.stack([r[k].float() for r in records], 1) for k in records[0]}
-    pairs = dense_pairs(mods, targets)
-    maps = {t: _error_map(preds[t].float(), y[t], mods[t], scaling.get(t)) for pair in pairs for t in pair}
-    return out | (dict(moments=torch.stack([co_moments(maps[a], maps[b]) for a, b in pairs], 1)) if pairs else {})
+    if not pairs: return out
+    maps = {t: _error_map(*parts[t]) for pair in pairs for t in pair}
+    return out | dict(moments=torch.stack([co_moments(maps[a], maps[b]) for a, b in pairs], 1))
 
-# %% ../nbs/api/45_trace.ipynb #9dcbc6cb
+# %% ../nbs/api/45_trace.ipynb #d14d020a
+def _trace_coords(
+    targets: tuple,  # order of the tasks
+    mods: dict  # name -> `Modality`
+) -> dict:  # name -> (dimension, values)
+    "Coordinates that describe the tasks and the pairs of dense tasks."
+    pairs, task = dense_pairs(mods, targets), dict(kind=[mods[t].kind for t in targets], units=[mods[t].units for t in targets])
+    coords = dict(task=list(targets)) | {k: ('task', v) for k, v in task.items()}
+    if not pairs: return coords
+    return coords | dict(pair_x=('pair', [a for a, _ in pairs]), pair_y=('pair', [b for _, b in pairs]), moment=list(moment_names))
+
+# %% ../nbs/api/45_trace.ipynb #5d0b9fe7
 def epoch_dataset(
     records: list,  # of `batch_record`, in the order of the samples
     epoch: int,  # which one
@@ -124,24 +135,12 @@ def epoch_dataset(
     coords: dict  # further coordinates on `sample`, and `main`
 ) -> xr.Dataset:  # dims epoch (1), sample, task, pair, moment
     "The batches of one epoch as a piece of the trace."
-    v = {k: torch.cat([r[k].cpu() for r in records]).numpy() for k in records[0]}
+    v = {k: torch.cat([r[k].cpu() for r in records]).numpy() for k in records[0] if not k.startswith('map_')}
     variables = {k: (('epoch', 'sample', 'task'), v[k][None]) for k in ('loss', 'error', 'correct', 'predicted')}
-    pairs = dense_pairs(mods, targets)
-    named = dict(epoch=[epoch], task=list(targets), kind=('task', [mods[t].kind for t in targets]), units=('task', [mods[t].units for t in targets]))
-    if pairs:
-        variables['moments'] = (('epoch', 'sample', 'pair', 'moment'), v['moments'][None])
-        named |= dict(pair_x=('pair', [a for a, _ in pairs]), pair_y=('pair', [b for _, b in pairs]), moment=list(moment_names))
-    return xr.Dataset(variables | dict(truth=(('sample', 'task'), v['truth'])), named | coords)
+    if 'moments' in v: variables['moments'] = ('epoch', 'sample', 'pair', 'moment'), v['moments'][None]
+    return xr.Dataset(variables | dict(truth=(('sample', 'task'), v['truth'])), dict(epoch=[epoch]) | _trace_coords(targets, mods) | coords)
 
-# %% ../nbs/api/45_trace.ipynb #f1d0c47c
-def sample_coords(
-    samples: xr.Dataset,  # the sample set
-    rows: np.ndarray  # positions of the traced samples
-) -> dict:  # name -> ('sample', values)
-    "The coordinates on `sample` (id, split, group, position, ...) of some samples."
-    return {n: ('sample', c.values[rows]) for n, c in samples.coords.items() if c.dims == ('sample',)}
-
-# %% ../nbs/api/45_trace.ipynb #956e301e
+# %% ../nbs/api/45_trace.ipynb #76d0bc63
 class TraceRecorder(Callback):
     "Write down the errors of every task for every sample at every epoch."
     order = 20
@@ -151,83 +150,102 @@ class TraceRecorder(Callback):
         splits: tuple = ('valid', 'test'),  # which splits to trace
         shown: int = 6  # how many samples keep their full prediction maps, spread over the traced ones
     ):
+        if unknown := set(splits) - set(split_names): raise ValueError(f"there is no split '{min(unknown)}'; choose of {', '.join(split_names)}")
         self.samples, self.main, self.splits, self.shown = samples, main, tuple(splits), shown
-        self.epochs, self.active = [], False
+        self.epochs, self.armed, self.active = [], False, False
 
-    def before_train(self): self.active = not hasattr(self.learn, 'lr_finder')
-    def before_validate(self): self.records = []
+    def before_fit(self): self.armed, self.active, (self.rows, self.shown_rows) = False, False, self._traced_rows()
+    def after_train(self): self.armed = not hasattr(self.learn, 'lr_finder')
+    def before_validate(self): self.active, self.armed, self.records = self.armed, False, []
     def after_pred(self):
-        if self.active and not self.training and 'valid' in self.splits: self.records.append(self._record(self.learn.pred, self.learn.yb[0]))
+        if self.active and 'valid' in self.splits: self._write_down(self.records, self.learn.dls.valid, self.learn.pred, self.learn.yb[0])
     def after_validate(self):
         if self.active: self.epochs.append(self._epoch())
-        self.active = False
+        self.active, self.records = False, []
 
-# %% ../nbs/api/45_trace.ipynb #b865c9dc
-def _record(
+# %% ../nbs/api/45_trace.ipynb #c150512f
+@patch
+def _loaders(
+    self: TraceRecorder
+) -> dict:  # split -> loader, the traced ones, in order
+    "The loaders of the traced splits, unshuffled and complete."
+    named = split_loaders(self.learn.dls)
+    return {s: named[s].new(shuffle=False, drop_last=False) if s == 'train' else named[s] for s in self.splits if s in named}
+
+@patch
+def _traced_rows(
+    self: TraceRecorder
+) -> tuple:  # positions in the sample set: (of all traced samples, of those that keep their maps)
+    "Which samples are traced, and which are shown."
+    found = [dl.dataset.rows for dl in self._loaders().values()]
+    if not found: raise ValueError(f'nothing to trace: these samples have none of the splits {", ".join(self.splits)}')
+    rows = np.concatenate(found)
+    return rows, rows[np.unique(np.linspace(0, len(rows) - 1, min(self.shown, len(rows))).astype(int))]
+
+# %% ../nbs/api/45_trace.ipynb #2d63ef84
+@patch
+def _write_down(
     self: TraceRecorder,
+    records: list,  # of the batches of this loader so far; the next one is appended
+    dl,  # loader of a split
     preds: dict,  # name -> raw output
     y: dict  # name -> target
-) -> dict:
-    "Record of one batch, with the predictions of the dense tasks where a sample of it is to be shown."
-    dl = self.learn.dls.train
-    record = batch_record(preds, y, dl.mods, dl.scaling, dl.dataset.targets)
-    return record | {f'map_{t}': predictions(preds[t], dl.mods[t], dl.scaling.get(t)) for t in dl.dataset.targets if self.shown and dl.mods[t].is_dense}
+) -> None:
+    "Record the next batch of a loader."
+    (targets, mods, scaling), done = (dl.dataset.targets, dl.mods, dl.scaling), sum(len(r['error']) for r in records)
+    record = batch_record(preds, y, mods, scaling, targets)
+    at = np.flatnonzero(np.isin(dl.dataset.rows[done:done + len(record['error'])], self.shown_rows)).tolist()
+    maps = {f'map_{t}': predictions(preds[t][at], mods[t], scaling.get(t)) for t in targets if mods[t].is_dense and len(self.shown_rows)}
+    records.append(record | maps)
 
-TraceRecorder._record = _record
-
-# %% ../nbs/api/45_trace.ipynb #61d009b3
+@patch
 @torch.no_grad()
 def _pass(
     self: TraceRecorder,
     dl  # loader of a split that validation does not visit
 ) -> list:  # of records
     "Predict a whole split for the trace."
+    records = []
     self.learn.model.eval()
-    return [self._record(self.learn.model(x), y) for x, y in dl]
+    for x, y in dl: self._write_down(records, dl, self.learn.model(x), y)
+    return records
 
-def _loaders(
-    self: TraceRecorder
-) -> dict:  # split -> loader, the traced ones, in order
-    "The loaders of the traced splits."
-    named = dict(zip(('train', 'valid', 'test'), self.learn.dls.loaders))
-    return {s: named[s].new(shuffle=False, drop_last=False) if s == 'train' else named[s] for s in self.splits if s in named}
+# %% ../nbs/api/45_trace.ipynb #f1d0c47c
+def sample_coords(
+    samples: xr.Dataset,  # the sample set
+    rows: np.ndarray  # positions of the traced samples
+) -> dict:  # name -> ('sample', values)
+    "The coordinates on `sample` (id, split, group, position, ...) of some samples."
+    return {n: ('sample', c.values[rows]) for n, c in samples.coords.items() if c.dims == ('sample',)}
 
-TraceRecorder._pass, TraceRecorder._loaders = _pass, _loaders
-
-# %% ../nbs/api/45_trace.ipynb #93263b78
-def _epoch(
-    self: TraceRecorder
-) -> xr.Dataset:
-    "All traced splits of one epoch as a piece of the trace."
-    records, rows = [], []
-    for split, dl in self._loaders().items():
-        records += self.records if split == 'valid' else self._pass(dl)
-        rows.append(dl.dataset.rows)
-    dl, rows = self.learn.dls.train, np.concatenate(rows)
-    piece = epoch_dataset(records, len(self.epochs), dl.dataset.targets, dl.mods, sample_coords(self.samples, rows))
-    self.records = []
-    return piece.merge(self._maps(records, rows)).assign_attrs(main=self.main, dataset=str(self.samples.attrs.get('title', '')))
-
+# %% ../nbs/api/45_trace.ipynb #de8891ca
+@patch
 def _maps(
     self: TraceRecorder,
-    records: list,  # of all batches
-    rows: np.ndarray  # positions of the traced samples
+    records: list  # of all batches
 ) -> xr.Dataset:  # `map_<task>` (epoch, shown, ...); empty if nothing is shown
     "Prediction maps of the samples to be shown."
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(self.shown, len(rows))).astype(int))
-    names = [k for k in records[0] if k.startswith('map_')]
-    maps = {k: torch.cat([r[k].cpu() for r in records])[chosen].numpy()[None] for k in names}
-    def dims(k): return ('epoch', 'shown') + self.samples[k[4:]].dims[1:]
-    return xr.Dataset({k: (dims(k), v) for k, v in maps.items()}, dict(shown=self.samples.sample.values[rows[chosen]]) if maps else {})
+    maps = {k: torch.cat([r[k].cpu() for r in records]).numpy()[None] for k in records[0] if k.startswith('map_')}
+    def dims(k): return ('epoch', 'shown') + self.samples[k.removeprefix('map_')].dims[1:]
+    return xr.Dataset({k: (dims(k), v) for k, v in maps.items()}, dict(shown=self.samples.sample.values[self.shown_rows]) if maps else {})
 
-TraceRecorder._epoch, TraceRecorder._maps = _epoch, _maps
+@patch
+def _epoch(
+    self: TraceRecorder
+) -> xr.Dataset:  # dims epoch (1), sample, task, pair, moment, shown
+    "All traced splits of one epoch as a piece of the trace."
+    records = [r for s, dl in self._loaders().items() for r in (self.records if s == 'valid' else self._pass(dl))]
+    d, coords = self.learn.dls.train, sample_coords(self.samples, self.rows)
+    piece = epoch_dataset(records, len(self.epochs), d.dataset.targets, d.mods, coords)
+    return piece.merge(self._maps(records)).assign_attrs(main=self.main, dataset=str(self.samples.attrs.get('title', '')))
 
-# %% ../nbs/api/45_trace.ipynb #46b958e3
+# %% ../nbs/api/45_trace.ipynb #38aad7f4
 def joined(
     epochs: list  # of single-epoch pieces
-) -> xr.Dataset:
+) -> xr.Dataset:  # the trace
     "The pieces of the trace as one dataset; `truth` does not depend on the epoch."
     if not epochs: raise ValueError('there is no trace yet: train at least one epoch')
     return xr.concat(epochs, 'epoch', data_vars='minimal', coords='minimal', compat='override', join='override', combine_attrs='override')
 
-TraceRecorder.dataset = property(lambda self: joined(self.epochs))
+@patch(as_prop=True)
+def dataset(self: TraceRecorder) -> xr.Dataset: return joined(self.epochs)

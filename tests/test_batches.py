@@ -4,12 +4,16 @@ Written by nbdev-export from the check cells of nbs/api/14_batches.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
-from mtl_explain.batches import SampleDataset, sample_loaders, to_native, to_standard, training_scaling
-from mtl_explain.modality import Setup
+from mtl_explain.batches import (
+    SampleDataset, SampleLoader, _tensor, sample_loaders, split_loaders, to_native, to_standard,
+    training_scaling,
+)
+from mtl_explain.modality import Modality, Setup
 from mtl_explain.samples import modalities, toy_samples
 
 
@@ -28,6 +32,16 @@ def setup():
 def dls(samples, setup):
     "The loaders of the toy experiment."
     return sample_loaders(samples, setup, bs=16, device='cpu')
+
+
+@pytest.fixture(scope='module')
+def order(samples, setup):
+    "The order in which a fresh loader would visit the training samples."
+    def order(seed, epoch):
+        dl = sample_loaders(samples, setup, bs=8, seed=seed, device='cpu').train
+        dl.set_epoch(epoch)
+        return dl.get_idxs()
+    return order
 
 
 def test_against_numpy_over_the_training_split_alone_without_the_missing_value(samples):
@@ -51,13 +65,26 @@ def test_a_constant_channel_keeps_its_values_an_empty_one_is_an_error(samples):
     with pytest.raises(ValueError, match="'warmth' has no value at all in the training split for temperature"): training_scaling(flat, ('warmth',))
 
 
-def test_there_and_back(samples):
+def test_a_month_by_hand():
+    "Scaling."
+    m, s = Modality('weather', 'series', (1, 2), channels=('temperature', 'rain')), dict(mean=[10., 50.], std=[5., 25.])
+    assert to_standard(torch.tensor([[[20, 25]]]), m, s).tolist() == [[[2, -1]]]
+    assert to_native(torch.tensor([[[2, -1]]]), m, s).tolist() == [[[20, 25]]]
+
+
+def test_the_training_split_of_an_image_there_and_back(samples):
     "Scaling."
     m, s = modalities(samples)['optical'], training_scaling(samples, ('optical',))['optical']
     v = torch.tensor(samples.optical.values[samples.split.values == 'train'])
     z = to_standard(v, m, s)
     assert torch.allclose(z.mean((0, 2, 3)), torch.zeros(3), atol=1e-5) and torch.allclose(z.std((0, 2, 3)), torch.ones(3), atol=1e-3)
     assert torch.allclose(to_native(z, m, s), v.float(), atol=1e-3)
+
+
+def test_bytes_stay_bytes_what_torch_cannot_compute_with_becomes_float():
+    "A batch is one indexing operation."
+    kept = {t: _tensor(np.ones(2, t)).dtype for t in ('uint8', 'int8', 'int64', 'float32', 'uint16', 'float64')}
+    assert kept == dict(uint8=torch.uint8, int8=torch.int8, int64=torch.int64, float32=torch.float32, uint16=torch.float32, float64=torch.float32)
 
 
 def test_three_samples_out_of_order(samples, setup):
@@ -68,18 +95,30 @@ def test_three_samples_out_of_order(samples, setup):
     assert (y['cover'][1].numpy() == samples.cover.values[1]).all()
 
 
-def test_an_input_that_is_not_there(samples, setup):
+def test_prediction_no_targets_and_every_input(samples, setup):
     "A batch is one indexing operation."
+    x, = SampleDataset(samples[['optical', 'months']], setup.inputs)[[0]]
+    assert list(x) == ['optical', 'months', 'months_time']
     with pytest.raises(ValueError, match="input modality 'months' is missing: the network reads optical, months"):
         SampleDataset(samples.drop_vars('months'), setup.inputs)
 
 
-def test_a_batch(dls):
+def test_a_loader_of_three_samples(samples):
+    "A fastai loader."
+    # a loader of three samples: bytes become standard numbers, labels long, times stay
+    mods, scale = modalities(samples), training_scaling(samples, ('optical', 'months'))
+    x, y = next(iter(SampleLoader(SampleDataset(samples, ('optical', 'months'), ('cover',), rows=[7, 8, 9]), scale, mods, bs=3)))
+    expected = (samples.optical.values[7:10] - np.reshape(scale['optical']['mean'], (3, 1, 1))) / np.reshape(scale['optical']['std'], (3, 1, 1))
+    np.testing.assert_allclose(x['optical'], expected, atol=1e-5)
+    assert y['cover'].dtype == torch.int64 and x['months_time'][0, 0] == 15
+
+
+def test_a_batch_and_where_it_comes_from(dls):
     "A fastai loader."
     x, y = dls.train.one_batch()
     assert {n: tuple(v.shape) for n, v in x.items()} == dict(optical=(16, 3, 16, 16), months=(16, 12, 1), months_time=(16, 12))
     assert y['cover'].dtype == torch.int64 and y['elevation'].dtype == torch.float32
-    assert x['months_time'][0, 0] == 15, 'times stay in days'
+    assert {s: len(dl.dataset) for s, dl in split_loaders(dls).items()} == dict(train=64, valid=16, test=16)
 
 
 def test_scaled_with_the_statistics_of_the_training_split_not_of_the_split(samples, dls):
@@ -89,15 +128,12 @@ def test_scaled_with_the_statistics_of_the_training_split_not_of_the_split(sampl
     s = training_scaling(samples, ('warmth',))['warmth']
     y = torch.cat([y['warmth'] for _, y in dls.valid])
     np.testing.assert_allclose(y, (v - s['mean']) / s['std'], rtol=1e-4, atol=1e-5)
+    assert abs(y.mean()) > 1e-3
 
 
-def test_every_training_sample_once_an_epoch_in_an_order_that_depends_on_seed(samples, setup):
+def test_every_training_sample_once_an_epoch_in_an_order_that_depends_on_seed(order):
     "A fastai loader."
     # every training sample once an epoch, in an order that depends on seed and epoch alone
-    def order(seed, epoch):
-        dl = sample_loaders(samples, setup, bs=8, seed=seed, device='cpu').train
-        dl.set_epoch(epoch)
-        return dl.get_idxs()
     assert sorted(order(0, 0)) == list(range(64))
     assert order(0, 0) == order(0, 0) and order(0, 0) != order(0, 1) and order(0, 0) != order(1, 0)
 
@@ -134,3 +170,15 @@ def test_what_cannot_be_loaded_says_why(samples, setup):
     "A fastai loader."
     with pytest.raises(ValueError, match="split 'valid' is empty"): sample_loaders(samples.isel(sample=samples.split.values != 'valid'), setup)
     with pytest.raises(ValueError, match="names 'rain'"): sample_loaders(samples, Setup('rain', 'cover'))
+
+
+def test_order_and_scaling_as_pictures(order, samples, dls):
+    "What it looks like."
+    fig, axs = plt.subplots(1, 3, figsize=(10, 2.4), layout='constrained')
+    axs[0].imshow([order(0, epoch)[:40] for epoch in range(6)], aspect='auto', cmap='viridis')
+    axs[1].hist(samples.optical[:, 1].values.ravel(), 40, color='#0173b2')
+    axs[2].hist(torch.cat([x['optical'][:, 1] for x, _ in dls.train]).ravel().numpy(), 40, color='#de8f05')
+    axs[0].set(title='order of the samples', xlabel='place in the epoch', ylabel='epoch')
+    axs[1].set(title='green band, bytes', xlabel='value')
+    axs[2].set(title='the same in batches', xlabel='standard deviations from the mean')
+    assert axs[1].get_xlim()[1] > 100 and axs[2].get_xlim()[1] < 10

@@ -9,81 +9,135 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import typer
 
+from mtl_explain.cli import demo_samples, find_setup, main
+
+
+# calling the command line in this process
+def command(*words, app=None):
+    "Exit code, output, and lines of errors."
+    parts = mock.patch.dict(main.__globals__, app=app) if app else mock.patch.dict(main.__globals__)
+    out, err, wide = io.StringIO(), io.StringIO(), mock.patch.dict(os.environ, COLUMNS='100', TERM='dumb')
+    with redirect_stdout(out), redirect_stderr(err), parts, wide, pytest.raises(SystemExit) as stop: main(list(words))
+    return stop.value.code, out.getvalue(), err.getvalue().strip().splitlines()
+
+
+def failing(error):
+    "A program whose only command fails."
+    probe = typer.Typer(pretty_exceptions_enable=False)
+    @probe.command()
+    def fail(): raise error
+    return probe
+
+
+@pytest.fixture(scope='module')
+def names_and_done():
+    "A process that prints the help of all commands, and what it had to load."
+    names = ['', 'demo', 'train', 'explain', 'report', 'data', 'data list', 'data fetch', 'data prepare', 'data describe']
+    code = f"""
+import sys
 from mtl_explain.cli import main
+for name in {names}:
+    try: main([*name.split(), '--help'])
+    except SystemExit as stop: assert stop.code == 0
+print(sorted({{'torch', 'fastai', 'matplotlib', 'xarray'}} & set(sys.modules)), file=sys.stderr)
+"""
+    plain = {k: v for k, v in os.environ.items() if 'COLOR' not in k} | dict(COLUMNS='100', TERM='dumb')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=plain)
+    return names, done
 
 
-# calling the command line in a process of its own, and in this one
-def command(*words):
-    "Exit code, output and lines of errors."
-    code = 'from mtl_explain.cli import main; main()'
-    env = {k: v for k, v in os.environ.items() if 'COLOR' not in k} | dict(COLUMNS='100', TERM='dumb')
-    done = subprocess.run([sys.executable, '-c', code, *words], capture_output=True, text=True, env=env)
-    return done.returncode, done.stdout, done.stderr.strip().splitlines()
+def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
+    "Errors in one line."
+    # mistakes are one line and exit code 1, Ctrl-C 130, a bug keeps its traceback
+    assert command(app=failing(ValueError('the bands must be named'))) == (1, '', ['error: the bands must be named'])
+    assert command(app=failing(KeyError('no band'))) == (1, '', ['error: no band'])
+    assert command(app=failing(FileNotFoundError(2, 'No such file', 'a.nc'))) == (1, '', ["error: [Errno 2] No such file: 'a.nc'"])
+    assert command(app=failing(KeyboardInterrupt())) == (130, '', ['stopped; the same command goes on where it was'])
+    with pytest.raises(ZeroDivisionError): command(app=failing(ZeroDivisionError()))
 
 
-def output(*words):
-    "What a command that works prints."
-    with redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as stop: main(list(words))
-    assert stop.value.code == 0, out.getvalue()
-    return out.getvalue()
+def test_what_is_asked_of_a_dataset():
+    "Data."
+    module = mock.Mock(fetch=lambda folder: {'earth.whl': folder/'earth.whl'}, prepare=lambda source, dest: f'{source} to {dest}')
+    with mock.patch.dict(main.__globals__, dataset=lambda name: dict(globe=module)[name]):
+        assert command('data', 'fetch', 'globe', '--folder', 'raw')[1].split() == ['earth.whl', str(Path('raw')/'earth.whl')]
+        assert command('data', 'prepare', 'globe', 'raw', 'store')[1] == 'prepared: raw to store\n'
+    assert command('data', 'list')[1].startswith('globe ')
 
 
-def test_every_command_has_help():
+def test_a_dataset_is_described():
+    "Data."
+    # a dataset is described: modalities, splits, setups
+    with tempfile.TemporaryDirectory() as d, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d):  # an empty data folder: the shipped sample
+        code, described, _ = command('data', 'describe', 'globe')
+    assert code == 0 and 'landcover' in described and 'train 160' in described and 'landcover-mtl' in described
+    assert command('data', 'describe', 'mars') == (1, '', ["error: there is no dataset 'mars'; known: globe"])
+
+
+def test_a_setup_by_name_or_all_names():
+    "Train, explain, report."
+    module = mock.Mock(setups=dict(small=1, large=2))
+    assert find_setup(module, 'large') == 2
+    with pytest.raises(ValueError, match="there is no setup 'medium'; known: small, large"): find_setup(module, 'medium')
+
+
+def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
+    "Train, explain, report."
+    # the words of `train` reach the run, and a setup that is not there is known at once
+    module = mock.Mock(setups=dict(large='roles'), load=lambda store: f'samples of {store}')
+    run = mock.Mock(folder='kept')
+    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch('mtl_explain.runs.train_run', return_value=run) as made:
+        code, out, _ = command('train', 'globe', 'large', '--epochs', '3', '--seed', '5', '--store', 'here')
+        assert code == 0 and 'run: kept' in out
+        assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
+        made.assert_called_once_with('samples of here', 'roles', Path('runs')/'large-seed5', epochs=3, lr=2e-3, bs=32, seed=5)
+
+
+def test_a_run_that_is_not_there():
+    "Train, explain, report."
+    assert command('explain', 'nowhere') == (1, '', ['error: nowhere is not a run folder: it has no config.json'])
+
+
+def test_the_full_data_where_they_can_be_had_else_the_sample_and_the_reason():
+    "The demo."
+    module = mock.Mock(load=lambda store: f'all of {store}', load_sample=lambda: 'some', prepare=lambda: 'store')
+    assert demo_samples(module, offline=False) == ('all of store', 'full')
+    for error, reason in ((OSError('no network\nat all'), 'no network'), (TimeoutError(), 'TimeoutError')):
+        module.prepare = mock.Mock(side_effect=error)
+        with redirect_stdout(io.StringIO()) as out: assert demo_samples(module, offline=False) == ('some', 'sample')
+        assert out.getvalue().strip().endswith(f'inside the package: {reason}')
+    with redirect_stdout(io.StringIO()) as out: found = demo_samples(module, offline=True)
+    assert found == ('some', 'sample') and out.getvalue().strip().endswith('asked for by --sample')
+
+
+def test_the_demo_makes_a_report_and_goes_on_from_what_is_there():
     "Does it keep its promises?"
-    for words in ([], ['demo'], ['train'], ['explain'], ['report'], ['data'], ['data', 'list'], ['data', 'fetch'], ['data', 'prepare'], ['data', 'describe']):
-        code, out, err = command(*words, '--help')
-        assert code == 0 and 'Usage: mtl_explain' in out and not err
+    from mtl_explain.datasets import globe
+    few = globe.load_sample().isel(sample=slice(None, None, 5))
+    with tempfile.TemporaryDirectory() as d, mock.patch.object(globe, 'load_sample', lambda: few):
+        words = ['demo', '--sample', '--family', 'precipitation', '--epochs', '1', '--out', d]
+        code, first, _ = command(*words)
+        run = Path(d)/'sample'/'precipitation-mtl-seed0'
+        page, trained = run/'report'/'report.html', (run/'metrics.csv').read_text()
+        assert code == 0 and f'report: {page.resolve()}' in first and page.stat().st_size > 50_000
+        assert command(*words)[0] == 0 and (run/'metrics.csv').read_text() == trained
+        assert '?' in command('explain', str(run))[1]
+        with mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d): code, said, _ = command('report', str(run), '--out', f'{d}/again')
+        assert code == 0 and Path(f'{d}/again/report.html').exists() and f'report: {Path(d)/"again"/"report.html"}' in said
 
 
-def test_the_command_line_does_not_load_pytorch_before_it_has_something_to():
+def test_every_command_has_help_and_nothing_heavy_is_loaded_for_it(names_and_done):
     "Does it keep its promises?"
-    # the command line does not load PyTorch before it has something to compute
-    code = 'import sys, mtl_explain.cli; print(any(m in sys.modules for m in ("torch", "fastai", "matplotlib", "xarray")))'
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == 'False'
-
-
-def test_datasets_are_listed_and_described():
-    "Does it keep its promises?"
-    assert 'globe' in output('data', 'list')
-    with tempfile.TemporaryDirectory() as d:
-        with mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d): described = output('data', 'describe', 'globe')  # an empty data folder: the shipped sample
-    assert 'landcover' in described and 'splits: ' in described and 'landcover-mtl' in described
-
-
-def test_mistakes_are_one_line_and_exit_code_1():
-    "Does it keep its promises?"
-    code, _, lines = command('explain', 'nowhere')
-    assert (code, lines) == (1, ['error: nowhere is not a run folder: it has no config.json'])
-    code, _, lines = command('data', 'describe', 'mars')
-    assert code == 1 and lines == ["error: there is no dataset 'mars'; known: globe"]
-    code, _, lines = command('train', 'globe', 'landcover-best')
-    assert code == 1 and "there is no setup 'landcover-best'; known: landcover-baseline" in lines[-1]
-
-
-def test_ctrl_c_is_exit_code_130_and_says_that_the_next_call_goes_on():
-    "Does it keep its promises?"
-    def interrupted(): raise KeyboardInterrupt
-    probe = typer.Typer()
-    probe.command()(interrupted)
-    with pytest.raises(SystemExit) as stop, mock.patch.dict(main.__globals__, app=probe): main([])
-    assert stop.value.code == 130
-
-
-def test_the_demo_on_the_small_sample_from_nothing_to_a_report_and_again_from():
-    "Does it keep its promises?"
-    # the demo on the small sample, from nothing to a report, and again from what is there
-    with tempfile.TemporaryDirectory() as d:
-        words = ['demo', '--sample', '--family', 'precipitation', '--epochs', '2', '--out', d]
-        first = output(*words)
-        page = Path(d)/'sample'/'precipitation-mtl-seed0'/'report'/'report.html'
-        assert str(page.resolve()) in first and page.stat().st_size > 50_000
-        assert 'report:' in output(*words)
-        assert '?' in output('explain', str(page.parent.parent))
-        assert 'report.html' in output('report', str(page.parent.parent), '--out', str(Path(d)/'again'))
+    names, done = names_and_done
+    helps = done.stdout.split('Usage: mtl_explain ')[1:]
+    assert done.returncode == 0 and len(helps) == len(names)
+    assert all(h.startswith(n) and '--help' in h for h, n in zip(helps, names))
+    assert done.stderr.strip() == '[]'
+    print('Usage: mtl_explain', helps[0])

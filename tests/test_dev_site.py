@@ -13,10 +13,11 @@ from unittest import mock
 
 import pytest
 import yaml
+from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 
 from mtl_explain.dev.site import (
-    cell_text, dead_links, folded_source, leaks, links, main, missing_pages, module_of, notebooks,
+    cell_text, dead_links, folded_source, in_order, leaks, links, main, missing_pages, module_of, notebooks,
     output_text, page_name, prepare, readme, relative_links, render_stand_in, sidebar, sidebar_text,
     site_problems, stand_in_copy, symbol_docs, title_of,
 )
@@ -121,6 +122,12 @@ def test_from_the_reference_to_the_reference_and_from_the_home_page():
     "Documentation of symbols."
     assert relative_links('[`f`](/api/site.html#f)', 'api/80_x.ipynb') == '[`f`](../api/site.html#f)'
     assert relative_links('[`f`](/api/site.html#f) [web](https://quarto.org)', 'index.ipynb') == '[`f`](api/site.html#f) [web](https://quarto.org)'
+
+
+def test_only_rows_of_documentation_are_put_in_order():
+    "Documentation of symbols."
+    cells = [mk_cell(s) for s in ('x = 1', 'show_doc(b)', 'show_doc(a)', 'y = 2', 'show_doc(a.f)')]
+    assert [c.source for c in in_order(cells, ['a', 'b'])] == ['x = 1', 'show_doc(a)', 'show_doc(b)', 'y = 2', 'show_doc(a.f)']
 
 
 def test_a_project_with_one_page_too_few_one_leak_and_one_page_without_a_title():

@@ -7,55 +7,99 @@ Do not edit: change the notebook, then `make export`.
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from mtl_explain.experiments import comparison, durations, find_runs, mean_sd, paper_table, train_table
+from mtl_explain.experiments import (
+    comparison, durations, find_runs, mean_sd, paper_table, row_name, run_folder, score_columns, train_table,
+)
 from mtl_explain.modality import Setup
 from mtl_explain.samples import toy_samples
 
 
+# three variants of one question in the toy world
 @pytest.fixture(scope='module')
-def samples_setups_home_and_runs():
-    "Three variants of one question in the toy world."
-    samples = toy_samples(96, size=8)
+def samples():
+    return toy_samples(96, size=8)
+
+
+@pytest.fixture(scope='module')
+def setups():
     unet = dict(optical=dict(type='unet', width=4, depth=1))
-    setups = [Setup('optical', 'cover', name='baseline', encoders=unet),
-              Setup(('optical', 'months'), 'cover', core='optical', name='mml', encoders=unet),
-              Setup('optical', ('cover', 'warmth'), core='optical', name='mtl', encoders=unet)]
+    return [
+        Setup('optical', 'cover', encoders=unet),
+        Setup(('optical', 'months'), 'cover', core='optical', name='with months', encoders=unet),
+        Setup('optical', ('cover', 'warmth'), core='optical', name='mtl', encoders=unet)]
+
+
+@pytest.fixture(scope='module')
+def home_options_and_runs(samples, setups):
+    "Three rows, two seeds."
     home = Path(tempfile.mkdtemp())
-    runs = train_table(samples, setups, home, seeds=(0, 1), epochs=2, bs=16, lr=1e-2, bar=False, device='cpu')
-    return samples, setups, home, runs
+    options = dict(seeds=(0, 1), epochs=1, bs=16, lr=1e-2, bar=False, device='cpu')
+    runs = train_table(samples, setups, home, **options)
+    return home, options, runs
 
 
-def test_means_and_standard_deviations_by_hand(samples_setups_home_and_runs):
+def test_names_become_folders(setups):
+    "Training a table."
+    assert [row_name(s) for s in setups] == ['baseline', 'with months', 'mtl']
+    assert run_folder('runs', setups[2], 7) == Path('runs/mtl-seed7')
+
+
+def test_a_table_that_is_finished_is_only_read_and_can_be_found_again(samples, setups, home_options_and_runs):
+    "Training a table."
+    home, options, runs = home_options_and_runs
+    def stamps(): return {p: p.stat().st_mtime_ns for p in home.glob('**/*.safetensors')}
+    before = stamps()
+    again = train_table(samples, setups, home, **options)
+    assert stamps() == before and [r.folder for r in again] == [r.folder for r in runs]
+    assert [r.folder.name for r in runs] == [f'{n}-seed{s}' for s in (0, 1) for n in ('baseline', 'with months', 'mtl')]
+    assert {r.folder for r in find_runs(home)} == {r.folder for r in runs}
+
+
+def test_setups_that_would_share_a_folder_and_a_run_that_is_not_finished(samples, setups, home_options_and_runs):
+    "Training a table."
+    home, options, runs = home_options_and_runs
+    with pytest.raises(ValueError, match='need names that differ, got baseline, baseline'): train_table(samples, [setups[0], setups[0]], home)
+    with tempfile.TemporaryDirectory() as d:
+        (Path(d)/'begun').mkdir()
+        (Path(d)/'begun'/'config.json').write_text((runs[0].folder/'config.json').read_text())
+        assert find_runs(d) == []
+
+
+def test_means_and_standard_deviations_by_hand(home_options_and_runs):
     "Comparing."
-    samples, setups, home, runs = samples_setups_home_and_runs
+    home, options, runs = home_options_and_runs
     table = comparison(runs).set_index(['setup', 'task', 'metric'])
-    values = [r.scores.query("split == 'test' and task == 'cover' and metric == 'accuracy'").value.item() for r in runs if r.setup.name == 'mml']
-    assert table.loc[('mml', 'cover', 'accuracy'), 'mean'] == pytest.approx(sum(values) / 2)
-    assert table.loc[('mml', 'cover', 'accuracy'), 'sd'] == pytest.approx(abs(values[0] - values[1]) / 2 ** .5)
+    a, b = (r.scores.query("split == 'test' and task == 'cover' and metric == 'accuracy'").value.item() for r in runs if r.setup.name == 'mtl')
+    assert a != b and table.loc[('mtl', 'cover', 'accuracy'), 'mean'] == pytest.approx((a + b) / 2)
+    assert table.loc[('mtl', 'cover', 'accuracy'), 'sd'] == pytest.approx(abs(a - b) / 2 ** .5)
+    assert comparison(runs[:3]).sd.isna().all() and table.loc[('mtl', 'warmth', 'mae'), 'units'] == '°C'
+
+
+def test_the_main_task_comes_first_a_missing_task_is_empty():
+    "Comparing."
     assert mean_sd(.7123, .0041) == '0.712 ± 0.004' and mean_sd(.7123) == '0.712'
+    long = pd.DataFrame(
+        [('mtl', 'warmth', 'mae', 2., .5), ('mtl', 'cover', 'iou', .6, .1), ('base', 'cover', 'iou', .5, np.nan)],
+        columns=['setup', 'task', 'metric', 'mean', 'sd']).assign(main='cover')
+    wide = score_columns(long, digits=1)
+    assert wide.columns.tolist() == [('cover', 'iou'), ('warmth', 'mae')]
+    assert wide.loc['mtl'].tolist() == ['0.6 ± 0.1', '2.0 ± 0.5'] and wide.loc['base'].tolist() == ['0.5', '']
 
 
-def test_roles_and_scores_in_one_table(samples_setups_home_and_runs):
+def test_roles_and_scores_in_one_table(home_options_and_runs):
     "Comparing."
-    samples, setups, home, runs = samples_setups_home_and_runs
+    home, options, runs = home_options_and_runs
     table = paper_table(runs)
-    assert table.index.tolist() == ['baseline', 'mml', 'mtl'] and table['', 'variant'].tolist() == ['baseline', 'MML', 'MTL']
-    assert table['warmth', 'mae'].tolist()[:2] == ['', ''] and '±' in table['warmth', 'mae']['mtl']
-    assert list(durations(runs).index) == ['baseline', 'mml', 'mtl'] and (durations(runs) > 0).all()
+    assert table.index.tolist() == ['baseline', 'with months', 'mtl'] and table['', 'variant'].tolist() == ['baseline', 'MML', 'MTL']
+    assert table['warmth', 'mae'].tolist()[:2] == ['', ''] and '±' in table['warmth', 'mae']['mtl'] and '±' in table['cover', 'iou']['baseline']
 
 
-def test_a_table_that_is_finished_is_only_read_and_can_be_found_again(samples_setups_home_and_runs):
+def test_seconds_a_training_mean_over_the_seeds(home_options_and_runs):
     "Comparing."
-    samples, setups, home, runs = samples_setups_home_and_runs
-    stamps = {p: p.stat().st_mtime_ns for p in home.glob('**/*.safetensors')}
-    again = train_table(samples, setups, home, seeds=(0, 1), epochs=2, bs=16, lr=1e-2, bar=False, device='cpu')
-    assert stamps == {p: p.stat().st_mtime_ns for p in home.glob('**/*.safetensors')}
-    assert paper_table(again).equals(paper_table(runs)) and len(find_runs(home)) == 6
-
-
-def test_setups_without_names_of_their_own_would_share_a_folder(samples_setups_home_and_runs):
-    "Comparing."
-    samples, setups, home, runs = samples_setups_home_and_runs
-    with pytest.raises(ValueError, match='need names that differ'): train_table(samples, [setups[0], setups[0]], home)
+    home, options, runs = home_options_and_runs
+    assert durations(runs).index.tolist() == ['baseline', 'with months', 'mtl']
+    assert durations(runs)['mtl'] == pytest.approx((runs[2].metrics.seconds.sum() + runs[5].metrics.seconds.sum()) / 2)

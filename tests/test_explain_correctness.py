@@ -67,7 +67,7 @@ def test_a_fifth_of_the_false_ones_is_corrected(trace):
     later = fate[fate.epoch == 1].set_index('group')
     assert later['count'].tolist() == [240, 60, 60, 840] and np.allclose(later.share, [.2, .05, .05, .7]) and (later.n == 1200).all()
     assert ((later.low < later.share) & (later.share < later.high)).all() and later.clusters.eq(50).all()
-    assert fate[fate.epoch == 0].share.tolist() == [0, 0, 0, 1]
+    assert fate[fate.epoch == 0].share.tolist() == [0, 0, 0, 1] and fate[fate.epoch == 0].low.isna().all()
 
 
 def test_fate_of_the_false_ones(trace):

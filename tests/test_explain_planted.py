@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_world():
 def test_errors_fall_and_blocks_differ(world):
     "What is in it."
     t = world.trace
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout='constrained')
+    fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.7), layout='constrained')
     left.set_prop_cycle(color=sns.color_palette('colorblind'))
     for task in t.task.values: left.plot(t.epoch, t.loss.sel(task=task).mean('sample'), 'o-', label=task)
     left.set(xlabel='epoch', ylabel='mean error relative to epoch 0', ylim=(0, None), title='learning')

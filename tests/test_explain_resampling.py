@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from mtl_explain.explain.resampling import (
-    as_slice, cluster_codes, cluster_sums, percentile_interval, resampled_means, resampled_sums,
-    split_positions, t_interval,
+    as_slice, cluster_codes, cluster_sums, resampled_means, resampled_sums, share_interval, split_positions,
+    t_interval,
 )
 from mtl_explain.samples import toy_samples
 
@@ -125,15 +125,22 @@ def test_a_share_of_independent_samples_against_scipys_bootstrap():
     "Shares and mean errors."
     x = np.random.default_rng(3).random(200) < .3
     mean, replicates, clusters = resampled_means(x[None], np.ones((1, 200), bool), np.arange(200), 4000)
-    (low,), (high,) = percentile_interval(replicates, clusters)
+    (low,), (high,) = share_interval(mean, replicates, clusters)
     theirs = stats.bootstrap((x,), np.mean, n_resamples=4000, method='percentile', rng=0).confidence_interval
     assert abs(low - theirs.low) < .011 and abs(high - theirs.high) < .011
 
 
+def test_none_and_all_of_twelve_clusters_against_scipys_exact_interval():
+    "Shares and mean errors."
+    low, high = share_interval([0, 1], np.tile([0., 1], (100, 1)), 12)
+    none, every = (stats.binomtest(k, 12).proportion_ci(.95, method='exact') for k in (0, 12))
+    np.testing.assert_allclose([low, high], [[none.low, every.low], [none.high, every.high]])
+
+
 def test_a_share_that_nobody_has():
     "Shares and mean errors."
-    low, high = percentile_interval(np.full((50, 2), np.nan), np.array([9, 9]))
-    assert np.isnan([low, high]).all() and np.isnan(percentile_interval(np.ones((50, 1)), 2)).all()
+    low, high = share_interval([np.nan] * 2, np.full((50, 2), np.nan), np.array([9, 9]))
+    assert np.isnan([low, high]).all() and np.isnan(share_interval([1.], np.ones((50, 1)), 2)).all()
 
 
 def test_more_samples_or_more_fields():
@@ -142,8 +149,8 @@ def test_more_samples_or_more_fields():
         rng = np.random.default_rng(fields)
         codes = np.repeat(np.arange(fields), size)
         x = rng.random(fields * size) < rng.beta(2, 2, fields)[codes]
-        _, replicates, n = resampled_means(x[None], np.ones((1, len(x)), bool), codes if by_field else np.arange(len(x)), 500)
-        return np.ptp(percentile_interval(replicates, n))
+        found = resampled_means(x[None], np.ones((1, len(x)), bool), codes if by_field else np.arange(len(x)), 500)
+        return np.ptp(share_interval(*found))
     fig, ax = plt.subplots(figsize=(5.5, 3), layout='constrained')
     fields = np.array([6, 12, 24, 48, 96])
     for by_field, label, color in ((True, 'clusters are fields', '#0173b2'), (False, 'samples pass for independent', '#de8f05')):

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mtl_explain.losses import MultitaskLoss, element_losses, sample_losses, task_loss
+from mtl_explain.losses import MultitaskLoss, element_losses, sample_losses, task_loss, valid_elements
 from mtl_explain.modality import Modality, Setup
 
 
@@ -25,16 +25,21 @@ def height():
     return Modality('height', 'image', (1, 1, 2), channels=('height',))
 
 
-def test_two_labels_by_hand(label):
+def test_1_is_no_label_nan_no_measurement(label, height):
     "Element by element."
-    # two labels by hand: certain and right, undecided between three; the third label is missing
+    # -1 is no label, NaN no measurement; zero is both
+    assert valid_elements(torch.tensor([0, 2, -1]), label).tolist() == [True, True, False]
+    assert valid_elements(torch.tensor([[[[0., torch.nan]]]]), height).tolist() == [[[[True, False]]]]
+
+
+def test_two_labels_by_hand_and_a_missing_one(label):
+    "Element by element."
     logits = torch.tensor([[100., 0., 0.], [0., 0., 0.], [5., 1., 0.]])
     torch.testing.assert_close(element_losses(logits, torch.tensor([0, 2, -1]), label), torch.tensor([0., math.log(3), 0.]))
 
 
 def test_two_pixels_by_hand(height):
     "Element by element."
-    # two pixels by hand: off by 2, and one that nobody measured
     pred, y = torch.tensor([[[[3., 7.]]]], requires_grad=True), torch.tensor([[[[1., torch.nan]]]])
     loss = element_losses(pred, y, height)
     assert loss.tolist() == [[[[4., 0.]]]]
@@ -46,7 +51,7 @@ def test_a_batch_is_the_mean_over_elements_not_over_samples(height):
     "By sample, and by batch."
     pred, y = torch.zeros(2, 1, 1, 2), torch.tensor([[[[2., 2.]]], [[[5., torch.nan]]]])
     assert sample_losses(pred, y, height).tolist() == [4, 25]
-    assert task_loss(pred, y, height).item() == (4 + 4 + 25) / 3
+    assert task_loss(pred, y, height).item() == 11
 
 
 def test_without_missing_labels_it_is_torchs_own_loss():
@@ -60,16 +65,20 @@ def test_without_missing_labels_it_is_torchs_own_loss():
     torch.testing.assert_close(task_loss(z, z + 2, Modality('z', 'tabular', (3,), channels='abc')), F.mse_loss(z, z + 2))
 
 
-def test_nothing_to_learn_from(label):
+def test_nothing_to_learn_from(label, height):
     "By sample, and by batch."
-    y = torch.full((2,), -1)
-    assert task_loss(torch.zeros(2, 3), y, label) == 0 and sample_losses(torch.zeros(2, 3), y, label).isnan().all()
+    for m, y in ((label, torch.full((2,), -1)), (height, torch.full((2, 1, 1, 2), torch.nan))):
+        pred = torch.zeros(2, 3, requires_grad=True) if m.is_label else torch.zeros(2, 1, 1, 2, requires_grad=True)
+        loss = task_loss(pred, y, m)
+        loss.backward()
+        assert loss == 0 and not pred.grad.any() and sample_losses(pred, y, m).isnan().all()
 
 
 def test_two_tasks_by_hand(label, height):
     "Together."
-    # two tasks by hand: ln 3 with weight 3/4, a squared error of 4 with weight 1/4
     loss = MultitaskLoss(dict(kind=label, height=height), Setup('optical', ('kind', 'height'), weights=dict(kind=3, height=1)))
     preds = dict(kind=torch.zeros(1, 3), height=torch.full((1, 1, 1, 2), 2.))
     y = dict(kind=torch.tensor([1]), height=torch.zeros(1, 1, 1, 2))
+    assert {t: l.item() for t, l in loss.parts(preds, y).items()} == pytest.approx(dict(kind=math.log(3), height=4))
     assert loss(preds, y).item() == pytest.approx(.75 * math.log(3) + .25 * 4)
+    assert loss({t: p.half() for t, p in preds.items()}, y).dtype == torch.float32

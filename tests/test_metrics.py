@@ -4,13 +4,15 @@ Written by nbdev-export from the check cells of nbs/api/43_metrics.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sklearn import metrics as sk
 
 from mtl_explain.batches import sample_loaders
-from mtl_explain.metrics import comparable, computed, score_table, task_scores
+from mtl_explain.metrics import comparable, computed, predictions, score_table, task_metrics, task_scores
 from mtl_explain.modality import Modality, Setup
 from mtl_explain.samples import toy_samples
 
@@ -33,41 +35,55 @@ def s():
 
 @pytest.fixture(scope='module')
 def dl():
-    "A network that knows the answers scores perfectly, one that answers the mean has R² = 0."
+    "The validation split of the toy world."
     samples = toy_samples()
     return sample_loaders(samples, Setup('optical', ('cover', 'warmth')), bs=16, device='cpu').valid
 
 
+def test_the_most_likely_class_and_metres(label, height, s):
+    "Predictions and targets, comparable."
+    assert predictions(torch.tensor([[0., 3., 1.]]), label).tolist() == [1]
+    assert predictions(torch.full((1, 1, 2, 2), 1.5), height, s).unique().tolist() == [115]
+
+
 def test_labels_by_hand(label):
     "Predictions and targets, comparable."
-    # labels by hand: the third has no truth
     p, t = comparable(torch.tensor([[9., 0, 0], [0, 0, 1.], [0, 1, 0]]), torch.tensor([0, 1, -1]), label)
     assert p.tolist() == [0, 2] and t.tolist() == [0, 1]
 
 
 def test_metres_by_hand(height, s):
     "Predictions and targets, comparable."
-    # metres by hand: one standard deviation too high is ten metres
     y = torch.tensor([[[[0., 1.], [2., torch.nan]]]])
     p, t = comparable(y.nan_to_num() + 1, y, height, s)
     assert t.ravel().tolist() == [100, 110, 120] and (p - t).ravel().tolist() == [10, 10, 10]
 
 
-def test_labels_against_scikit_learn_in_several_updates_with_a_class_that_never():
+def test_channels_of_images_and_of_series_end_up_in_columns():
+    "Predictions and targets, comparable."
+    # channels of images and of series end up in columns; an unknown channel takes its pixel along
+    two = Modality('wind', 'image', (2, 1, 2), channels=('u', 'v'))
+    y = torch.tensor([[[[1., 2.]], [[3., torch.nan]]]])
+    p, t = comparable(y.nan_to_num(), y, two, dict(mean=[0., 0.], std=[1., 1.]))
+    assert p.tolist() == t.tolist() == [[1, 3]]
+    year = Modality('year', 'series', (3, 2), channels=('t', 'p'))
+    _, t = comparable(torch.zeros(1, 3, 2), torch.arange(6.).reshape(1, 3, 2), year, dict(mean=[0., 0.], std=[1., 1.]))
+    assert t.tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_labels_against_scikit_learn():
     "The metrics of a task."
-    # labels against scikit-learn, in several updates, with a class that never occurs
     rng = np.random.default_rng(0)
-    m = Modality('cover', 'mask', (8, 8), classes=tuple('abcde'))
-    y, p = rng.integers(0, 4, (10, 64)), rng.integers(0, 4, (10, 64))
-    scores = task_scores(m)
-    for a, b in zip(p, y): scores.update(torch.tensor(a), torch.tensor(b))
-    got, y, p = computed(scores), y.ravel(), p.ravel()
+    y, p = rng.integers(0, 4, (2, 640))
+    scores = task_scores(Modality('cover', 'mask', (8, 8), classes=tuple('abcde')))
+    for a, b in zip(np.split(p, 10), np.split(y, 10)): scores.update(torch.tensor(a), torch.tensor(b))
+    got = computed(scores)
     assert got['accuracy'] == pytest.approx(sk.accuracy_score(y, p)) == pytest.approx(sk.f1_score(y, p, average='micro'))
     assert got['f1_macro'] == pytest.approx(sk.f1_score(y, p, average='macro'))
     assert got['iou'] == pytest.approx(sk.jaccard_score(y, p, average='macro'))
 
 
-def test_quantities_against_scikit_learn_two_channels():
+def test_two_channels_of_quantities_against_scikit_learn():
     "The metrics of a task."
     rng = np.random.default_rng(0)
     y = rng.normal(size=(50, 2)).astype('float32')
@@ -85,6 +101,17 @@ def test_not_defined_is_nan_not_an_error(height):
     assert computed(scores)['mae'] == 1 and np.isnan(computed(scores)['r2'])
 
 
+def test_two_batches_of_labels_as_fastai_would_count_them(label):
+    "In the training table."
+    columns = task_metrics(dict(kind=label), {}, ('kind',))
+    assert [c.name for c in columns] == ['kind_accuracy', 'kind_f1_macro']
+    for c in columns: c.reset()
+    for truth in ([0, 1], [0, -1]):
+        batch = SimpleNamespace(pred=dict(kind=torch.tensor([[9., 0, 0], [9., 0, 0]])), y=dict(kind=torch.tensor(truth)))
+        for c in columns: c.accumulate(batch)
+    assert columns[0].value == columns[0].value == pytest.approx(2 / 3) and columns[1].value == pytest.approx(.4)
+
+
 def test_a_perfect_network_and_one_that_always_gives_the_mean(dl):
     "On a whole split."
     class Answers(torch.nn.Module):
@@ -96,5 +123,6 @@ def test_a_perfect_network_and_one_that_always_gives_the_mean(dl):
     right = [dict(cover=10. * torch.eye(3)[y['cover']].permute(0, 3, 1, 2), warmth=y['warmth']) for y in truths]
     flat = [dict(cover=r['cover'], warmth=r['warmth'] * 0 + mean) for r in right]
     def values(answers): return score_table(Answers(answers), dl).set_index(['task', 'metric']).value
+    assert score_table(Answers(right), dl).units.tolist() == ['', '', '', '°C', '']
     assert values(right)['cover', 'accuracy'] == values(right)['cover', 'iou'] == values(right)['warmth', 'r2'] == 1
     assert values(right)['warmth', 'mae'] < 1e-5 and abs(values(flat)['warmth', 'r2']) < 1e-5

@@ -4,14 +4,16 @@ Written by nbdev-export from the check cells of nbs/api/00_modality.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import json
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 
 from mtl_explain.modality import (
-    Modality, Setup, check_setup, from_dict, kind_table, main_share, modality_of, scaled_weights, setup_table,
-    to_dict,
+    Modality, Setup, _names, axis_names, channel_axis, check_setup, from_dict, kind_table, kinds, main_share,
+    modality_of, scaled_weights, setup_table, to_dict,
 )
 
 
@@ -28,7 +30,7 @@ def cover():
 
 @pytest.fixture(scope='module')
 def weather():
-    return Modality('weather', 'series', (12, 2), channels=('temperature', 'precipitation'))
+    return Modality('weather', 'series', (12, 2), channels=('temperature', 'precipitation'), units='mixed')
 
 
 # one experiment in three variants
@@ -51,86 +53,113 @@ def test_every_kind_is_complete():
     "Five kinds."
     assert list(kind_table().index) == ['image', 'mask', 'series', 'tabular', 'category']
     assert kind_table().notna().all(axis=None)
+    kind_table()
+
+
+def test_where_the_channels_are():
+    "Five kinds."
+    assert {k: channel_axis(k) for k in kinds} == dict(image=0, mask=None, series=1, tabular=0, category=None)
+    assert all(len(axis_names(k)) == v.rank for k, v in kinds.items())
+    assert axis_names('mask') == ('y', 'x') and axis_names('category') == () and channel_axis('picture') is None
 
 
 def test_what_follows_from_the_kind(optical, cover, weather):
     "One modality."
-    assert (optical.n_channels, cover.n_classes, weather.n_channels) == (3, 3, 2)
+    assert (optical.n_channels, cover.n_channels, weather.n_channels) == (3, 1, 2) and cover.n_classes == 3
     assert optical.is_dense and cover.is_dense and not weather.is_dense
-    assert cover.n_outputs == 3 and weather.n_outputs == 2
-    assert optical.label == 'Blue Marble'
+    assert cover.is_label and not optical.is_label
+    assert (optical.n_outputs, cover.n_outputs, weather.n_outputs) == (3, 3, 2)
+    assert optical.label == 'Blue Marble' and weather.label == 'weather [mixed]'
 
 
 def test_a_wrong_description_is_refused_where_it_is_made():
     "One modality."
-    with pytest.raises(ValueError, match="kind is 'picture', expected one of image"): Modality('optical', 'picture', (3, 8, 8))
+    assert Modality('code', 'category', classes=('a', 'b')).shape == ()
+    with pytest.raises(ValueError, match="modality 'optical': kind is 'picture', expected one of image"): Modality('optical', 'picture', (3, 8, 8))
     with pytest.raises(ValueError, match='2 dimensions'): Modality('weather', 'series', (12,), channels=('t',))
     with pytest.raises(ValueError, match='at least two classes'): Modality('cover', 'mask', (8, 8), classes=('forest',))
     with pytest.raises(ValueError, match='3 channels but 2 channel names'): Modality('optical', 'image', (3, 8, 8), channels=('r', 'g'))
+    with pytest.raises(ValueError, match='2 classes but 1 colours'): Modality('code', 'category', classes=('a', 'b'), colors=('#000000',))
     with pytest.raises(ValueError, match='3 classes but 2 entries in parent_index'):
         Modality('code', 'category', classes=('a', 'b', 'c'), parent='group', parent_index=(0, 1))
 
 
-def test_an_image_variable_with_named_bands():
-    "From and to an xarray variable."
+def test_one_name_several_none():
+    "From an xarray variable."
+    # one name, several, none; a class without a name keeps its place
+    assert _names('optical') == _names(['optical']) == ('optical',)
+    assert _names(np.array(['VV', 'VH'])) == ('VV', 'VH') and _names('') == _names([]) == ()
+    assert _names(['', 'water']) == ('', 'water')
+
+
+def test_a_described_image_a_described_label_and_a_variable_that_nobody():
+    "From an xarray variable."
+    # a described image, a described label, and a variable that nobody described
     da = xr.DataArray(np.zeros((5, 2, 8, 8)), dims=('sample', 'band', 'y', 'x'), name='radar', coords={'band': ['VV', 'VH']},
                       attrs=dict(kind='image', units='dB'))
     assert modality_of(da) == Modality('radar', 'image', (2, 8, 8), channels=('VV', 'VH'), units='dB')
-
-
-def test_a_label_with_a_hierarchy():
-    "From and to an xarray variable."
+    assert modality_of(da.drop_vars('band')).channels == ('0', '1'), 'channels without names are numbered'
+    with pytest.raises(ValueError, match="modality 'radar': kind is ''"): modality_of(da.drop_attrs())
     da = xr.DataArray(np.zeros(5, int), dims='sample', name='code',
                       attrs=dict(kind='category', classes=['Af', 'Am', 'BW'], parent='group', parent_index=[0, 0, 1]))
     assert modality_of(da).parent_index == (0, 0, 1) and modality_of(da).shape == ()
 
 
 def test_there_and_back_through_json(optical, cover, weather):
-    "From and to an xarray variable."
-    import json
+    "To and from JSON."
     for m in (optical, cover, weather): assert from_dict(Modality, json.loads(json.dumps(to_dict(m)))) == m
-    with pytest.raises(ValueError, match='no field colour'): from_dict(Modality, dict(name='a', kind='category', colour='red'))
+    assert 'units' not in to_dict(optical)
+    with pytest.raises(ValueError, match='Modality has no field colour'): from_dict(Modality, dict(name='a', kind='category', colour='red'))
 
 
 def test_the_weights_of_appendix_b_2_and_b_3():
-    "A setup: who is read, who is predicted."
+    "What each task weighs."
     w = scaled_weights(('lulc', 'dem', 'climate', 'season', 'weather'), dict(lulc=9, dem=1, climate=1, season=1, weather=1))
     assert w['lulc'] == 9 / 13 and sum(w.values()) == pytest.approx(1)
     assert scaled_weights(('l3', 'l2', 'age'), dict(l3=4, l2=1, age=1))['l3'] == pytest.approx(2 / 3)
     assert scaled_weights(('a', 'b'), {}) == dict(a=.5, b=.5)
+    with pytest.raises(ValueError, match='must be positive'): scaled_weights(('a', 'b'), dict(a=1, b=0))
 
 
 def test_sixty_per_cent_for_the_main_task():
-    "A setup: who is read, who is predicted."
+    "What each task weighs."
     assert main_share(('lulc', 'dem', 'season'), .6) == dict(lulc=.6, dem=.2, season=.2)
     with pytest.raises(ValueError, match='between 0 and 1'): main_share(('a', 'b'), 60)
 
 
-def test_the_variant_is_a_property_of_the_roles(base, mml, mtl):
-    "A setup: who is read, who is predicted."
-    assert [s.variant for s in (base, mml, mtl)] == ['baseline', 'MML', 'MTL']
-    assert mtl.auxiliary == ('weather',) and base.auxiliary == ()
-    assert mtl.weights == dict(landcover=.75, weather=.25)
-
-
-def test_rules_of_a_setup():
-    "A setup: who is read, who is predicted."
+def test_defaults_and_rules_of_a_setup():
+    "Its rules."
+    assert Setup('optical', ('landcover', 'dem')).main == 'landcover' and Setup('optical', 'landcover').core == ('optical',)
     with pytest.raises(ValueError, match="'weather' is both input and target"): Setup(('optical', 'weather'), ('landcover', 'weather'))
     with pytest.raises(ValueError, match="main task 'age' is not among"): Setup('optical', 'landcover', main='age')
     with pytest.raises(ValueError, match='at least one input'): Setup((), 'landcover')
+    with pytest.raises(ValueError, match='at least one target'): Setup('optical', ())
     with pytest.raises(ValueError, match='loss weights are given for'): Setup('optical', 'landcover', weights=dict(weather=1))
     with pytest.raises(ValueError, match="for 'weather', which this setup does not use"): Setup('optical', 'landcover', encoders=dict(weather={}))
 
 
-def test_from_mml_to_mtl_and_back(mml, mtl, base):
+def test_the_variant_is_a_property_of_the_roles(base, mml, mtl):
+    "Baseline, MML, MTL."
+    assert [s.variant for s in (base, mml, mtl)] == ['baseline', 'MML', 'MTL']
+    assert mtl.auxiliary == ('weather',) and base.auxiliary == () and mml.names == ('optical', 'weather', 'landcover')
+    assert mtl.weights == dict(landcover=.75, weather=.25)
+    assert from_dict(Setup, json.loads(json.dumps(to_dict(mtl)))) == mtl
+
+
+def test_a_modality_more_read_or_predicted(base, mml, mtl):
+    "Shifting a modality."
+    assert base.with_input('weather').inputs == mml.inputs and base.with_input('weather').variant == 'MML'
+    assert base.with_target('weather').targets == mtl.targets and base.with_target('weather').weights == dict(landcover=.5, weather=.5)
+    assert mtl.with_target('zone').weights == pytest.approx(dict(landcover=.6, weather=.2, zone=.2)), '3:1:1'
+    assert base.variant == 'baseline', 'the setup one starts from stays what it is'
+
+
+def test_from_mml_to_mtl_and_back_and_what_cannot_be_shifted(mml, mtl, base):
     "Shifting a modality."
     assert mml.shift('weather').targets == mtl.targets and mml.shift('weather').variant == 'MTL'
-    assert mml.shift('weather').shift('weather').inputs == mml.inputs
-    assert base.with_target("weather").targets == mtl.targets
-
-
-def test_what_cannot_be_shifted(base):
-    "Shifting a modality."
+    assert mml.shift('weather').shift('weather') == mml
+    narrow = Setup(('optical', 'weather'), 'landcover', core='optical', encoders=dict(weather=dict(width=8), optical=dict(width=4)))
+    assert narrow.shift('weather').encoders == dict(optical=dict(width=4))
     with pytest.raises(ValueError, match='is the main task'): base.shift('landcover')
     with pytest.raises(ValueError, match='has no role'): base.shift('weather')
     with pytest.raises(ValueError, match='nothing to read'): base.shift('optical')
@@ -138,20 +167,26 @@ def test_what_cannot_be_shifted(base):
 
 def test_a_name_that_the_samples_lack(mml, optical, cover, weather):
     "Does the setup fit the data?"
+    check_setup(mml, dict(optical=optical, landcover=cover, weather=weather))
     with pytest.raises(ValueError, match="names 'weather', but the samples only have landcover, optical"):
         check_setup(mml, dict(optical=optical, landcover=cover))
-    check_setup(mml, dict(optical=optical, landcover=cover, weather=weather))
 
 
 def test_the_arrows(base, mml, mtl):
     "A setup shows itself."
     table = setup_table([base, mml, mtl])
     assert list(table['weather']) == ['', '→□', '□→'] and list(table['landcover']) == ['□⇒'] * 3
-    assert 'landcover' in mtl._repr_html_()
+    assert table.index.tolist() == ['baseline', 'MML', 'MTL']
 
 
-def test_the_mtl_variant_as_a_picture(mml, mtl):
+def test_a_setup_in_a_notebook_shows_its_roles_and_weights(mtl):
+    "A setup shows itself."
+    assert '□⇒' in mtl._repr_html_() and '0.75' in mtl._repr_html_()
+
+
+def test_a_modality_moves_from_one_side_to_the_other(mml):
     "A setup shows itself."
     fig, axs = plt.subplots(1, 2, figsize=(9, 1.8), layout='constrained')
-    for ax, s in zip(axs, (mml, mtl)): s.plot(ax)
-    assert {t.get_text() for t in axs[1].texts} >= {'network', 'optical', 'landcover  0.75', 'weather  0.25'}
+    for ax, s in zip(axs, (mml, mml.shift('weather'))): s.plot(ax)
+    assert {t.get_text() for t in axs[0].texts} >= {'network', 'optical', 'weather', 'landcover'}
+    assert {t.get_text() for t in axs[1].texts} >= {'network', 'optical', 'landcover  0.50', 'weather  0.50'}

@@ -5,22 +5,25 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import errno
+import json
 import os
 import tempfile
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray as xr
 from fastai.callback.core import Callback
 from safetensors.torch import save_file
 
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import Setup
 from mtl_explain.runs import (
-    config_differences, fingerprint, load_run, load_state, load_weights, run_config, save_state, state_folder,
-    train_run, write_beside,
+    RunKeeper, _claim_folder, config_differences, fingerprint, load_run, load_state, load_weights, run_config,
+    save_netcdf, save_state, state_folder, train_run, write_beside,
 )
 from mtl_explain.samples import toy_samples
 
@@ -32,20 +35,19 @@ class InterruptAt(Callback):
         if self.training and self.epoch == self.at: raise KeyboardInterrupt
 
 
-# a small world and a fast setup
 @pytest.fixture(scope='module')
-def samples():
-    return toy_samples(96, size=8)
-
-
-@pytest.fixture(scope='module')
-def setup():
-    return Setup('optical', ('cover', 'climate'), encoders=dict(optical=dict(type='unet', width=4, depth=1)))
+def samples_setup_and_learn():
+    "A small world and a fast setup."
+    samples = toy_samples(96, size=8)
+    setup = Setup('optical', ('cover', 'climate'), encoders=dict(optical=dict(type='unet', width=4, depth=1)))
+    learn = multitask_learner(samples, setup, device='cpu')
+    return samples, setup, learn
 
 
 @pytest.fixture(scope='module')
-def home_and_run(samples, setup):
+def home_and_run(samples_setup_and_learn):
     "A finished run."
+    samples, setup, learn = samples_setup_and_learn
     home = Path(tempfile.mkdtemp())
     run = train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
     return home, run
@@ -58,18 +60,63 @@ def test_the_new_content_replaces_the_old_and_nothing_else_is_left():
         assert (Path(d)/'a.txt').read_text() == 'new' and os.listdir(d) == ['a.txt']
 
 
-def test_the_fingerprint_sees_ids_splits_and_descriptions(samples, setup):
+def test_a_dataset_comes_back_and_a_crash_while_writing_leaves_the_old_one():
+    "Writing so that nothing is half-written."
+    old, new = xr.Dataset(dict(a=('x', [1., 2.]))), xr.Dataset(dict(a=('x', [3., 4.])))
+    with tempfile.TemporaryDirectory() as d:
+        path = Path(d)/'trace'/'000.nc'
+        save_netcdf(old, path)
+        with mock.patch.object(os, 'replace', side_effect=OSError('power cut')), pytest.raises(OSError): save_netcdf(new, path)
+        assert xr.load_dataset(path).equals(old)
+        save_netcdf(new, path)
+        assert xr.load_dataset(path).equals(new) and os.listdir(path.parent) == ['000.nc']
+
+
+def test_the_fingerprint_sees_ids_splits_and_descriptions(samples_setup_and_learn):
     "What identifies a run."
-    learn = multitask_learner(samples, setup, device='cpu')
+    samples, setup, learn = samples_setup_and_learn
     mods = learn.dls.train.mods
+    others = [samples.isel(sample=slice(1, None)), samples.assign_coords(split=samples.split[::-1].drop_vars('sample'))]
     assert fingerprint(samples, mods) == fingerprint(samples.copy(deep=True), mods)
-    assert fingerprint(samples, mods) != fingerprint(samples.isel(sample=slice(1, None)), mods)
-    a, b = (run_config(samples, learn, epochs=n) for n in (3, 4))
-    assert not config_differences(a, a) and config_differences(a, b) == ['options.epochs: the folder has 3, asked for is 4']
+    assert len({fingerprint(s, mods) for s in (samples, *others)} | {fingerprint(samples, {'cover': mods['cover']})}) == 4
 
 
-def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples, setup):
+def test_what_differs_is_named(samples_setup_and_learn):
+    "What identifies a run."
+    # what differs is named; the order of options is no difference
+    samples, setup, learn = samples_setup_and_learn
+    a, b = (run_config(samples, learn, epochs=n, wd=0) for n in (3, 4))
+    assert config_differences(a, b) == ['options.epochs: the folder has 3, asked for is 4']
+    assert not config_differences(a, json.loads(json.dumps(a))) and not config_differences(a | dict(versions={}), a)
+    assert not config_differences(dict(a, setup=dict(encoders=dict(x=1, y=2))), dict(a, setup=dict(encoders=dict(y=2, x=1))))
+
+
+def test_the_newest_complete_state():
     "State: weights and optimiser, without pickle."
+    with tempfile.TemporaryDirectory() as d:
+        assert state_folder(d) is None
+        for name in ('state-008', 'state-011', 'state-012.partial'): (Path(d)/name).mkdir()
+        assert state_folder(d).name == 'state-011'
+
+
+def test_weights_that_are_damaged_pickled_or_of_another_network_are_refused():
+    "State: weights and optimiser, without pickle."
+    with tempfile.TemporaryDirectory() as d:
+        path, net = Path(d)/'weights.safetensors', torch.nn.Linear(2, 1)
+        torch.save(net.state_dict(), path)
+        with pytest.raises(ValueError, match='pickled weights are refused'): load_weights(net, path)
+        path.write_bytes(b'half')
+        with pytest.raises(ValueError, match='no readable safetensors file'): load_weights(net, path)
+        save_file({'other': torch.zeros(1)}, path)
+        with pytest.raises(ValueError, match='weights of another network: Missing key'): load_weights(net, path)
+        save_file({'weight': torch.ones(1, 2), 'bias': torch.ones(1)}, path)
+        load_weights(net, path)
+        assert net(torch.ones(1, 2)).item() == 3
+
+
+def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples_setup_and_learn):
+    "State: weights and optimiser, without pickle."
+    samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
         one = multitask_learner(samples, setup, bs=16, device='cpu')
         with one.no_bar(), one.no_logging(): one.fit(1, 1e-2)
@@ -82,23 +129,39 @@ def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples, setup)
             assert p.keys() == q.keys() and all(torch.equal(p[k], q[k]) if torch.is_tensor(p[k]) else p[k] == q[k] for k in p)
 
 
-def test_weights_that_are_damaged_pickled_or_of_another_network_are_refused(samples, setup):
-    "State: weights and optimiser, without pickle."
+def test_a_learner_that_is_kept_epoch_by_epoch(samples_setup_and_learn):
+    "The callback that keeps a run."
+    samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
-        path = Path(d)/'weights.safetensors'
-        net = multitask_learner(samples, setup, device='cpu').model
-        torch.save(net.state_dict(), path)
-        with pytest.raises(ValueError, match='pickled weights are refused'): load_weights(net, path)
-        save_file({'other': torch.zeros(1)}, path)
-        with pytest.raises(ValueError, match='weights of another network: Missing key'): load_weights(net, path)
+        kept = multitask_learner(samples, setup, bs=16, device='cpu', cbs=[RunKeeper(d)])
+        with kept.no_bar(), kept.no_logging(): kept.fit(2, 1e-2)
+        assert sorted(os.listdir(d)) == ['metrics.csv', 'state-001', 'trace'] and sorted(os.listdir(f'{d}/trace')) == ['000.nc', '001.nc']
+        table = pd.read_csv(f'{d}/metrics.csv')
+        assert table.epoch.tolist() == [0, 1] and table.columns[1:3].tolist() == ['train_loss', 'valid_loss']
+        np.testing.assert_allclose(table.cover_accuracy, [v[2] for v in kept.recorder.values])
 
 
-def test_the_folder_holds_what_the_table_promises(home_and_run, setup):
+def test_a_folder_is_claimed_once(samples_setup_and_learn):
+    "One call."
+    samples, setup, learn = samples_setup_and_learn
+    config = run_config(samples, learn, epochs=3)
+    with tempfile.TemporaryDirectory() as d:
+        run = Path(d)/'run'
+        for _ in range(2): _claim_folder(run, config)
+        assert json.loads((run/'config.json').read_text()) == config
+        other = run_config(samples, learn, epochs=4)
+        with pytest.raises(FileExistsError, match='options.epochs: the folder has 3, asked for is 4'): _claim_folder(run, other)
+        with pytest.raises(FileExistsError, match='is not a run folder'): _claim_folder(Path(d), config)
+
+
+def test_the_folder_holds_what_the_table_promises(home_and_run, samples_setup_and_learn):
     "A run, from beginning to end."
     home, run = home_and_run
+    samples, setup, learn = samples_setup_and_learn
     assert sorted(p.name for p in (home/'whole').iterdir()) == ['config.json', 'metrics.csv', 'scores.csv', 'state-002', 'trace']
     assert run.finished and run.metrics.index.tolist() == [0, 1, 2] and run.trace.sizes['epoch'] == 3
     assert set(run.scores.split) == {'valid', 'test'} and run.setup == setup
+    assert '□⇒' in run._repr_html_() and 'accuracy' in run._repr_html_() and '3 of 3 epochs' in repr(run)
 
 
 def test_deployment_other_samples_only_the_inputs_no_training_data(home_and_run):
@@ -110,17 +173,19 @@ def test_deployment_other_samples_only_the_inputs_no_training_data(home_and_run)
     with pytest.raises(ValueError, match="input modality 'optical' is missing"): run.predict(fresh[['elevation']])
 
 
-def test_asking_again_for_a_finished_run_only_opens_it(home_and_run, samples, setup):
+def test_asking_again_for_a_finished_run_only_opens_it(home_and_run, samples_setup_and_learn):
     "A run, from beginning to end."
     home, run = home_and_run
+    samples, setup, learn = samples_setup_and_learn
     before = (home/'whole'/'scores.csv').stat().st_mtime_ns
     again = train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
     assert again.trace.equals(run.trace) and (home/'whole'/'scores.csv').stat().st_mtime_ns == before
 
 
-def test_interrupted_then_resumed(samples, setup, home_and_run):
+def test_interrupted_then_resumed(samples_setup_and_learn, home_and_run):
     "Stopped and resumed."
     # interrupted, then resumed: as if nothing had happened
+    samples, setup, learn = samples_setup_and_learn
     home, run = home_and_run
     with tempfile.TemporaryDirectory() as d:
         options = dict(epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
@@ -132,9 +197,10 @@ def test_interrupted_then_resumed(samples, setup, home_and_run):
         for a, b in zip(resumed.network.state_dict().values(), run.network.state_dict().values()): assert torch.equal(a, b)
 
 
-def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(samples, setup, home_and_run):
-    "Stopped and resumed."
+def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(samples_setup_and_learn, home_and_run):
+    "What it refuses, and what it survives."
     # another config does not overwrite a run, and a folder of something else is left alone
+    samples, setup, learn = samples_setup_and_learn
     home, run = home_and_run
     with pytest.raises(FileExistsError, match=r'options.seed: the folder has 0, asked for is 1'):
         train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, seed=1, bar=False, device='cpu')
@@ -142,11 +208,16 @@ def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(
         (Path(d)/'thesis.tex').write_text('')
         with pytest.raises(FileExistsError, match='not a run folder'): train_run(samples, setup, d, device='cpu')
     with pytest.raises(FileNotFoundError, match='not a run folder'): load_run(home/'nowhere')
+    with tempfile.TemporaryDirectory() as d:
+        (Path(d)/'config.json').write_text(json.dumps(run.config))
+        with pytest.raises(FileNotFoundError, match='no weights: the training stopped before its first epoch'): load_run(d).network
+        (Path(d)/'config.json').write_text(json.dumps(run.config | dict(format=2)))
+        with pytest.raises(ValueError, match='has format 2, this version of mtl_explain reads format 1'): load_run(d)
 
 
-def test_a_full_disk_stops_the_training_with_the_systems_message_and_leaves_the(samples, setup):
-    "Stopped and resumed."
-    # a full disk stops the training with the system's message and leaves the last epoch whole
+def test_a_full_disk_leaves_the_last_epoch_whole(samples_setup_and_learn):
+    "What it refuses, and what it survives."
+    samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
         full = OSError(errno.ENOSPC, 'No space left on device')
         options = dict(epochs=2, bs=16, bar=False, device='cpu')

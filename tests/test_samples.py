@@ -4,12 +4,16 @@ Written by nbdev-export from the check cells of nbs/api/10_samples.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 
-from mtl_explain.modality import Setup, modality_of
-from mtl_explain.samples import check_samples, describe, modalities, modality_array, toy_samples
+from mtl_explain.modality import Modality, Setup, modality_of
+from mtl_explain.samples import (
+    _problems_in_coordinates, _problems_in_values, _toy_values, check_samples, describe, modalities,
+    modality_array, toy_samples,
+)
 
 
 @pytest.fixture(scope='module')
@@ -26,16 +30,55 @@ def samples():
 
 def test_the_variable_says_what_it_is(radar):
     "Making a variable."
-    m = modality_of(radar)
-    assert (m.kind, m.channels, m.units, m.shape) == ('image', ('VV', 'VH'), 'dB', (2, 8, 8))
-    with pytest.raises(ValueError, match="expected one of image"): modality_array('radar', np.zeros(3), 'picture')
+    assert modality_of(radar) == Modality('radar', 'image', (2, 8, 8), channels=('VV', 'VH'), units='dB')
+    assert radar.dims == ('sample', 'radar_channel', 'radar_y', 'radar_x')
 
 
-def test_all_five_kinds_are_there(samples):
+def test_times_by_step_or_by_sample_numbered_features_and_an_unknown_kind():
+    "Making a variable."
+    daily = modality_array('rain', np.zeros((4, 3, 1)), 'series', time=[0, 1, 2])
+    own = modality_array('rain', np.zeros((4, 3, 1)), 'series', time=np.zeros((4, 3)))
+    assert daily.rain_time.dims == ('rain_time',) and own.rain_time.dims == ('sample', 'rain_time')
+    assert modality_of(daily).channels == ('0',) and modality_of(modality_array('soil', np.zeros((4, 2)), 'tabular')).channels == ('0', '1')
+    with pytest.raises(ValueError, match="modality 'radar': kind is 'picture', expected one of image"): modality_array('radar', np.zeros(3), 'picture')
+
+
+def test_other_variables_are_no_modalities(radar):
+    "Reading the modalities back."
+    assert modalities(xr.Dataset(dict(radar=radar, clouds=('sample', [0., .2, .1, .9])))) == dict(radar=modality_of(radar))
+
+
+def test_height_decides_what_grows_latitude_and_height_how_warm_it_is():
     "A toy world."
+    v = _toy_values(400, 8, np.random.default_rng(0))
+    assert v['height'][v['cover'] == 0].mean() < 150 < v['height'][v['cover'] == 1].mean() < 600 < v['height'][v['cover'] == 2].mean()
+    assert np.corrcoef(np.abs(v['lat']), v['warmth'])[0, 1] < -.8
+    january, july, north = v['months'][:, 0], v['months'][:, 6], v['lat'] > 0
+    assert (january < july)[north].mean() > .95 and (january > july)[~north].mean() > .95
+
+
+def test_all_five_kinds_the_same_world_for_the_same_seed_and_groups_that_stay(samples):
+    "A toy world."
+    # all five kinds, the same world for the same seed, and groups that stay together
     assert {m.kind for m in modalities(samples).values()} == {'image', 'mask', 'series', 'tabular', 'category'}
     assert modalities(samples)['climate'].parent == 'zone'
     assert toy_samples(seed=1).identical(toy_samples(seed=1)) and not toy_samples(seed=1).identical(toy_samples(seed=2))
+    assert samples.split.to_series().value_counts().to_dict() == dict(train=64, valid=16, test=16)
+    assert samples.split.to_series().groupby(samples.group.values).nunique().eq(1).all()
+
+
+def test_one_sample_as_a_picture(samples):
+    "A toy world."
+    fig, axs = plt.subplots(1, 4, figsize=(10, 2.4), layout='constrained')
+    one = samples.isel(sample=3)
+    axs[0].imshow(one.optical.transpose('y', 'x', 'band'))
+    one.elevation[0].plot(ax=axs[1], cmap='viridis', yincrease=False)
+    one.cover.plot(ax=axs[2], levels=[-.5, .5, 1.5, 2.5], colors=list(one.cover.attrs['colors']), add_colorbar=False, yincrease=False)
+    axs[3].plot(one.months_time, one.months)
+    for ax, title in zip(axs, ('optical', 'elevation [m]', 'land cover', f'temperature at {abs(one.lat):.0f}° {"NS"[int(one.lat < 0)]}')): ax.set_title(title)
+    for ax in axs[:3]: ax.set(xlabel='', ylabel='', xticks=[], yticks=[])
+    axs[3].set(xlabel='day of the year', ylabel='°C')
+    assert len(axs[3].lines) == 1
 
 
 def test_missing_values_are_counted_not_hidden(samples):
@@ -44,40 +87,62 @@ def test_missing_values_are_counted_not_hidden(samples):
     holes['warmth'][:24] = np.nan
     holes['climate'][:48] = -1
     assert describe(holes).missing.to_dict() == dict(optical=0, elevation=0, cover=0, climate=.5, zone=0, months=0, warmth=.25)
+    describe(holes)
 
 
-def test_all_problems_come_at_once_each_with_its_count(samples):
+def test_a_missing_label_is_fine_as_a_target_an_impossible_one_never(radar):
     "Does it keep the rules?"
-    bad = samples.copy(deep=True)
-    bad['climate'][:3] = 7
-    bad['elevation'][5, 0, 2, 2] = np.inf
-    bad['split'][:] = 'train'
-    with pytest.raises(ValueError) as e: check_samples(bad)
-    for text in ("split 'valid' is empty", "'climate': class index outside 0..3", 'in 3 of 96 samples', "'elevation': infinite values in 1 of 96"): assert text in str(e.value)
-
-
-def test_a_missing_label_is_fine_as_a_target_an_error_as_an_input(samples):
-    "Does it keep the rules?"
-    holes = samples.copy(deep=True)
-    holes['zone'][:5] = -1
-    check_samples(holes, Setup('optical', ('cover', 'zone')))
-    with pytest.raises(ValueError, match="'zone': missing label, but it is an input in 5 of 96"): check_samples(holes, Setup(('optical', 'zone'), 'cover'))
+    soil = modality_array('soil', np.array([0, 2, -1, 3]), 'category', classes=['clay', 'silt', 'sand'])
+    impossible = "'soil': class index outside 0..2 (and not -1 for missing) in 1 of 4 samples"
+    assert _problems_in_values(soil, modality_of(soil), False) == [impossible]
+    assert _problems_in_values(soil, modality_of(soil), True) == [impossible, "'soil': missing label, but it is an input in 1 of 4 samples"]
+    assert _problems_in_values(radar, modality_of(radar), True) == []
 
 
 def test_a_group_may_not_leak_from_one_split_into_another(samples):
     "Does it keep the rules?"
     leak = samples.copy(deep=True)
     leak['split'][0] = 'test'
-    with pytest.raises(ValueError, match='1 groups stand in more than one split'): check_samples(leak)
+    assert _problems_in_coordinates(samples) == []
+    assert _problems_in_coordinates(leak) == ['1 groups stand in more than one split, e.g. 0']
+
+
+def test_all_problems_come_at_once_each_with_its_count(samples):
+    "Does it keep the rules?"
+    check_samples(samples)  # a sound set passes
+    bad = samples.copy(deep=True)
+    bad['climate'][:3] = 7
+    bad['elevation'][5, 0, 2, 2] = np.inf
+    bad['split'][:] = 'train'
+    with pytest.raises(ValueError) as e: check_samples(bad)
+    expected = ("split 'valid' is empty", "'climate': class index outside 0..3", 'in 3 of 96 samples', "'elevation': infinite values in 1 of 96")
+    assert all(text in str(e.value) for text in expected)
+    print(e.value)
+
+
+def test_with_a_setup_only_what_it_uses_is_checked_and_its_inputs_must_be(samples):
+    "Does it keep the rules?"
+    # with a setup, only what it uses is checked, and its inputs must be complete
+    holes = samples.copy(deep=True)
+    holes['zone'][:5] = -1
+    holes['climate'][:] = 99
+    check_samples(holes, Setup('optical', ('cover', 'zone')))
+    with pytest.raises(ValueError) as e: check_samples(holes, Setup(('optical', 'zone'), 'cover'))
+    assert str(e.value).splitlines()[1:] == ["  'zone': missing label, but it is an input in 5 of 96 samples"]
 
 
 def test_less_common_mistakes(samples):
     "Does it keep the rules?"
-    with pytest.raises(ValueError, match='no modality'): check_samples(xr.Dataset())
-    with pytest.raises(ValueError, match='no coordinate `split`'): check_samples(samples.drop_vars('split'))
-    with pytest.raises(ValueError, match='no coordinate `sample`'): check_samples(samples.drop_vars('sample'))
-    with pytest.raises(ValueError, match="unknown split 'dev'"): check_samples(samples.assign_coords(split=samples.split.where(samples.split != 'test', 'dev')))
-    with pytest.raises(ValueError, match='duplicate sample ids'): check_samples(samples.isel(sample=[0, 0, *range(96)]))
-    with pytest.raises(ValueError, match='must be integers'): check_samples(samples.assign(zone=samples.zone.astype(float)))
-    with pytest.raises(ValueError, match="names 'rain'"): check_samples(samples, Setup('optical', 'rain'))
-    with pytest.raises(ValueError, match='first dimension must be `sample`'): check_samples(samples.assign(cover=samples.cover.transpose('y', 'x', 'sample')))
+    def refused(match, *args):
+        with pytest.raises(ValueError, match=match): check_samples(*args)
+        return True
+    assert refused('no modality', xr.Dataset())
+    assert refused('no coordinate `split`', samples.drop_vars('split')) and refused('no coordinate `sample`', samples.drop_vars('sample'))
+    assert refused("unknown split 'dev'", samples.assign_coords(split=samples.split.where(samples.split != 'test', 'dev')))
+    assert refused('duplicate sample ids', samples.isel(sample=[0, 0, *range(96)]))
+    assert refused('must be integers', samples.assign(zone=samples.zone.astype(float)))
+    assert refused("names 'rain'", samples, Setup('optical', 'rain'))
+    assert refused('first dimension must be `sample`', samples.assign(cover=samples.cover.transpose('y', 'x', 'sample')))
+    gap = samples.copy(deep=True)
+    gap['warmth'][0] = np.nan
+    assert refused("'warmth': missing values .NaN., but it is an input in 1 of 96", gap, Setup(('optical', 'warmth'), 'cover'))

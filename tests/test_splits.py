@@ -28,14 +28,14 @@ def test_whole_blocks_about_the_right_sizes_the_same_again_with_the_same_seed():
     "Assigning blocks."
     rng = np.random.default_rng(0)
     blocks, amounts = rng.integers(0, 50, 2000), rng.random((2000, 6))
-    split = assign_splits(blocks, amounts, trials=50)
+    split = assign_splits(blocks, amounts, trials=2000)
     assert all(len(set(split[blocks == b])) == 1 for b in range(50))
     assert np.allclose(np.bincount(split) / 2000, (.6, .2, .2), atol=.04)
-    assert np.array_equal(split, assign_splits(blocks, amounts, trials=50)) and not np.array_equal(split, assign_splits(blocks, amounts, trials=50, seed=1))
+    assert np.array_equal(split, assign_splits(blocks, amounts, trials=2000)) and not np.array_equal(split, assign_splits(blocks, amounts, trials=2000, seed=1))
     with pytest.raises(ValueError, match='2 blocks are too few for 3 splits'): assign_splits(blocks % 2, amounts)
 
 
-def test_the_best_of_many_is_more_balanced_than_the_first():
+def test_swapping_balances_what_a_random_start_does_not():
     "Assigning blocks."
     few = np.eye(8)[np.sort(np.random.default_rng(1).integers(0, 8, 600))]
     where = np.repeat(np.arange(60), 10)

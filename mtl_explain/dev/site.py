@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['folders', 'packages', 'decades', 'source_of', 'title_of', 'module_of', 'page_name', 'notebooks', 'section_of',
-           'reading_order', 'sidebar', 'sidebar_text', 'symbol_docs', 'folded_source', 'relative_links', 'SymbolDocs',
-           'prepare', 'missing_pages', 'leaks', 'links', 'dead_links', 'site_problems', 'renamed', 'stand_in_copy',
-           'render_stand_in', 'output_text', 'cell_text', 'readme', 'render', 'main']
+           'reading_order', 'sidebar', 'sidebar_text', 'symbol_docs', 'folded_source', 'relative_links', 'shown_symbol',
+           'in_order', 'SymbolDocs', 'prepare', 'missing_pages', 'leaks', 'links', 'dead_links', 'site_problems',
+           'renamed', 'stand_in_copy', 'render_stand_in', 'output_text', 'cell_text', 'readme', 'render', 'main']
 
-# %% ../../nbs/api/82_site.ipynb #641a8ce9
+# %% ../../nbs/api/82_site.ipynb #b94f4572
 import argparse
 import importlib
 import inspect
+import itertools
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import yaml
@@ -139,7 +141,24 @@ def relative_links(
     up = '../' * page.count('/')
     return re.sub(r'\]\(/+(?!/)', f']({up}', text)
 
-# %% ../../nbs/api/82_site.ipynb #25a28a3e
+# %% ../../nbs/api/82_site.ipynb #66e33b65
+def shown_symbol(
+    cell,  # a cell
+) -> str:  # the symbol that it documents, or ''
+    "The `x` of a cell `show_doc(x)`."
+    match = re.search(r'^show_doc\((.+?)\)$', cell.source, re.M) if cell.cell_type == 'code' else None
+    return match[1] if match else ''
+
+def in_order(
+    cells: list,  # of a notebook
+    defined: list[str],  # names in the order of the module
+) -> list:  # cells
+    "Put neighbouring cells that document symbols into the order of the module."
+    def position(cell): return defined.index(shown_symbol(cell).split('.')[0])
+    rows = itertools.groupby(cells, key=lambda cell: bool(shown_symbol(cell)))
+    return [cell for documents, row in rows for cell in (sorted(row, key=position) if documents else row)]
+
+# %% ../../nbs/api/82_site.ipynb #07a96a8b
 class SymbolDocs(Processor):
     "What nbdev calls for each notebook: documents its symbols and makes its links relative."
     def begin(self):
@@ -147,15 +166,15 @@ class SymbolDocs(Processor):
         page = path.relative_to(get_config().nbs_path.resolve()).as_posix()
         module = module_of(json.loads(path.read_text(encoding='utf-8')))
         namespace = vars(importlib.import_module(f'{get_config().lib_path.name}.{module}')) if module else {}
-        self.nb.cells = [new for cell in self.nb.cells for new in self.documented(cell, namespace)]
+        self.nb.cells = [new for cell in in_order(self.nb.cells, list(namespace)) for new in self.documented(cell, namespace)]
         for cell in self.nb.cells:
             if cell.cell_type == 'markdown': cell.source = relative_links(cell.source, page)
 
     def documented(self, cell, namespace):
         "The documentation and the source in place of a cell that asks for them; any other cell as it is."
-        match = re.search(r'^show_doc\((.+?)\)$', cell.source, re.M) if cell.cell_type == 'code' else None
-        if not match: return [cell]
-        doc, source = mk_cell(symbol_docs(match[1], namespace), 'markdown'), folded_source(match[1], namespace)
+        name = shown_symbol(cell)
+        if not name: return [cell]
+        doc, source = mk_cell(symbol_docs(name, namespace), 'markdown'), folded_source(name, namespace)
         add_links(doc)
         return [doc, mk_cell(source)] if source else [doc]
 
@@ -292,7 +311,7 @@ def readme(
     text = re.sub(r'(\]\()\.\./', r'\1', text)
     return f'<!-- Written from nbs/index.ipynb by `make export`. -->\n\n{text}\n'
 
-# %% ../../nbs/api/82_site.ipynb #9936e5b2
+# %% ../../nbs/api/82_site.ipynb #1123bc14
 def render(
     prepared: Path,  # folder of the prepared notebooks
 ) -> str:  # what was done, for the terminal
@@ -311,6 +330,7 @@ def main(
     parser = argparse.ArgumentParser(prog='python -m mtl_explain.dev.site', description=main.__doc__)
     parser.add_argument('--check', action='store_true', help='only prepare and check')
     only_check = parser.parse_args(args).check
+    warnings.filterwarnings('ignore', category=FutureWarning)  # of other packages, while ours is imported
     prepared = prepare()
     problems = site_problems(prepared)
     print('\n'.join(problems), file=sys.stderr, end='\n' if problems else '')

@@ -7,7 +7,7 @@ __all__ = ['group_colors', 'label_correct', 'correctness', 'correctness_groups',
            'plot_group_fate', 'transition_matrix', 'plot_transition_matrix', 'regression_error', 'error_by_correctness',
            'plot_error_by_correctness', 'error_by_groups', 'plot_error_by_groups']
 
-# %% ../../nbs/api/51_correctness.ipynb #d11de5d4
+# %% ../../nbs/api/51_correctness.ipynb #73a86f46
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import xarray as xr
 from scipy import stats
 
 from .planted import group_names
-from .resampling import cluster_codes, percentile_interval, resampled_means, split_positions, t_interval
+from .resampling import cluster_codes, resampled_means, share_interval, split_positions, t_interval
 
 # %% ../../nbs/api/51_correctness.ipynb #77164ba6
 def label_correct(
@@ -78,7 +78,7 @@ def plot_correctness_groups(
     ax.legend(frameon=False)
     return ax
 
-# %% ../../nbs/api/51_correctness.ipynb #1ff07362
+# %% ../../nbs/api/51_correctness.ipynb #a5e8cc06
 def _shares(
     now: np.ndarray,  # (K, samples) int8 group of each sample
     chosen: np.ndarray,  # (K, samples) bool, of which samples
@@ -91,10 +91,10 @@ def _shares(
     chosen = np.repeat(chosen & (now >= 0), 4, axis=0)
     hit = (now[:, None] == np.arange(4)[:, None]).reshape(chosen.shape)
     share, replicates, clusters = resampled_means(hit, chosen, codes, n_boot, seed)
-    low, high = percentile_interval(replicates, clusters, level)
+    low, high = share_interval(share, replicates, clusters, level)
     return pd.DataFrame(dict(count=(hit & chosen).sum(1), share=share, low=low, high=high, n=chosen.sum(1), clusters=clusters))
 
-# %% ../../nbs/api/51_correctness.ipynb #3a464e0d
+# %% ../../nbs/api/51_correctness.ipynb #f38bef0a
 def group_fate(
     trace: xr.Dataset,  # a trace
     first: str,  # task of the first letter
@@ -114,6 +114,7 @@ def group_fate(
     if not len(member): raise ValueError(f'no sample is {group} at epoch {epoch}')
     later = g[start:, member]
     shares = _shares(later, np.ones(later.shape, bool), pd.factorize(cluster_codes(trace, at, cluster)[member])[0], level, n_boot, seed)
+    shares.loc[:3, ['low', 'high']] = np.nan  # at the start it is so by definition
     index = pd.MultiIndex.from_product([trace['epoch'].values[start:], group_names], names=['epoch', 'group'])
     result = shares.set_axis(index).reset_index()
     result.attrs.update(first=first, second=second, start=group, start_epoch=epoch)

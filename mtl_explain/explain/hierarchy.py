@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['case_colors', 'ancestor_index', 'hierarchy_cases', 'chance_inside', 'hierarchy_adherence', 'plot_hierarchy_adherence']
 
-# %% ../../nbs/api/52_hierarchy.ipynb #34c0ec79
+# %% ../../nbs/api/52_hierarchy.ipynb #ee98ce04
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import stats
 
 from .planted import group_names
-from .resampling import cluster_codes, percentile_interval, resampled_means, split_positions
+from .resampling import cluster_codes, resampled_means, share_interval, split_positions
 
 # %% ../../nbs/api/52_hierarchy.ipynb #cbc5f5a4
 def ancestor_index(
@@ -80,7 +80,7 @@ def _predictions(
     one = dict(task=[names.index(t) for t in tasks], sample=positions)
     return trace['truth'].isel(one).transpose('task', 'sample').values, trace['predicted'].isel(one).transpose('task', 'epoch', 'sample').values
 
-# %% ../../nbs/api/52_hierarchy.ipynb #dd6d03d9
+# %% ../../nbs/api/52_hierarchy.ipynb #ee96fc7f
 def _case_rows(
     group: np.ndarray,  # (s,) correctness group
     inside: np.ndarray,  # (s,) bool
@@ -93,7 +93,8 @@ def _case_rows(
     "Counts of the six cases, their shares within the group, and what chance gives."
     member, rows = group == np.arange(4)[:, None], []
     share, replicates, clusters = resampled_means(np.tile(inside, (4, 1)), member, codes, n_boot, seed)
-    low, high = percentile_interval(replicates, clusters, level)
+    low, high = share_interval(share, replicates, clusters, level)
+    low[[0, 2]] = high[[0, 2]] = np.nan  # CC and FC could not be otherwise
     for case in case_colors:
         k, is_in = group_names.index(case[:2]), case.endswith('in')
         free = k in (1, 3)

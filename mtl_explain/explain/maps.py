@@ -172,16 +172,17 @@ def sample_correlations(
     frame = pd.DataFrame(dict(sample=trace['sample'].values[at], r=correlation_of_moments(m), n=m[:, 0].astype(int)))
     return frame.sort_values('r', ascending=False, ignore_index=True, na_position='last')
 
-# %% ../../nbs/api/53_maps.ipynb #7d459fc9
+# %% ../../nbs/api/53_maps.ipynb #55cee06a
 def samples_worth_showing(
     trace: xr.Dataset,  # a trace with co-moments
     first: str,  # a dense task
     second: str,  # another
     epoch: int = None,  # the last one if None
+    split: str = None,  # which samples; None: all
     drawable: bool = True  # only samples whose maps are kept
 ) -> pd.DataFrame:  # which ('highest', 'median', 'lowest'), sample, r, n
     "The samples with the highest, the median and the lowest correlation of two tasks' errors."
-    found = sample_correlations(trace, first, second, epoch).dropna(subset='r')
+    found = sample_correlations(trace, first, second, epoch, split).dropna(subset='r')
     if drawable: found = found[found['sample'].isin(trace['shown'].values if 'shown' in trace.coords else [])]
     if found.empty: raise ValueError(f"no sample{' whose maps are kept' * drawable} has a correlation of '{first}' and '{second}'")
     at = dict.fromkeys([0, len(found) // 2, len(found) - 1])

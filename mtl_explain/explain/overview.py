@@ -163,7 +163,7 @@ def read_error_by_groups(
     if pair['low'] <= 0 <= pair['high']: return text + ', which includes zero: neither label is shown to go with larger errors.'
     return text + f": a wrong {a['first'] if pair['error'] > 0 else a['second']} goes with the larger error."
 
-# %% ../../nbs/api/55_explain.ipynb #747eb042
+# %% ../../nbs/api/55_explain.ipynb #0760408d
 def _is_above(
     modalities: dict,  # name -> `Modality`
     parent: str,  # perhaps the coarser label
@@ -177,11 +177,10 @@ def label_pairs(
     trace: xr.Dataset,  # a trace
     modalities: dict  # name -> `Modality`
 ) -> list:  # of (first, second), ancestors first
-    "Pairs of label tasks worth comparing: those with the main task or of one hierarchy, all if there are no such."
+    "Pairs of label tasks worth comparing: those with the main task; if there are none, those of one hierarchy; else all."
     labels = [t for t, k in zip(trace['task'].values.tolist(), trace['kind'].values) if k == 'category']
     pairs = [(b, a) if _is_above(modalities, b, a) else (a, b) for a, b in combinations(labels, 2)]
-    chosen = [p for p in pairs if trace.attrs['main'] in p or _is_above(modalities, *p)]
-    return chosen or pairs
+    return [p for p in pairs if trace.attrs['main'] in p] or [p for p in pairs if _is_above(modalities, *p)] or pairs
 
 # %% ../../nbs/api/55_explain.ipynb #ae985b8f
 def _build(
@@ -224,16 +223,17 @@ def _label_explanations(
         yield _build(f'hierarchy ({a}, {b})', f'When {b} is wrong, does it at least lie in the predicted {a}, and more often than by chance?',
                      lambda: hierarchy_adherence(trace, modalities, b, a, epochs, **how), plot_hierarchy_adherence, lambda r: read_hierarchy(r, epoch, level))
 
-# %% ../../nbs/api/55_explain.ipynb #47562a31
+# %% ../../nbs/api/55_explain.ipynb #8c868c65
 def _regression_explanations(
     trace: xr.Dataset,  # a trace
     modalities: dict,  # name -> `Modality`
     epoch: int,  # the epoch readings speak of
     how: dict  # split, level, n_boot, cluster, seed
 ):  # yields `Explanation`s
-    "Everything about errors of regressions where labels are right or wrong."
+    "Errors of regressions where labels are right or wrong; if the main task is one of the two, only what concerns it."
     kinds, level = dict(zip(trace['task'].values.tolist(), trace['kind'].values.tolist())), how['level']
     numbers, labels = [t for t, k in kinds.items() if k not in ('category', 'mask')], [t for t, k in kinds.items() if k == 'category']
+    numbers, labels = ([trace.attrs['main']] if trace.attrs['main'] in tasks else tasks for tasks in (numbers, labels))  # what concerns the main task, if it is one of them
     if not numbers or not labels:
         yield Explanation('error by correctness', 'Is a regression worse where a label is wrong?', reason='needs a regression and a label task (category) among the targets')
     for n in numbers:
@@ -244,12 +244,12 @@ def _regression_explanations(
             yield _build(f'error of {n} by groups ({a}, {b})', f'Which goes with larger errors of {n}: a wrong {a} or a wrong {b}?', lambda: error_by_groups(trace, n, a, b, **how),
                          plot_error_by_groups, lambda r: read_error_by_groups(r, epoch, level))
 
-# %% ../../nbs/api/55_explain.ipynb #6dc784ba
+# %% ../../nbs/api/55_explain.ipynb #4346e5dc
 def _map_explanations(
     trace: xr.Dataset,  # a trace
     samples: xr.Dataset,  # the sample set; None if it is not at hand
     epoch: int,  # the epoch to show
-    split: str  # which samples stand on the world map
+    split: str  # which samples
 ):  # yields `Explanation`s
     "Maps of errors, of samples and of the world."
     main, q = trace.attrs['main'], 'Where in the image do two tasks fail together?'
@@ -257,7 +257,7 @@ def _map_explanations(
     why = 'the sample set is needed for the truth; pass `samples`' if samples is None else f"no auxiliary task is dense like '{main}', or the trace keeps no maps"
     if samples is None or not dense: yield Explanation('error maps', q, reason=why)
     for t in dense if samples is not None else []:
-        e = _build(f'error maps ({main}, {t})', q, lambda: samples_worth_showing(trace, main, t, epoch), None,
+        e = _build(f'error maps ({main}, {t})', q, lambda: samples_worth_showing(trace, main, t, epoch, split), None,
                    lambda r: f"Correlation of the pixel errors of {main} and {t} within single samples, epoch {epoch}: " + _names(f"{w} {v:.2f} ({s})" for w, s, v in zip(r['which'], r['sample'], r['r'])) + '; among the samples whose maps were kept. The figure shows the highest.')
         if e.applies: e.figure = lambda e=e, t=t: plot_error_maps(trace, samples, e.result['sample'].iloc[0], [main, t], epoch)
         yield e
@@ -268,7 +268,7 @@ def _map_explanations(
         yield Explanation('errors on the map', where, table, dots, f"Errors of {main} at the position of each of {len(table)} samples, epoch {epoch}.")
     else: yield Explanation('errors on the map', where, reason='the samples have no position (coordinates `lat` and `lon`)')
 
-# %% ../../nbs/api/55_explain.ipynb #68bae019
+# %% ../../nbs/api/55_explain.ipynb #13670671
 class Explanations(dict):
     "Explanations by name, in order; in a notebook, a table of questions and readings."
     @property
@@ -276,6 +276,7 @@ class Explanations(dict):
     @property
     def left_out(self) -> dict: return {k: e.reason for k, e in self.items() if not e.applies}
 
+    def __repr__(self): return f'Explanations: {len(self.applied)} apply, {len(self.left_out)} left out'
     def _repr_html_(self):
         rows = ''.join(f'<tr><td>{escape(e.question)}</td><td>{escape(e.reading) if e.applies else "<i>left out: " + escape(e.reason) + "</i>"}</td></tr>' for e in self.values())
         return f'<table><thead><tr><th>question</th><th>answer</th></tr></thead><tbody style="text-align:left">{rows}</tbody></table>'

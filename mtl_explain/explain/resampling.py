@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['split_positions', 'cluster_codes', 'as_slice', 'cluster_sums', 'resampled_sums', 't_interval', 'resampled_means',
-           'percentile_interval']
+           'share_interval']
 
 # %% ../../nbs/api/48_resampling.ipynb #f744c0c3
 import numpy as np
@@ -122,13 +122,17 @@ def resampled_means(
         mean = np.array([v[c].mean(dtype=float) if c.any() else np.nan for v, c in zip(values, chosen)])
         return mean, sums[:, :k] / sums[:, k:], present[k:]
 
-# %% ../../nbs/api/48_resampling.ipynb #85b85333
-def percentile_interval(
-    replicates: np.ndarray,  # (n_boot, K)
+# %% ../../nbs/api/48_resampling.ipynb #7fcb1f1e
+def share_interval(
+    share: np.ndarray,  # (K,) the shares from the samples themselves
+    replicates: np.ndarray,  # (n_boot, K) the same from the resamples
     clusters: np.ndarray,  # (K,) or one number: how many clusters there are
     level: float = .95  # how often such an interval should hold the truth
 ) -> tuple:  # low, high: arrays (K,)
-    "The middle `level` of the resamples: for shares, which have nothing to be tested against and must stay between 0 and 1."
-    enough = (np.isfinite(replicates).mean(0) >= .9) & (np.asarray(clusters) >= 3)
-    low, high = np.nanquantile(np.where(enough, replicates, 0), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    "The middle `level` of the resampled shares; the exact binomial bound by clusters for shares of 0 and 1."
+    share, clusters, alpha = np.asarray(share, float), np.asarray(clusters), (1 - level) / 2
+    enough = (np.isfinite(replicates).mean(0) >= .9) & (clusters >= 3)
+    low, high = np.nanquantile(np.where(enough, replicates, 0), [alpha, 1 - alpha], axis=0)
+    unseen = alpha ** (1 / np.maximum(clusters, 1))
+    low, high = np.where(share == 1, unseen, low), np.where(share == 0, 1 - unseen, high)
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
