@@ -51,7 +51,7 @@ def read_raster(
     "Read a raster whole; anything wrong with it is one clear line."
     name = name or ('raster' if isinstance(source, bytes) else str(source))
     try:
-        with warnings.catch_warnings(), rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING='YES'):
+        with warnings.catch_warnings(), rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING='YES', GDAL_PNG_WHOLE_IMAGE_OPTIM='NO'):
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             with _opened(source) as src:
                 expected = dict(shape=shape and tuple(shape), dtype=dtype and str(np.dtype(dtype)), crs=crs and rasterio.CRS.from_user_input(crs))

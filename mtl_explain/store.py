@@ -19,7 +19,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from . import __version__
-from .samples import modalities
+from .samples import block_size, modalities
 
 # %% ../nbs/api/11_store.ipynb #23b67130
 store_format = 1 # raised when the layout of a store changes; other numbers are refused
@@ -209,14 +209,15 @@ def _channel_statistics(
 def training_statistics(
     samples: xr.Dataset,  # a sample set, in memory or opened from a store
     split: str='train',  # the split to look at
-    block: int=512,  # samples at a time
+    block: int|None=None,  # samples at a time; None: as many as memory takes lightly
     progress: bool=False  # show a progress bar
 ) -> dict:  # modality -> statistics by channel, or counts by class
     "Mean, standard deviation, range and missing values of each channel, and the count of each class, over one split."
     rows, found = np.flatnonzero(samples['split'].values == split), {}
     if not len(rows): raise ValueError(f"the split '{split}' is empty: there is nothing to learn statistics from")
     for name, m in tqdm(modalities(samples).items(), desc='statistics', unit='modality', disable=not progress):
-        blocks = (np.asarray(samples[name].data[rows[i:i + block]]) for i in range(0, len(rows), block))
+        step = block or block_size(samples[name])
+        blocks = (np.asarray(samples[name].data[rows[i:i + step]]) for i in range(0, len(rows), step))
         found[name] = _class_counts(blocks, m.classes) if m.is_label else _channel_statistics(blocks, 2 if m.kind == 'series' else 1, list(m.channels))
     return found
 
@@ -331,13 +332,14 @@ def write_store(
     settings: dict|None=None,  # parameters that decide what is in the store
     sources: list|None=None,  # files it is made from: dictionaries with name, sha256, ...
     dropped: dict|None=None,  # reason -> number of samples that were left out
-    block: int=256,  # samples at a time; a kill loses at most so many
+    block: int|None=None,  # samples at a time, which is what a kill loses; None: some megabytes
     progress: bool=True  # show progress bars
 ) -> Path:  # the folder
     "Write a store block by block; interrupted, the next call with the same arguments goes on."
     dest, settings, sources = Path(dest), settings or {}, sources or []
     if existing_store(dest, settings, sources): return dest
     _check_template(template)
+    block = block or int(np.clip(2**25 * template.sizes['sample'] // max(1, template.nbytes), 1, 256))
     partial, who = dest.with_name(dest.name + '.partial'), identity(settings, sources, template)
     done = _begin(partial, template, who)
     with _kept(partial):

@@ -57,14 +57,17 @@ def test_a_raster_which_is_missing_truncated_or_unexpected_is_one_clear_line(tif
     with pytest.raises(ValueError, match='expected crs EPSG:32632, got EPSG:4326'): read_raster(tiff, crs='EPSG:32632')
 
 
-def test_a_truncated_jpeg_is_an_error_and_not_a_grey_area():
+def test_a_truncated_jpeg_or_png_is_an_error_and_not_a_grey_area():
     "Reading."
-    with MemoryFile() as memory, warnings.catch_warnings():
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        with memory.open(driver='JPEG', width=64, height=64, count=3, dtype='uint8') as dst: dst.write(np.random.default_rng(0).integers(0, 255, (3, 64, 64), dtype='uint8'))
-        jpeg = memory.read()
-    assert read_raster(jpeg).shape == (3, 64, 64)
-    with pytest.raises(ValueError, match='truncated'): read_raster(jpeg[:len(jpeg)//2])
+    def image_bytes(driver):
+        with MemoryFile() as memory, warnings.catch_warnings():
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            with memory.open(driver=driver, width=64, height=64, count=3, dtype='uint8') as dst: dst.write(np.random.default_rng(0).integers(0, 255, (3, 64, 64), dtype='uint8'))
+            return memory.read()
+    for driver in ('JPEG', 'PNG'):
+        whole = image_bytes(driver)
+        assert read_raster(whole).shape == (3, 64, 64)
+        with pytest.raises(ValueError, match='truncated'): read_raster(whole[:len(whole)//2])
 
 
 def test_other_units_show_in_the_range():

@@ -11,8 +11,8 @@ import xarray as xr
 
 from mtl_explain.modality import Modality, Setup, modality_of
 from mtl_explain.samples import (
-    _problems_in_coordinates, _problems_in_values, _toy_values, check_samples, describe, modalities,
-    modality_array, toy_samples,
+    _problems_in_coordinates, _problems_in_values, _toy_values, block_size, check_samples, describe,
+    modalities, modality_array, sample_blocks, toy_samples,
 )
 
 
@@ -79,6 +79,13 @@ def test_one_sample_as_a_picture(samples):
     for ax in axs[:3]: ax.set(xlabel='', ylabel='', xticks=[], yticks=[])
     axs[3].set(xlabel='day of the year', ylabel='°C')
     assert len(axs[3].lines) == 1
+
+
+def test_tiles_of_four_million_pixels_one_by_one_numbers_by_the_million():
+    "What is in a sample set?"
+    tile, number = (xr.DataArray(np.broadcast_to(np.int8(0), shape)) for shape in ((3, 2048, 2048), (5,)))
+    assert block_size(tile) == 1 and block_size(number) == 2**22
+    assert [len(b) for b in sample_blocks(tile)] == [1, 1, 1] and [len(b) for b in sample_blocks(number)] == [5]
 
 
 def test_missing_values_are_counted_not_hidden(samples):

@@ -14,7 +14,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import rasterio
 import xarray as xr
 
 from ..download import file_problem, unpack
@@ -117,7 +116,7 @@ def _values(
 ) -> np.ndarray:  # (band, row, column) uint8
     "Read one file of a pair; raises `BadSample`."
     try:
-        with rasterio.Env(GDAL_PNG_WHOLE_IMAGE_OPTIM='NO'): values = read_raster(path, shape=size, dtype='uint8')
+        values = read_raster(path, shape=size, dtype='uint8')
     except FileNotFoundError: raise BadSample(sample, path, 'no such file') from None
     except ValueError as error: raise BadSample(sample, path, str(error).removeprefix(f'{path}: ')) from None
     return values[:3] if len(values) > 2 else values[:1]
