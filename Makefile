@@ -28,7 +28,7 @@ demo: $(INSTALLED) ## train baseline, MML and MTL on real data and write a repor
 
 test: $(INSTALLED) ## all that must hold: exports up to date, notebooks run, the site builds, tests pass
 	$(BIN)/python -m mtl_explain.dev.fresh --check
-	@for folder in $(wildcard nbs/tutorials nbs/studies); do \
+	@for folder in $(wildcard nbs/tutorials nbs/studies nbs/gallery); do \
 	  echo "running $$folder at small scale"; MTL_EXPLAIN_SCALE=small $(BIN)/nbdev-test $$folder --timing --n-workers 2 || exit 1; done
 	$(BIN)/python -m mtl_explain.dev.site --check
 	$(BIN)/python -m pytest --cov --cov-report=term
@@ -39,8 +39,9 @@ site: $(INSTALLED) ## render the documentation into _site/
 bench: $(INSTALLED) ## run the benchmarks and keep their outputs
 	$(call in_place,nbs/benchmarks)
 
-studies: $(INSTALLED) ## run the studies at full scale and keep their outputs (hours)
+studies: $(INSTALLED) ## run the studies and the gallery at full scale and keep their outputs (hours)
 	$(call in_place,nbs/studies)
+	$(call in_place,nbs/gallery)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['split_names', 'training_scaling', 'to_standard', 'to_native', 'SampleDataset', 'SampleLoader', 'split_loaders',
-           'sample_loaders']
+           'class_balance', 'sample_loaders']
 
 # %% ../nbs/api/14_batches.ipynb #6b5c5237
 import numpy as np
@@ -113,15 +113,18 @@ class SampleLoader(DataLoader):
         bs: int = 64,  # samples a batch
         shuffle: bool = False,  # another order at each epoch
         seed: int = 0,  # of the order
+        weights: np.ndarray = None,  # how often each sample is drawn, relative to the others; each once an epoch if None
         **kwargs  # of fastai's `DataLoader`
     ):
         super().__init__(dataset, bs=bs, shuffle=shuffle, **kwargs)
-        self.scaling, self.mods, self.seed, self.epoch = scaling or {}, mods or {}, seed, 0
+        self.scaling, self.mods, self.seed, self.weights, self.epoch = scaling or {}, mods or {}, seed, weights, 0
 
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(dataset, cls, **(dict(scaling=self.scaling, mods=self.mods, seed=self.seed) | kwargs))
     def set_epoch(self, epoch): self.epoch = epoch
-    def shuffle_fn(self, idxs): return np.random.default_rng([self.seed, self.epoch]).permutation(len(idxs)).tolist()
+    def shuffle_fn(self, idxs):
+        rng, w = np.random.default_rng([self.seed, self.epoch]), self.weights
+        return (rng.permutation(len(idxs)) if w is None else rng.choice(len(idxs), len(idxs), p=w / w.sum())).tolist()
     def create_item(self, i): return i
     def create_batch(self, idxs): return self.dataset[idxs]
     def retain(self, res, b): return res
@@ -145,6 +148,18 @@ def split_loaders(
     "The loaders by the name of their split."
     return dict(zip(split_names, dls.loaders))
 
+# %% ../nbs/api/14_batches.ipynb #04f0046c
+def class_balance(
+    samples: xr.Dataset,  # a sample set
+    name: str  # of a category; it needs no role in the setup
+) -> np.ndarray:  # (sample,) weight of each sample: one over the number of training samples of its class
+    "Weights with which every class is drawn equally often."
+    mods = modalities(samples)
+    if name not in mods or mods[name].kind != 'category': raise ValueError(f"balance: '{name}' is no category of these samples; categories: {', '.join(n for n, m in mods.items() if m.kind == 'category') or 'none'}")
+    labels, train = samples[name].values, samples.split.values == 'train'
+    if (n := int((labels[train] == -1).sum())): raise ValueError(f"balance: {n} training samples have no '{name}'; give it to them, or do without")
+    return 1 / np.maximum(np.bincount(labels[train], minlength=mods[name].n_classes), 1)[labels]
+
 # %% ../nbs/api/14_batches.ipynb #2bb24d0a
 def sample_loaders(
     samples: xr.Dataset,  # a sample set
@@ -156,12 +171,13 @@ def sample_loaders(
 ) -> DataLoaders:  # train, valid and (if there are any) test
     "Checked, standardised, shuffled: the loaders of an experiment."
     check_samples(samples, setup)
-    given, mods = scaling or {}, {n: modalities(samples)[n] for n in setup.names}
+    given, mods = setup.scaling | (scaling or {}), {n: modalities(samples)[n] for n in setup.names}
     scale = training_scaling(samples, tuple(n for n in setup.names if n not in given)) | given
     def loader(split):
         data = SampleDataset(samples, setup.inputs, setup.targets, np.flatnonzero(samples.split.values == split))
         train = split == 'train'
-        return SampleLoader(data, scale, mods, bs=bs, shuffle=train, drop_last=train and len(data) >= bs, seed=seed)
+        weights = class_balance(samples, setup.balance)[data.rows] if train and setup.balance else None
+        return SampleLoader(data, scale, mods, bs=bs, shuffle=train, drop_last=train and len(data) >= bs, seed=seed, weights=weights)
     splits = [s for s in split_names if (samples.split.values == s).any()]
     dls = DataLoaders(*[loader(s) for s in splits], device=device or default_device())
     dls.n_inp = 1

@@ -14,6 +14,7 @@ import fastai.callback.progress  # progress bars for every learner
 import fastai.callback.schedule  # fit_one_cycle and lr_find for every learner
 from fastai.callback.core import Callback
 from fastai.learner import Learner
+from fastai.torch_core import trainable_params
 from fastcore.basics import patch
 
 from .batches import SampleDataset, SampleLoader, sample_loaders, split_loaders
@@ -36,7 +37,10 @@ class SeedEpochs(Callback):
         self.learn.dls.train.set_epoch(self.done)
         torch.manual_seed(1_000_003 * self.seed + self.done)
 
-    def after_train(self): self.done += not hasattr(self.learn, 'lr_finder')
+    def after_train(self):
+        if hasattr(self.learn, 'lr_finder'): return
+        self.done += 1
+        if hasattr(weighting := getattr(self.loss_func, 'weighting', None), 'end_epoch'): weighting.end_epoch()
 
 # %% ../nbs/api/44_learner.ipynb #26298f60
 def seeded_network(
@@ -69,8 +73,9 @@ def multitask_learner(
     mods, scale = dls.train.mods, dls.train.scaling
     recorder = [TraceRecorder(samples, setup.main, trace, shown)] if trace else []
     options = dict(metrics=task_metrics(mods, scale, setup.targets)) | kwargs
-    net = seeded_network(mods, setup, seed).to(dls.device)
-    return Learner(dls, net, loss_func=MultitaskLoss(mods, setup), lr=lr, cbs=[SeedEpochs(seed), *recorder, *cbs], **options)
+    net, loss = seeded_network(mods, setup, seed).to(dls.device), MultitaskLoss(mods, setup).to(dls.device)
+    def trained(model): return trainable_params(model) + list(loss.parameters())
+    return Learner(dls, net, loss_func=loss, lr=lr, splitter=trained, cbs=[SeedEpochs(seed), *recorder, *cbs], **options)
 
 # %% ../nbs/api/44_learner.ipynb #1916c4c9
 @patch(as_prop=True)

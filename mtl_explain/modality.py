@@ -153,6 +153,12 @@ class Setup:
     encoders: dict = field(default_factory=dict)  # options by input, e.g. `{'optical': dict(type='unet', width=24)}`
     heads: dict = field(default_factory=dict)  # options by target
     fusion: dict = field(default_factory=dict)  # options of the fusion block
+    network: dict = field(default_factory=dict)  # another body than encoders and fusion, e.g. `dict(type='mmcd')`, and its options
+    losses: dict = field(default_factory=dict)  # options by target, e.g. `{'change': dict(class_weights=[.05, .95, .95])}`
+    relations: tuple = ()  # constraints between tasks that training imposes, a dictionary each
+    weighting: dict = field(default_factory=dict)  # how task losses are combined, e.g. `dict(type='uncertainty')`; the fixed weights if empty
+    scaling: dict = field(default_factory=dict)  # normalisation by modality, `dict(mean=[..], std=[..])`; the training split's own if not given
+    balance: str = ''  # a category whose classes the training samples are drawn from evenly; as they come if empty
 
     def __post_init__(self): _complete_setup(self)
 
@@ -184,7 +190,7 @@ def _check_roles(
     if s.main not in s.targets: raise ValueError(f"main task '{s.main}' is not among the targets {', '.join(s.targets)}")
     both = set(s.inputs) & set(s.targets)
     if both: raise ValueError(f"'{min(both)}' is both input and target: the network would only have to copy it; choose one role")
-    for key, known in (('encoders', s.inputs), ('heads', s.targets)):
+    for key, known in (('encoders', s.inputs), ('heads', s.targets), ('losses', s.targets), ('scaling', s.inputs + s.targets)):
         odd = set(getattr(s, key)) - set(known)
         if odd: raise ValueError(f"options in `{key}` for '{min(odd)}', which this setup does not use there; known: {', '.join(known)}")
 
@@ -223,7 +229,9 @@ def _with_roles(
     "The same setup under other roles; it has to be named anew."
     def keep(options, names): return {k: v for k, v in options.items() if k in names}
     weights = {t: s.weights.get(t, min(s.weights.values())) for t in targets}
-    return replace(s, name='', inputs=inputs, targets=targets, weights=weights, encoders=keep(s.encoders, inputs), heads=keep(s.heads, targets))
+    options = dict(encoders=keep(s.encoders, inputs), heads=keep(s.heads, targets), losses=keep(s.losses, targets), scaling=keep(s.scaling, inputs + targets))
+    relations = tuple(r for r in s.relations if set(r.get('tasks', ())) <= set(targets))
+    return replace(s, name='', inputs=inputs, targets=targets, weights=weights, relations=relations, **options)
 
 # %% ../nbs/api/00_modality.ipynb #6214e406
 def with_input(

@@ -117,6 +117,7 @@ def save_state(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file({k: v.contiguous() for k, v in learn.model.state_dict().items()}, partial/'weights.safetensors')
+    save_file({k: v.contiguous() for k, v in learn.loss_func.state_dict().items()}, partial/'loss.safetensors')
     tensors, rest = _optimiser_parts(learn.opt)
     save_file(tensors, partial/'optimiser.safetensors')
     write_beside(partial/'optimiser.json', json.dumps(dict(epoch=epoch, smooth_loss=_smooth_loss(learn)) | rest))
@@ -151,6 +152,7 @@ def load_state(
 ) -> dict:  # `epoch` that was finished, `smooth_loss`, ...
     "Put weights and optimiser back as they were after the last finished epoch."
     load_weights(learn.model, state/'weights.safetensors')
+    load_weights(learn.loss_func, state/'loss.safetensors')
     kept, tensors = json.loads((state/'optimiser.json').read_text()), load_file(state/'optimiser.safetensors')
     for key, v in tensors.items():
         i, name = key.split('.', 1)

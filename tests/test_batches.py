@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mtl_explain.batches import (
-    SampleDataset, SampleLoader, _tensor, sample_loaders, split_loaders, to_native, to_standard,
-    training_scaling,
+    SampleDataset, SampleLoader, _tensor, class_balance, sample_loaders, split_loaders, to_native,
+    to_standard, training_scaling,
 )
 from mtl_explain.modality import Modality, Setup
 from mtl_explain.samples import modalities, toy_samples
@@ -111,6 +111,20 @@ def test_a_loader_of_three_samples(samples):
     expected = (samples.optical.values[7:10] - np.reshape(scale['optical']['mean'], (3, 1, 1))) / np.reshape(scale['optical']['std'], (3, 1, 1))
     np.testing.assert_allclose(x['optical'], expected, atol=1e-5)
     assert y['cover'].dtype == torch.int64 and x['months_time'][0, 0] == 15
+
+
+def test_each_class_weighs_the_same_in_all(samples):
+    "A fastai loader."
+    weights, train = class_balance(samples, 'climate'), samples.split.values == 'train'
+    present = np.unique(samples.climate.values[train])
+    assert np.allclose([weights[train & (samples.climate.values == c)].sum() for c in present], 1)
+    drawn = SampleLoader(SampleDataset(samples, ('optical',), rows=np.flatnonzero(train)), bs=8, shuffle=True, weights=weights[train])
+    counts = np.bincount(np.concatenate([samples.climate.values[train][drawn.shuffle_fn(range(int(train.sum())))] for drawn.epoch in range(200)]))
+    assert np.abs(counts[present] / counts.sum() - 1 / len(present)).max() < .01
+    with pytest.raises(ValueError, match="'cover' is no category of these samples; categories: climate, zone"): class_balance(samples, 'cover')
+    holes = samples.copy(deep=True)
+    holes['zone'][np.flatnonzero(train)[:2]] = -1
+    with pytest.raises(ValueError, match="2 training samples have no 'zone'"): class_balance(holes, 'zone')
 
 
 def test_a_batch_and_where_it_comes_from(dls):

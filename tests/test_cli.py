@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 import typer
 
-from mtl_explain.cli import demo_samples, find_setup, main
+from mtl_explain.cli import demo_samples, find_setup, main, parse_options
 
 
 # calling the command line in this process
@@ -39,7 +39,7 @@ def failing(error):
 @pytest.fixture(scope='module')
 def names_and_done():
     "A process that prints the help of all commands, and what it had to load."
-    names = ['', 'demo', 'train', 'explain', 'report', 'data', 'data list', 'data fetch', 'data prepare', 'data describe']
+    names = ['', 'demo', 'train', 'explain', 'report', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
     code = f"""
 import sys
 from mtl_explain.cli import main
@@ -63,12 +63,24 @@ def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
     with pytest.raises(ZeroDivisionError): command(app=failing(ZeroDivisionError()))
 
 
+def test_options_are_checked_against_the_function_they_go_to():
+    "Data."
+    def prepared(source, dest, tile=None, edition=None, skip_bad=False): pass
+    assert parse_options(['tile=256', 'edition=ben-ge-0.2', 'skip_bad=True'], prepared, 'data prepare') == dict(tile=256, edition='ben-ge-0.2', skip_bad=True)
+    with pytest.raises(ValueError, match="data prepare has no option 'size'; it has source, dest, tile"): parse_options(['size=3'], prepared, 'data prepare')
+    with pytest.raises(ValueError, match="an option is written KEY=VALUE, got 'tile'"): parse_options(['tile'], prepared, 'data prepare')
+
+
 def test_what_is_asked_of_a_dataset():
     "Data."
-    module = mock.Mock(fetch=lambda folder: {'earth.whl': folder/'earth.whl'}, prepare=lambda source, dest: f'{source} to {dest}')
-    with mock.patch.dict(main.__globals__, dataset=lambda name: dict(globe=module)[name]):
+    def prepare(source, dest, tile=None, skip_bad=False): return f'{source} to {dest}, tile {tile}, skip {skip_bad}'
+    module = mock.Mock(fetch=lambda folder: {'earth.whl': folder/'earth.whl'}, prepare=prepare)
+    with mock.patch.dict(main.__globals__, dataset=lambda name: dict(globe=module)[name], simulator=lambda name: lambda folder, n, seed, size=9: f'{folder} {n} {seed} {size}'):
         assert command('data', 'fetch', 'globe', '--folder', 'raw')[1].split() == ['earth.whl', str(Path('raw')/'earth.whl')]
-        assert command('data', 'prepare', 'globe', 'raw', 'store')[1] == 'prepared: raw to store\n'
+        assert command('data', 'prepare', 'globe', 'raw', 'store')[1] == 'prepared: raw to store, tile None, skip False\n'
+        assert command('data', 'prepare', 'globe', 'raw', 'store', '--skip-bad', '--option', 'tile=64')[1] == 'prepared: raw to store, tile 64, skip True\n'
+        assert command('data', 'prepare', 'globe', '--option', 'size=64')[2] == ["error: globe: data prepare has no option 'size'; it has source, dest, tile, skip_bad"]
+        assert command('data', 'simulate', 'globe', 'made', '-n', '5', '--option', 'size=8')[1] == 'simulated: made 5 0 8\n'
     assert command('data', 'list')[1].startswith('globe ')
 
 
@@ -78,7 +90,7 @@ def test_a_dataset_is_described():
     with tempfile.TemporaryDirectory() as d, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d):  # an empty data folder: the shipped sample
         code, described, _ = command('data', 'describe', 'globe')
     assert code == 0 and 'landcover' in described and 'train 160' in described and 'landcover-mtl' in described
-    assert command('data', 'describe', 'mars') == (1, '', ["error: there is no dataset 'mars'; known: globe"])
+    assert command('data', 'describe', 'mars') == (1, '', ["error: there is no dataset 'mars'; known: globe, cropyield, benge, treesat, hibcd, levir"])
 
 
 def test_a_setup_by_name_or_all_names():

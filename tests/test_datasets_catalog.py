@@ -4,12 +4,13 @@ Written by nbdev-export from the check cells of nbs/api/19_catalog.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import inspect
 import subprocess
 import sys
 
 import pytest
 
-from mtl_explain.datasets.catalog import catalog, dataset
+from mtl_explain.datasets.catalog import catalog, dataset, simulator
 
 
 def test_each_entry_names_a_module_with_the_five_names():
@@ -20,7 +21,14 @@ def test_each_entry_names_a_module_with_the_five_names():
     with pytest.raises(ValueError, match="there is no dataset 'moon'; known: globe"): dataset('moon')
 
 
+def test_each_simulator_is_there_and_takes_the_same_options():
+    "The catalogue."
+    for name in catalog:
+        if catalog[name].simulator: assert {'folder', 'n', 'seed', 'workers', 'progress'} <= set(inspect.signature(simulator(name)).parameters)
+    with pytest.raises(ValueError, match='globe is real and at hand'): simulator('globe')
+
+
 def test_neither_the_catalogue_nor_a_dataset_imports_torch():
     "The catalogue."
-    code = "import sys; from mtl_explain.datasets.catalog import dataset; dataset('globe'); sys.exit('torch' in sys.modules)"
+    code = "import sys; from mtl_explain.datasets.catalog import catalog, dataset; [dataset(n) for n in catalog]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0

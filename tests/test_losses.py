@@ -5,12 +5,15 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import math
+from unittest import mock
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from mtl_explain.losses import MultitaskLoss, element_losses, sample_losses, task_loss, valid_elements
+from mtl_explain.losses import (
+    FixedWeights, MultitaskLoss, element_losses, relations, sample_losses, task_loss, valid_elements,
+)
 from mtl_explain.modality import Modality, Setup
 
 
@@ -54,6 +57,16 @@ def test_a_batch_is_the_mean_over_elements_not_over_samples(height):
     assert task_loss(pred, y, height).item() == 11
 
 
+def test_class_weights_by_hand_and_as_torch_has_them(label):
+    "By sample, and by batch."
+    rare, logits = torch.tensor([.05, .95, .95]), torch.tensor([[100., 0., 0.], [100., 0., 0.], [3., 2., 1.]])
+    assert task_loss(logits, torch.tensor([0, 1, -1]), label, rare).item() == pytest.approx(95)
+    assert task_loss(torch.zeros(2, 3), torch.tensor([0, 2]), label, rare).item() == pytest.approx(math.log(3))
+    g = torch.Generator().manual_seed(0)
+    pred, y = torch.randn(8, 3, generator=g), torch.tensor([0, 1, 2, 0, 0, -1, 1, 0])
+    torch.testing.assert_close(task_loss(pred, y, label, rare), F.cross_entropy(pred, y, weight=rare, ignore_index=-1))
+
+
 def test_without_missing_labels_it_is_torchs_own_loss():
     "By sample, and by batch."
     g = torch.Generator().manual_seed(0)
@@ -82,3 +95,21 @@ def test_two_tasks_by_hand(label, height):
     assert {t: l.item() for t, l in loss.parts(preds, y).items()} == pytest.approx(dict(kind=math.log(3), height=4))
     assert loss(preds, y).item() == pytest.approx(.75 * math.log(3) + .25 * 4)
     assert loss({t: p.half() for t, p in preds.items()}, y).dtype == torch.float32
+
+
+def test_class_weights_and_relations_come_from_the_setup(label):
+    "Together."
+    class Agreement(torch.nn.Module):
+        "Half the squared distance of two predictions."
+        def __init__(self, mods, setup, tasks): super().__init__(); self.tasks = tasks
+        def forward(self, preds, y): return (preds[self.tasks[0]] - preds[self.tasks[1]]).square().mean() / 2
+
+    mods, tied = {n: Modality(n, 'tabular', (1,), channels=('x',)) for n in 'ab'}, dict(type='agreement', tasks=['a', 'b'], weight=.5)
+    with mock.patch.dict(relations, agreement='agreement'), mock.patch.dict(MultitaskLoss.__init__.__globals__, locate=lambda name: {'agreement': Agreement}.get(name, FixedWeights)):
+        loss = MultitaskLoss(mods, Setup('x', ('a', 'b'), relations=(tied,)))
+        assert loss(dict(a=torch.tensor([[1.]]), b=torch.tensor([[3.]])), dict(a=torch.zeros(1, 1), b=torch.zeros(1, 1))).item() == .5 * 1 + .5 * 9 + .5 * 2
+    loss = MultitaskLoss(dict(kind=label), Setup('x', 'kind', losses=dict(kind=dict(class_weights=[.05, .95, .95]))))
+    assert loss(dict(kind=torch.tensor([[100., 0, 0], [100., 0, 0]])), dict(kind=torch.tensor([0, 1]))).item() == pytest.approx(95)
+    for options, match in ((dict(losses=dict(kind=dict(class_weights=[1, 2]))), '2 weights for 3 classes'), (dict(weighting=dict(type='magic')), "no weighting 'magic'"),
+                           (dict(relations=(dict(type='love'),)), "no relation 'love'"), (dict(weighting=dict(speed=3)), "weighting: '' has no option 'speed'")):
+        with pytest.raises(ValueError, match=match): MultitaskLoss(dict(kind=label), Setup('x', 'kind', **options))

@@ -144,6 +144,8 @@ def test_the_variant_is_a_property_of_the_roles(base, mml, mtl):
     assert mtl.auxiliary == ('weather',) and base.auxiliary == () and mml.names == ('optical', 'weather', 'landcover')
     assert mtl.weights == dict(landcover=.75, weather=.25)
     assert from_dict(Setup, json.loads(json.dumps(to_dict(mtl)))) == mtl
+    rich = Setup('optical', 'zone', relations=(dict(type='hierarchy', tasks=('zone', 'zone')),), scaling=dict(optical=dict(mean=[1.], std=[2.])), weighting=dict(type='uncertainty'))
+    assert to_dict(from_dict(Setup, json.loads(json.dumps(to_dict(rich))))) == json.loads(json.dumps(to_dict(rich)))
 
 
 def test_a_modality_more_read_or_predicted(base, mml, mtl):
@@ -160,6 +162,8 @@ def test_from_mml_to_mtl_and_back_and_what_cannot_be_shifted(mml, mtl, base):
     assert mml.shift('weather').shift('weather') == mml
     narrow = Setup(('optical', 'weather'), 'landcover', core='optical', encoders=dict(weather=dict(width=8), optical=dict(width=4)))
     assert narrow.shift('weather').encoders == dict(optical=dict(width=4))
+    tied = Setup('optical', ('climate', 'zone'), relations=(dict(type='hierarchy', tasks=('climate', 'zone')),), losses=dict(climate=dict(class_weights=[1, 2])))
+    assert tied.with_input('weather').relations == tied.relations and tied.shift('zone').relations == () and tied.with_target('age').losses == tied.losses
     with pytest.raises(ValueError, match='is the main task'): base.shift('landcover')
     with pytest.raises(ValueError, match='has no role'): base.shift('weather')
     with pytest.raises(ValueError, match='nothing to read'): base.shift('optical')

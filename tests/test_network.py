@@ -13,7 +13,7 @@ from torch import nn
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, Setup, from_dict, to_dict
 from mtl_explain.network import (
-    MultitaskNetwork, example_inputs, part_name, reference_input, scaled_size, target_grid,
+    MultitaskNetwork, example_inputs, part_name, reading_order, reference_input, scaled_size, target_grid,
 )
 
 
@@ -63,8 +63,15 @@ def test_reserved_names_are_avoided():
     assert len(nn.ModuleDict({part_name(n): nn.Identity() for n in ('type', 'training', 'items', 'a.b')})) == 4
 
 
+def test_readers_come_after_what_they_read():
+    "Heads on a body."
+    assert reading_order(dict(pseudo='height', change='', height='')) == ['change', 'height', 'pseudo']
+    for reads in (dict(pseudo='height'), dict(a='b', b='c', c=''), dict(a='a')):
+        with pytest.raises(ValueError, match='which must be another target whose head reads none'): reading_order(reads)
+
+
 def test_dict_in_dict_out(made_up_and_modalities, setup):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, setup)
@@ -74,19 +81,19 @@ def test_dict_in_dict_out(made_up_and_modalities, setup):
 
 
 def test_a_scene_of_another_size_than_the_training_patches_and_one_sample_alone(made_up_and_modalities):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
     roles = Setup(('moisture', 'optical', 'season'), ('cover', 'elevation'))
     net = MultitaskNetwork(modalities, roles).eval()
     x = {'optical': torch.randn(1, 3, 40, 72), 'moisture': torch.randn(1, 1, 10, 18), 'season': torch.zeros(1, 1)}
-    assert net(x)['cover'].shape == (1, 4, 40, 72) and net.fused_size(x) == (40, 72)
+    assert net(x)['cover'].shape == (1, 4, 40, 72) and net.body.fused_size(x) == (40, 72)
     vector = MultitaskNetwork(modalities, Setup(('optical',), ('zone',))).eval()
     assert vector({'optical': torch.randn(1, 3, 17, 90)})['zone'].shape == (1, 5)
 
 
 def test_targets_on_a_coarser_grid_and_a_map_from_vectors_alone(made_up_and_modalities):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
     y = MultitaskNetwork(modalities, Setup(('optical',), ('cover', 'moisture'))).eval()({'optical': torch.randn(2, 3, 64, 32)})
@@ -98,7 +105,7 @@ def test_targets_on_a_coarser_grid_and_a_map_from_vectors_alone(made_up_and_moda
 
 
 def test_every_kind_as_input_and_as_target(made_up_and_modalities):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
     for roles in (Setup(('cover', 'elevation', 'weather', 'zone', 'season'), ('optical',)), Setup(('optical',), ('elevation', 'weather', 'zone', 'season', 'cover')),
@@ -110,7 +117,7 @@ def test_every_kind_as_input_and_as_target(made_up_and_modalities):
 
 
 def test_a_missing_input_is_named_what_is_not_read_is_ignored(made_up_and_modalities, setup):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup).eval()
     x = example_inputs(modalities, setup.inputs, seed=0)
@@ -121,9 +128,10 @@ def test_a_missing_input_is_named_what_is_not_read_is_ignored(made_up_and_modali
 
 
 def test_what_cannot_be_built_says_why(made_up_and_modalities):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     with pytest.raises(ValueError, match="the setup names 'snow', but the samples only have"): MultitaskNetwork(modalities, Setup(('snow',), ('zone',)))
+    with pytest.raises(ValueError, match="there is no network 'vit'"): MultitaskNetwork(modalities, Setup(('optical',), ('zone',), network=dict(type='vit')))
     with pytest.raises(ValueError, match="encoder of 'optical': there is no type 'vit'"):
         MultitaskNetwork(modalities, Setup(('optical',), ('zone',), encoders={'optical': dict(type='vit')}))
     with pytest.raises(ValueError, match="'moisture': a U-Net of depth 4 needs at least 16 pixels a side, the image has 8×8; choose depth 3"):
@@ -133,21 +141,21 @@ def test_what_cannot_be_built_says_why(made_up_and_modalities):
 
 
 def test_reserved_names_of_modalities():
-    "The network."
+    "Heads on a body."
     odd = {n: Modality(n, 'tabular', (2,), channels=('a', 'b')) for n in ('type', 'keys', 'a.b')}
     roles = Setup(('type', 'keys'), ('a.b',))
     assert MultitaskNetwork(odd, roles)(example_inputs(odd, roles.inputs))['a.b'].shape == (2, 2)
 
 
 def test_a_mistyped_fusion_option(made_up_and_modalities):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     with pytest.raises(ValueError, match="fusion: 'concatenation' has no option 'width'; it has widths, dropout, batchnorm"):
         MultitaskNetwork(modalities, Setup(('optical',), ('zone',), fusion=dict(width=3)))
 
 
 def test_rebuilt_from_two_json_texts(made_up_and_modalities):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
     roles = Setup(('optical', 'weather'), ('cover', 'season'), encoders={'optical': dict(type='unet', width=8, depth=2)},
@@ -161,7 +169,7 @@ def test_rebuilt_from_two_json_texts(made_up_and_modalities):
 
 
 def test_no_dead_weights_in_a_whole_network(made_up_and_modalities):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, Setup(('optical', 'weather', 'zone'), ('cover', 'elevation', 'moisture', 'season')))
@@ -171,7 +179,7 @@ def test_no_dead_weights_in_a_whole_network(made_up_and_modalities):
 
 
 def test_half_precision_on_the_way_as_mixed_precision_training_does(made_up_and_modalities, setup):
-    "The network."
+    "Heads on a body."
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup)
     with torch.autocast('cpu', dtype=torch.bfloat16): y = net(example_inputs(modalities, setup.inputs, seed=0))
@@ -206,7 +214,7 @@ def test_cropyield_experiment_7_by_hand(made_up_and_modalities):
     layer = (4 * 32**2 + 4 * 32) + (2 * 32 * 128 + 32 + 128) + 4 * 32
     hidden = 32 * 32 + 32 + 64
     assert n_parameters(net) == (25 * 32 + 32) + 4 * layer + (hidden + 33) + (hidden + 99) == 54_020
-    assert net.fusion.out_features == 32 and not net.dense
+    assert net.body.out_features == 32 and not net.dense
 
 
 def test_ben_ge_experiment_15_by_hand(made_up_and_modalities):
@@ -220,7 +228,7 @@ def test_ben_ge_experiment_15_by_hand(made_up_and_modalities):
     roles = Setup(('sar', 'optical'), tuple(heads), weights=dict.fromkeys(heads, 1) | {'landcover': 9}, name='ben-ge 15', heads=heads, fusion=dict(widths=[64, 64]),
                   encoders={n: dict(type='unet', width=64, depth=4) for n in ('sar', 'optical')})
     with torch.device('meta'): net = MultitaskNetwork(benge, roles)
-    count = {part: n_parameters(m) for part, m in [*net.encoders.items(), ('fusion', net.fusion), *((f'to {t}', h) for t, h in net.heads.items())]}
+    count = {part: n_parameters(m) for part, m in [*net.body.encoders.items(), ('fusion', net.body.fusion), *((f'to {t}', h) for t, h in net.heads.items())]}
     double = lambda a, b: 9 * (a + b) * b + 4 * b
     levels = sum(double(c, 2 * c) + 8 * c * c + c + double(2 * c, c) for c in (64, 128, 256, 512))
     assert count == {'sar': double(2, 64) + levels, 'optical': double(12, 64) + levels, 'fusion': 128 * 64 + 64 + 64 * 64 + 64, 'to landcover': 64 * 12 + 12,
@@ -241,7 +249,7 @@ def test_treesatai_experiment_7_by_hand(made_up_and_modalities):
     dense = lambda a, b: a * b + b
     satellites = [dense(c * 36, 512) + 2 * dense(512, 512) for c in (3, 12)]
     heads = [dense(1536, 15), dense(1536, 256) + dense(256, 9), dense(1536, 1)]
-    assert net.fusion.out_features == 1536 and satellites == [581_120, 747_008]
+    assert net.body.out_features == 1536 and satellites == [581_120, 747_008]
     assert n_parameters(net) == sum(satellites) + 11_176_512 + sum(heads) == 12_925_017
 
 

@@ -72,7 +72,7 @@ def notebooks(
     return {p.as_posix(): json.loads((nbs / p).read_text(encoding='utf-8')) for p in paths}
 
 # %% ../../nbs/api/82_site.ipynb #a6833f0c
-folders = {'tutorials': 'Tutorials', 'studies': 'Studies', 'benchmarks': 'Benchmarks', 'api': 'Reference'}
+folders = {'tutorials': 'Tutorials', 'studies': 'Studies', 'gallery': 'Gallery', 'benchmarks': 'Benchmarks', 'api': 'Reference'}
 packages = {'datasets': 'Datasets', 'simulate': 'Simulated data', 'change': 'Networks', 'explain': 'Explanations', 'dev': 'Development'}
 decades = {'0': 'Data', '1': 'Data', '2': 'Datasets', '3': 'Networks', '4': 'Training', '5': 'Explanations'}
 

@@ -140,9 +140,9 @@ def _plot_cases(
 ) -> None:
     "One pie; what lies out of the hierarchy is hatched."
     rows = rows[rows['count'] > 0]
-    labels = [f'{c}\n{n} ({s:.0%})' for c, n, s in zip(rows['case'], rows['count'], rows['share'])]
-    wedges, _ = ax.pie(rows['count'], labels=labels, colors=[case_colors[c] for c in rows['case']], startangle=90, counterclock=False,
-                       wedgeprops=dict(edgecolor='white', lw=1), textprops=dict(fontsize=8))
+    labels = [f'{c} {n} ({s:.0%})' for c, n, s in zip(rows['case'], rows['count'], rows['share'])]
+    wedges, _ = ax.pie(rows['count'], colors=[case_colors[c] for c in rows['case']], startangle=90, counterclock=False, wedgeprops=dict(edgecolor='white', lw=1))
+    ax.legend(wedges, labels, loc='upper center', bbox_to_anchor=(.5, .04), ncols=2, fontsize=7.5, frameon=False, handlelength=1.2)
     for wedge, case in zip(wedges, rows['case']): wedge.set_hatch('///' if case.endswith('out') else '')
     ax.set_title(f"epoch {rows['epoch'].iloc[0]}")
 
@@ -152,7 +152,7 @@ def plot_hierarchy_adherence(
 ):  # the figure
     "A pie an epoch (paper A, figure 7), and beside them the share within the hierarchy against chance."
     epochs = list(dict.fromkeys(result['epoch']))
-    fig, axs = plt.subplots(1, len(epochs) + 1, figsize=(3.1 * len(epochs) + 3, 3.2), layout='constrained', width_ratios=[1.15] * len(epochs) + [1])
+    fig, axs = plt.subplots(1, len(epochs) + 1, figsize=(3.1 * len(epochs) + 3, 3.5), layout='constrained', width_ratios=[1.15] * len(epochs) + [1])
     for e, ax in zip(epochs, axs): _plot_cases(result[result['epoch'] == e], ax)
     free, ax = result[result['case'].isin(['CF-in', 'FF-in'])].sort_values(['case', 'epoch']), axs[-1]
     x = np.arange(len(free))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 from tqdm import tqdm
 
 from ..native import n_cores
@@ -48,7 +48,7 @@ def write_geotiff(
     path, values = Path(path), values if values.ndim == 3 else values[None]
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = dict(count=len(values), height=values.shape[1], width=values.shape[2], dtype=str(values.dtype))
-    with rasterio.open(path, 'w', driver='GTiff', crs=crs, transform=from_origin(*corner, pixel, pixel), **shape, **options) as file: file.write(values)
+    with rasterio.open(path, 'w', driver='GTiff', crs=crs, transform=Affine(pixel, 0, corner[0], 0, -pixel, corner[1]), **shape, **options) as file: file.write(values)
 
 # %% ../../nbs/api/26_simulate.ipynb #00b0193c
 def over_cores(
