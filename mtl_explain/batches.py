@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['split_names', 'training_scaling', 'to_standard', 'to_native', 'SampleDataset', 'SampleLoader', 'split_loaders',
-           'class_balance', 'sample_loaders']
+           'narrowed', 'class_balance', 'sample_loaders']
 
 # %% ../nbs/api/14_batches.ipynb #6b5c5237
 import numpy as np
@@ -148,6 +148,22 @@ def split_loaders(
     "The loaders by the name of their split."
     return dict(zip(split_names, dls.loaders))
 
+# %% ../nbs/api/14_batches.ipynb #4ce7cf77
+def narrowed(
+    samples: xr.Dataset,  # a sample set
+    where: dict  # category -> class by name, or a list of them
+) -> xr.Dataset:  # the same samples; those of other classes have the split ''
+    "Leave all samples of other classes out of the splits."
+    keep, mods = np.ones(samples.sizes['sample'], bool), modalities(samples)
+    for name, wanted in where.items():
+        if name not in mods or mods[name].kind != 'category': raise ValueError(f"where: '{name}' is no category of these samples")
+        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        if odd := set(names) - set(mods[name].classes): raise ValueError(f"where: '{name}' has no class '{min(odd)}'; it has {', '.join(mods[name].classes)}")
+        keep &= np.isin(samples[name].values, [mods[name].classes.index(c) for c in names])
+    split = np.where(keep, samples.split.values, '')
+    if missing := [s for s in ('train', 'valid') if not (split == s).any()]: raise ValueError(f"where: the split '{missing[0]}' has no sample with {where}")
+    return samples.assign_coords(split=('sample', split)) if where else samples
+
 # %% ../nbs/api/14_batches.ipynb #04f0046c
 def class_balance(
     samples: xr.Dataset,  # a sample set
@@ -171,6 +187,7 @@ def sample_loaders(
 ) -> DataLoaders:  # train, valid and (if there are any) test
     "Checked, standardised, shuffled: the loaders of an experiment."
     check_samples(samples, setup)
+    samples = narrowed(samples, setup.where)
     given, mods = setup.scaling | (scaling or {}), {n: modalities(samples)[n] for n in setup.names}
     scale = training_scaling(samples, tuple(n for n in setup.names if n not in given)) | given
     def loader(split):

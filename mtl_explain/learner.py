@@ -79,6 +79,9 @@ def multitask_learner(
 
 # %% ../nbs/api/44_learner.ipynb #1916c4c9
 @patch(as_prop=True)
+def modalities(self: Learner) -> dict: return self.dls.train.mods  # name -> `Modality` of all that the setup names
+
+@patch(as_prop=True)
 def trace(self: Learner):
     "The trace of all epochs so far: an `xarray.Dataset` with dimensions epoch, sample, task."
     hint = 'make it with `multitask_learner(..., trace=("valid", "test"))`'

@@ -158,6 +158,7 @@ class Setup:
     relations: tuple = ()  # constraints between tasks that training imposes, a dictionary each
     weighting: dict = field(default_factory=dict)  # how task losses are combined, e.g. `dict(type='uncertainty')`; the fixed weights if empty
     scaling: dict = field(default_factory=dict)  # normalisation by modality, `dict(mean=[..], std=[..])`; the training split's own if not given
+    where: dict = field(default_factory=dict)  # only samples of these classes, e.g. `{'crop': 'soybean'}`; all if empty
     balance: str = ''  # a category whose classes the training samples are drawn from evenly; as they come if empty
 
     def __post_init__(self): _complete_setup(self)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mtl_explain.batches import (
-    SampleDataset, SampleLoader, _tensor, class_balance, sample_loaders, split_loaders, to_native,
-    to_standard, training_scaling,
+    SampleDataset, SampleLoader, _tensor, class_balance, narrowed, sample_loaders, split_loaders, split_names,
+    to_native, to_standard, training_scaling,
 )
 from mtl_explain.modality import Modality, Setup
 from mtl_explain.samples import modalities, toy_samples
@@ -133,6 +133,18 @@ def test_a_batch_and_where_it_comes_from(dls):
     assert {n: tuple(v.shape) for n, v in x.items()} == dict(optical=(16, 3, 16, 16), months=(16, 12, 1), months_time=(16, 12))
     assert y['cover'].dtype == torch.int64 and y['elevation'].dtype == torch.float32
     assert {s: len(dl.dataset) for s, dl in split_loaders(dls).items()} == dict(train=64, valid=16, test=16)
+
+
+def test_one_class_only(samples):
+    "A fastai loader."
+    # one class only: loaders and scaling see nothing else
+    some = sample_loaders(samples, Setup('optical', 'warmth', where=dict(zone='warm half')), bs=8, device='cpu')
+    kept = samples.zone.values == samples.zone.attrs['classes'].index('warm half')
+    assert [len(dl.dataset) for dl in some.loaders] == [int((kept & (samples.split.values == s)).sum()) for s in split_names]
+    assert np.isclose(some.train.scaling['warmth']['mean'][0], samples.warmth.values[kept & (samples.split.values == 'train')].mean())
+    for where, match in ((dict(cover='rock'), "'cover' is no category"), (dict(zone='north'), "'zone' has no class 'north'; it has warm half, cold half")):
+        with pytest.raises(ValueError, match=match): narrowed(samples, where)
+    with pytest.raises(ValueError, match="the split 'valid' has no sample with"): narrowed(samples.isel(sample=samples.split.values == 'train'), dict(zone='warm half'))
 
 
 def test_scaled_with_the_statistics_of_the_training_split_not_of_the_split(samples, dls):

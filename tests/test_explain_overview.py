@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -141,8 +142,10 @@ def test_what_does_not_apply_says_why(world_and_mods):
 
 def test_a_ground_truth_that_breaks_its_hierarchy_is_a_reason(world_and_mods):
     "In one call."
-    # a ground truth that breaks its hierarchy is a reason; a split without samples an error
+    # a ground truth that breaks its hierarchy is a reason; a split without samples an error; what has a trace and modalities is enough
     world, mods = world_and_mods
+    run = SimpleNamespace(trace=world.trace.isel(epoch=[0]), modalities=mods)
+    assert explain(run, n_boot=100)._repr_html_() == explain(world.trace.isel(epoch=[0]), mods, n_boot=100)._repr_html_()
     broken = world.trace.copy(deep=True)
     broken['truth'].loc[dict(task='zone', sample='p0000')] = (broken['truth'].sel(task='zone', sample='p0000') + 1) % 4
     assert 'leaves the hierarchy in 1 of 880' in explain(broken, mods, n_boot=100).left_out['hierarchy (zone, climate)']

@@ -283,8 +283,8 @@ class Explanations(dict):
 
 # %% ../../nbs/api/55_explain.ipynb #8300e8f8
 def explain(
-    trace: xr.Dataset,  # a trace
-    modalities: dict,  # name -> `Modality`: hierarchy, classes, units
+    run,  # a run, a learner, or a trace
+    modalities: dict = None,  # name -> `Modality`: hierarchy, classes, units; those of the run or learner if None
     samples: xr.Dataset = None,  # the sample set, for maps
     epoch: int = None,  # the epoch readings speak of; the best on the validation samples if None
     split: str = 'test',  # which samples; None: all
@@ -294,6 +294,7 @@ def explain(
     seed: int = 0  # of the resampling
 ) -> Explanations:  # name -> `Explanation`; `.applied`, `.left_out`
     "All explanations that apply to a run, and why the others do not."
+    trace, modalities = getattr(run, 'trace', run), getattr(run, 'modalities', {}) if modalities is None else modalities
     split_positions(trace, split)
     epoch, how = best_epoch(trace) if epoch is None else epoch, dict(split=split, level=level, n_boot=n_boot, cluster=cluster, seed=seed)
     main = trace.attrs['main']
