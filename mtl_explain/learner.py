@@ -74,8 +74,9 @@ def multitask_learner(
     recorder = [TraceRecorder(samples, setup.main, trace, shown)] if trace else []
     options = dict(metrics=task_metrics(mods, scale, setup.targets)) | kwargs
     net, loss = seeded_network(mods, setup, seed).to(dls.device), MultitaskLoss(mods, setup).to(dls.device)
+    needed = getattr(loss.weighting, 'callbacks', list)()
     def trained(model): return trainable_params(model) + list(loss.parameters())
-    return Learner(dls, net, loss_func=loss, lr=lr, splitter=trained, cbs=[SeedEpochs(seed), *recorder, *cbs], **options)
+    return Learner(dls, net, loss_func=loss, lr=lr, splitter=trained, cbs=[SeedEpochs(seed), *recorder, *needed, *cbs], **options)
 
 # %% ../nbs/api/44_learner.ipynb #1916c4c9
 @patch(as_prop=True)

@@ -72,7 +72,8 @@ class FixedWeights(nn.Module):
         return sum(self.weights[t] * loss for t, loss in parts.items())
 
 weightings = {  # type -> import path
-    '': 'mtl_explain.losses.FixedWeights', 'uncertainty': 'mtl_explain.weighting.Uncertainty', 'dwa': 'mtl_explain.weighting.DynamicWeightAverage'}
+    '': 'mtl_explain.losses.FixedWeights', 'uncertainty': 'mtl_explain.weighting.Uncertainty', 'dwa': 'mtl_explain.weighting.DynamicWeightAverage',
+    'aggregation': 'mtl_explain.aggregation.Aggregation'}
 relations = {}  # type -> import path
 
 # %% ../nbs/api/40_losses.ipynb #1bffc14f

@@ -106,7 +106,7 @@ def test_the_requirements_that_pip_sees_are_those_of_settings_ini(root_pyproject
     def as_set(requirements): return {(canonicalize_name(r.name), str(r.specifier)) for r in map(Requirement, requirements)}
     seen = [Requirement(r) for r in importlib.metadata.requires('mtl_explain')]
     assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker is None} == as_set(settings['requirements'].split())
-    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker} == as_set(f"{settings['dev_requirements']} {settings['simulate_requirements']}".split())
+    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker} == as_set(f"{settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split())
     assert installed['Requires-Python'] == '>=' + settings['min_python']
 
 
@@ -122,7 +122,7 @@ def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
     dynamic = set(pyproject['project']['dynamic'])
     assert dynamic == {'version', 'requires-python', 'dependencies', 'optional-dependencies'}
     assert not dynamic & (pyproject['project'].keys() - {'dynamic'})
-    assert set(settings) == {'min_python', 'requirements', 'dev_requirements', 'simulate_requirements'}
+    assert set(settings) == {'min_python', 'requirements', 'dev_requirements', 'simulate_requirements', 'aggregation_requirements'}
     assert not [line for line in (root / 'setup.py').read_text().splitlines() if any(word in line for word in ('version=', 'name=', 'description='))]
 
 
@@ -130,7 +130,7 @@ def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings)
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
     pins = dict(line.split('==') for line in (root / 'constraints.txt').read_text().split() if '==' in line)
-    for r in map(Requirement, f"{settings['requirements']} {settings['dev_requirements']} {settings['simulate_requirements']}".split()):
+    for r in map(Requirement, f"{settings['requirements']} {settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split()):
         assert r.specifier.contains(pins[canonicalize_name(r.name)]), f'{r} against {pins[canonicalize_name(r.name)]}'
     assert SpecifierSet('>=' + settings['min_python']).contains('.'.join(map(str, sys.version_info[:2])))
 
