@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtl_explain.datasets.hibcd import make_labels, pseudo_label
+from mtl_explain.datasets.hibcd_build import make_labels, pseudo_label
 from mtl_explain.simulate.aerial import Window, sun_shadow
 from mtl_explain.simulate.blocks import Building, Tree, cities
 from mtl_explain.simulate.city import (

@@ -7,7 +7,7 @@ __all__ = ['cities', 'uses', 'City', 'named_city', 'to_plan', 'to_map', 'quarter
            'terraces', 'town_house', 'perimeter', 'with_lifts', 'slabs', 'halls', 'tower', 'glasshouses', 'Use',
            'built', 'wall_distance', 'plant', 'overhang', 'use_of', 'change_of', 'block', 'blocks_of', 'parking_places']
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #2463a388
+# %% ../../nbs/api/26_simulate_blocks.ipynb #296e1f04
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 from .aerial import lattice_noise, smooth_noise
 from .common import sun_position
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #9ca83e2b
+# %% ../../nbs/api/26_simulate_blocks.ipynb #7c65ad90
 class City(NamedTuple):
     "What makes one city different from another."
     name: str = 'amsterdam'
@@ -38,6 +38,7 @@ class City(NamedTuple):
     @property
     def sun(self): return sun_position(52.2, *self.flight)[::-1]  # azimuth and elevation, degrees
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #727a9dd9
 cities = {c.name: c for c in (
     City('amsterdam'),
     City('rotterdam', 1000, .19, shares=(.56, .22, .22), fine=2., towers=.045, glass=.04, canals=.2, years=7., turn=-18., flight=(222., 10.8), corner=(92_000., 437_000.)),
@@ -51,7 +52,7 @@ def named_city(
     if name not in cities: raise ValueError(f"unknown city '{name}'; known: {', '.join(cities)}")
     return cities[name]._replace(seed=10_000 * seed + cities[name].seed)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #9355f099
+# %% ../../nbs/api/26_simulate_blocks.ipynb #780c0c6c
 def to_plan(
     city: City,
     x: np.ndarray,  # metres eastwards
@@ -72,7 +73,7 @@ def to_map(
     for _ in range(8): p, q = u - 20 * np.sin(k * q), v + 20 * np.sin(k * p)
     return p * np.cos(a) - q * np.sin(a), p * np.sin(a) + q * np.cos(a)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #227e8823
+# %% ../../nbs/api/26_simulate_blocks.ipynb #d4f75c10
 def quarter(
     city: City,
     i: int,  # which one, along u
@@ -82,6 +83,7 @@ def quarter(
     def street(k, along, salt): return 250. * k + 60 * (float(lattice_noise(k, along, city.seed + salt)) - .5)
     return street(i, 5000, 11), street(j, i, 12), street(i + 1, 5000, 11), street(j + 1, i, 12)
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #c00aaef1
 def divide(
     box: tuple,  # u0, v0, u1, v1 in metres
     rng: np.random.Generator,
@@ -96,7 +98,7 @@ def divide(
     else: parts = (u0, v0, u1, v0 + at - half), (u0, v0 + at + half, u1, v1)
     return [b for p in parts for b in divide(p, rng, street)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #51bbc381
+# %% ../../nbs/api/26_simulate_blocks.ipynb #7b267d41
 class Building(NamedTuple):
     "A rectangle in the plan with a roof."
     u: float  # middle, metres
@@ -115,6 +117,7 @@ class Building(NamedTuple):
     @property
     def small(self): return self.a * self.b < 4  # a shed or a lift house, no building of its own in the outlines
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #c54bfb30
 class Tree(NamedTuple):
     "A tree; height 0 if it is not there."
     u: float
@@ -131,7 +134,7 @@ class Block(NamedTuple):
     buildings: list
     trees: list
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #b8394cac
+# %% ../../nbs/api/26_simulate_blocks.ipynb #0c4a016c
 def terraces(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -147,7 +150,7 @@ def terraces(
             u += n * 5.6 + rng.uniform(2.5, 5)
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #f659ce98
+# %% ../../nbs/api/26_simulate_blocks.ipynb #2bb149d8
 def town_house(
     middle: tuple,  # u, v
     half: tuple,  # half its lengths
@@ -159,6 +162,7 @@ def town_house(
     covers = ('bitumen', 'gravel', 'bitumen', 'green') if roof == 'flat' else ('red tiles', 'dark tiles')
     return Building(*middle, *half, height + rng.normal(0, 1.6), 0. if roof == 'flat' else rng.uniform(2.5, 4), roof, covers[rng.integers(len(covers))])
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #6ade14f8
 def perimeter(
     box: tuple,  # u0, v0, u1, v1
     rng: np.random.Generator
@@ -175,7 +179,7 @@ def perimeter(
             low += width
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #1e0d9827
+# %% ../../nbs/api/26_simulate_blocks.ipynb #a0210200
 def with_lifts(
     b: Building,
     n: int,  # of lift houses and machines
@@ -185,6 +189,7 @@ def with_lifts(
     at = rng.uniform(-.7, .7, (n, 2)) * (b.a - 2.5, b.b - 2.5)
     return [b] + [Building(b.u + p, b.v + q, 2., 1.6, b.eave + rng.uniform(1.5, 3.2), cover='gravel') for p, q in at]
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #0b6d26b2
 def slabs(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -198,6 +203,7 @@ def slabs(
         found += with_lifts(Building(u, v, a, rng.uniform(5.5, 7.5), height, cover=('bitumen', 'gravel', 'gravel')[rng.integers(3)]), 2, rng)
     return found
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #8f29009e
 def halls(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -211,7 +217,7 @@ def halls(
         found += with_lifts(hall, 0 if saw else 4, rng)
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #08656ab7
+# %% ../../nbs/api/26_simulate_blocks.ipynb #056b420a
 def tower(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -232,7 +238,7 @@ def glasshouses(
     a, b = (u1 - u0) / 2 - rng.uniform(4, 10), min(11, (v1 - v0) / n / 2 - 2)
     return [Building((u0 + u1) / 2, v0 + (k + .5) * (v1 - v0) / n, a, b, rng.uniform(4.2, 6), 1., 'saw', 'glass') for k in range(n)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #44fb4e31
+# %% ../../nbs/api/26_simulate_blocks.ipynb #835c3f36
 class Use(NamedTuple):
     "What a block may be used for."
     make: object = None  # function of box and generator -> list of `Building`
@@ -253,7 +259,7 @@ def built(
     if u1 - u0 >= v1 - v0: return make(box, rng)
     return [b._replace(u=b.v, v=b.u, a=b.b, b=b.a) for b in make((v0, u0, v1, u1), rng)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #9088dd7b
+# %% ../../nbs/api/26_simulate_blocks.ipynb #582f04a9
 def wall_distance(
     buildings: list,  # of `Building`
     u: np.ndarray,  # (n,)
@@ -263,6 +269,7 @@ def wall_distance(
     b = np.array([b[:4] for b in buildings]).reshape(-1, 4).T[:, :, None]
     return np.maximum(np.abs(u - b[0]) - b[2], np.abs(v - b[1]) - b[3]).min(0, initial=np.inf)
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #c54efdb7
 def plant(
     city: City,
     box: tuple,  # u0, v0, u1, v1
@@ -279,7 +286,7 @@ def plant(
     late = np.where((fate > .95) | (wall_distance([b for b in buildings if b.late], u, v) < 1), 0, height + .25 * city.years * growth)
     return [Tree(*map(float, t)) for t in zip(u, v, np.minimum(.8 + .28 * height, 5.5), early, late) if t[3] or t[4]]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #abaef839
+# %% ../../nbs/api/26_simulate_blocks.ipynb #40f450f1
 def overhang(
     city: City,
     buildings: list,  # of `Building`
@@ -296,7 +303,7 @@ def overhang(
             found.append(Tree(*map(float, at), rng.uniform(2.5, 5), height, height + .25 * city.years * rng.uniform(.3, 1.5)))
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #98750d84
+# %% ../../nbs/api/26_simulate_blocks.ipynb #c5d33c2f
 def _drawn(
     shares: dict,  # name -> weight
     rng: np.random.Generator
@@ -317,7 +324,7 @@ def use_of(
     if work > .64: return _drawn(dict(halls=.85, slabs=.1, glasshouses=.05), rng)
     return _drawn(dict(perimeter=.85, slabs=.15) if old > .56 else dict(terraces=.72, slabs=.2, meadow=.08), rng)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #d5caf6f2
+# %% ../../nbs/api/26_simulate_blocks.ipynb #dfd00c4a
 def change_of(
     city: City,
     rng: np.random.Generator
@@ -329,6 +336,7 @@ def change_of(
     early = _drawn(dict(lot=.6, meadow=.4) if event == 'built' else gone, rng)
     return event, early, _drawn(dict(lot=.5, meadow=.5) if event == 'demolished' else new, rng)
 
+# %% ../../nbs/api/26_simulate_blocks.ipynb #0dac0685
 def block(
     city: City,
     box: tuple,  # u0, v0, u1, v1
@@ -345,7 +353,7 @@ def block(
     trees = plant(city, box, buildings, uses[late].trees, rng) + overhang(city, buildings, rng)
     return Block(box, (uses[early].ground, uses[late].ground), event, buildings, trees)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #4bdcbce1
+# %% ../../nbs/api/26_simulate_blocks.ipynb #64e51eed
 @lru_cache(2048)
 def blocks_of(
     city: City,
@@ -360,7 +368,7 @@ def blocks_of(
         site = set(range(first, first + 1 + rng.binomial(2, city.spread)))
     return [block(city, b, k in site, rng) for k, b in enumerate(boxes)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #05430c91
+# %% ../../nbs/api/26_simulate_blocks.ipynb #8ee2d06d
 @lru_cache(2048)
 def parking_places(
     city: City,

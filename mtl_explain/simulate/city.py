@@ -9,7 +9,7 @@ __all__ = ['days', 'materials', 'code', 'plots', 'paints', 'Day', 'Scene', 'quar
            'reach_of', 'picture', 'render', 'shaded', 'plot_place', 'grid_of', 'windows_of', 'open_new',
            'write_rasters', 'simulate_city']
 
-# %% ../../nbs/api/26_simulate_city.ipynb #50a71960
+# %% ../../nbs/api/26_simulate_city.ipynb #f5d76c35
 import os, shutil
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,12 @@ from rasterio.transform import from_origin
 from scipy.ndimage import gaussian_filter, uniform_filter
 from tqdm import tqdm
 
-from ..datasets.hibcd import build_tiles, classes, colors, make_labels, pseudo_label, raster_names
+from ..datasets.hibcd_build import build_tiles, colors, make_labels, pseudo_label, raster_names
 from .aerial import Window, camera, laser_scan, lattice_noise, lean_view, smooth_noise, sun_light, sun_shadow
 from .blocks import Building, City, blocks_of, cities, named_city, parking_places, quarter, to_map, to_plan
 from .common import new_folder, over_cores
 
-# %% ../../nbs/api/26_simulate_city.ipynb #e8ec4fd0
+# %% ../../nbs/api/26_simulate_city.ipynb #287d3cf5
 class Day(NamedTuple):
     "When somebody looked at the city, and how."
     number: int  # of the day, for what differs from day to day
@@ -36,6 +36,7 @@ class Day(NamedTuple):
 
 days = dict(early_scan=Day(1, False, False), late_scan=Day(2, True, False), late_photo=Day(3, True, True), early_photo=Day(4, False, True))
 
+# %% ../../nbs/api/26_simulate_city.ipynb #3b91644e
 class Scene(NamedTuple):
     "A window, and what is in it."
     city: City
@@ -48,6 +49,7 @@ class Scene(NamedTuple):
     @property
     def buildings(self): return [b for k in self.blocks for b in k.buildings]
 
+# %% ../../nbs/api/26_simulate_city.ipynb #29531ac6
 def quarters_in(
     city: City,
     window: Window
@@ -58,6 +60,7 @@ def quarters_in(
     i0, i1, j0, j1 = (int(k) for k in (u.min() // 250 - 1, u.max() // 250 + 1, v.min() // 250 - 1, v.max() // 250 + 1))
     return [(i, j) for i in range(i0, i1 + 1) for j in range(j0, j1 + 1)]
 
+# %% ../../nbs/api/26_simulate_city.ipynb #9fcfe74f
 def make_scene(
     city: City,
     window: Window
@@ -66,7 +69,7 @@ def make_scene(
     quarters = quarters_in(city, window)
     return Scene(city, window, *to_plan(city, window.x, window.y), quarters, [b for q in quarters for b in blocks_of(city, *q)])
 
-# %% ../../nbs/api/26_simulate_city.ipynb #afd8e3b2
+# %% ../../nbs/api/26_simulate_city.ipynb #1ec47ddd
 def pieces(
     scene: Scene,
     boxes: list  # of (u0, v0, u1, v1) in the plan
@@ -80,6 +83,7 @@ def pieces(
     high = np.minimum(np.ceil([row.max(1), col.max(1)]).astype(int) + 2, [[w.height], [w.width]])
     for k in np.flatnonzero((high > low).all(0)): yield k, (slice(low[0, k], high[0, k]), slice(low[1, k], high[1, k]))
 
+# %% ../../nbs/api/26_simulate_city.ipynb #deb548d9
 def fill(
     scene: Scene,
     target: np.ndarray,  # (row, column), is changed
@@ -92,6 +96,7 @@ def fill(
         target[s][(scene.u[s] >= u0) & (scene.u[s] <= u1) & (scene.v[s] >= v0) & (scene.v[s] <= v1)] = value
     return target
 
+# %% ../../nbs/api/26_simulate_city.ipynb #4b178812
 def grown(
     box: tuple,  # u0, v0, u1, v1
     du: float,  # metres, negative to shrink
@@ -100,7 +105,7 @@ def grown(
     "A box with a margin."
     return box[0] - du, box[1] - dv, box[2] + du, box[3] + dv
 
-# %% ../../nbs/api/26_simulate_city.ipynb #8b2ace8a
+# %% ../../nbs/api/26_simulate_city.ipynb #76c864c3
 materials = dict(
     asphalt=(98, 98, 101, 5), pavement=(142, 124, 114, 8), cycle_path=(138, 92, 82, 6), water=(48, 60, 58, 2), grass=(98, 122, 66, 12), garden=(104, 116, 74, 26), yard=(128, 124, 110, 22),
     sand=(196, 180, 146, 10), parking=(118, 118, 120, 5), bitumen=(88, 88, 92, 6), gravel=(164, 162, 156, 9), green=(124, 128, 84, 12), metal=(178, 184, 188, 4), glass=(150, 168, 172, 14),
@@ -121,7 +126,7 @@ def ground_of(
     fill(scene, cover, [(b[0] - 7, b[1] + 5, b[0] + 4, b[3] - 5) for b, canal in zip(around, wet) if canal], code['water'])
     return (height - 1.3 * (cover == code['water'])).astype('float32'), cover
 
-# %% ../../nbs/api/26_simulate_city.ipynb #ad4f183d
+# %% ../../nbs/api/26_simulate_city.ipynb #35bc6a84
 class Surface(NamedTuple):
     "What stands highest; all (row, column)."
     height: np.ndarray  # metres above the national datum
@@ -129,6 +134,7 @@ class Surface(NamedTuple):
     cover: np.ndarray  # number of the material
     tint: np.ndarray  # 0 .. 1, the same for all of one roof, crown or car
 
+# %% ../../nbs/api/26_simulate_city.ipynb #7a43a436
 def put(
     surface: Surface,
     at: tuple,  # slices
@@ -141,6 +147,7 @@ def put(
     inside = inside & (top > surface.height[at])
     for target, value in zip((surface.height, surface.cover, surface.tint), (top[inside], code[name], tint)): target[at][inside] = value
 
+# %% ../../nbs/api/26_simulate_city.ipynb #75926763
 def roof_height(
     b: Building,
     u: np.ndarray,  # places in the plan
@@ -154,7 +161,7 @@ def roof_height(
     if b.roof == 'hip': across = np.maximum(across, 1 - ((b.a - du) / b.b if b.a > b.b else (b.b - dv) / b.a))
     return b.eave + b.rise * (1 - across)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #4516927f
+# %% ../../nbs/api/26_simulate_city.ipynb #e0eeb01b
 def through_glass(
     scene: Scene,
     at: tuple,  # slices
@@ -166,6 +173,7 @@ def through_glass(
     bars = (scene.u[at] % 3.2 < .25) & (lattice_noise(w.i[at[0]], w.j[:, at[1]], scene.city.seed + 21) < .5)
     return np.where(bars, roof, floor - .35)
 
+# %% ../../nbs/api/26_simulate_city.ipynb #cc05bc3a
 def put_buildings(
     scene: Scene,
     surface: Surface,
@@ -181,7 +189,7 @@ def put_buildings(
         else: put(surface, s, top, inside, b.cover, float(lattice_noise(round(16 * b.u), round(16 * b.v), 5)))
     return fill(scene, np.zeros(scene.u.shape, bool), [b.box for b in there if not b.small], True)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #6ce64dd7
+# %% ../../nbs/api/26_simulate_city.ipynb #834d95f8
 def put_trees(
     scene: Scene,
     surface: Surface,
@@ -198,6 +206,7 @@ def put_trees(
         top = surface.ground[s] + height * (1 - .4 * far) - .8 * lumps[s]
         put(surface, s, top, (far < 1) & solid[s], 'crown', float(lattice_noise(round(16 * tree.u), round(16 * tree.v), 6)))
 
+# %% ../../nbs/api/26_simulate_city.ipynb #9319e51d
 def put_cars(
     scene: Scene,
     surface: Surface,
@@ -213,6 +222,7 @@ def put_cars(
         du, dv = np.abs(scene.u[s] - u), np.abs(scene.v[s] - v)
         put(surface, s, surface.ground[s] + np.where((du if a > b else dv) < 1.2, 1.5, 1.), (du <= a) & (dv <= b), 'car', tint[k])
 
+# %% ../../nbs/api/26_simulate_city.ipynb #07a1eb3f
 def make_surface(
     scene: Scene,
     day: Day
@@ -225,7 +235,7 @@ def make_surface(
     put_cars(scene, surface, day)
     return surface, outlines
 
-# %% ../../nbs/api/26_simulate_city.ipynb #d70dd203
+# %% ../../nbs/api/26_simulate_city.ipynb #26d8f81b
 plots = np.array([[108, 122, 72], [142, 132, 118], [98, 116, 58], [156, 122, 104], [122, 112, 84]], 'float32')  # colours of gardens
 paints = np.array([[232, 232, 234], [52, 54, 58], [150, 154, 158], [120, 34, 32], [42, 62, 104], [200, 200, 196]], 'float32')  # of cars
 
@@ -241,6 +251,7 @@ def _lines(
     colour = np.where((of('red tiles', 'dark tiles') & (u % 5.6 < thin))[..., None], .82 * colour, colour)
     return np.where((of('parking') & (u % 2.7 < .2) & (v % 8.5 < 5.2))[..., None], 190, colour)
 
+# %% ../../nbs/api/26_simulate_city.ipynb #d9fc1330
 def texture(
     scene: Scene,
     surface: Surface
@@ -256,7 +267,7 @@ def texture(
     colour = np.where(of('car')[..., None], paints[(surface.tint * 5.99).astype(int)], colour)
     return _lines(scene, of, colour).clip(8, 250)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #f8da7b16
+# %% ../../nbs/api/26_simulate_city.ipynb #cd047ba9
 def lean_of(
     window: Window,
     day: Day
@@ -265,6 +276,7 @@ def lean_of(
     def one(t, size): return ((t / size % 1 - .5) * size / 2600).astype('float32')
     return np.broadcast_arrays(one(window.x + 130 * day.number - 260, 900.), one(window.y + 70 * day.number, 600.))
 
+# %% ../../nbs/api/26_simulate_city.ipynb #459cec9b
 def facade(
     scene: Scene,
     level: np.ndarray,  # (row, column) metres above the ground at which a wall is seen
@@ -275,6 +287,7 @@ def facade(
     window = (level % 3 < 1.6) & ((x + y) % 2.6 < 1.4)
     return np.where(tint[..., None] < .6, (128, 98, 84), (158, 156, 150)) * np.where(window, .5, .85)[..., None]
 
+# %% ../../nbs/api/26_simulate_city.ipynb #e18ad6bb
 def photograph(
     scene: Scene,
     surface: Surface,
@@ -291,7 +304,7 @@ def photograph(
     seen = np.where(wall[..., None], facade(scene, level, surface.tint.ravel()[source]), colour.reshape(-1, 3)[source])
     return camera(seen, w, scene.city.seed + 57 + day.number)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #194a4b6e
+# %% ../../nbs/api/26_simulate_city.ipynb #52149a0c
 def changed_outlines(
     scene: Scene,
     late: tuple,  # of bool: True for buildings that appeared, False for those that disappeared
@@ -310,7 +323,7 @@ def annotate(
     contrary = (new.astype('int8') - gone) * trend < 0
     return np.where(zone, np.where(contrary, -1, 1), 0).astype('int8'), (gone + 2 * new).astype('uint8')
 
-# %% ../../nbs/api/26_simulate_city.ipynb #4d252f51
+# %% ../../nbs/api/26_simulate_city.ipynb #1f46300e
 def survey(
     city: City,
     window: Window
@@ -325,6 +338,7 @@ def survey(
     found = dict(early_dsm=scans[0], late_dsm=scans[1], early_buildings=before.astype('uint8'), late_buildings=after.astype('uint8'), relevance=relevance, event=event)
     return {k: v[cut] for k, v in found.items()}
 
+# %% ../../nbs/api/26_simulate_city.ipynb #de292009
 def reach_of(
     city: City,
     window: Window,
@@ -339,6 +353,7 @@ def reach_of(
     gap = np.hypot(outside(x, window.col, window.width), outside(y, window.row, window.height)) - radius
     return float((gap + 2 * radius)[gap < tall[:, 4] / np.tan(np.radians(elevation))].max(initial=30.))
 
+# %% ../../nbs/api/26_simulate_city.ipynb #3721f1af
 def picture(
     city: City,
     window: Window,
@@ -352,6 +367,7 @@ def picture(
     image = photograph(scene, make_surface(scene, days[day])[0], days[day], sun)
     return np.moveaxis(image[n:-n, n:-n], -1, 0)
 
+# %% ../../nbs/api/26_simulate_city.ipynb #a5208649
 def render(
     city: City,
     window: Window
@@ -359,7 +375,7 @@ def render(
     "All rasters of one window. What they show does not depend on where the window begins."
     return survey(city, window) | dict(late_image=picture(city, window))
 
-# %% ../../nbs/api/26_simulate_city.ipynb #308b73c2
+# %% ../../nbs/api/26_simulate_city.ipynb #74512a97
 def shaded(
     heights: np.ndarray,  # metres, perhaps with nodata
     pixel: float=.25  # metres
@@ -368,6 +384,7 @@ def shaded(
     lost = ~(np.abs(heights) < 1e30)
     return np.where(lost, np.nan, .25 + sun_light(np.where(lost, 0, heights), 315, 40, pixel))
 
+# %% ../../nbs/api/26_simulate_city.ipynb #a212a04c
 def plot_place(
     place: dict,  # as from `render`
     pixel: float=.25,  # metres
@@ -388,7 +405,7 @@ def plot_place(
     axes[3].set(xlabel='east [m]', ylabel='south [m]')
     return axes
 
-# %% ../../nbs/api/26_simulate_city.ipynb #e53d7eac
+# %% ../../nbs/api/26_simulate_city.ipynb #c0aa0857
 def grid_of(
     n: int  # tiles of a city
 ) -> tuple:  # rows, columns; 500 is 20 × 25 as in the paper
@@ -404,6 +421,7 @@ def windows_of(
     step = max(256, int(256 / pixel) // 256 * 256)
     return [Window(r, c, min(step, shape[0] - r), min(step, shape[1] - c), pixel) for r in range(0, shape[0], step) for c in range(0, shape[1], step)]
 
+# %% ../../nbs/api/26_simulate_city.ipynb #7fb6fd13
 def open_new(
     city: City,
     folder: Path,  # exists
@@ -416,6 +434,7 @@ def open_new(
     how = dict(compress='deflate', zlevel=1, tiled=True, blockxsize=256, blockysize=256, bigtiff='if_safer')
     return {n: rasterio.open(folder/f'{n}.tif', 'w', count=3 if n == 'late_image' else 1, dtype=types.get(n, 'uint8'), **grid, **how) for n in (*raster_names, 'event')}
 
+# %% ../../nbs/api/26_simulate_city.ipynb #9e6d8175
 def write_rasters(
     city: City,
     folder: Path,  # to make
@@ -434,7 +453,7 @@ def write_rasters(
     for file in files.values(): file.close()
     return {n: Path(f.name) for n, f in files.items()}
 
-# %% ../../nbs/api/26_simulate_city.ipynb #96d8c4b9
+# %% ../../nbs/api/26_simulate_city.ipynb #e9c9f769
 def simulate_city(
     folder: str|os.PathLike,  # to make: the published layout
     n: int=12,  # tiles in all; 1,500 as published
