@@ -83,7 +83,7 @@ def test_sites_are_as_frequent_as_announced_and_a_block_is_what_its_event_says()
 def test_no_car_parks_in_a_building_and_a_quarter_has_room_for_some_hundred(city):
     "What happens to a block."
     for i, j in ((0, 0), (3, 4), (7, 2)):
-        u, v, a, b = np.array(parking_places(city, i, j)).T
+        u, v, a, b = parking_places(city, i, j).T
         assert 40 < len(u) < 2000 and np.allclose(np.sort([a, b], 0), [[.9], [2.2]] * np.ones(len(u)))
         assert (wall_distance([k for q in blocks_of(city, i, j) for k in q.buildings], u, v) > 0).all()
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Pair', 'draw_pair', 'render_pair', 'split_of', 'simulate_levir']
 
-# %% ../../nbs/api/26_simulate_pairs.ipynb #bfec3305
+# %% ../../nbs/api/26_simulate_pairs.ipynb #90e0f0f6
 import os
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,11 @@ from PIL import Image
 
 from .aerial import Window
 from .blocks import City
-from .city import changed_outlines, make_scene, picture
+from .city import picture
 from .common import new_folder, over_cores, sun_position
+from .scene import changed_outlines, make_scene
 
-# %% ../../nbs/api/26_simulate_pairs.ipynb #42cf8561
+# %% ../../nbs/api/26_simulate_pairs.ipynb #482909ca
 class Pair(NamedTuple):
     "One pair: where, and under which light."
     city: City
@@ -47,7 +48,7 @@ def render_pair(
     changed = changed_outlines(make_scene(pair.city, window), (True, False))
     return dict(zip('AB', (v.clip(0, 255).astype('uint8') for v in images))) | dict(label=255 * changed.astype('uint8'))
 
-# %% ../../nbs/api/26_simulate_pairs.ipynb #6c3d1df3
+# %% ../../nbs/api/26_simulate_pairs.ipynb #6af9ccb4
 def split_of(
     n: int  # pairs
 ) -> list:  # of n str
