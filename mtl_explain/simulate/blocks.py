@@ -8,7 +8,7 @@ __all__ = ['cities', 'uses', 'City', 'named_city', 'to_plan', 'to_map', 'quarter
            'built', 'wall_distance', 'plant', 'overhang', 'character', 'use_of', 'change_of', 'block', 'blocks_of',
            'parking_places']
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #7f2dab3a
+# %% ../../nbs/api/26_simulate_blocks.ipynb #dfe204ba
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 from .aerial import lattice_noise, smooth_noise
 from .common import sun_position
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #582ed0fb
+# %% ../../nbs/api/26_simulate_blocks.ipynb #93c43e9d
 class City(NamedTuple):
     "What makes one city different from another."
     name: str = 'amsterdam'
@@ -39,7 +39,7 @@ class City(NamedTuple):
     @property
     def sun(self): return sun_position(52.2, *self.flight)[::-1]  # azimuth and elevation, degrees
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #ecd50eb9
+# %% ../../nbs/api/26_simulate_blocks.ipynb #61ff10ae
 cities = {c.name: c for c in (
     City('amsterdam'),
     City('rotterdam', 1000, .19, shares=(.56, .22, .22), fine=2., towers=.045, glass=.04, canals=.2, years=7., turn=-18., flight=(222., 10.8), corner=(92_000., 437_000.)),
@@ -53,7 +53,7 @@ def named_city(
     if name not in cities: raise ValueError(f"unknown city '{name}'; known: {', '.join(cities)}")
     return cities[name]._replace(seed=10_000 * seed + cities[name].seed)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #0bd185d4
+# %% ../../nbs/api/26_simulate_blocks.ipynb #8d859ba9
 def to_plan(
     city: City,
     x: np.ndarray,  # metres eastwards
@@ -74,7 +74,7 @@ def to_map(
     for _ in range(8): p, q = u - 20 * np.sin(k * q), v + 20 * np.sin(k * p)
     return p * np.cos(a) - q * np.sin(a), p * np.sin(a) + q * np.cos(a)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #11771249
+# %% ../../nbs/api/26_simulate_blocks.ipynb #5d9b22af
 def quarter(
     city: City,
     i: int,  # which one, along u
@@ -84,7 +84,7 @@ def quarter(
     def street(k, along, salt): return 250. * k + 60 * (float(lattice_noise(k, along, city.seed + salt)) - .5)
     return street(i, 5000, 11), street(j, i, 12), street(i + 1, 5000, 11), street(j + 1, i, 12)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #2098a3b3
+# %% ../../nbs/api/26_simulate_blocks.ipynb #29f9b09c
 def divide(
     box: tuple,  # u0, v0, u1, v1 in metres
     rng: np.random.Generator,
@@ -99,7 +99,7 @@ def divide(
     else: parts = (u0, v0, u1, v0 + at - half), (u0, v0 + at + half, u1, v1)
     return [b for p in parts for b in divide(p, rng, street)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #75ca172f
+# %% ../../nbs/api/26_simulate_blocks.ipynb #0eefd428
 class Building(NamedTuple):
     "A rectangle in the plan with a roof."
     u: float  # middle, metres
@@ -118,7 +118,7 @@ class Building(NamedTuple):
     @property
     def small(self): return self.a * self.b < 4  # a shed or a lift house, no building of its own in the outlines
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #5372865f
+# %% ../../nbs/api/26_simulate_blocks.ipynb #ba6cc767
 class Tree(NamedTuple):
     "A tree; height 0 if it is not there."
     u: float
@@ -135,7 +135,7 @@ class Block(NamedTuple):
     buildings: list
     trees: list
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #0dc159db
+# %% ../../nbs/api/26_simulate_blocks.ipynb #b6145962
 def terraces(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -151,7 +151,7 @@ def terraces(
             u += n * 5.6 + rng.uniform(2.5, 5)
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #2f4a6fc3
+# %% ../../nbs/api/26_simulate_blocks.ipynb #9494cf86
 def town_house(
     middle: tuple,  # u, v
     half: tuple,  # half its lengths
@@ -163,7 +163,7 @@ def town_house(
     covers = ('bitumen', 'gravel', 'bitumen', 'green') if roof == 'flat' else ('red tiles', 'dark tiles')
     return Building(*middle, *half, height + rng.normal(0, 1.6), 0. if roof == 'flat' else rng.uniform(2.5, 4), roof, covers[rng.integers(len(covers))])
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #8d60c25c
+# %% ../../nbs/api/26_simulate_blocks.ipynb #b58f31a1
 def perimeter(
     box: tuple,  # u0, v0, u1, v1
     rng: np.random.Generator
@@ -180,7 +180,7 @@ def perimeter(
             low += width
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #0551734b
+# %% ../../nbs/api/26_simulate_blocks.ipynb #32324e8c
 def with_lifts(
     b: Building,
     n: int,  # of lift houses and machines
@@ -190,7 +190,7 @@ def with_lifts(
     at = rng.uniform(-.7, .7, (n, 2)) * (b.a - 2.5, b.b - 2.5)
     return [b] + [Building(b.u + p, b.v + q, 2., 1.6, b.eave + rng.uniform(1.5, 3.2), cover='gravel') for p, q in at]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #68012c80
+# %% ../../nbs/api/26_simulate_blocks.ipynb #5670f599
 def slabs(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -204,7 +204,7 @@ def slabs(
         found += with_lifts(Building(u, v, a, rng.uniform(5.5, 7.5), height, cover=('bitumen', 'gravel', 'gravel')[rng.integers(3)]), 2, rng)
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #498c6dd5
+# %% ../../nbs/api/26_simulate_blocks.ipynb #90eea2ca
 def halls(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -218,7 +218,7 @@ def halls(
         found += with_lifts(hall, 0 if saw else 4, rng)
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #9add1824
+# %% ../../nbs/api/26_simulate_blocks.ipynb #26ffb004
 def tower(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -230,7 +230,7 @@ def tower(
     at = foot.u + rng.uniform(-.4, .4) * foot.a, foot.v + rng.uniform(-.3, .3) * foot.b
     return [foot] + with_lifts(Building(*at, *rng.uniform(9, 13, 2), height, cover=('bitumen', 'gravel')[rng.integers(2)]), 2, rng)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #46812a2e
+# %% ../../nbs/api/26_simulate_blocks.ipynb #aa7a9457
 def glasshouses(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator
@@ -240,7 +240,7 @@ def glasshouses(
     a, b = (u1 - u0) / 2 - rng.uniform(4, 10), min(11, (v1 - v0) / n / 2 - 2)
     return [Building((u0 + u1) / 2, v0 + (k + .5) * (v1 - v0) / n, a, b, rng.uniform(4.2, 6), 1., 'saw', 'glass') for k in range(n)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #6c00198f
+# %% ../../nbs/api/26_simulate_blocks.ipynb #c8c3d39d
 class Use(NamedTuple):
     "What a block may be used for."
     make: object = None  # function of box and generator -> list of `Building`
@@ -261,7 +261,7 @@ def built(
     if u1 - u0 >= v1 - v0: return make(box, rng)
     return [b._replace(u=b.v, v=b.u, a=b.b, b=b.a) for b in make((v0, u0, v1, u1), rng)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #b6c42de0
+# %% ../../nbs/api/26_simulate_blocks.ipynb #8d3b35f5
 def wall_distance(
     buildings: list,  # of `Building`
     u: np.ndarray,  # (n,)
@@ -271,7 +271,7 @@ def wall_distance(
     b = np.array([b[:4] for b in buildings]).reshape(-1, 4).T[:, :, None]
     return np.maximum(np.abs(u - b[0]) - b[2], np.abs(v - b[1]) - b[3]).min(0, initial=np.inf)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #8e69c034
+# %% ../../nbs/api/26_simulate_blocks.ipynb #31882133
 def plant(
     city: City,
     box: tuple,  # u0, v0, u1, v1
@@ -288,7 +288,7 @@ def plant(
     late = np.where((fate > .95) | (wall_distance([b for b in buildings if b.late], u, v) < 1), 0, height + .25 * city.years * growth)
     return [Tree(*map(float, t)) for t in zip(u, v, np.minimum(.8 + .28 * height, 5.5), early, late) if t[3] or t[4]]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #83624ce3
+# %% ../../nbs/api/26_simulate_blocks.ipynb #968e0780
 def overhang(
     city: City,
     buildings: list,  # of `Building`
@@ -305,7 +305,7 @@ def overhang(
             found.append(Tree(*map(float, at), rng.uniform(2.5, 5), height, height + .25 * city.years * rng.uniform(.3, 1.5)))
     return found
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #cec7da75
+# %% ../../nbs/api/26_simulate_blocks.ipynb #98a60bbb
 def _drawn(
     shares: dict,  # name -> weight
     rng: np.random.Generator
@@ -322,7 +322,7 @@ def character(
     u, v = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return tuple(float(smooth_noise(u, v, size, city.seed + k, 2)[0, 0]) for k, size in ((3, 900.), (4, 700.)))
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #d3b750a0
+# %% ../../nbs/api/26_simulate_blocks.ipynb #dea170d1
 def use_of(
     city: City,
     old: float,  # as from `character`
@@ -335,7 +335,7 @@ def use_of(
     if work > .64: return _drawn(dict(halls=.85, slabs=.1, glasshouses=.05), rng)
     return _drawn(dict(perimeter=.85, slabs=.15) if old > .56 else dict(terraces=.72, slabs=.2, meadow=.08), rng)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #2df7f7e1
+# %% ../../nbs/api/26_simulate_blocks.ipynb #40e80885
 def change_of(
     city: City,
     rng: np.random.Generator
@@ -347,7 +347,7 @@ def change_of(
     early = _drawn(dict(lot=.6, meadow=.4) if event == 'built' else gone, rng)
     return event, early, _drawn(dict(lot=.5, meadow=.5) if event == 'demolished' else new, rng)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #fd817efd
+# %% ../../nbs/api/26_simulate_blocks.ipynb #4551e85b
 def block(
     city: City,
     box: tuple,  # u0, v0, u1, v1
@@ -365,7 +365,7 @@ def block(
     trees = plant(city, box, buildings, uses[late].trees, rng) + overhang(city, buildings, rng)
     return Block(box, (uses[early].ground, uses[late].ground), event, buildings, trees)
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #5f8261ab
+# %% ../../nbs/api/26_simulate_blocks.ipynb #c3242b18
 @lru_cache(2048)
 def blocks_of(
     city: City,
@@ -381,7 +381,7 @@ def blocks_of(
         site = set(range(first, first + 1 + rng.binomial(2, city.spread)))
     return [block(city, b, kind, k in site, rng) for k, b in enumerate(boxes)]
 
-# %% ../../nbs/api/26_simulate_blocks.ipynb #904d9610
+# %% ../../nbs/api/26_simulate_blocks.ipynb #7919ea0b
 @lru_cache(2048)
 def parking_places(
     city: City,

@@ -6,7 +6,7 @@
 __all__ = ['plots', 'paints', 'texture', 'lean_of', 'facade', 'photograph', 'annotate', 'survey', 'reach_of', 'picture', 'render',
            'shaded', 'plot_place', 'grid_of', 'windows_of', 'open_new', 'write_rasters', 'simulate_city']
 
-# %% ../../nbs/api/26_simulate_city.ipynb #7a2c0b34
+# %% ../../nbs/api/26_simulate_city.ipynb #04c23e80
 import os, shutil
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from .blocks import City, blocks_of, cities, named_city, to_map
 from .common import new_folder, over_cores
 from .scene import Day, Scene, Surface, changed_outlines, code, days, make_scene, make_surface, materials, meadow, quarters_in
 
-# %% ../../nbs/api/26_simulate_city.ipynb #35056c4c
+# %% ../../nbs/api/26_simulate_city.ipynb #4c9a42bb
 plots = np.array([[108, 122, 72], [142, 132, 118], [98, 116, 58], [156, 122, 104], [122, 112, 84]], 'float32')  # colours of gardens
 paints = np.array([[232, 232, 234], [52, 54, 58], [150, 154, 158], [120, 34, 32], [42, 62, 104], [200, 200, 196]], 'float32')  # of cars
 
@@ -40,7 +40,7 @@ def _lines(
     colour = np.where((of('red tiles', 'dark tiles') & (u % 5.6 < thin))[..., None], .82 * colour, colour)
     return np.where((of('parking') & (u % 2.7 < .2) & (v % 8.5 < 5.2))[..., None], 190, colour)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #5bc6bb4e
+# %% ../../nbs/api/26_simulate_city.ipynb #0eebea86
 def texture(
     scene: Scene,
     surface: Surface
@@ -56,7 +56,7 @@ def texture(
     colour = np.where(of('car')[..., None], paints[(surface.tint * 5.99).astype(int)], colour)
     return _lines(scene, of, colour).clip(8, 250)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #d48aeb0b
+# %% ../../nbs/api/26_simulate_city.ipynb #05e6aefa
 def lean_of(
     window: Window,
     day: Day
@@ -65,7 +65,7 @@ def lean_of(
     def one(t, size): return ((t / size % 1 - .5) * size / 2600).astype('float32')
     return np.broadcast_arrays(one(window.x + 130 * day.number - 260, 900.), one(window.y + 70 * day.number, 600.))
 
-# %% ../../nbs/api/26_simulate_city.ipynb #9727ae7a
+# %% ../../nbs/api/26_simulate_city.ipynb #faa09e25
 def facade(
     scene: Scene,
     level: np.ndarray,  # (row, column) metres above the ground at which a wall is seen
@@ -76,7 +76,7 @@ def facade(
     window = (level % 3 < 1.6) & ((x + y) % 2.6 < 1.4)
     return np.where(tint[..., None] < .6, (128, 98, 84), (158, 156, 150)) * np.where(window, .5, .85)[..., None]
 
-# %% ../../nbs/api/26_simulate_city.ipynb #71618278
+# %% ../../nbs/api/26_simulate_city.ipynb #eb17b289
 def photograph(
     scene: Scene,
     surface: Surface,
@@ -93,7 +93,7 @@ def photograph(
     seen = np.where(wall[..., None], facade(scene, level, surface.tint.ravel()[source]), colour.reshape(-1, 3)[source])
     return camera(seen, w, scene.city.seed + 57 + day.number)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #2cf902a3
+# %% ../../nbs/api/26_simulate_city.ipynb #1793a25b
 def annotate(
     scene: Scene,
     change: np.ndarray  # late minus early height in metres, NaN where not known
@@ -104,7 +104,7 @@ def annotate(
     contrary = (new.astype('int8') - gone) * trend < 0
     return np.where(zone, np.where(contrary, -1, 1), 0).astype('int8'), (gone + 2 * new).astype('uint8')
 
-# %% ../../nbs/api/26_simulate_city.ipynb #225938cc
+# %% ../../nbs/api/26_simulate_city.ipynb #5be9fe25
 def survey(
     city: City,
     window: Window
@@ -119,7 +119,7 @@ def survey(
     found = dict(early_dsm=scans[0], late_dsm=scans[1], early_buildings=before.astype('uint8'), late_buildings=after.astype('uint8'), relevance=relevance, event=event)
     return {k: v[cut] for k, v in found.items()}
 
-# %% ../../nbs/api/26_simulate_city.ipynb #600def48
+# %% ../../nbs/api/26_simulate_city.ipynb #930ba3ac
 def reach_of(
     city: City,
     window: Window,
@@ -134,7 +134,7 @@ def reach_of(
     gap = np.hypot(outside(x, window.col, window.width), outside(y, window.row, window.height)) - radius
     return float((gap + 2 * radius)[gap < tall[:, 4] / np.tan(np.radians(elevation))].max(initial=30.))
 
-# %% ../../nbs/api/26_simulate_city.ipynb #06116cce
+# %% ../../nbs/api/26_simulate_city.ipynb #f1040190
 def picture(
     city: City,
     window: Window,
@@ -148,7 +148,7 @@ def picture(
     image = photograph(scene, make_surface(scene, days[day])[0], days[day], sun)
     return np.moveaxis(image[n:-n, n:-n], -1, 0)
 
-# %% ../../nbs/api/26_simulate_city.ipynb #14e56b2e
+# %% ../../nbs/api/26_simulate_city.ipynb #331d4ea5
 def render(
     city: City,
     window: Window
@@ -156,7 +156,7 @@ def render(
     "All rasters of one window. What they show does not depend on where the window begins."
     return survey(city, window) | dict(late_image=picture(city, window))
 
-# %% ../../nbs/api/26_simulate_city.ipynb #755bfb4a
+# %% ../../nbs/api/26_simulate_city.ipynb #52e4b76a
 def shaded(
     heights: np.ndarray,  # metres, perhaps with nodata
     pixel: float=.25  # metres
@@ -165,7 +165,7 @@ def shaded(
     lost = ~(np.abs(heights) < 1e30)
     return np.where(lost, np.nan, .25 + sun_light(np.where(lost, 0, heights), 315, 40, pixel))
 
-# %% ../../nbs/api/26_simulate_city.ipynb #31a58c89
+# %% ../../nbs/api/26_simulate_city.ipynb #52e0dcdf
 def plot_place(
     place: dict,  # as from `render`
     pixel: float=.25,  # metres
@@ -186,7 +186,7 @@ def plot_place(
     axes[3].set(xlabel='east [m]', ylabel='south [m]')
     return axes
 
-# %% ../../nbs/api/26_simulate_city.ipynb #ee02119b
+# %% ../../nbs/api/26_simulate_city.ipynb #7132e88a
 def grid_of(
     n: int  # tiles of a city
 ) -> tuple:  # rows, columns; 500 is 20 × 25 as in the paper
@@ -194,7 +194,7 @@ def grid_of(
     rows = max(k for k in range(1, int(n**.5) + 1) if n % k == 0)
     return rows, n // rows
 
-# %% ../../nbs/api/26_simulate_city.ipynb #42b57f46
+# %% ../../nbs/api/26_simulate_city.ipynb #0c5dab87
 def windows_of(
     shape: tuple,  # rows, columns of pixels
     pixel: float  # metres
@@ -203,7 +203,7 @@ def windows_of(
     step = max(256, int(256 / pixel) // 256 * 256)
     return [Window(r, c, min(step, shape[0] - r), min(step, shape[1] - c), pixel) for r in range(0, shape[0], step) for c in range(0, shape[1], step)]
 
-# %% ../../nbs/api/26_simulate_city.ipynb #32f39024
+# %% ../../nbs/api/26_simulate_city.ipynb #196c60d4
 def open_new(
     city: City,
     folder: Path,  # exists
@@ -216,7 +216,7 @@ def open_new(
     how = dict(compress='deflate', zlevel=1, tiled=True, blockxsize=256, blockysize=256, bigtiff='if_safer')
     return {n: rasterio.open(folder/f'{n}.tif', 'w', count=3 if n == 'late_image' else 1, dtype=types.get(n, 'uint8'), **grid, **how) for n in (*raster_names, 'event')}
 
-# %% ../../nbs/api/26_simulate_city.ipynb #c35bc544
+# %% ../../nbs/api/26_simulate_city.ipynb #3be993a9
 def write_rasters(
     city: City,
     folder: Path,  # to make
@@ -235,7 +235,7 @@ def write_rasters(
     for file in files.values(): file.close()
     return {n: Path(f.name) for n, f in files.items()}
 
-# %% ../../nbs/api/26_simulate_city.ipynb #56acd375
+# %% ../../nbs/api/26_simulate_city.ipynb #9ffcea9b
 def simulate_city(
     folder: str|os.PathLike,  # to make: the published layout
     n: int=12,  # tiles in all; 1,500 as published

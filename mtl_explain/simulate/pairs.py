@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Pair', 'draw_pair', 'render_pair', 'split_of', 'simulate_levir']
 
-# %% ../../nbs/api/26_simulate_pairs.ipynb #90e0f0f6
+# %% ../../nbs/api/26_simulate_pairs.ipynb #5b30742e
 import os
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,14 @@ from .city import picture
 from .common import new_folder, over_cores, sun_position
 from .scene import changed_outlines, make_scene
 
-# %% ../../nbs/api/26_simulate_pairs.ipynb #482909ca
+# %% ../../nbs/api/26_simulate_pairs.ipynb #1ed2f956
 class Pair(NamedTuple):
     "One pair: where, and under which light."
     city: City
     suns: tuple  # early and late: azimuth and elevation, degrees
     gains: np.ndarray  # (2, 3) of the bands, early and late
 
+# %% ../../nbs/api/26_simulate_pairs.ipynb #77ab2fe9
 def draw_pair(
     seed: int,
     k: int  # number of the pair
@@ -37,6 +38,7 @@ def draw_pair(
     suns = tuple(sun_position(52.2, day, hour)[::-1] for day, hour in zip(rng.uniform(85, 260, 2), rng.uniform(10, 14, 2)))
     return Pair(city, suns, rng.uniform(.88, 1.1, (2, 1)) * rng.uniform(.97, 1.03, (2, 3)))
 
+# %% ../../nbs/api/26_simulate_pairs.ipynb #ec9ee070
 def render_pair(
     pair: Pair,
     size: int,  # edge in pixels
@@ -48,7 +50,7 @@ def render_pair(
     changed = changed_outlines(make_scene(pair.city, window), (True, False))
     return dict(zip('AB', (v.clip(0, 255).astype('uint8') for v in images))) | dict(label=255 * changed.astype('uint8'))
 
-# %% ../../nbs/api/26_simulate_pairs.ipynb #6af9ccb4
+# %% ../../nbs/api/26_simulate_pairs.ipynb #e3dd90bf
 def split_of(
     n: int  # pairs
 ) -> list:  # of n str
@@ -56,6 +58,7 @@ def split_of(
     edges = np.round(np.cumsum([445, 64, 128]) / 637 * n)
     return [('train', 'val', 'test')[np.searchsorted(edges, k, side='right')] for k in range(n)]
 
+# %% ../../nbs/api/26_simulate_pairs.ipynb #c1bf192e
 def _write_pair(
     job: tuple,  # number of the pair, its split
     folder: Path,
@@ -69,6 +72,7 @@ def _write_pair(
         (folder/split/kind).mkdir(parents=True, exist_ok=True)
         Image.fromarray(values).save(folder/split/kind/f'{split}_{k + 1}.png')
 
+# %% ../../nbs/api/26_simulate_pairs.ipynb #4c4ced30
 def simulate_levir(
     folder: str|os.PathLike,  # to make
     n: int=12,  # pairs; 637 as published

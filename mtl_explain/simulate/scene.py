@@ -7,7 +7,7 @@ __all__ = ['days', 'materials', 'code', 'Day', 'Scene', 'quarters_in', 'make_sce
            'Surface', 'put', 'roof_height', 'through_glass', 'put_buildings', 'put_trees', 'put_cars', 'make_surface',
            'meadow', 'changed_outlines']
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #d00b99b9
+# %% ../../nbs/api/26_simulate_scene.ipynb #ac0d325d
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from .aerial import Window, lattice_noise, smooth_noise
 from .blocks import Building, City, Tree, blocks_of, cities, parking_places, quarter, to_map, to_plan
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #a6b36f01
+# %% ../../nbs/api/26_simulate_scene.ipynb #dedb5e4e
 class Day(NamedTuple):
     "When somebody looked at the city, and how."
     number: int  # of the day, for what differs from day to day
@@ -24,7 +24,7 @@ class Day(NamedTuple):
 
 days = dict(early_scan=Day(1, False, False), late_scan=Day(2, True, False), late_photo=Day(3, True, True), early_photo=Day(4, False, True))
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #b5a8707d
+# %% ../../nbs/api/26_simulate_scene.ipynb #fdb183cc
 class Scene(NamedTuple):
     "A window, and what is in it."
     city: City
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
     @property
     def buildings(self): return [b for k in self.blocks for b in k.buildings]
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #2e415390
+# %% ../../nbs/api/26_simulate_scene.ipynb #d739783c
 def quarters_in(
     city: City,
     window: Window
@@ -48,7 +48,7 @@ def quarters_in(
     i0, i1, j0, j1 = (int(k) for k in (u.min() // 250 - 1, u.max() // 250 + 1, v.min() // 250 - 1, v.max() // 250 + 1))
     return [(i, j) for i in range(i0, i1 + 1) for j in range(j0, j1 + 1)]
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #13f22c59
+# %% ../../nbs/api/26_simulate_scene.ipynb #12945c51
 def make_scene(
     city: City,
     window: Window
@@ -57,7 +57,7 @@ def make_scene(
     quarters = quarters_in(city, window)
     return Scene(city, window, *to_plan(city, window.x, window.y), quarters, [b for q in quarters for b in blocks_of(city, *q)])
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #6fe36666
+# %% ../../nbs/api/26_simulate_scene.ipynb #48f605a1
 def pieces(
     scene: Scene,
     boxes: list  # of (u0, v0, u1, v1) in the plan
@@ -71,7 +71,7 @@ def pieces(
     high = np.minimum(np.ceil([row.max(1), col.max(1)]).astype(int) + 2, [[w.height], [w.width]])
     for k in np.flatnonzero((high > low).all(0)): yield k, (slice(low[0, k], high[0, k]), slice(low[1, k], high[1, k]))
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #1b1174a5
+# %% ../../nbs/api/26_simulate_scene.ipynb #52b3ab44
 def fill(
     scene: Scene,
     target: np.ndarray,  # (row, column), is changed
@@ -84,7 +84,7 @@ def fill(
         target[s][(scene.u[s] >= u0) & (scene.u[s] <= u1) & (scene.v[s] >= v0) & (scene.v[s] <= v1)] = value
     return target
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #a73a2d39
+# %% ../../nbs/api/26_simulate_scene.ipynb #c8e6f98c
 def grown(
     box: tuple,  # u0, v0, u1, v1
     du: float,  # metres, negative to shrink
@@ -93,7 +93,7 @@ def grown(
     "A box with a margin."
     return box[0] - du, box[1] - dv, box[2] + du, box[3] + dv
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #8f221956
+# %% ../../nbs/api/26_simulate_scene.ipynb #bde130e5
 materials = dict(
     asphalt=(98, 98, 101, 5), pavement=(142, 124, 114, 8), cycle_path=(138, 92, 82, 6), water=(48, 60, 58, 2), grass=(98, 122, 66, 12), garden=(104, 116, 74, 26), yard=(128, 124, 110, 22),
     sand=(196, 180, 146, 10), parking=(118, 118, 120, 5), bitumen=(88, 88, 92, 6), gravel=(164, 162, 156, 9), green=(124, 128, 84, 12), metal=(178, 184, 188, 4), glass=(150, 168, 172, 14),
@@ -114,7 +114,7 @@ def ground_of(
     fill(scene, cover, [(b[0] - 7, b[1] + 5, b[0] + 4, b[3] - 5) for b, canal in zip(around, wet) if canal], code['water'])
     return (height - 1.3 * (cover == code['water'])).astype('float32'), cover
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #0cdf35c2
+# %% ../../nbs/api/26_simulate_scene.ipynb #0d2a49e1
 class Surface(NamedTuple):
     "What stands highest; all (row, column)."
     height: np.ndarray  # metres above the national datum
@@ -122,7 +122,7 @@ class Surface(NamedTuple):
     cover: np.ndarray  # number of the material
     tint: np.ndarray  # 0 .. 1, the same for all of one roof, crown or car
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #7b6df91e
+# %% ../../nbs/api/26_simulate_scene.ipynb #2be3ac8d
 def put(
     surface: Surface,
     at: tuple,  # slices
@@ -135,7 +135,7 @@ def put(
     inside = inside & (top > surface.height[at])
     for target, value in zip((surface.height, surface.cover, surface.tint), (top[inside], code[name], tint)): target[at][inside] = value
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #b0a64f64
+# %% ../../nbs/api/26_simulate_scene.ipynb #8c39fac0
 def roof_height(
     b: Building,
     u: np.ndarray,  # places in the plan
@@ -149,7 +149,7 @@ def roof_height(
     if b.roof == 'hip': across = np.maximum(across, 1 - ((b.a - du) / b.b if b.a > b.b else (b.b - dv) / b.a))
     return b.eave + b.rise * (1 - across)
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #41dc5fe8
+# %% ../../nbs/api/26_simulate_scene.ipynb #b8781fc2
 def through_glass(
     scene: Scene,
     at: tuple,  # slices
@@ -161,7 +161,7 @@ def through_glass(
     bars = (scene.u[at] % 3.2 < .25) & (lattice_noise(w.i[at[0]], w.j[:, at[1]], scene.city.seed + 21) < .5)
     return np.where(bars, roof, floor - .35)
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #b8539e26
+# %% ../../nbs/api/26_simulate_scene.ipynb #f8ac013e
 def put_buildings(
     scene: Scene,
     surface: Surface,
@@ -177,7 +177,7 @@ def put_buildings(
         else: put(surface, s, top, inside, b.cover, float(lattice_noise(round(16 * b.u), round(16 * b.v), 5)))
     return fill(scene, np.zeros(scene.u.shape, bool), [b.box for b in there if not b.small], True)
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #bf3948d7
+# %% ../../nbs/api/26_simulate_scene.ipynb #e5ec9083
 def put_trees(
     scene: Scene,
     surface: Surface,
@@ -194,7 +194,7 @@ def put_trees(
         top = surface.ground[s] + height * (1 - .4 * far) - .8 * lumps[s]
         put(surface, s, top, (far < 1) & solid[s], 'crown', float(lattice_noise(round(16 * tree.u), round(16 * tree.v), 6)))
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #75ab7330
+# %% ../../nbs/api/26_simulate_scene.ipynb #76f54181
 def put_cars(
     scene: Scene,
     surface: Surface,
@@ -210,7 +210,7 @@ def put_cars(
         du, dv = np.abs(scene.u[s] - u), np.abs(scene.v[s] - v)
         put(surface, s, surface.ground[s] + np.where((du if a > b else dv) < 1.2, 1.5, 1.), (du <= a) & (dv <= b), 'car', tint[k])
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #8e686097
+# %% ../../nbs/api/26_simulate_scene.ipynb #2b11c02a
 def make_surface(
     scene: Scene,
     day: Day
@@ -223,7 +223,7 @@ def make_surface(
     put_cars(scene, surface, day)
     return surface, outlines
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #2e3604a5
+# %% ../../nbs/api/26_simulate_scene.ipynb #4cb749db
 def meadow(
     day: str,  # one of `days`
     pixel: float=.25  # metres
@@ -236,7 +236,7 @@ def meadow(
     scene = empty._replace(quarters=[], blocks=[block])
     return scene, *make_surface(scene, days[day])
 
-# %% ../../nbs/api/26_simulate_scene.ipynb #7d21e68e
+# %% ../../nbs/api/26_simulate_scene.ipynb #43c56e66
 def changed_outlines(
     scene: Scene,
     late: tuple,  # of bool: True for buildings that appeared, False for those that disappeared
