@@ -1,0 +1,216 @@
+"""Hi-BCD
+
+Written by nbdev-export from the check cells of nbs/api/24_hibcd.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+
+from mtl_explain.datasets.hibcd import (
+    _weights, change_table, check_codes, cumulative_heights, describe, fetch, fill_holes, index_tiles,
+    intersection_rates, load, plot_cumulative, plot_tile, prepare, read_tile, setups, table_2, template,
+    to_classes,
+)
+from mtl_explain.datasets.hibcd_build import folders
+from mtl_explain.modality import setup_table
+from mtl_explain.native import BadSample
+from mtl_explain.raster import read_raster
+from mtl_explain.samples import check_samples, modalities
+from mtl_explain.simulate.city import simulate_city
+from mtl_explain.store import read_manifest
+
+
+# a copy of the native tiles, each of ten tiles spoilt in its own way
+def spoilt_copy(source, dest):
+    shutil.copytree(source, dest, ignore=shutil.ignore_patterns('rasters'))
+    tiles = index_tiles(dest)
+    names = list(tiles.index[tiles.split == 'train'][:10])
+    def at(k, m): return Path(tiles.folder[names[k]])/folders[m]/tiles.file[names[k]]
+    def rewrite(k, m, change, **new):
+        with rasterio.open(at(k, m)) as file: profile, values = file.profile, change(file.read())
+        with rasterio.open(at(k, m), 'w', **profile | dict(dtype=values.dtype, height=values.shape[1], width=values.shape[2], count=len(values)) | new) as file: file.write(values)
+    at(0, 'height_change').unlink()
+    at(1, 'early_height').write_bytes(at(1, 'early_height').read_bytes()[:700])
+    rewrite(2, 'semantic_change', lambda v: v[:, :50])
+    rewrite(3, 'semantic_change', lambda v: v.astype('float32'))
+    rewrite(4, 'semantic_change', lambda v: np.where(v == 0, 9, v).astype('uint8'))
+    rewrite(5, 'late_image', lambda v: v, transform=rasterio.transform.from_origin(0, 0, 2, 2))
+    rewrite(6, 'early_height', lambda v: np.full_like(v, np.inf))
+    rewrite(7, 'late_image', lambda v: v[:2])
+    rewrite(8, 'early_height', lambda v: np.clip(v, 0, 255).astype('uint8'))
+    for f in folders.values():
+        other = Path(tiles.folder[names[9]]).parent/'test'/f/tiles.file[names[9]]
+        other.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(tiles.folder[names[9]])/f/tiles.file[names[9]], other)
+    return names
+
+
+@pytest.fixture(scope='module')
+def _folder_and_native():
+    "Two small simulated cities in the published layout."
+    _folder = tempfile.TemporaryDirectory()
+    native = simulate_city(Path(_folder.name)/'native', n=24, seed=2, tile=64, pixel=2., cities=('amsterdam', 'utrecht'), rasters=True, progress=False)
+    return _folder, native
+
+
+@pytest.fixture(scope='module')
+def samples(_folder_and_native):
+    "The simulated cities as a sample set."
+    _folder, native = _folder_and_native
+    return load(prepare(native, Path(_folder.name)/'store', progress=False))
+
+
+def test_fetch_says_where_to_look_and_what_to_expect_and_finds_what_is_there():
+    "Where it comes from."
+    with tempfile.TemporaryDirectory() as folder:
+        with pytest.raises(FileNotFoundError, match='behind links that need a browser: open https://.+ into .+Hi-BCD, such that there is {city}_025'): fetch(folder)
+        tile = Path(folder)/'Hi-BCD/delft_025/train/img_1k/delft_00_00.tif'
+        tile.parent.mkdir(parents=True)
+        tile.touch()
+        assert fetch(folder) == dict(tiles=Path(folder)/'Hi-BCD')
+
+
+def test_the_index_knows_split_city_and_place_of_each_tile(_folder_and_native):
+    "Reading the tiles."
+    _folder, native = _folder_and_native
+    tiles = index_tiles(native)
+    assert len(tiles) == 24 and tiles.index.is_unique and set(tiles.split) == {'train', 'valid', 'test'} and set(tiles.city) == {'amsterdam', 'utrecht'}
+    one = tiles.loc['amsterdam_01_02']
+    assert (one.col, one.row, one.edge, one.group) == (1, 2, 64, 'amsterdam_01_02')
+    assert tiles.lat.between(51, 54).all() and tiles.lon.between(3, 7.5).all() and tiles.lon.nunique() == 24
+    with pytest.raises(ValueError, match='no tiles; expected'): index_tiles(native.parent.parent/native.parent.name)
+    with pytest.raises(FileNotFoundError, match='no such folder'): index_tiles('nowhere')
+
+
+def test_holes_are_filled_from_the_nearest_height_and_counted_codes_are_mapped():
+    "One tile."
+    # holes are filled from the nearest height and counted, codes are mapped or refused
+    h, inf = np.array([[1., 3.4e38, 5.], [1., -np.inf, 5.2], [np.nan, 2., -9999]]), np.inf
+    filled, share = fill_holes(h)
+    assert np.isfinite(filled).all() and share == pytest.approx(4 / 9) and set(filled.ravel().round(1)) <= {1., 5., np.float32(5.2), 2.} and filled[0, 0] == 1
+    assert np.isnan(fill_holes(np.full((2, 2), inf))[0]).all() and fill_holes(np.zeros((2, 2)))[1] == 0
+    assert to_classes(np.array([0, 1, 2, 3], 'uint8')).tolist() == [0, 1, 2, 2] and to_classes(np.array([1, 2]), {1: 2, 2: 1}).tolist() == [2, 1]
+    with pytest.raises(ValueError, match='unknown label code 255'): to_classes(np.array([0, 255], 'uint8'))
+    with pytest.raises(ValueError, match='whole numbers as labels, got float32'): to_classes(np.zeros(3, 'float32'))
+
+
+def test_a_tile_as_it_comes_from_its_files(_folder_and_native):
+    "One tile."
+    _folder, native = _folder_and_native
+    tile = read_tile(index_tiles(native).loc['amsterdam_01_02'], 64)
+    assert {n: (v.shape, str(v.dtype)) for n, v in tile.items()} == dict(
+        early_height=((1, 64, 64), 'float32'), late_image=((3, 64, 64), 'uint8'), semantic_change=((64, 64), 'int8'), height_change=((1, 64, 64), 'float32'),
+        pseudo_change=((64, 64), 'int8'), early_nodata=((1,), 'float32'))
+    assert np.isfinite(tile['early_height']).all() and set(np.unique(tile['semantic_change'])) <= {0, 1, 2}
+
+
+def test_the_classes_go_the_right_way_and_swapped_codes_are_noticed(_folder_and_native):
+    "A store."
+    _folder, native = _folder_and_native
+    share = check_codes(index_tiles(native))
+    assert share['demolished'] < .3 and share['newly built'] > .8
+    with pytest.raises(ValueError, match='are the codes swapped'): check_codes(index_tiles(native), {0: 0, 1: 2, 2: 1, 3: 1})
+
+
+def test_the_sample_set_keeps_the_rules_and_its_values_are_those_of_the_files(samples, _folder_and_native):
+    "A store."
+    _folder, native = _folder_and_native
+    check_samples(samples)
+    assert samples.sizes['sample'] == 24 and list(modalities(samples)) == list(template().data_vars)
+    for tile in ('amsterdam_00_00', 'utrecht_02_01'):
+        values = read_tile(index_tiles(native).loc[tile], 64)
+        for name, v in values.items(): assert np.array_equal(samples[name].sel(sample=tile).values, v, equal_nan=v.dtype.kind == 'f')
+    assert samples.lat.dims == ('sample',) and set(samples.city.values) == {'amsterdam', 'utrecht'}
+    describe(samples)
+
+
+def test_each_kind_of_bad_tile_is_named_and_left_out_where_that_is_asked(_folder_and_native):
+    "Bad tiles."
+    _folder, native = _folder_and_native
+    words = ['no file for', 'truncated', r'expected shape \(64, 64\), got \(50, 64\)', 'whole numbers as labels, got float32', 'unknown label code 9', 'georeference differs', 'nothing but nodata', 'expected 3 bands, got 2', 'metres as float32 or int16, got uint8']
+    with tempfile.TemporaryDirectory() as folder:
+        names = spoilt_copy(native, Path(folder)/'native')
+        rows = index_tiles(Path(folder)/'native')
+        rows = rows[~rows.index.duplicated()]
+        for name, word in zip(names, words):
+            with pytest.raises(BadSample, match=word): read_tile(rows.loc[name], 64)
+        with pytest.raises(ValueError, match='bad sample'): prepare(Path(folder)/'native', Path(folder)/'store', progress=False)
+        made = prepare(Path(folder)/'native', Path(folder)/'store', skip_bad=True, progress=False)
+        dropped = read_manifest(made)['dropped']
+        assert {d['sample'] for d in dropped} == set(names) and load(made).sizes['sample'] == 24 - 9
+        assert any('occurred before' in d['problem'] for d in dropped)
+    with pytest.raises(FileNotFoundError, match='make it with `mtl_explain data prepare hibcd SOURCE`'): load('nowhere')
+
+
+def test_counted_by_hand():
+    "What the paper tells of it."
+    # counted by hand: one tile with two objects of four pixels, half of one contradicted, and a ring that only pseudo change sees
+    semantic, pseudo = np.zeros((2, 1, 8, 8), 'int8')
+    semantic[0, 1:3, 1:3], semantic[0, 5:7, 5:7] = 1, 2
+    pseudo[0] = semantic[0]
+    pseudo[0, 5, 5:7], pseudo[0, 1:3, 3] = 1, 1
+    small = xr.Dataset(dict(semantic_change=(('sample', 'y', 'x'), semantic), pseudo_change=(('sample', 'y', 'x'), pseudo)), dict(sample=['t'], split=('sample', ['test']), city=('sample', ['delft'])))
+    row = change_table(small, 4).loc['t']
+    assert (row.changed, row.demolished, row.newly_built, row.agree, row.union, row.demolished_objects, row.newly_built_objects) == (8, 4, 4, 6, 10, 1, 1)
+    assert change_table(small, 5).newly_built_objects.sum() == 0
+    assert intersection_rates(change_table(small))['of either change'].test == 60 and intersection_rates(change_table(small))['of semantic change'].test == 75
+    assert table_2(change_table(small, 4)).delft.tolist() == [1, 1, 0, 12.5, 1, 100]
+
+
+def test_the_tables_of_the_small_simulated_cities(samples):
+    "What the paper tells of it."
+    tiles_ = change_table(samples, 3)
+    assert tiles_.agree.sum() <= tiles_.changed.sum() <= tiles_.union.sum() * 1.01 and list(intersection_rates(tiles_).index) == ['train', 'valid', 'test']
+    intersection_rates(tiles_)
+
+
+def test_shares_grow_to_one_and_are_those_of_numpy(samples):
+    "What the paper tells of it."
+    table = cumulative_heights(samples)
+    values = samples.height_change.values[:, 0][samples.semantic_change.values == 2]
+    assert (np.diff(table, axis=0) >= 0).all() and np.allclose(table.iloc[-1], 1)
+    for metres in (-5., 0., 3., 10.): assert table['newly built'][metres] == pytest.approx(np.mean(values <= metres), abs=1e-6)
+    assert table['demolished'][0.] > .7 > .3 > table['newly built'][0.]
+
+
+def test_demolished_left_of_zero_newly_built_right_of_it_and_a_tail_of_each_on(samples):
+    "What the paper tells of it."
+    # demolished left of zero, newly built right of it, and a tail of each on the wrong side
+    ax = plot_cumulative(samples)
+    assert len(ax.lines) == 2 and ax.get_xlabel() == 'height change [m]'
+
+
+def test_the_tile_with_most_change(samples):
+    "What the paper tells of it."
+    busiest = change_table(samples).changed.idxmax()
+    axes = plot_tile(samples, busiest)
+    assert [ax.get_title() for ax in axes] == ['early height [m]', 'late image', 'height change [m]', 'semantic change', 'pseudo change']
+
+
+def test_the_setups_fit_the_samples_and_have_the_papers_weights(samples):
+    "Setups."
+    for s in setups.values(): check_samples(samples, s)
+    assert setups['consistency'].weights == pytest.approx(_weights) and setups['multitask'].weights['semantic_change'] == pytest.approx(.75)
+    assert all(s.main == 'semantic_change' for s in setups.values() if s.name != 'height')
+    setup_table(setups.values())
+
+
+def test_the_truth_of_the_simulator_comes_through_scanner_annotator_equation_8(_folder_and_native, samples):
+    "What the simulator knows."
+    # the truth of the simulator comes through scanner, annotator, equation 8, files and reader
+    _folder, native = _folder_and_native
+    for city in ('amsterdam', 'utrecht'):
+        truth = read_raster(native/'rasters'/city/'event.tif')[0]
+        part = samples.isel(sample=samples.city.values == city)
+        read = np.zeros(truth.shape, int)
+        for k in range(part.sizes['sample']): read[int(part.row[k]) * 64:, int(part.col[k]) * 64:][:64, :64] = part.semantic_change[k].values
+        once = (truth == 1) | (truth == 2)
+        assert once.sum() > 100 and (read == truth)[once].mean() > .85 and not read[truth == 0].any()
+        assert set(np.unique(read[truth == 3])) <= {0, 1, 2}

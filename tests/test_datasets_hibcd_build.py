@@ -1,0 +1,131 @@
+"""Building Hi-BCD
+
+Written by nbdev-export from the check cells of nbs/api/24_hibcd_build.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from mtl_explain.datasets.hibcd_build import (
+    build_tiles, folders, height_difference, make_labels, pseudo_label, semantic_label, split_tiles,
+)
+from mtl_explain.raster import read_raster
+
+
+# rasters of noise, on disk, and in memory
+def noisy_rasters(folder, rows, columns, seed=0):
+    rng, crs = np.random.default_rng(seed), 'EPSG:28992'
+    transform = rasterio.transform.from_origin(120_000, 487_000, .25, .25)
+    paths, values = {}, {}
+    for name, count, dtype in (('early_dsm', 1, 'float32'), ('late_dsm', 1, 'float32'), ('early_buildings', 1, 'uint8'), ('late_buildings', 1, 'uint8'), ('relevance', 1, 'int8'), ('late_image', 3, 'uint8')):
+        low, high = dict(relevance=(-1, 2), late_image=(0, 256)).get(name, (0, 2))
+        found = (rng.integers(low, high, (count, rows, columns)) if dtype != 'float32' else rng.normal(5, 5, (1, rows, columns))).astype(dtype)
+        if dtype == 'float32': found[:, :, :7] = 3.4028235e38
+        paths[name], values[name] = Path(folder)/f'{name}.tif', found
+        with rasterio.open(paths[name], 'w', driver='GTiff', count=count, height=rows, width=columns, dtype=dtype, crs=crs, transform=transform) as file: file.write(found)
+    return paths, values
+
+
+def test_the_eleven_cases_of_section_4_a_pixel_each():
+    "From heights to labels."
+    cases = pd.DataFrame([
+        ('new house on a meadow',            0.,  9.,  1, 0, 1, 2, 2),
+        ('house gone',                       8.,  0.,  1, 1, 0, 1, 1),
+        ('rebuilt higher',                   6., 12.,  1, 1, 1, 2, 2),
+        ('rebuilt lower',                   12.,  6.,  1, 1, 1, 1, 1),
+        ('house gone, under a grown tree',   9., 11., -1, 1, 0, 1, 2),
+        ('new glass roof, laser on floor',  .2, -.2,  -1, 0, 1, 2, 1),
+        ('house gone, tree taken as height', 9., 11.,  1, 1, 0, 0, 2),
+        ('garden inside the mask',           0.,  2.,  1, 0, 0, 0, 2),
+        ('untouched house',                  8.,  8.1, 0, 1, 1, 0, 0),
+        ('same height to the millimetre',    8.,  8.,  1, 1, 1, 0, 0),
+        ('new house where water was',    np.inf,  9.,  1, 0, 1, 0, -1),
+    ], columns=['what', 'early', 'late', 'M', 'before', 'after', 'semantic', 'pseudo'])
+    difference = height_difference(cases.early.values, cases.late.values, cases.M.values)
+    assert semantic_label(difference, cases.M, cases.before, cases.after).tolist() == cases.semantic.tolist()
+    assert pseudo_label(difference).tolist() == cases.pseudo.tolist()
+    cases.assign(change=difference.round(1)).set_index('what')
+
+
+def test_the_threshold_of_equation_3_is_strict_and_symmetric():
+    "From heights to labels."
+    x = np.array([-7.3, -1.2, -1, -.4, 0, .6, 1, 1.2, 7.9])
+    assert pseudo_label(x).tolist() == [1, 1, 1, 1, 0, 2, 2, 2, 2]
+    assert pseudo_label(x, 1.).tolist() == [1, 1, 0, 0, 0, 0, 0, 2, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # huge and infinite nodata must not overflow on the way
+        nothing = height_difference(np.array([3.4028235e38, -np.inf, np.nan, -9999], 'float32'), np.array([-3.4e38, 1, 2, 3], 'float32'), np.ones(4))
+    assert np.isnan(nothing).all()
+
+
+def test_500_tiles_are_split_into_340_40_and_120_as_published():
+    "Tiles from rasters."
+    # 500 tiles are split into 340, 40 and 120 as published; blocks stay together but for one at each cut
+    names, number = np.unique(split_tiles(25, 20), return_counts=True)
+    assert dict(zip(names.tolist(), number.tolist())) == dict(test=120, train=340, val=40)
+    blocked = split_tiles(25, 20, block=5).reshape(4, 5, 5, 5).swapaxes(1, 2).reshape(20, 25)
+    assert sum(len(set(b)) > 1 for b in blocked) <= 2
+    assert (split_tiles(25, 20, seed=1) != split_tiles(25, 20)).any() and all(len(set(split_tiles(n, 1).ravel())) == 3 for n in range(3, 20))
+
+
+def test_tiles_built_by_windows_are_what_the_equations_say_of_the_whole_raster():
+    "Tiles from rasters."
+    with tempfile.TemporaryDirectory() as folder:
+        paths, whole = noisy_rasters(folder, 130, 170)
+        made = build_tiles(paths, folder, 'delft', 32, progress=False)
+        change, semantic = make_labels({n: v[0] for n, v in whole.items()})
+        files = sorted(made.glob('*/mask2d_1k/*.tif'))
+        assert len(files) == 4 * 5 and files[0].name.startswith('delft_') and not Path(folder, 'delft_025.partial').exists()
+        for path in files:
+            col, row = (int(k) for k in path.stem.split('_')[1:])
+            at = np.s_[row * 32:row * 32 + 32, col * 32:col * 32 + 32]
+            def other(name): return read_raster(path.parent.parent/folders[name]/path.name)
+            assert np.array_equal(read_raster(path, dtype='uint8')[0], semantic[at]) and np.array_equal(other('height_change')[0], change[at], equal_nan=True)
+            assert np.array_equal(other('early_height')[0], whole['early_dsm'][0][at]) and np.array_equal(other('late_image'), whole['late_image'][:, *at])
+        with pytest.raises(FileExistsError, match='exists already'): build_tiles(paths, folder, 'delft', 32)
+    assert set(np.unique(semantic)) == {0, 1, 2, 3}
+
+
+def test_tiles_are_built_within_32_mb_from_rasters_of_48_mb():
+    "Never whole in memory."
+    script = '''
+import resource, sys, pathlib
+import numpy as np, rasterio
+from mtl_explain.datasets.hibcd_build import build_tiles, raster_names
+folder = pathlib.Path(sys.argv[1])
+used = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmData')) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + 32 * 2**20,) * 2)
+build_tiles({n: folder/f'{n}.tif' for n in raster_names}, folder, 'delft', 400, cache=8, progress=False)
+try: held = [np.ones(rasterio.open(folder/f'{n}.tif').shape, 'float32') for n in raster_names]
+except MemoryError: print('the limit bites')
+'''
+    if sys.platform == 'linux':
+        with tempfile.TemporaryDirectory() as folder:
+            size = sum(v.nbytes for v in noisy_rasters(folder, 1400, 2450)[1].values())
+            done = subprocess.run([sys.executable, '-c', script, folder], capture_output=True, text=True, env=os.environ | dict(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1'))
+            assert done.returncode == 0 and 'the limit bites' in done.stdout, done.stderr
+            assert size > 48e6 and len(list(Path(folder).glob('delft_025/*/dsm_1k/*.tif'))) == 18
+
+
+def test_rasters_that_do_not_fit_together_are_refused_by_name():
+    "Never whole in memory."
+    with tempfile.TemporaryDirectory() as folder:
+        paths, _ = noisy_rasters(folder, 40, 40)
+        Path(folder, 'small').mkdir()
+        small, _ = noisy_rasters(Path(folder, 'small'), 30, 40)
+        with pytest.raises(ValueError, match=r'late_dsm.tif: its shape is \(30, 40\), that of'): build_tiles(paths | dict(late_dsm=small['late_dsm']), folder, 'a', 32)
+        with pytest.raises(ValueError, match="no raster 'relevance'"): build_tiles({k: v for k, v in paths.items() if k != 'relevance'}, folder, 'a', 32)
+        with pytest.raises(FileNotFoundError, match='nowhere.tif'): build_tiles(paths | dict(late_dsm='nowhere.tif'), folder, 'a', 32)
+        with pytest.raises(ValueError, match='smaller than one tile of 50'): build_tiles(paths, folder, 'a', 50)
+        with rasterio.open(paths['relevance'], 'r+') as file: file.write(np.full((1, 40, 40), 7, 'int8'))
+        with pytest.raises(ValueError, match='relevance 7; expected 1, -1 or 0'): build_tiles(paths, folder, 'a', 32, progress=False)
