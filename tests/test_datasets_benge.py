@@ -153,6 +153,9 @@ def test_names_in_the_lists_without_files_are_marked_groups_never_stand_on_two(m
         with pytest.raises(ValueError, match="no lists of the edition 'ben-ge-0.4'; there are ben-ge-mini"): patch_index(root, 'ben-ge-0.4')
         for theirs in ('train', 'val', 'test'): shutil.copy(root/'splits'/f'ben-ge-mini_{theirs}.csv', root/'splits'/f'ben-ge-0.2_{theirs}.csv')
         assert len(patch_index(root, 'ben-ge-0.2')[0]) == 11
+        meta = pd.read_csv(root/'ben-ge-mini_meta.csv')
+        pd.concat([meta, meta[:1]]).to_csv(root/'ben-ge-mini_meta.csv', index=False)
+        assert patch_index(root, 'ben-ge-0.2')[0].problem[meta.patch_id[0]] == 'this id has several rows in the table'
         (root/'splits'/'ben-ge-mini_val.csv').write_bytes('Gebäude'.encode('latin-1'))
         with pytest.raises(ValueError, match='mini_val.csv: not in the encoding UTF-8'): patch_index(root)
     with pytest.raises(ValueError, match="split is 'random'"): patch_index(mini, split='random')

@@ -64,6 +64,7 @@ def test_a_band_is_read_if_it_is_what_it_should_be():
             write(**change)
             with pytest.raises(BadSample, match=message) as caught: read()
             assert (caught.value.sample, caught.value.file) == ('a', path)
+        write()
         Path(path).write_bytes(Path(path).read_bytes()[:500])
         with pytest.raises(BadSample, match='cannot be read: truncated'): read()
         Path(path).unlink()
