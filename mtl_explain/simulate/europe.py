@@ -6,7 +6,7 @@
 __all__ = ['season_shares', 'visit_shares', 'tile_dates', 'choose_places', 'plan', 'see_block', 'at_size', 'write_place',
            'simulate_europe']
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #382d5ea1
+# %% ../../nbs/api/26_simulate_europe.ipynb #00bfad16
 import os
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from .common import new_folder, over_cores, write_geotiff
 from .landscape import Land, countries, koeppen, make_land, normals
 from .overpass import backscatter, elevation_model, make_scene, reflectance, weather_at
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #3736e24b
+# %% ../../nbs/api/26_simulate_europe.ipynb #b9afcd28
 def tile_dates(
     tile: str,  # name of a tile
     lat: float,  # degrees, of its centre
@@ -38,7 +38,7 @@ def tile_dates(
         found.append(dict(time_s2=(start + noon).round('s'), time_s1=(start + radar).round('s'), s2=rng.choice(['S2A', 'S2B']), s1=rng.choice(['S1A', 'S1B'])))
     return found
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #3e92b499
+# %% ../../nbs/api/26_simulate_europe.ipynb #929d5343
 season_shares = [.32, .22, .26, .2]  # of BigEarthNet's patches: spring, summer, autumn, winter
 visit_shares = [.38, .18, .22, .22]  # of its places: seen once, twice, three and four times
 
@@ -60,7 +60,7 @@ def choose_places(
         found.append(dict(country=name, tile=tile, block=place, column=place % grid * (side + 1), row=place // grid * (side + 1), visits=visits))
     return found
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #93f85b8c
+# %% ../../nbs/api/26_simulate_europe.ipynb #5c71d752
 def _patch_ids(
     when: dict,  # a date, as from `tile_dates`
     tile: str,  # its tile
@@ -72,7 +72,7 @@ def _patch_ids(
     if time[9] == '0' and when['s2'] == 'S2B': time = time[:9] + time[10:]
     return f"{when['s2']}_MSIL2A_{time}_{column}_{row}", f"{when['s1']}_IW_GRDH_1SDV_{when['time_s1']:%Y%m%dT%H%M%S}_{tile}_{column}_{row}"
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #54b3428f
+# %% ../../nbs/api/26_simulate_europe.ipynb #009c8546
 def _patches(
     place: dict,  # as from `choose_places`
     seed: int,  # of everything random
@@ -88,7 +88,7 @@ def _patches(
         return dict(zip(('patch_id', 'patch_id_s1'), ids)) | where | dates[visit] | dict(visit=visit, dy=dy, dx=dx, x=x + 1200 * dx, y=y - 1200 * dy)
     return [[patch(visit, *divmod(i, side)) for i in range(side**2)] for visit in place['visits']]
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #51f5905f
+# %% ../../nbs/api/26_simulate_europe.ipynb #51e575b3
 def plan(
     n: int,  # patches
     seed: int=0,  # of everything random
@@ -103,7 +103,7 @@ def plan(
     ordered = [p for i in range(4) for v in visits if len(v) > i for p in v[i]]
     return pd.DataFrame(ordered[:n])
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #ebd8cd64
+# %% ../../nbs/api/26_simulate_europe.ipynb #4b808dbe
 def see_block(
     land: Land,
     at: pd.Series,  # a row of the plan: tile, block, visit, time_s2, time_s1
@@ -118,7 +118,7 @@ def see_block(
     images = {'sentinel-2': reflectance(land, scene, [*who, 1]), 'sentinel-1': backscatter(land, scene, [*who, 2])}
     return images | dict(dem=elevation_model(land)[None], esaworldcover=land.code[None], weather=weather, scene=scene)
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #d93363be
+# %% ../../nbs/api/26_simulate_europe.ipynb #48879273
 def at_size(
     image: np.ndarray,  # (height, width) at 10 m
     size: int  # pixels a side
@@ -127,7 +127,7 @@ def at_size(
     k = len(image) // size
     return image.reshape(size, k, size, k).mean((1, 3))
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #2ea7776b
+# %% ../../nbs/api/26_simulate_europe.ipynb #6fd2610b
 def _write_patch(
     root: Path,  # folder of the dataset
     at: pd.Series,  # row of the plan
@@ -141,7 +141,7 @@ def _write_patch(
     for values, band in zip(seen['sentinel-1'], ('VV', 'VH')): write(one/f'{at.patch_id_s1}_{band}.tif', values)
     for name in ('dem', 'esaworldcover'): write(root/name/f'{at.patch_id}_{name}.tif', seen[name][0])
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #244c0b6e
+# %% ../../nbs/api/26_simulate_europe.ipynb #699c1130
 _columns = {c: n.replace(' or ', '/' if c == 60 else '_').replace('permanent water', 'permanent_water_bodies').replace(' ', '_') for c, (n, _) in worldcover.items()}
 
 def _table_rows(
@@ -157,7 +157,7 @@ def _table_rows(
     for name in ('temperature', 'wind-u', 'wind-v', 'relhumidity'): era |= {f'{name}_{s}': w[name] for s, w in zip(both, seen['weather'])}
     return meta | dict(lon=lon, lat=lat, climatezone=zone), era, dict(patch_id=at.patch_id) | {n: float((code == c).mean()) for c, n in _columns.items()}
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #7625f552
+# %% ../../nbs/api/26_simulate_europe.ipynb #4a667915
 def write_place(
     rows: pd.DataFrame,  # of the plan: all patches of one block, on all its dates
     root: Path,  # folder of the dataset
@@ -175,7 +175,7 @@ def write_place(
             found.append(_table_rows(at, patch))
     return found
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #63c3913a
+# %% ../../nbs/api/26_simulate_europe.ipynb #6fdbcbf5
 def _write_tables(
     root: Path,  # folder of the dataset
     name: str,  # of the dataset
@@ -189,7 +189,7 @@ def _write_tables(
     (root/'splits').mkdir()
     for split, part in (('train', ids[2 * k:]), ('val', ids[:k]), ('test', ids[k:2 * k])): (root/'splits'/f'{name}_{split}.csv').write_text('\n'.join(part) + '\n')
 
-# %% ../../nbs/api/26_simulate_europe.ipynb #3d323c62
+# %% ../../nbs/api/26_simulate_europe.ipynb #8e9f7770
 def simulate_europe(
     folder: str|os.PathLike,  # folder to make; its name is the dataset's name, as for the original
     n: int=12,  # patches

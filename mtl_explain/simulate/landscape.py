@@ -7,14 +7,14 @@ __all__ = ['countries', 'surfaces', 'numbers', 'Country', 'noise', 'sigmoid', 's
            'dry_summer', 'normals', 'koeppen', 'parcels', 'Surface', 'wild_cover', 'by_parcel', 'farm_cover',
            'add_borders', 'add_village', 'cover_land', 'draw_map', 'Land', 'make_land']
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #ac1dac45
+# %% ../../nbs/api/26_simulate_landscape.ipynb #f1041ed2
 from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
 from scipy.ndimage import uniform_filter
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #97029133
+# %% ../../nbs/api/26_simulate_landscape.ipynb #1ba761d1
 class Country(NamedTuple):
     "What a landscape is like."
     share: float  # of the patches
@@ -40,7 +40,7 @@ countries = {
     'Luxembourg': Country(.006, '31UGR', 35, 230, 0, .03, .4, 2.5, .2, .5),
     'Kosovo': Country(.004, '34TEN', 110, 520, 0, .04, .45, 1, .06, .5)}
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #fe6c48af
+# %% ../../nbs/api/26_simulate_landscape.ipynb #1b39239a
 def noise(
     rng: np.random.Generator,  # source of randomness
     size: int,  # pixels a side
@@ -54,7 +54,7 @@ def noise(
     field = fft.irfft2(white, (wide, wide))[:size, :size]
     return (field - field.mean()) / field.std()
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #e360944c
+# %% ../../nbs/api/26_simulate_landscape.ipynb #1b68fd58
 def sigmoid(
     x  # a number or an array
 ):  # between 0 and 1
@@ -69,7 +69,7 @@ def spread_noise(
     "A smooth random field to be compared with shares."
     return sigmoid(1.7 * noise(rng, size, scale))
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #6e550e5b
+# %% ../../nbs/api/26_simulate_landscape.ipynb #782250b9
 class Terrain(NamedTuple):
     "The ground of one block."
     height: np.ndarray  # (size, size) metres above the sea; water surfaces are flat
@@ -81,7 +81,7 @@ class Terrain(NamedTuple):
     @property
     def slope(self): return np.hypot(*self.gradient)  # rise per metre
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #a6d94036
+# %% ../../nbs/api/26_simulate_landscape.ipynb #50d80768
 def make_terrain(
     rng: np.random.Generator,  # source of randomness
     country: Country,  # what the landscape is like
@@ -102,7 +102,7 @@ def make_terrain(
         return Terrain(height.clip(level), height <= level, valley)
     return Terrain(height, (np.abs(line) < rng.uniform(.015, .05)) & (rng.random() < .4), valley)
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #88819c19
+# %% ../../nbs/api/26_simulate_landscape.ipynb #281def04
 def dry_summer(
     lat: float,  # degrees north
     lon: float  # degrees east
@@ -110,7 +110,7 @@ def dry_summer(
     "How Mediterranean a place is."
     return float(sigmoid(42 - lat) * sigmoid(2 - .5 * lon))
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #e2a9dfb5
+# %% ../../nbs/api/26_simulate_landscape.ipynb #9aba5ee9
 def normals(
     lat: float,  # degrees north
     lon: float,  # degrees east
@@ -126,7 +126,7 @@ def normals(
     wave = .92 * dry - .3 * (1 - dry) * sigmoid(.3 * (lon - 5))
     return temperature, year / 12 * (1 + wave * np.cos(2 * np.pi * month / 12))
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #7cdf673a
+# %% ../../nbs/api/26_simulate_landscape.ipynb #32f39ae2
 def koeppen(
     temperature: np.ndarray,  # (12,) °C
     precipitation: np.ndarray  # (12,) mm
@@ -142,7 +142,7 @@ def koeppen(
     if coldest > 0: return (8 if hot else 9) if dry else 14 if hot else 15 if warm else 16
     return 18 if dry and not hot else 25 if hot else 26 if warm else 27
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #532009e9
+# %% ../../nbs/api/26_simulate_landscape.ipynb #ff833cbf
 def _nearest_seed(
     rng: np.random.Generator,  # source of randomness
     at: np.ndarray  # (2, n) positions in a lattice of unit cells
@@ -159,7 +159,7 @@ def _nearest_seed(
             found, best = np.where(far < best, seed, found), np.minimum(far, best)
     return found
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #5dd00422
+# %% ../../nbs/api/26_simulate_landscape.ipynb #19f58fbf
 def parcels(
     rng: np.random.Generator,  # source of randomness
     size: int,  # pixels a side
@@ -175,7 +175,7 @@ def parcels(
     label = np.where(noise(rng, size, 60).ravel() > 0, found[0], found[1] + found[0].max() + 1)
     return np.unique(label, return_inverse=True)[1].reshape(size, size)
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #cf329955
+# %% ../../nbs/api/26_simulate_landscape.ipynb #15901780
 class Surface(NamedTuple):
     "What covers the ground, and what satellites see of it."
     code: int  # in WorldCover's legend
@@ -207,7 +207,7 @@ surfaces = {
 
 numbers = {name: i for i, name in enumerate(surfaces)} # of the surfaces
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #e0bc33eb
+# %% ../../nbs/api/26_simulate_landscape.ipynb #8c959eff
 def wild_cover(
     rng: np.random.Generator,  # source of randomness
     terrain: Terrain,  # the ground
@@ -228,7 +228,7 @@ def wild_cover(
     found[(terrain.slope > .75) & (mean < 8)] = numbers['rock']
     return found
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #75da5a9a
+# %% ../../nbs/api/26_simulate_landscape.ipynb #165b414d
 def by_parcel(
     parcel: np.ndarray,  # (size, size) number of the field
     values: np.ndarray  # (size, size)
@@ -236,7 +236,7 @@ def by_parcel(
     "Average over fields."
     return np.bincount(parcel.ravel(), values.ravel()) / np.bincount(parcel.ravel())
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #9a1ec520
+# %% ../../nbs/api/26_simulate_landscape.ipynb #ab7e8a87
 def farm_cover(
     rng: np.random.Generator,  # source of randomness
     parcel: np.ndarray,  # (size, size) number of the field
@@ -250,7 +250,7 @@ def farm_cover(
     ploughed, late = rng.random(len(slope)) < arable, rng.random(len(slope)) < .6 * sigmoid((warm - 18) / 1.5)
     return np.where(ploughed, np.where(late, numbers['summer crop'], numbers['winter crop']), numbers['meadow'])[parcel]
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #7c325783
+# %% ../../nbs/api/26_simulate_landscape.ipynb #c6edea4c
 def add_borders(
     rng: np.random.Generator,  # source of randomness
     surface: np.ndarray,  # (size, size) place in `surfaces`; is changed
@@ -263,7 +263,7 @@ def add_borders(
     border = (a != b) & lucky & (rng.random(a.shape) < .85)
     surface[:-1, :-1][border] = numbers['broadleaves']
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #9d7d18a0
+# %% ../../nbs/api/26_simulate_landscape.ipynb #fe265990
 def add_village(
     rng: np.random.Generator,  # source of randomness
     surface: np.ndarray,  # (size, size) place in `surfaces`; is changed
@@ -283,7 +283,7 @@ def add_village(
     surface[garden], surface[built] = numbers['broadleaves'], numbers['roofs']
     surface[road & (surface != numbers['glacier'])] = numbers['road']
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #e55e5784
+# %% ../../nbs/api/26_simulate_landscape.ipynb #d6f8237b
 def cover_land(
     rng: np.random.Generator,  # source of randomness
     country: Country,  # what the landscape is like
@@ -305,7 +305,7 @@ def cover_land(
     surface[terrain.water] = numbers['water']
     return surface
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #32421aa7
+# %% ../../nbs/api/26_simulate_landscape.ipynb #6ad9ab9b
 def draw_map(
     rng: np.random.Generator,  # source of randomness
     surface: np.ndarray,  # (size, size) place in `surfaces`
@@ -320,7 +320,7 @@ def draw_map(
     if rng.random() < edge: code[:, :rng.integers(1, len(code) // 2)] = 0
     return code
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #e7b7d9c6
+# %% ../../nbs/api/26_simulate_landscape.ipynb #0d62c01e
 class Land(NamedTuple):
     "One block of land: what does not change from one date to the next."
     country: str
@@ -336,7 +336,7 @@ class Land(NamedTuple):
     def climate(self): return normals(self.lat, self.lon, self.terrain.height)  # temperature and rain of each pixel
     def trait(self, name): return np.array([getattr(s, name) for s in surfaces.values()])[self.surface]  # of the surface of each pixel
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #b38dbb93
+# %% ../../nbs/api/26_simulate_landscape.ipynb #ba923978
 def make_land(
     name: str,  # of the country
     lat: float,  # degrees, of the block's centre

@@ -7,7 +7,7 @@ __all__ = ['wavelength', 'spectra', 'Scene', 'make_scene', 'daily', 'moisture', 
            'snow_cover', 'shading', 'reflectance', 'add_cloud', 'sky', 'tilt', 'speckle', 'backscatter',
            'elevation_model', 'weather_at']
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #fec98ea5
+# %% ../../nbs/api/26_simulate_overpass.ipynb #7297a6c2
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from .common import sun_position
 from .landscape import Land, Terrain, noise, normals, numbers, sigmoid, surfaces
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #0d8c78a3
+# %% ../../nbs/api/26_simulate_overpass.ipynb #566f4d48
 wavelength = np.array([443, 490, 560, 665, 705, 740, 783, 842, 865, 945, 1610, 2190.])  # nm, of the twelve bands in the order B01 … B08, B8A, B09, B11, B12
 
 spectra = {k: np.array(v, 'float32') for k, v in dict(  # reflectance in per mille
@@ -32,7 +32,7 @@ spectra = {k: np.array(v, 'float32') for k, v in dict(  # reflectance in per mil
     lichen=[48, 60, 86, 90, 120, 175, 200, 218, 232, 236, 225, 135], snow=[800, 830, 850, 845, 835, 820, 800, 780, 755, 700, 95, 70],
     water=[28, 26, 24, 15, 12, 10, 9, 8, 7, 7, 4, 2], mud=[48, 60, 88, 76, 62, 36, 34, 30, 24, 22, 8, 4], cloud=[560, 575, 590, 600, 605, 612, 618, 625, 628, 560, 480, 380]).items()}
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #b6a8a514
+# %% ../../nbs/api/26_simulate_overpass.ipynb #ac9ec612
 class Scene(NamedTuple):
     "One overpass over one tile."
     day: float  # of the year
@@ -56,7 +56,7 @@ def make_scene(
     wind = tuple(rng.normal([1.2, .4], 3))
     return Scene(day, *sun_position(lat, day), rng.normal(0, 3), rng.uniform(-1, 1), rng.gamma(1.3, .05), rng.uniform(31, 45), look, wind)
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #da2ff7d0
+# %% ../../nbs/api/26_simulate_overpass.ipynb #0cf70bf8
 def daily(
     monthly: np.ndarray,  # (12, ...) values in the middle of each month
     day: float  # of the year
@@ -75,7 +75,7 @@ def moisture(
     def both(v): return v + np.roll(v, 1, 0)
     return np.clip(1.1 * both(rain) / both(need), 0, 1)
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #416a005b
+# %% ../../nbs/api/26_simulate_overpass.ipynb #5e761b11
 def wild_plants(
     land: Land,
     date: float,  # day of the year
@@ -89,7 +89,7 @@ def wild_plants(
     return dict(conifers=(.85 * all_, 0 * all_), broadleaves=(leafy * (1 - .6 * fall), .8 * fall), oaks=(.62 * all_, 0 * all_), shrubs=(.35 + .25 * wet, .3 * all_),
                 meadow=(grass, .8 * (1 - grass)), bog=(.75 * grass, .5 * (1 - grass)), lichens=(.5 + .4 * grass, 0 * all_), rock=(.15 * all_, .85 * all_))
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #e7d01971
+# %% ../../nbs/api/26_simulate_overpass.ipynb #0e4631bc
 def crop_plants(
     day: np.ndarray,  # (size, size) day of the year, shifted a little from field to field
     mean: np.ndarray  # (size, size) mean temperature of the year, °C
@@ -101,7 +101,7 @@ def crop_plants(
     ripe, stubble = .9 * sigmoid((day - end + 22) / 5) * sigmoid((end + 45 - day) / 8), .6 * sigmoid((day - 258) / 6) * sigmoid((318 - day) / 10)
     return {'winter crop': (winter, ripe * (1 - winter)), 'summer crop': (summer, stubble * (1 - summer))}
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #0dea2a25
+# %% ../../nbs/api/26_simulate_overpass.ipynb #f9ecfa69
 def plants(
     land: Land,
     date: float,  # day of the year
@@ -115,7 +115,7 @@ def plants(
         found[:, here] = np.stack(shares)[:, here]
     return found
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #2a9a73b4
+# %% ../../nbs/api/26_simulate_overpass.ipynb #0706e158
 def snow_cover(
     land: Land,
     temperature: np.ndarray,  # (size, size) °C of the last weeks
@@ -126,7 +126,7 @@ def snow_cover(
     frozen = ~land.terrain.water | ((temperature < -4.5) & (land.terrain.height.min() > 0))
     return lying * np.where(land.trait('height') > 5, .3, .95) * frozen
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #274a1f49
+# %% ../../nbs/api/26_simulate_overpass.ipynb #7277fec6
 def shading(
     terrain: Terrain,
     height: float,  # of the sun, degrees
@@ -139,7 +139,7 @@ def shading(
     facing = (up - side * (east * np.sin(np.radians(azimuth)) - south * np.cos(np.radians(azimuth)))) / np.sqrt(1 + east**2 + south**2)
     return ((facing.clip(0) + diffuse) / (up + diffuse)).astype('float32')
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #74cf5562
+# %% ../../nbs/api/26_simulate_overpass.ipynb #ee6c8fa8
 def _fields(
     land: Land
 ) -> tuple:  # late: days by which a field is ahead; bright: factor of its brightness; patchy and grain: two random fields; (size, size) each
@@ -160,7 +160,7 @@ def _mixed(
     soil = soil * empty * (land.trait('rest') == 'soil')
     return (table('leaf') * green + table('dry') * dry + table('rest') * empty + soil * (spectra['clay'] - spectra['soil'])[:, None, None]).astype('float32')
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #2573924c
+# %% ../../nbs/api/26_simulate_overpass.ipynb #fa1c65c9
 def reflectance(
     land: Land,
     scene: Scene,
@@ -179,7 +179,7 @@ def reflectance(
     image *= np.where(water, 1, shading(land.terrain, scene.sun, scene.azimuth))
     return sky(rng, gaussian_filter(image, (0, .55, .55)), scene)
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #5c9c9089
+# %% ../../nbs/api/26_simulate_overpass.ipynb #e8115882
 def add_cloud(
     rng: np.random.Generator,  # source of randomness
     image: np.ndarray,  # (12, size, size) per mille
@@ -191,7 +191,7 @@ def add_cloud(
     image = image * (1 - .6 * np.roll(cloud, np.round(away * 90 / np.tan(np.radians(max(scene.sun, 15)))).astype(int), (0, 1)))
     return image + cloud * (spectra['cloud'][:, None, None] - image)
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #f0b0ef11
+# %% ../../nbs/api/26_simulate_overpass.ipynb #9216d4bc
 def sky(
     rng: np.random.Generator,  # source of randomness
     image: np.ndarray,  # (12, size, size) per mille, as the ground reflects
@@ -204,7 +204,7 @@ def sky(
     if rng.random() < cloudy: image = add_cloud(rng, image, scene)
     return (10 * image + rng.standard_normal(image.shape, 'float32') * (6 + .06 * image)).clip(1).astype('float32')
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #d16eead2
+# %% ../../nbs/api/26_simulate_overpass.ipynb #79b6f369
 def tilt(
     terrain: Terrain,
     incidence: float,  # of the radar beam on flat ground, degrees
@@ -216,7 +216,7 @@ def tilt(
     local = np.radians(np.clip(incidence - facing, 12, 80))
     return np.where(terrain.water, 0, 14 * np.log10(np.sin(np.radians(incidence)) / np.sin(local)))
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #f3b98b72
+# %% ../../nbs/api/26_simulate_overpass.ipynb #3fbdd811
 def speckle(
     rng: np.random.Generator,  # source of randomness
     size: int,  # pixels a side
@@ -228,7 +228,7 @@ def speckle(
     power = (field**2).sum(0)
     return power / power.mean()
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #beecc4f9
+# %% ../../nbs/api/26_simulate_overpass.ipynb #25936ff7
 def backscatter(
     land: Land,
     scene: Scene,
@@ -246,7 +246,7 @@ def backscatter(
     power = gaussian_filter(power, (0, .8, .8)) * np.stack([speckle(rng, size) for _ in range(2)])
     return (10 * np.log10(power + 10 ** -4.2)).astype('float32')
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #b953795e
+# %% ../../nbs/api/26_simulate_overpass.ipynb #28b5b7b7
 def elevation_model(
     land: Land
 ) -> np.ndarray:  # (size, size) int16, metres
@@ -255,7 +255,7 @@ def elevation_model(
     model = gaussian_filter(land.terrain.height + .55 * land.trait('height'), 1.6) + rough
     return np.where(land.terrain.water, land.terrain.height, model).round().astype('int16')
 
-# %% ../../nbs/api/26_simulate_overpass.ipynb #56aebf5d
+# %% ../../nbs/api/26_simulate_overpass.ipynb #2d86c0a4
 _levels = np.array([*range(1000, 750, -25), *range(750, 250, -50)])  # pressure levels of ERA-5, mbar
 
 def weather_at(
