@@ -7,14 +7,14 @@ __all__ = ['countries', 'surfaces', 'numbers', 'Country', 'noise', 'sigmoid', 's
            'dry_summer', 'normals', 'koeppen', 'parcels', 'Surface', 'wild_cover', 'by_parcel', 'farm_cover',
            'add_borders', 'add_village', 'cover_land', 'draw_map', 'Land', 'make_land']
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #f1041ed2
+# %% ../../nbs/api/26_simulate_landscape.ipynb #e41df0c6
 from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
 from scipy.ndimage import uniform_filter
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #1ba761d1
+# %% ../../nbs/api/26_simulate_landscape.ipynb #cd245c31
 class Country(NamedTuple):
     "What a landscape is like."
     share: float  # of the patches
@@ -40,7 +40,7 @@ countries = {
     'Luxembourg': Country(.006, '31UGR', 35, 230, 0, .03, .4, 2.5, .2, .5),
     'Kosovo': Country(.004, '34TEN', 110, 520, 0, .04, .45, 1, .06, .5)}
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #1b39239a
+# %% ../../nbs/api/26_simulate_landscape.ipynb #37f5fd1d
 def noise(
     rng: np.random.Generator,  # source of randomness
     size: int,  # pixels a side
@@ -54,7 +54,7 @@ def noise(
     field = fft.irfft2(white, (wide, wide))[:size, :size]
     return (field - field.mean()) / field.std()
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #1b68fd58
+# %% ../../nbs/api/26_simulate_landscape.ipynb #b1c7e3a5
 def sigmoid(
     x  # a number or an array
 ):  # between 0 and 1
@@ -69,7 +69,7 @@ def spread_noise(
     "A smooth random field to be compared with shares."
     return sigmoid(1.7 * noise(rng, size, scale))
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #782250b9
+# %% ../../nbs/api/26_simulate_landscape.ipynb #67ab7eeb
 class Terrain(NamedTuple):
     "The ground of one block."
     height: np.ndarray  # (size, size) metres above the sea; water surfaces are flat
@@ -81,7 +81,7 @@ class Terrain(NamedTuple):
     @property
     def slope(self): return np.hypot(*self.gradient)  # rise per metre
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #50d80768
+# %% ../../nbs/api/26_simulate_landscape.ipynb #b4f8ea83
 def make_terrain(
     rng: np.random.Generator,  # source of randomness
     country: Country,  # what the landscape is like
@@ -102,7 +102,7 @@ def make_terrain(
         return Terrain(height.clip(level), height <= level, valley)
     return Terrain(height, (np.abs(line) < rng.uniform(.015, .05)) & (rng.random() < .4), valley)
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #281def04
+# %% ../../nbs/api/26_simulate_landscape.ipynb #234089cc
 def dry_summer(
     lat: float,  # degrees north
     lon: float  # degrees east
@@ -110,7 +110,7 @@ def dry_summer(
     "How Mediterranean a place is."
     return float(sigmoid(42 - lat) * sigmoid(2 - .5 * lon))
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #9aba5ee9
+# %% ../../nbs/api/26_simulate_landscape.ipynb #f247787d
 def normals(
     lat: float,  # degrees north
     lon: float,  # degrees east
@@ -126,7 +126,7 @@ def normals(
     wave = .92 * dry - .3 * (1 - dry) * sigmoid(.3 * (lon - 5))
     return temperature, year / 12 * (1 + wave * np.cos(2 * np.pi * month / 12))
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #32f39ae2
+# %% ../../nbs/api/26_simulate_landscape.ipynb #f474b8f7
 def koeppen(
     temperature: np.ndarray,  # (12,) °C
     precipitation: np.ndarray  # (12,) mm
@@ -142,7 +142,7 @@ def koeppen(
     if coldest > 0: return (8 if hot else 9) if dry else 14 if hot else 15 if warm else 16
     return 18 if dry and not hot else 25 if hot else 26 if warm else 27
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #ff833cbf
+# %% ../../nbs/api/26_simulate_landscape.ipynb #cb2dbd77
 def _nearest_seed(
     rng: np.random.Generator,  # source of randomness
     at: np.ndarray  # (2, n) positions in a lattice of unit cells
@@ -159,7 +159,7 @@ def _nearest_seed(
             found, best = np.where(far < best, seed, found), np.minimum(far, best)
     return found
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #19f58fbf
+# %% ../../nbs/api/26_simulate_landscape.ipynb #454cc136
 def parcels(
     rng: np.random.Generator,  # source of randomness
     size: int,  # pixels a side
@@ -175,7 +175,7 @@ def parcels(
     label = np.where(noise(rng, size, 60).ravel() > 0, found[0], found[1] + found[0].max() + 1)
     return np.unique(label, return_inverse=True)[1].reshape(size, size)
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #15901780
+# %% ../../nbs/api/26_simulate_landscape.ipynb #cc95f26c
 class Surface(NamedTuple):
     "What covers the ground, and what satellites see of it."
     code: int  # in WorldCover's legend
@@ -207,7 +207,7 @@ surfaces = {
 
 numbers = {name: i for i, name in enumerate(surfaces)} # of the surfaces
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #8c959eff
+# %% ../../nbs/api/26_simulate_landscape.ipynb #0a254763
 def wild_cover(
     rng: np.random.Generator,  # source of randomness
     terrain: Terrain,  # the ground
@@ -228,7 +228,7 @@ def wild_cover(
     found[(terrain.slope > .75) & (mean < 8)] = numbers['rock']
     return found
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #165b414d
+# %% ../../nbs/api/26_simulate_landscape.ipynb #36474e99
 def by_parcel(
     parcel: np.ndarray,  # (size, size) number of the field
     values: np.ndarray  # (size, size)
@@ -236,7 +236,7 @@ def by_parcel(
     "Average over fields."
     return np.bincount(parcel.ravel(), values.ravel()) / np.bincount(parcel.ravel())
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #ab7e8a87
+# %% ../../nbs/api/26_simulate_landscape.ipynb #47dfa4f7
 def farm_cover(
     rng: np.random.Generator,  # source of randomness
     parcel: np.ndarray,  # (size, size) number of the field
@@ -250,7 +250,7 @@ def farm_cover(
     ploughed, late = rng.random(len(slope)) < arable, rng.random(len(slope)) < .6 * sigmoid((warm - 18) / 1.5)
     return np.where(ploughed, np.where(late, numbers['summer crop'], numbers['winter crop']), numbers['meadow'])[parcel]
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #c6edea4c
+# %% ../../nbs/api/26_simulate_landscape.ipynb #7988b621
 def add_borders(
     rng: np.random.Generator,  # source of randomness
     surface: np.ndarray,  # (size, size) place in `surfaces`; is changed
@@ -263,7 +263,7 @@ def add_borders(
     border = (a != b) & lucky & (rng.random(a.shape) < .85)
     surface[:-1, :-1][border] = numbers['broadleaves']
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #fe265990
+# %% ../../nbs/api/26_simulate_landscape.ipynb #b5b92920
 def add_village(
     rng: np.random.Generator,  # source of randomness
     surface: np.ndarray,  # (size, size) place in `surfaces`; is changed
@@ -283,7 +283,7 @@ def add_village(
     surface[garden], surface[built] = numbers['broadleaves'], numbers['roofs']
     surface[road & (surface != numbers['glacier'])] = numbers['road']
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #d6f8237b
+# %% ../../nbs/api/26_simulate_landscape.ipynb #6b2f7ef3
 def cover_land(
     rng: np.random.Generator,  # source of randomness
     country: Country,  # what the landscape is like
@@ -305,7 +305,7 @@ def cover_land(
     surface[terrain.water] = numbers['water']
     return surface
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #6ad9ab9b
+# %% ../../nbs/api/26_simulate_landscape.ipynb #1e6deea1
 def draw_map(
     rng: np.random.Generator,  # source of randomness
     surface: np.ndarray,  # (size, size) place in `surfaces`
@@ -320,7 +320,7 @@ def draw_map(
     if rng.random() < edge: code[:, :rng.integers(1, len(code) // 2)] = 0
     return code
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #0d62c01e
+# %% ../../nbs/api/26_simulate_landscape.ipynb #de160136
 class Land(NamedTuple):
     "One block of land: what does not change from one date to the next."
     country: str
@@ -336,7 +336,7 @@ class Land(NamedTuple):
     def climate(self): return normals(self.lat, self.lon, self.terrain.height)  # temperature and rain of each pixel
     def trait(self, name): return np.array([getattr(s, name) for s in surfaces.values()])[self.surface]  # of the surface of each pixel
 
-# %% ../../nbs/api/26_simulate_landscape.ipynb #ba923978
+# %% ../../nbs/api/26_simulate_landscape.ipynb #4184adce
 def make_land(
     name: str,  # of the country
     lat: float,  # degrees, of the block's centre
