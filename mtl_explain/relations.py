@@ -7,7 +7,7 @@ __all__ = ['height_ranges', 'distances', 'change_weights', 'loss_presets', 'rang
            'sign_classes', 'parent_scores', 'SameView', 'ParentView', 'SignView', 'make_view', 'symmetric_kl',
            'towards_second', 'Consistency', 'HierarchyConsistency', 'with_losses']
 
-# %% ../nbs/api/42_relations.ipynb #6af1c840
+# %% ../nbs/api/42_relations.ipynb #b12ae6d5
 from dataclasses import replace
 
 import torch
@@ -19,7 +19,7 @@ from .explain.hierarchy import ancestor_index
 from .heads import soft_threshold
 from .modality import Modality, Setup
 
-# %% ../nbs/api/42_relations.ipynb #0000222d
+# %% ../nbs/api/42_relations.ipynb #3359eb72
 height_ranges = {'paper': (-27.29, 87.26), 'released': (-27.291, 83.266)}  # metres; section 5.1, and the released code
 
 def range_scaling(
@@ -36,7 +36,7 @@ def scaled_zero(
     "What 0 m is for the network."
     return -s['mean'][0] / s['std'][0]
 
-# %% ../nbs/api/42_relations.ipynb #83988827
+# %% ../nbs/api/42_relations.ipynb #a37dbe71
 def sign_scores(
     x: Tensor,  # (B, ...) distance from no change
     t: float  # temperature, in the units of `x`
@@ -52,7 +52,7 @@ def sign_classes(
     "A signed number as one of three classes (paper B, equation 3)."
     return torch.where(x.isnan(), -1, (x < -tolerance) + 2 * (x > tolerance))
 
-# %% ../nbs/api/42_relations.ipynb #c373a42d
+# %% ../nbs/api/42_relations.ipynb #1178310f
 def parent_scores(
     p: Tensor,  # (B, K, ...) probabilities of the children
     index: Tensor,  # (K,) parent of each child
@@ -61,7 +61,7 @@ def parent_scores(
     "Probabilities one or more levels up in a label hierarchy."
     return p.new_zeros(len(p), n, *p.shape[2:]).index_add(1, index, p)
 
-# %% ../nbs/api/42_relations.ipynb #72bb4003
+# %% ../nbs/api/42_relations.ipynb #9d9efa9e
 class SameView(nn.Module):
     "A label task in its own classes."
     def scores(self, pred): return pred.softmax(1)
@@ -80,7 +80,7 @@ class ParentView(nn.Module):
     def scores(self, pred): return parent_scores(pred.softmax(1), self.index, self.n)
     def classes(self, y): return torch.where(y == -1, -1, self.index[y.clamp(min=0)])
 
-# %% ../nbs/api/42_relations.ipynb #1576c014
+# %% ../nbs/api/42_relations.ipynb #b4581219
 class SignView(nn.Module):
     "A height change in the classes unchanged, lower, higher."
     def __init__(self,
@@ -96,7 +96,7 @@ class SignView(nn.Module):
     def scores(self, pred): return sign_scores(pred[:, 0] - self.zero, self.temperature)
     def classes(self, y): return sign_classes(y[:, 0] - self.zero, self.tolerance)
 
-# %% ../nbs/api/42_relations.ipynb #22dd8a88
+# %% ../nbs/api/42_relations.ipynb #97b92b4e
 def make_view(
     m: Modality,  # a task
     space: Modality,  # the label whose classes are the common space
@@ -116,7 +116,7 @@ def make_view(
     if m.name not in setup.scaling: fail(f"the setup must fix what 0 {m.units or 'm'} is: scaling=dict({m.name}=range_scaling(low, high))")
     return SignView(m, setup.scaling[m.name], temperature, tolerance)
 
-# %% ../nbs/api/42_relations.ipynb #c61049e4
+# %% ../nbs/api/42_relations.ipynb #43f813f4
 def _log(
     p: Tensor,  # (B, K, ...) probabilities
     floor: float  # share of 'undecided' that is mixed in
@@ -130,7 +130,7 @@ def towards_second(p: Tensor, q: Tensor, floor: float) -> Tensor: return F.nll_l
 distances = {  # name -> distance of each element, from two sets of probabilities (B, K, ...)
     'l1': lambda p, q, floor: (p - q).abs().sum(1), 'l2': lambda p, q, floor: (p - q).square().sum(1), 'kl': symmetric_kl, 'cross-entropy': towards_second}
 
-# %% ../nbs/api/42_relations.ipynb #0379dab4
+# %% ../nbs/api/42_relations.ipynb #54905e07
 class Consistency(nn.Module):
     "Distance of two tasks' predictions in a common space (paper B, equation 5)."
     def __init__(self,
@@ -165,7 +165,7 @@ class Consistency(nn.Module):
         agree = self.agreement(y)
         return (apart * agree).sum() / agree.sum().clamp(min=1)
 
-# %% ../nbs/api/42_relations.ipynb #936fe7c8
+# %% ../nbs/api/42_relations.ipynb #8023aabf
 def _related(
     mods: dict,  # name -> `Modality`
     setup: Setup,  # roles
@@ -185,7 +185,7 @@ def _related(
     if grids[0] != grids[1]: fail(f'they stand on different grids, {grids[0]} and {grids[1]}')
     return ms
 
-# %% ../nbs/api/42_relations.ipynb #c81751e9
+# %% ../nbs/api/42_relations.ipynb #bb926a1c
 class HierarchyConsistency(Consistency):
     "The predicted child should lie in the predicted parent (paper A, section 5)."
     def __init__(self,
@@ -199,7 +199,7 @@ class HierarchyConsistency(Consistency):
         super().__init__(mods, setup, tasks, distance, where, floor=floor)
         if not isinstance(self.views[0], ParentView): raise ValueError(f"relation of '{tasks[0]}' and '{tasks[1]}': no hierarchy; name the child first, then its parent")
 
-# %% ../nbs/api/42_relations.ipynb #6d0dea66
+# %% ../nbs/api/42_relations.ipynb #bbc57c60
 change_weights = (.05, .95, .95)  # of the classes unchanged, demolished, newly built (paper B, section 5.1)
 _reads = dict(type='soft-threshold', reads='height')
 
@@ -210,7 +210,7 @@ loss_presets = {  # name -> what it says of the roles semantic, pseudo, height
     'released': dict(weights=dict(semantic=1, pseudo=1, height=3), heads=dict(semantic=_reads | dict(gate='sigmoid', temperature=1.), height=dict(activation='tanh')), range='released',
                      relations=(dict(type='consistency', tasks=('pseudo', 'semantic'), weight=.5, distance='cross-entropy'),))}
 
-# %% ../nbs/api/42_relations.ipynb #6157fae8
+# %% ../nbs/api/42_relations.ipynb #e0694335
 def with_losses(
     setup: Setup,  # a change detection setup; a role whose task is not among its targets is left out
     preset: str = 'paper',  # key of `loss_presets`
