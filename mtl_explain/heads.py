@@ -34,20 +34,22 @@ class DenseHead(nn.Module):
         n_in: int,  # channels of the fused map
         modality: Modality,  # the target: mask or image
         dense: bool = True,  # whether the fused representation is a map; it must be
-        n_layers: int = 1,  # convolutions; the last one is 1×1
+        n_layers: int = 1,  # convolutions
         width: int = None,  # channels of the earlier ones; `n_in` if None
         kernel: int = 3,  # side of the earlier ones, pixels; odd
         dropout: float = 0.,  # probability, before the last layer
         batchnorm: bool = False,  # normalise before each ReLU
-        activation: str = ''  # of the output: '', 'sigmoid', 'tanh' or 'softplus'
+        activation: str = '',  # of the output: '', 'sigmoid', 'tanh' or 'softplus'
+        last_kernel: int = 1  # side of the last one, pixels; odd
     ):
         super().__init__()
         if not dense: raise ValueError(f"'{modality.name}' is dense, but the fused representation is not a map")
-        if kernel % 2 == 0: raise ValueError(f"head of '{modality.name}': the kernel must be odd, got {kernel}")
+        for k in (kernel, last_kernel):
+            if k % 2 == 0: raise ValueError(f"head of '{modality.name}': the kernel must be odd, got {k}")
         layers, width = [], width or n_in
         for i in range(n_layers - 1):
             layers += [nn.Conv2d(width if i else n_in, width, kernel, padding=kernel // 2)] + [nn.BatchNorm2d(width)] * batchnorm + [nn.ReLU()]
-        layers += [nn.Dropout(dropout)] * (dropout > 0) + [nn.Conv2d(width if n_layers > 1 else n_in, modality.n_outputs, 1)]
+        layers += [nn.Dropout(dropout)] * (dropout > 0) + [nn.Conv2d(width if n_layers > 1 else n_in, modality.n_outputs, last_kernel, padding=last_kernel // 2)]
         self.layers = nn.Sequential(*layers, make_activation(activation))
 
     def forward(self,

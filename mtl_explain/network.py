@@ -128,7 +128,10 @@ def fused_size(
 EncodersAndFusion.encode, EncodersAndFusion.fused_size = encode, fused_size
 
 # %% ../nbs/api/33_network.ipynb #1b3927eb
-bodies = {'': 'mtl_explain.network.EncodersAndFusion'}  # type -> import path
+bodies = {  # type -> import path
+    '': 'mtl_explain.network.EncodersAndFusion',
+    'mmcd': 'mtl_explain.change.mmcd.MMCD',
+    'changeformer': 'mtl_explain.change.changeformer.ChangeFormer'}
 
 def make_body(
     modalities: dict,  # name -> `Modality`
@@ -152,8 +155,9 @@ class MultitaskNetwork(nn.Module):
     ):
         super().__init__()
         check_setup(setup, modalities)
-        self.setup, self.modalities, self.grid = setup, {n: modalities[n] for n in setup.names}, target_grid(modalities, setup)
+        self.setup, self.modalities = setup, {n: modalities[n] for n in setup.names}
         self.body = make_body(self.modalities, setup, pretrained)
+        self.grid = self.body.grid
         options = {t: getattr(self.body, 'head_options', {}).get(modalities[t].kind, {}) | setup.heads.get(t, {}) for t in setup.targets}
         self.types = {t: options[t].get('type') or kinds[modalities[t].kind].head for t in setup.targets}
         self.heads = nn.ModuleDict({part_name(t): make_head(self.body.out_features, modalities[t], self.dense, **options[t]) for t in setup.targets})
@@ -219,8 +223,8 @@ def summary(
     "The parts of a network, with shapes of one sample and numbers of parameters."
     x = example_inputs(self.modalities, self.setup.inputs, n=1)
     shapes = network_shapes(self, {k: v.to(next(self.parameters()).device) for k, v in x.items()})
-    def before(part): return f'{len(shapes[part][0])} parts' if isinstance(shapes[part][0], list) else shapes[part][0]
-    rows = [(role, name, kind, before(part), shapes[part][1], n_parameters(part)) for role, name, kind, part in self.parts]
+    def brief(shape, what): return f'{len(shape)} {what}' if isinstance(shape, list) else shape
+    rows = [(role, name, kind, brief(shapes[part][0], 'parts'), brief(shapes[part][1], 'maps'), n_parameters(part)) for role, name, kind, part in self.parts]
     return pd.DataFrame(rows, columns=['role', 'modality', 'type', 'input', 'output', 'parameters'])
 
 def _repr(self):
@@ -246,7 +250,7 @@ def plot_network(
         rows = table[table.role == role]
         for row, y in zip(rows.itertuples(), n * (np.arange(len(rows)) + .5) / len(rows)):
             color = {'encoder': blue, 'fusion': 'black'}.get(role, orange if row.modality == net.setup.main else grey)
-            box(x, y, f'{row.type:^20}\n{"×".join(map(str, row.output))}\n{row.parameters:,}', color)
+            box(x, y, f'{row.type:^20}\n{row.output if isinstance(row.output, str) else "×".join(map(str, row.output))}\n{row.parameters:,}', color)
             if role == 'encoder':
                 arrow(.12, y, .19, y, color), arrow(.35, y, .44, n / 2, color), ax.text(.11, y, row.modality, ha='right', va='center')
             if role == 'head':
