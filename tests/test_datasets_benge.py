@@ -163,8 +163,9 @@ def test_names_in_the_lists_without_files_are_marked_groups_never_stand_on_two(m
 
 def test_the_rows_of_the_paper_with_its_weights_on_the_modalities_there_are():
     "The paper's experiments."
-    assert [s.variant for s in setups.values()] == ['baseline', 'MML', 'MTL']
-    assert setups['benge-15-mtl'].weights == pytest.approx({'landcover': 9 / 13, 'elevation': 1 / 13, 'climate': 1 / 13, 'season': 1 / 13, 'weather_target': 1 / 13})
+    assert [s.variant for s in setups.values()] == ['baseline'] + ['MML'] * 7 + ['MTL'] * 7
+    assert setups['15'].weights == pytest.approx({'landcover': 9 / 13, 'elevation': 1 / 13, 'climate': 1 / 13, 'season': 1 / 13, 'weather_target': 1 / 13})
+    assert setups['8'].shift('elevation').shift('climate').shift('season').targets == ('landcover', 'elevation', 'climate', 'season')
     for s in setups.values(): check_setup(s, modalities(template()))
     setup_table(setups.values())
 
@@ -184,7 +185,7 @@ def test_the_simulated_truth_comes_back_value_for_value(mini):
             assert list(climate_zones)[int(one.climate)] == table.climatezone[patch] and abs(float(one.season[0]) - table.season_s2[patch]) < 1e-6
             assert abs(float(one.weather[0]) - truth['weather'][0]['temperature']) < 1e-3 and np.array_equal(one.weather_target, one.weather[[0, 3, 4]])
             assert str(one.place.values) == '_'.join([row.tile, *patch.split('_')[-2:]])
-        check_samples(samples, setups['benge-15-mtl'])
+        check_samples(samples, setups['15'])
         assert {'scene', 'place', 'time', 'split_blocked'} <= set(samples.coords) and pd.Timestamp(str(samples.time.values[0])).year in (2017, 2018)
 
 

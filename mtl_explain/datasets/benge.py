@@ -288,23 +288,25 @@ def template(
     return xr.Dataset({a.name: a for a in arrays}).assign_attrs(title='ben-ge', pixel_metres=10., credit='ben-ge (Mommert et al. 2023); BigEarthNet-MM (Sumbul et al. 2021); Copernicus; ESA WorldCover; Beck et al. 2018; ERA-5')
 
 # %% ../../nbs/api/22_benge.ipynb #d2e0f7c9
-unet = dict(type='unet', width=24, depth=4, out_features=64)
-_images = ('sentinel2', 'sentinel1')
+_images, unet = ('sentinel2', 'sentinel1'), dict(type='unet', width=64, depth=4)
+_heads = dict(landcover=dict(n_layers=1), elevation=dict(n_layers=3), climate=dict(n_layers=1, conv_width=16, dropout=.5),
+              season=dict(conv_width=16, dropout=.2, activation='sigmoid'), weather_target=dict(conv_width=16, dropout=.2))
 
 def _setup(
-    name: str,  # with the number in Table 2
-    inputs: tuple=(),  # besides the images
-    targets: tuple=()  # besides land cover
+    name: str,  # number in Table 2
+    inputs: str,  # besides the images, separated by spaces
+    targets: str  # besides land cover
 ) -> Setup:
-    "A setup around land cover, with weight 9 for it and 1 for each other target."
-    weights = {'landcover': 9.} | dict.fromkeys(targets, 1.)
-    encoders = {n: unet for n in (*_images, 'elevation') if n in (*_images, *inputs)}
-    return Setup(inputs=(*_images, *inputs), targets=('landcover', *targets), weights=weights, name=name, core=_images, encoders=encoders, fusion=dict(widths=[64, 64]))
+    "A setup around land cover, with weight 9 for it and 1 for each other target; the season, between 0 and 1, keeps its scale."
+    more, tasks = tuple(inputs.split()), ('landcover', *targets.split())
+    encoders, scaling = {n: unet for n in (*_images, *more) if n in (*_images, 'elevation')}, {n: dict(mean=[0.], std=[1.]) for n in ('season',) if n in (*more, *tasks)}
+    weights, heads = {t: 9 if t == 'landcover' else 1 for t in tasks}, {t: _heads[t] for t in tasks}
+    return Setup((*_images, *more), tasks, weights=weights, name=name, core=_images, encoders=encoders, heads=heads, fusion=dict(widths=[64, 64]), scaling=scaling)
 
-setups = {s.name: s for s in (
-    _setup('benge-1-baseline'),
-    _setup('benge-7-mml', ('elevation', 'weather')),
-    _setup('benge-15-mtl', (), ('elevation', 'climate', 'season', 'weather_target')))}
+_rows = {'1': ('', ''), '2': ('elevation', ''), '3': ('climate', ''), '4': ('season', ''), '5': ('weather', ''), '6': ('elevation season', ''), '7': ('elevation weather', ''),
+         '8': ('elevation climate season weather', ''), '9': ('', 'elevation'), '10': ('', 'climate'), '11': ('', 'season'), '12': ('', 'weather_target'),
+         '13': ('', 'elevation season'), '14': ('', 'elevation weather_target'), '15': ('', 'elevation climate season weather_target')}
+setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
 
 # %% ../../nbs/api/22_benge.ipynb #b53878e9
 def absent_modalities(

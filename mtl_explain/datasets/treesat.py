@@ -317,22 +317,19 @@ def fetch(
 
 # %% ../../nbs/api/23_treesat.ipynb #908e4f43
 _flat, _images = dict(type='flat-mlp', width=512, n_layers=3, dropout=.3), ('aerial', 's1', 's2')
-_encoders = dict(aerial=dict(type='resnet18', pretrained=True), s1=_flat, s2=_flat)
-_heads = dict(genus=dict(n_layers=1), stand_type=dict(n_layers=2, dropout=.25), age=dict(n_layers=1))
+_encoders, _label = dict(aerial=dict(type='resnet18', pretrained=True), s1=_flat, s2=_flat), dict(width=256, dropout=.25)
+_heads = dict(genus=dict(n_layers=1), stand_type=_label, foliage=_label, age=dict(n_layers=1))
 
 def _setup(
-    name: str,  # of the setup
-    inputs: tuple=(),  # besides the images
-    targets: tuple=()  # besides the genus
+    name: str,  # number in Table 3
+    inputs: str,  # besides the images, separated by spaces
+    targets: str  # besides the genus
 ) -> Setup:
     "A row of Table 3: images to genus, and what else is read or predicted."
-    tasks = ('genus', *targets)
+    tasks = ('genus', *targets.split())
     weights = {t: 4 if t == 'genus' else 1 for t in tasks}
-    return Setup(_images + tuple(inputs), tasks, weights=weights, name=name, core=_images, encoders=_encoders, heads={t: _heads[t] for t in tasks})
+    return Setup((*_images, *inputs.split()), tasks, weights=weights, name=name, core=_images, encoders=_encoders, heads={t: _heads[t] for t in tasks})
 
 # %% ../../nbs/api/23_treesat.ipynb #340faae6
-setups = {s.name: s for s in (
-    _setup('genus-1-baseline'),
-    _setup('genus-2-mml', inputs=('age',)),
-    _setup('genus-7-mtl', targets=('stand_type', 'age')),
-)}
+_rows = {'1': ('', ''), '2': ('age', ''), '3': ('', 'stand_type'), '4': ('', 'foliage'), '5': ('', 'age'), '6': ('', 'stand_type foliage'), '7': ('', 'stand_type age'), '8': ('', 'stand_type foliage age')}
+setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
