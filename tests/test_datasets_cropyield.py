@@ -29,7 +29,8 @@ from mtl_explain.store import open_store, read_manifest
 # breaks a file, or the row of a field
 def rewrite(path, edit=lambda v: v, shift=0, **profile):
     with rasterio.open(path) as file: values, names, kept = edit(file.read()), file.descriptions, dict(file.profile)
-    kept['transform'] = rasterio.Affine(*(a := list(kept['transform']))[:2], a[2] + shift * a[0], *a[3:6])
+    a, b, x, *rest = list(kept['transform'])[:6]
+    kept['transform'] = rasterio.Affine(a, b, x + shift * a, *rest)
     shape = dict(count=len(values), height=values.shape[1], width=values.shape[2])
     with rasterio.open(path, 'w', **(kept | shape | profile)) as file:
         file.write(values.astype(file.dtypes[0]))

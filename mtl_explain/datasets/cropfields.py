@@ -8,7 +8,7 @@ __all__ = ['crops', 'field_columns', 'plausible', 'scene_parts', 'bands', 'scene
            'placed_raster', 'check_placed', 'scene_paths', 'field_grid', 'read_scene', 'read_weather', 'field_weather',
            'between_scenes', 'read_terrain', 'read_field']
 
-# %% ../../nbs/api/21_cropfields.ipynb #2f7f1acf
+# %% ../../nbs/api/21_cropfields.ipynb #0b1b4fa6
 import os, re
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +25,7 @@ from ..splits import assign_splits
 from ..tables import check_index, read_csv_checked
 from ..terrain import terrain
 
-# %% ../../nbs/api/21_cropfields.ipynb #18c38d4e
+# %% ../../nbs/api/21_cropfields.ipynb #198bfa46
 crops = dict(maize='#de8f05', soybean='#029e73', wheat='#0173b2')  # classes and their colours
 field_columns = ('field', 'farm', 'crop', 'year', 'sowing', 'harvest', 'lat', 'lon', 'crs')
 
@@ -41,7 +41,7 @@ def _row_problem(
     try: return '' if rasterio.CRS.from_user_input(row.crs).is_projected else f'crs must be one in metres, as EPSG:32720; got {row.crs}'
     except ValueError: return f"unknown coordinate system '{row.crs}'"
 
-# %% ../../nbs/api/21_cropfields.ipynb #e716856e
+# %% ../../nbs/api/21_cropfields.ipynb #46f5156b
 def split_fields(
     year: np.ndarray,  # of each field
     seed: int=0  # of the random start
@@ -50,7 +50,7 @@ def split_fields(
     amounts = (np.asarray(year)[:, None] == np.unique(year)).astype(float)
     return np.array(['train', 'valid', 'test'], object)[assign_splits(np.arange(len(amounts)), amounts, seed=seed, trials=50 * len(amounts))]
 
-# %% ../../nbs/api/21_cropfields.ipynb #7fc6d2c6
+# %% ../../nbs/api/21_cropfields.ipynb #03e610c7
 def read_fields(
     source: str|os.PathLike,  # folder in the layout above
     seed: int=0  # of the split
@@ -65,7 +65,7 @@ def read_fields(
     table = table.assign(problem=table.apply(_row_problem, axis=1), split=split_fields(table.year.fillna(0), seed))
     return check_index(table.set_index('field')).rename_axis('field')
 
-# %% ../../nbs/api/21_cropfields.ipynb #6916f3dd
+# %% ../../nbs/api/21_cropfields.ipynb #3dbd1deb
 def average_points(
     points: pd.DataFrame,  # x, y [m], yield [t/ha]
     grid: Grid  # of the pixels
@@ -79,7 +79,7 @@ def average_points(
     mean = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
     return mean.reshape(grid.shape), count.reshape(grid.shape)
 
-# %% ../../nbs/api/21_cropfields.ipynb #3fc8c9c1
+# %% ../../nbs/api/21_cropfields.ipynb #106e1290
 plausible = (0., 40.)  # t/ha
 
 def read_points(
@@ -97,7 +97,7 @@ def read_points(
     if out.all(): raise ValueError(f'no point with a yield from {low:g} to {high:g} t/ha')
     return table[~out]
 
-# %% ../../nbs/api/21_cropfields.ipynb #6de51191
+# %% ../../nbs/api/21_cropfields.ipynb #5adad447
 scene_parts = {  # part of a scene -> metres, type, bands
     '10m': (10, 'uint16', ('B02', 'B03', 'B04', 'B08')),
     '20m': (20, 'uint16', ('B05', 'B06', 'B07', 'B8A', 'B11', 'B12')),
@@ -113,7 +113,7 @@ def one_hot_classes(
     if (odd := codes[(codes > 11) & (codes != 255)]).size: raise ValueError(f'unknown scene class {odd[0]}; known: 0 .. 11, and 255 for none')
     return np.where(codes == 255, 12, codes) == np.arange(13)[:, None, None]
 
-# %% ../../nbs/api/21_cropfields.ipynb #52d4f716
+# %% ../../nbs/api/21_cropfields.ipynb #efad5ba8
 def coarser(
     grid: Grid,  # of the 10 m pixels
     metres: int  # 10, 20 or 60
@@ -133,7 +133,7 @@ def enlarge(
     mean = bilinear(values) if known.all() else bilinear(values) / np.maximum(bilinear(known), 1e-6)
     return np.rint(mean).astype(values.dtype) * known.repeat(k, 1).repeat(k, 2)
 
-# %% ../../nbs/api/21_cropfields.ipynb #a697bc32
+# %% ../../nbs/api/21_cropfields.ipynb #bba3aaae
 @contextmanager
 def blamed(
     field: str,  # its name
@@ -152,7 +152,7 @@ def placed_raster(
     values = read_raster(path, **expected)
     with rasterio.open(path) as file: return values, Grid(file.shape, file.transform, str(file.crs)), file.nodata, file.descriptions
 
-# %% ../../nbs/api/21_cropfields.ipynb #87fda186
+# %% ../../nbs/api/21_cropfields.ipynb #cea4c35c
 def _corner(
     grid: Grid
 ) -> str:  # for messages
@@ -171,7 +171,7 @@ def check_placed(
     if not np.allclose(place.transform, grid.transform, rtol=0, atol=1e-3): raise ValueError(f'lies elsewhere: {_corner(place)}, expected {_corner(grid)}')
     return values
 
-# %% ../../nbs/api/21_cropfields.ipynb #fa47da06
+# %% ../../nbs/api/21_cropfields.ipynb #3195cef1
 def scene_paths(
     source: Path,  # the folder
     row: pd.Series  # of the table of fields
@@ -187,7 +187,7 @@ def scene_paths(
     if not days: raise BadSample(row.name, folder, f'no scene between sowing ({row.sowing:%Y-%m-%d}) and harvest ({row.harvest:%Y-%m-%d})')
     return {d: {p: folder/f'{d:%Y%m%d}_{p}.tif' for p in scene_parts} for d in days}
 
-# %% ../../nbs/api/21_cropfields.ipynb #96b80373
+# %% ../../nbs/api/21_cropfields.ipynb #aa8ebd59
 def field_grid(
     row: pd.Series,  # of the table of fields
     path: Path  # a 10 m file
@@ -198,7 +198,7 @@ def field_grid(
     if (t.a, t.b, t.d, t.e) == (10, 0, 0, -10) and not any(n % 6 for n in grid.shape): return grid
     raise BadSample(row.name, path, f'expected 10 m pixels from north to south in a window of whole 60 m, got {t.a:g} × {-t.e:g} m and {grid.shape[0]} × {grid.shape[1]} pixels')
 
-# %% ../../nbs/api/21_cropfields.ipynb #e05a63f0
+# %% ../../nbs/api/21_cropfields.ipynb #8290ed71
 def read_scene(
     field: str,  # its name
     paths: dict,  # part -> path
@@ -214,7 +214,7 @@ def read_scene(
             else: found.update(zip(names, enlarge(values, metres // 10)))
     return np.concatenate([[found[b] for b in bands], classes]).astype('uint16')
 
-# %% ../../nbs/api/21_cropfields.ipynb #2504a6f1
+# %% ../../nbs/api/21_cropfields.ipynb #bbeeb2ee
 weather_features = dict(temperature_min='t2m_min', temperature_mean='t2m_mean', temperature_max='t2m_max', precipitation='tp')  # ours -> ERA5's
 
 def read_weather(
@@ -232,7 +232,7 @@ def read_weather(
     celsius = {k: numbers[v] - 273.15 for k, v in weather_features.items() if v != 'tp'}
     return numbers[['latitude', 'longitude']].assign(date=table.date, **celsius, precipitation=1000 * numbers.tp)
 
-# %% ../../nbs/api/21_cropfields.ipynb #61a9e3a5
+# %% ../../nbs/api/21_cropfields.ipynb #372ab4be
 def field_weather(
     weather: pd.DataFrame,  # as from `read_weather`
     row: pd.Series  # of the table of fields
@@ -246,7 +246,7 @@ def field_weather(
     if not day.index.equals(wanted): raise BadSample(row.name, 'era5_daily.csv', f'{len(day)} rows of weather for the {len(wanted)} days from {row.sowing:%Y-%m-%d} to {row.harvest:%Y-%m-%d}')
     return day
 
-# %% ../../nbs/api/21_cropfields.ipynb #5dacb0ca
+# %% ../../nbs/api/21_cropfields.ipynb #e6851c6b
 def between_scenes(
     day: pd.DataFrame,  # daily weather, the four features
     dates: list  # of the scenes, rising
@@ -255,7 +255,7 @@ def between_scenes(
     how = dict(temperature_min='min', temperature_mean='mean', temperature_max='max', precipitation='sum')
     return day.groupby(np.searchsorted(pd.DatetimeIndex(dates), day.index)).agg(how).loc[range(len(dates)), list(weather_features)].values
 
-# %% ../../nbs/api/21_cropfields.ipynb #c81ee11e
+# %% ../../nbs/api/21_cropfields.ipynb #67e63eca
 def read_terrain(
     field: str,  # its name
     path: Path,  # GeoTIFF of heights
@@ -272,7 +272,7 @@ def read_terrain(
         if min(row.min(), column.min()) < 1 or row.max() > heights.shape[0] - 1 or column.max() > heights.shape[1] - 1: raise ValueError('does not cover the field with a margin of at least one cell')
         return terrain(heights, t.a, row - .5, column - .5).T
 
-# %% ../../nbs/api/21_cropfields.ipynb #19642794
+# %% ../../nbs/api/21_cropfields.ipynb #52834397
 def _yield_pixels(
     row: pd.Series,  # of the table of fields
     path: Path,  # its points
@@ -287,7 +287,7 @@ def _yield_pixels(
     r, c = np.nonzero(count)
     return {'yield': mean[r, c][:, None].astype('float32'), 'row': r, 'column': c, 'points': count[r, c], 'x': grid.x[c], 'y': grid.y[r]}
 
-# %% ../../nbs/api/21_cropfields.ipynb #4ecc7e18
+# %% ../../nbs/api/21_cropfields.ipynb #c5e9cd1e
 def _satellite(
     row: pd.Series,  # of the table of fields
     scenes: dict,  # as from `scene_paths`
@@ -299,7 +299,7 @@ def _satellite(
     if not found[:, :12].any(): raise BadSample(row.name, next(iter(scenes.values()))['10m'].parent, f'no data in any of its {len(scenes)} scenes')
     return found.transpose(2, 0, 1)
 
-# %% ../../nbs/api/21_cropfields.ipynb #535c6421
+# %% ../../nbs/api/21_cropfields.ipynb #3d544a29
 def read_field(
     source: Path,  # the folder
     row: pd.Series,  # of the table of fields

@@ -6,7 +6,7 @@
 __all__ = ['sources', 'small', 'satellite_encoder', 'weather_encoder', 'setups', 'fetch', 'template', 'prepare', 'load',
            'load_sample', 'describe', 'field_map', 'plot_fields']
 
-# %% ../../nbs/api/21_cropyield.ipynb #5c313d91
+# %% ../../nbs/api/21_cropyield.ipynb #74cf2918
 import hashlib, os, shutil, tempfile
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -29,7 +29,7 @@ from ..tables import file_source
 from ..terrain import terrain_features
 from ..wheels import data_folder
 
-# %% ../../nbs/api/21_cropyield.ipynb #f879de2e
+# %% ../../nbs/api/21_cropyield.ipynb #5d3607a1
 sources = dict(cropyield=dict(content='yield maps, Sentinel-2 series, ERA5 weather and SRTM terrain of 497 fields in northern Argentina, 2017 to 2023', licence='confidential, not published (paper A, section 3.2)'))
 
 def fetch(
@@ -40,7 +40,7 @@ def fetch(
     raise FileNotFoundError('CropYield is confidential and cannot be downloaded: bring raw material of your own in the layout that datasets.cropyield describes, '
                             'or make an open twin with `mtl_explain data simulate cropyield FOLDER`, and give that folder to `prepare`')
 
-# %% ../../nbs/api/21_cropyield.ipynb #c177bdc0
+# %% ../../nbs/api/21_cropyield.ipynb #4b0bb3b6
 def template(
     scenes: int,  # steps of the longest series of scenes
     steps: int,  # and of weather
@@ -57,7 +57,7 @@ def template(
              table('yield', ['yield'], units='t/ha', long_name='yield')]
     return xr.Dataset({a.name: a for a in found}, attrs=dict(title='CropYield', pixel_metres=10.))
 
-# %% ../../nbs/api/21_cropyield.ipynb #6287fafb
+# %% ../../nbs/api/21_cropyield.ipynb #d0179be7
 def _read_to(
     job: tuple,  # row of the table of fields, file to write
     source: Path,  # the folder
@@ -73,7 +73,7 @@ def _read_to(
         os.replace(path.with_suffix('.partial'), path)
     return bad
 
-# %% ../../nbs/api/21_cropyield.ipynb #a753297b
+# %% ../../nbs/api/21_cropyield.ipynb #65ea612e
 @contextmanager
 def _beside(
     dest: Path,  # of the store
@@ -89,7 +89,7 @@ def _beside(
         raise
     shutil.rmtree(folder)
 
-# %% ../../nbs/api/21_cropyield.ipynb #17ccfcf1
+# %% ../../nbs/api/21_cropyield.ipynb #5f824328
 small = ('x', 'y', 'row', 'column', 'points', 'satellite_time', 'weather_time')  # what is small of a field
 
 def _padded(
@@ -103,7 +103,7 @@ def _padded(
     width[-1 - after] = (0, n - values.shape[-1 - after])
     return np.pad(values, width, constant_values=fill)
 
-# %% ../../nbs/api/21_cropyield.ipynb #ae175e6a
+# %% ../../nbs/api/21_cropyield.ipynb #1ccbdc47
 def _pixel_index(
     row: pd.Series,  # of the table of fields
     found: dict  # the small arrays of a field
@@ -114,7 +114,7 @@ def _pixel_index(
     table.index = [f'{row.name}-{r:03d}-{c:03d}' for r, c in zip(table['row'], table.column)]
     return table.assign(split=row.split, group=row.name, farm=row.farm, year=np.int16(row.year))
 
-# %% ../../nbs/api/21_cropyield.ipynb #50f73cd4
+# %% ../../nbs/api/21_cropyield.ipynb #35102b11
 def _all_samples(
     fields: pd.DataFrame,  # good ones
     found: list,  # the small arrays of each
@@ -127,7 +127,7 @@ def _all_samples(
     def times(k): return np.repeat(np.stack([_padded(f[f'{k}_time'], steps[k], 0, np.nan) for f in found]), sizes, 0)
     return whole.assign_coords({f'{k}_time': (whole[k].dims[:2], times(k), dict(units='days to harvest')) for k in steps})
 
-# %% ../../nbs/api/21_cropyield.ipynb #c4fc8a19
+# %% ../../nbs/api/21_cropyield.ipynb #ef93ffaa
 def _field_blocks(
     paths: list,  # files of the fields, in order
     crop: list,  # class of each
@@ -148,7 +148,7 @@ def _field_blocks(
         return {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}
     return read
 
-# %% ../../nbs/api/21_cropyield.ipynb #3e855975
+# %% ../../nbs/api/21_cropyield.ipynb #7eaecdbc
 def _assemble(
     fields: pd.DataFrame,  # good ones, with the paths of their files
     dest: Path,  # of the store
@@ -164,7 +164,7 @@ def _assemble(
     read = _field_blocks(list(fields.path), crop, [len(f['x']) for f in found], steps)
     return write_store(dest, samples, read, block=1024, **options)
 
-# %% ../../nbs/api/21_cropyield.ipynb #a7582bbe
+# %% ../../nbs/api/21_cropyield.ipynb #9780406b
 def _origin(
     source: Path  # the folder
 ) -> list:  # for the manifest
@@ -172,7 +172,7 @@ def _origin(
     files = sorted((p.relative_to(source).as_posix(), p.stat().st_size) for p in source.rglob('*') if p.is_file())
     return [file_source(source/'fields.csv'), dict(name='CropYield', files=len(files), bytes=sum(s for _, s in files), sha256=hashlib.sha256(repr(files).encode()).hexdigest())]
 
-# %% ../../nbs/api/21_cropyield.ipynb #3ad1db95
+# %% ../../nbs/api/21_cropyield.ipynb #97925cc1
 def prepare(
     source: str|os.PathLike|None=None,  # folder in the layout of `cropfields`; there is none to fetch
     dest: str|os.PathLike|None=None,  # folder of the store; None: `cropyield` in the data folder
@@ -195,7 +195,7 @@ def prepare(
         if bad and (not skip_bad or len(bad) == len(fields)): raise ValueError(complaint(bad, len(fields), len(fields)))
         return _assemble(fields[[p.exists() for p in fields.path]], dest, daily, settings=settings, sources=origin, dropped=[vars(b) for b in bad], progress=progress)
 
-# %% ../../nbs/api/21_cropyield.ipynb #9a20530a
+# %% ../../nbs/api/21_cropyield.ipynb #f94f26ee
 def load(
     path: str|os.PathLike|None=None  # folder of a store; None: the one in the data folder
 ) -> xr.Dataset:  # a sample set
@@ -208,7 +208,7 @@ def load_sample(
     n: int=12,  # fields, of two hectares each
     seed: int=0  # of everything random
 ) -> xr.Dataset:  # in memory
-    "A few simulated fields, made on the spot: four a second."
+    "A few simulated fields, made on the spot in some seconds."
     from mtl_explain.simulate.crops import simulate_crops
     with tempfile.TemporaryDirectory() as folder:
         world = simulate_crops(Path(folder)/'world', n, seed, hectares=2., workers=1, progress=False)
@@ -220,7 +220,7 @@ def describe(
     "Kind, shape, units, classes, missing values and size of each modality."
     return describe_samples(load() if samples is None else samples)
 
-# %% ../../nbs/api/21_cropyield.ipynb #329fe8b0
+# %% ../../nbs/api/21_cropyield.ipynb #c8579f4b
 def field_map(
     samples: xr.Dataset,  # a sample set, or a part of it
     field: str,  # name of the field
@@ -234,7 +234,7 @@ def field_map(
     found[r - r.min(), c - c.min()] = (samples['yield'].values[:, 0] if values is None else np.asarray(values))[rows]
     return found
 
-# %% ../../nbs/api/21_cropyield.ipynb #64cab72c
+# %% ../../nbs/api/21_cropyield.ipynb #27261abb
 def plot_fields(
     samples: xr.Dataset,  # a sample set
     names: list|None=None  # fields; the first four if None
@@ -248,7 +248,7 @@ def plot_fields(
         ax.set(title=f'{list(crops)[int(one.crop)]} {int(one.year)} ({one.split.item()})', xticks=[], yticks=[])
     return axes[0]
 
-# %% ../../nbs/api/21_cropyield.ipynb #586ecf31
+# %% ../../nbs/api/21_cropyield.ipynb #34c1acd8
 satellite_encoder = dict(type='transformer', n_heads=1, n_layers=4, width=32)  # paper A, appendix B.1
 weather_encoder = dict(type='transformer', n_heads=1, n_layers=2, width=16)  # ours
 
