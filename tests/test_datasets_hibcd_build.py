@@ -64,7 +64,7 @@ def test_the_threshold_of_equation_3_is_strict_and_symmetric():
     assert pseudo_label(x, 1.).tolist() == [1, 1, 0, 0, 0, 0, 0, 2, 2]
     with warnings.catch_warnings():
         warnings.simplefilter('error')  # huge and infinite nodata must not overflow on the way
-        nothing = height_difference(np.array([3.4028235e38, -np.inf, np.nan, -9999], 'float32'), np.array([-3.4e38, 1, 2, 3], 'float32'), np.ones(4))
+        nothing = height_difference(np.array([3.4028235e38, -np.inf, np.nan, -9999, -999], 'float32'), np.array([-3.4e38, 1, 2, 3, 4], 'float32'), np.ones(5))
     assert np.isnan(nothing).all()
 
 
@@ -127,5 +127,14 @@ def test_rasters_that_do_not_fit_together_are_refused_by_name():
         with pytest.raises(ValueError, match="no raster 'relevance'"): build_tiles({k: v for k, v in paths.items() if k != 'relevance'}, folder, 'a', 32)
         with pytest.raises(FileNotFoundError, match='nowhere.tif'): build_tiles(paths | dict(late_dsm='nowhere.tif'), folder, 'a', 32)
         with pytest.raises(ValueError, match='smaller than one tile of 50'): build_tiles(paths, folder, 'a', 50)
+        with rasterio.open(paths['late_dsm'], 'r+') as file: file.nodata = file.read(1)[30, 30]  # some height, declared to be none
+        made = build_tiles(paths, folder, 'b', 40, progress=False)
+        change, = (read_raster(p)[0] for p in made.glob('*/mask3d_1k/*.tif'))
+        relevance = read_raster(paths['relevance'])[0]
+        assert np.isnan(change[30, 30]) == (relevance[30, 30] != 0) and np.isfinite(change[:, 8:]).sum() >= 40 * 32 - 1
         with rasterio.open(paths['relevance'], 'r+') as file: file.write(np.full((1, 40, 40), 7, 'int8'))
         with pytest.raises(ValueError, match='relevance 7; expected 1, -1 or 0'): build_tiles(paths, folder, 'a', 32, progress=False)
+        assert not Path(folder, 'a_025').exists() and not Path(folder, 'a_025.partial').exists()
+        for path in paths.values():
+            with rasterio.open(path, 'r+') as file: file.transform = rasterio.Affine(.25, 0, 120_000, 0, -.5, 487_000)
+        with pytest.raises(ValueError, match='expected square pixels with north up'): build_tiles(paths, folder, 'a', 32)

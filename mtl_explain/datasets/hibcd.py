@@ -7,7 +7,7 @@ __all__ = ['sources', 'paper_table', 'paper_rates', 'setups', 'fetch', 'index_ti
            'fill_holes', 'to_classes', 'read_tile', 'check_codes', 'template', 'prepare', 'load', 'describe',
            'change_table', 'table_2', 'intersection_rates', 'cumulative_heights', 'plot_cumulative', 'plot_tile']
 
-# %% ../../nbs/api/24_hibcd.ipynb #a7f8048a
+# %% ../../nbs/api/24_hibcd.ipynb #99c158e5
 import os, re, warnings
 from functools import partial
 from hashlib import sha256
@@ -31,9 +31,9 @@ from ..samples import describe as describe_samples, modality_array
 from ..store import open_store
 from ..wheels import data_folder
 
-# %% ../../nbs/api/24_hibcd.ipynb #af0e77c7
+# %% ../../nbs/api/24_hibcd.ipynb #d3f33ee3
 sources = {
-    'hibcd': dict(page='https://github.com/HATFormer/MMCD', tiles=1500, licence='see the page; made from AHN and beeldmateriaal.nl, both open data of the Netherlands',
+    'hibcd': dict(page='https://github.com/HATFormer/MMCD', tiles=1500, licence='see the page; heights of AHN, images of beeldmateriaal.nl',
                   content='{city}_025/{train,val,test}/{img_1k,dsm_1k,mask2d_1k,mask3d_1k}/<city>_<column>_<row>.tif for amsterdam, rotterdam and utrecht')}
 
 def fetch(
@@ -43,9 +43,9 @@ def fetch(
     "The folder with the published tiles, or how to get them: their links stand behind pages."
     root, source = data_folder(folder)/'Hi-BCD', sources['hibcd']
     if any(root.glob('*_025/*/img_1k/*.tif')): return dict(tiles=root)
-    raise FileNotFoundError(f"Hi-BCD (about 20 GB) is behind links that need a browser: open {source['page']}, follow one of its three links, and unpack the cities into {root}, such that there is {source['content']}")
+    raise FileNotFoundError(f"Hi-BCD is behind links that need a browser: open {source['page']}, follow one of its three links, and unpack the cities into {root}, such that there is {source['content']}")
 
-# %% ../../nbs/api/24_hibcd.ipynb #32f6a54f
+# %% ../../nbs/api/24_hibcd.ipynb #43b02153
 def index_tiles(
     source: str|os.PathLike  # folder that holds the cities' folders
 ) -> pd.DataFrame:  # one row a tile: split, group, city, column, row, folder, and lat, lon where the files say
@@ -61,7 +61,7 @@ def index_tiles(
                          col=int(grid[1]) if grid else -1, row=int(grid[2]) if grid else -1, folder=str(folder), file=name))
     return with_places(pd.DataFrame(rows).set_index('sample'))
 
-# %% ../../nbs/api/24_hibcd.ipynb #1bbd0973
+# %% ../../nbs/api/24_hibcd.ipynb #25e6055b
 class Header(NamedTuple):
     "What a raster says of itself."
     shape: tuple  # rows, columns
@@ -69,7 +69,7 @@ class Header(NamedTuple):
     transform: object
     middle: tuple  # longitude and latitude; NaN if not georeferenced
 
-# %% ../../nbs/api/24_hibcd.ipynb #eeb8e64f
+# %% ../../nbs/api/24_hibcd.ipynb #95309332
 def read_header(
     path: str|os.PathLike  # a raster
 ) -> Header|None:  # None if it cannot be opened
@@ -80,7 +80,7 @@ def read_header(
             with rasterio.open(path) as file: return Header(file.shape, file.crs, file.transform, file.lnglat() if file.crs else (np.nan, np.nan))
     except rasterio.errors.RasterioIOError: return None
 
-# %% ../../nbs/api/24_hibcd.ipynb #dfdd8bba
+# %% ../../nbs/api/24_hibcd.ipynb #a30c85d3
 def with_places(
     index: pd.DataFrame  # as in `index_tiles`
 ) -> pd.DataFrame:  # with edge in pixels, and lat, lon if any image is georeferenced
@@ -90,7 +90,7 @@ def with_places(
     index = index.assign(edge=[h.shape[0] for h in found])
     return index if np.isnan(lat).all() else index.assign(lat=lat, lon=lon)
 
-# %% ../../nbs/api/24_hibcd.ipynb #67e50ca1
+# %% ../../nbs/api/24_hibcd.ipynb #9912ba09
 def fill_holes(
     heights: np.ndarray  # (row, column) metres
 ) -> tuple:  # float32 heights without holes, share that was filled; NaN everywhere if nothing is known
@@ -101,7 +101,7 @@ def fill_holes(
     nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
     return heights[tuple(nearest)].astype('float32'), float(1 - known.mean())
 
-# %% ../../nbs/api/24_hibcd.ipynb #d9e0f87b
+# %% ../../nbs/api/24_hibcd.ipynb #340d4531
 def to_classes(
     values: np.ndarray,  # of a mask file
     codes: dict=disk_codes  # value in the file -> class
@@ -113,7 +113,7 @@ def to_classes(
     table[list(codes)] = list(codes.values())
     return table[values]
 
-# %% ../../nbs/api/24_hibcd.ipynb #e28298ef
+# %% ../../nbs/api/24_hibcd.ipynb #b1315aae
 def _read_file(
     row: pd.Series,  # of the index
     modality: str,  # one of `folders`
@@ -128,7 +128,7 @@ def _read_file(
     if len(values) < max(bands): raise BadSample(row.name, path, f'expected {max(bands)} bands, got {len(values)}')
     return values[np.array(bands) - 1]
 
-# %% ../../nbs/api/24_hibcd.ipynb #d3eba51b
+# %% ../../nbs/api/24_hibcd.ipynb #8887d217
 def _check_place(
     row: pd.Series  # of the index
 ) -> None:  # raises `BadSample`
@@ -139,7 +139,7 @@ def _check_place(
         first, place = next(iter(places.items()))
         if header.crs != place.crs or not header.transform.almost_equals(place.transform, 1e-3): raise BadSample(row.name, path, f'its georeference differs from that of {first.parent.name}')
 
-# %% ../../nbs/api/24_hibcd.ipynb #782e245b
+# %% ../../nbs/api/24_hibcd.ipynb #28e8fe6c
 def read_tile(
     row: pd.Series,  # of the index
     size: int=1000,  # edge in pixels
@@ -161,7 +161,7 @@ def read_tile(
     return dict(early_height=early[None], late_image=image, semantic_change=semantic, height_change=change,
                 pseudo_change=pseudo_label(change[0], threshold), early_nodata=np.array([100 * share], 'float32'))
 
-# %% ../../nbs/api/24_hibcd.ipynb #f5b3ec3c
+# %% ../../nbs/api/24_hibcd.ipynb #e0e1a1ae
 def check_codes(
     index: pd.DataFrame,  # as from `index_tiles`
     codes: dict=disk_codes,  # value in a mask file -> class
@@ -181,7 +181,7 @@ def check_codes(
         raise ValueError(f"the labels contradict the heights: {share['demolished']:.0%} of the demolished and {share['newly built']:.0%} of the newly built pixels became higher; are the codes swapped? pass codes={{0: 0, 1: 2, 2: 1, 3: 1}}")
     return share
 
-# %% ../../nbs/api/24_hibcd.ipynb #3dc1763f
+# %% ../../nbs/api/24_hibcd.ipynb #60ebb799
 def template(
     size: int=1000  # edge of a tile in pixels
 ) -> xr.Dataset:  # modalities of zero samples
@@ -197,16 +197,16 @@ def template(
         empty('early_nodata', 'float32', 'tabular', (1,), ('nodata_feature',), channels=['share'], units='%', long_name='early heights that were filled')]
     return xr.Dataset({a.name: a for a in arrays}, attrs=dict(title='Hi-BCD', source='Liu, Chen, Li and Yang (2023); AHN; beeldmateriaal.nl'))
 
-# %% ../../nbs/api/24_hibcd.ipynb #f15f9591
+# %% ../../nbs/api/24_hibcd.ipynb #ee98ccba
 def _listing(
     index: pd.DataFrame  # as from `index_tiles`
 ) -> dict:  # name, files, bytes, sha256
-    "All files as one source: the hash of their names and sizes, for 20 GB would take an hour to read twice."
+    "All files as one source: the hash of their names and sizes, for nobody wants to read them twice."
     paths = [Path(d)/f/n for d, n in zip(index.folder, index.file) for f in folders.values()]
     lines = [f'{p.parent.parent.parent.name}/{p.parent.parent.name}/{p.parent.name}/{p.name} {p.stat().st_size if p.exists() else -1}' for p in paths]
     return dict(name='names and sizes of the tiles', files=len(lines), bytes=sum(int(t.split()[-1]) for t in lines), sha256=sha256('\n'.join(lines).encode()).hexdigest())
 
-# %% ../../nbs/api/24_hibcd.ipynb #537b7602
+# %% ../../nbs/api/24_hibcd.ipynb #938f4982
 def prepare(
     source: str|os.PathLike|None=None,  # folder that holds the cities' folders; None: the one in the data folder
     dest: str|os.PathLike|None=None,  # folder of the store; None: `hibcd` in the data folder
@@ -224,7 +224,7 @@ def prepare(
     read = partial(read_tile, size=size, threshold=threshold, codes=codes)
     return prepare_samples(index, read, template(size), dest, settings, [_listing(index)], coords, skip_bad, workers, progress)
 
-# %% ../../nbs/api/24_hibcd.ipynb #e458a78a
+# %% ../../nbs/api/24_hibcd.ipynb #6449645b
 def load(
     path: str|os.PathLike|None=None  # folder of a store; None: `hibcd` in the data folder
 ) -> xr.Dataset:  # memory-mapped
@@ -239,7 +239,7 @@ def describe(
     "Kind, shape, units, classes, missing values and size of each modality."
     return describe_samples(load() if samples is None else samples)
 
-# %% ../../nbs/api/24_hibcd.ipynb #209f17f5
+# %% ../../nbs/api/24_hibcd.ipynb #a6064fc5
 def _count_objects(
     mask: np.ndarray,  # bool (row, column)
     least: float  # pixels
@@ -247,7 +247,7 @@ def _count_objects(
     "Connected regions that are large enough."
     return int((np.bincount(label(mask)[0].ravel())[1:] >= least).sum())
 
-# %% ../../nbs/api/24_hibcd.ipynb #ac22c48e
+# %% ../../nbs/api/24_hibcd.ipynb #3df470e4
 def change_table(
     samples: xr.Dataset,  # Hi-BCD, in memory or memory-mapped: a tile is read at a time
     least: float=160.  # pixels of the smallest object; 160 is 10 m² at 0.25 m
@@ -263,7 +263,7 @@ def change_table(
             demolished_objects=_count_objects(semantic == 1, least), newly_built_objects=_count_objects(semantic == 2, least)))
     return pd.DataFrame(rows).set_index('tile')
 
-# %% ../../nbs/api/24_hibcd.ipynb #08263d1c
+# %% ../../nbs/api/24_hibcd.ipynb #e7a69095
 paper_table = pd.DataFrame({
     'amsterdam': [389, 251, 6.625, 1.3, 500, 40.8], 'rotterdam': [510, 229, 5.139, 1.0, 500, 34.2], 'utrecht': [458, 187, 7.73, 1.5, 500, 43.]},
     index=['newly built objects', 'demolished objects', 'changed pixels [M]', 'changed pixels [%]', 'tiles', 'tiles with change [%]']).rename_axis('attribute')  # paper B, table 2
@@ -284,7 +284,7 @@ def intersection_rates(
     total = tiles.groupby('split')[['agree', 'union', 'changed']].sum().reindex(['train', 'valid', 'test'])
     return pd.DataFrame({'of either change': 100 * total.agree / total.union, 'of semantic change': 100 * total.agree / total.changed, 'paper': paper_rates}).round(2)
 
-# %% ../../nbs/api/24_hibcd.ipynb #816cd584
+# %% ../../nbs/api/24_hibcd.ipynb #658487dd
 def cumulative_heights(
     samples: xr.Dataset,  # Hi-BCD
     step: float=.25,  # metres
@@ -301,7 +301,7 @@ def cumulative_heights(
     share = count.cumsum(1) / np.maximum(count.sum(1, keepdims=True), 1)
     return pd.DataFrame(share.T, pd.Index(edges, name='height change [m]'), classes[1:])
 
-# %% ../../nbs/api/24_hibcd.ipynb #a2675e29
+# %% ../../nbs/api/24_hibcd.ipynb #270a036f
 def plot_cumulative(
     samples: xr.Dataset,  # Hi-BCD
     ax=None  # axes to draw on; new ones if None
@@ -316,7 +316,7 @@ def plot_cumulative(
     ax.legend()
     return ax
 
-# %% ../../nbs/api/24_hibcd.ipynb #9f44a5ee
+# %% ../../nbs/api/24_hibcd.ipynb #19fdbc23
 def plot_tile(
     samples: xr.Dataset,  # Hi-BCD
     tile: str,  # its id
@@ -336,7 +336,7 @@ def plot_tile(
         if 'height' in name: ax.figure.colorbar(shown, ax=ax, shrink=.7)
     return axes
 
-# %% ../../nbs/api/24_hibcd.ipynb #49e309c3
+# %% ../../nbs/api/24_hibcd.ipynb #3e5dba2c
 _inputs = ('early_height', 'late_image')
 _weights = dict(semantic_change=.6, height_change=.2, pseudo_change=.2)  # equation 6
 

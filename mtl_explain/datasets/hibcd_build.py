@@ -6,7 +6,7 @@
 __all__ = ['classes', 'colors', 'disk_codes', 'raster_names', 'folders', 'known_heights', 'height_difference', 'semantic_label',
            'pseudo_label', 'split_tiles', 'open_rasters', 'make_labels', 'build_tile', 'build_tiles']
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #28ab5262
+# %% ../../nbs/api/24_hibcd_build.ipynb #18f098bd
 import os
 from contextlib import ExitStack
 from itertools import product
@@ -19,17 +19,18 @@ from tqdm import tqdm
 
 from ..simulate.common import new_folder, write_geotiff
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #64054dd3
+# %% ../../nbs/api/24_hibcd_build.ipynb #6edd320a
 classes = ['unchanged', 'demolished', 'newly built']
 colors = ['#ffffff', '#de8f05', '#0173b2']
 disk_codes = {0: 0, 1: 1, 2: 2, 3: 2}  # value in a file -> class
 
 def known_heights(
     heights: np.ndarray,  # metres
-    limit: float=1000.  # whatever is higher or lower is no height
+    low: float=-500.,  # metres; whatever is lower or higher is no height on Earth
+    high: float=9000.  # metres
 ) -> np.ndarray:  # bool
     "Where a raster of heights holds a height: finite, and not one of the huge values that stand for nothing."
-    return np.isfinite(heights) & (np.abs(np.nan_to_num(heights)) < limit)
+    return (heights > low) & (heights < high)  # False for NaN
 
 def height_difference(
     early: np.ndarray,  # heights of before, metres
@@ -41,7 +42,7 @@ def height_difference(
     change = np.where(known, late, 0).astype('float32') - np.where(known, early, 0).astype('float32')
     return np.where(wanted, np.where(known, change, np.nan), 0).astype('float32')
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #cc5f34d8
+# %% ../../nbs/api/24_hibcd_build.ipynb #ed312bc4
 def semantic_label(
     change: np.ndarray,  # height change, metres
     relevance: np.ndarray,  # M: 1, -1 or 0
@@ -60,7 +61,7 @@ def pseudo_label(
     sign = (change > threshold) * 2 + (change < -threshold)
     return np.where(np.isnan(change), -1, sign).astype('int8')
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #b4ca7a44
+# %% ../../nbs/api/24_hibcd_build.ipynb #b42bceba
 def split_tiles(
     columns: int,  # tiles in a row
     rows: int,  # tiles in a column
@@ -78,7 +79,7 @@ def split_tiles(
     if len(rank) >= len(k): edges = np.minimum(np.maximum.accumulate(edges - k) + k, len(rank) - k[::-1])
     return np.array(list(shares))[np.searchsorted(edges, place, side='right')].reshape(rows, columns)
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #ffe2bb68
+# %% ../../nbs/api/24_hibcd_build.ipynb #1fd53593
 raster_names = ('early_dsm', 'late_dsm', 'early_buildings', 'late_buildings', 'relevance', 'late_image')
 folders = dict(late_image='img_1k', early_height='dsm_1k', semantic_change='mask2d_1k', height_change='mask3d_1k')
 
@@ -97,7 +98,7 @@ def open_rasters(
     if t.b or t.d or t.a != -t.e: raise ValueError(f'{rasters["early_dsm"]}: expected square pixels with north up, got {tuple(t)[:6]}')
     return found
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #5f155ff3
+# %% ../../nbs/api/24_hibcd_build.ipynb #a625e3ee
 def make_labels(
     values: dict  # of one window: early_dsm, late_dsm, early_buildings, late_buildings, relevance; (row, column)
 ) -> tuple:  # height change, float32; values for a `mask2d` file, uint8
@@ -106,7 +107,7 @@ def make_labels(
     semantic = semantic_label(change, values['relevance'], values['early_buildings'], values['late_buildings'])
     return change, np.where((semantic == 2) & (values['early_buildings'] != 0), 3, semantic).astype('uint8')
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #d56f9737
+# %% ../../nbs/api/24_hibcd_build.ipynb #bed388dd
 def build_tile(
     files: dict,  # open rasters
     folder: Path,  # of the city
@@ -115,6 +116,7 @@ def build_tile(
 ) -> None:
     "Cut one tile and write its four files."
     values = {n: f.read(window=window) if n == 'late_image' else f.read(1, window=window) for n, f in files.items()}
+    for n in ('early_dsm', 'late_dsm'): values[n] = np.where(values[n] == files[n].nodata, np.float32(np.nan), values[n])
     if odd := set(np.unique(values['relevance']).tolist()) - {-1, 0, 1}: raise ValueError(f'{files["relevance"].name}: relevance {min(odd)}; expected 1, -1 or 0')
     change, semantic = make_labels(values)
     tile = dict(late_image=values['late_image'], early_height=values['early_dsm'].astype('float32'), semantic_change=semantic, height_change=change)
@@ -122,7 +124,7 @@ def build_tile(
     for modality, array in tile.items():
         write_geotiff(folder/folders[modality]/name, array, (corner.c, corner.f), corner.a, files['early_dsm'].crs, compress='deflate', zlevel=1)
 
-# %% ../../nbs/api/24_hibcd_build.ipynb #ec728e1d
+# %% ../../nbs/api/24_hibcd_build.ipynb #990ff2eb
 def build_tiles(
     rasters: dict,  # path of each of `raster_names`; heights in metres, buildings 0 or not, relevance 1, -1, 0, image with 3 bands
     dest: str|os.PathLike,  # folder in which `{city}_025` is made
