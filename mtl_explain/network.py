@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['bodies', 'example_inputs', 'scaled_size', 'target_grid', 'reference_input', 'part_name', 'EncodersAndFusion',
-           'encode', 'fused_size', 'make_body', 'MultitaskNetwork', 'reading_order', 'predict', 'network_shapes',
-           'summary', 'plot_network']
+           'encode', 'fused_size', 'make_body', 'MultitaskNetwork', 'head_options', 'reading_order', 'predict',
+           'network_shapes', 'summary', 'plot_network']
 
 # %% ../nbs/api/33_network.ipynb #076d3527
 from pydoc import locate
@@ -158,7 +158,7 @@ class MultitaskNetwork(nn.Module):
         self.setup, self.modalities = setup, {n: modalities[n] for n in setup.names}
         self.body = make_body(self.modalities, setup, pretrained)
         self.grid = self.body.grid
-        options = {t: getattr(self.body, 'head_options', {}).get(modalities[t].kind, {}) | setup.heads.get(t, {}) for t in setup.targets}
+        options = {t: head_options(self.body, modalities[t].kind, setup.heads.get(t, {})) for t in setup.targets}
         self.types = {t: options[t].get('type') or kinds[modalities[t].kind].head for t in setup.targets}
         self.heads = nn.ModuleDict({part_name(t): make_head(self.body.out_features, modalities[t], self.dense, **options[t]) for t in setup.targets})
         self.order = reading_order({t: getattr(self.heads[part_name(t)], 'reads', '') for t in setup.targets})
@@ -177,6 +177,14 @@ class MultitaskNetwork(nn.Module):
         return {t: found[t] for t in self.setup.targets}
 
 # %% ../nbs/api/33_network.ipynb #55699315
+def head_options(
+    body: nn.Module,  # the body
+    kind: str,  # of the target
+    own: dict  # what the setup says of its head
+) -> dict:
+    "The options of a head: the body's for this kind, unless the setup chooses another type; the setup's own come last."
+    return ({} if own.get('type') else getattr(body, 'head_options', {}).get(kind, {})) | own
+
 def reading_order(
     reads: dict  # target -> the target that its head reads, '' for none
 ) -> list:  # targets in the order in which they can be predicted
