@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['activations', 'heads', 'make_activation', 'DenseHead', 'VectorHead', 'make_head']
 
-# %% ../nbs/api/32_heads.ipynb #9c34d47b
+# %% ../nbs/api/32_heads.ipynb #f3effd83
 import math
 from functools import partial
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .layers import make_part, mlp
 from .modality import Modality, kinds
 
-# %% ../nbs/api/32_heads.ipynb #b567383f
+# %% ../nbs/api/32_heads.ipynb #dfa7f41c
 activations = {'': nn.Identity, 'sigmoid': nn.Sigmoid, 'tanh': nn.Tanh, 'softplus': nn.Softplus}
 
 def make_activation(
@@ -24,7 +24,7 @@ def make_activation(
     if (name or '') not in activations: raise ValueError(f"there is no output activation '{name}'; choose one of {', '.join(filter(None, activations))}")
     return activations[name or '']()
 
-# %% ../nbs/api/32_heads.ipynb #36f8d034
+# %% ../nbs/api/32_heads.ipynb #e743dabe
 class DenseHead(nn.Module):
     "Convolutions from a fused map to classes or values of each pixel (paper A, section 3.3)."
     kinds = ('image', 'mask')
@@ -33,20 +33,22 @@ class DenseHead(nn.Module):
         n_in: int,  # channels of the fused map
         modality: Modality,  # the target: mask or image
         dense: bool = True,  # whether the fused representation is a map; it must be
-        n_layers: int = 1,  # convolutions; the last one is 1×1
+        n_layers: int = 1,  # convolutions
         width: int = None,  # channels of the earlier ones; `n_in` if None
         kernel: int = 3,  # side of the earlier ones, pixels; odd
         dropout: float = 0.,  # probability, before the last layer
         batchnorm: bool = False,  # normalise before each ReLU
-        activation: str = ''  # of the output: '', 'sigmoid', 'tanh' or 'softplus'
+        activation: str = '',  # of the output: '', 'sigmoid', 'tanh' or 'softplus'
+        last_kernel: int = 1  # side of the last one, pixels; odd
     ):
         super().__init__()
         if not dense: raise ValueError(f"'{modality.name}' is dense, but the fused representation is not a map")
-        if kernel % 2 == 0: raise ValueError(f"head of '{modality.name}': the kernel must be odd, got {kernel}")
+        for k in (kernel, last_kernel):
+            if k % 2 == 0: raise ValueError(f"head of '{modality.name}': the kernel must be odd, got {k}")
         layers, width = [], width or n_in
         for i in range(n_layers - 1):
             layers += [nn.Conv2d(width if i else n_in, width, kernel, padding=kernel // 2)] + [nn.BatchNorm2d(width)] * batchnorm + [nn.ReLU()]
-        layers += [nn.Dropout(dropout)] * (dropout > 0) + [nn.Conv2d(width if n_layers > 1 else n_in, modality.n_outputs, 1)]
+        layers += [nn.Dropout(dropout)] * (dropout > 0) + [nn.Conv2d(width if n_layers > 1 else n_in, modality.n_outputs, last_kernel, padding=last_kernel // 2)]
         self.layers = nn.Sequential(*layers, make_activation(activation))
 
     def forward(self,
@@ -54,7 +56,7 @@ class DenseHead(nn.Module):
     ) -> Tensor:  # (B,K,H,W) logits, or (B,C,H,W)
         return self.layers(x)
 
-# %% ../nbs/api/32_heads.ipynb #1c88ee4c
+# %% ../nbs/api/32_heads.ipynb #fc642014
 class VectorHead(nn.Module):
     "Linear layers from the fused representation, averaged over pixels if a map, to classes or values (paper A, section 3.3)."
     kinds = ('category', 'tabular', 'series')
@@ -84,10 +86,10 @@ class VectorHead(nn.Module):
         if self.conv is not None: x = self.conv(x).mean((2, 3))
         return self.layers(x).unflatten(1, self.shape)
 
-# %% ../nbs/api/32_heads.ipynb #edd4ff03
+# %% ../nbs/api/32_heads.ipynb #beb92d0f
 heads = {'segmentation': DenseHead, 'dense regression': partial(DenseHead, n_layers=2), 'classification': VectorHead, 'regression': VectorHead}
 
-# %% ../nbs/api/32_heads.ipynb #0f4e9f01
+# %% ../nbs/api/32_heads.ipynb #2c15455c
 def make_head(
     n_in: int,  # features of the fused representation
     modality: Modality,  # the target

@@ -51,7 +51,9 @@ def test_the_dense_heads_of_ben_ge(cover, elevation):
     cover_head, elevation_head = DenseHead(64, cover), DenseHead(64, elevation, n_layers=3)
     assert n_parameters(cover_head) == 64 * 12 + 12
     assert n_parameters(elevation_head) == 2 * (64 * 64 * 9 + 64) + 64 + 1
+    assert n_parameters(DenseHead(64, cover, last_kernel=3)) == 64 * 12 * 9 + 12  # paper B
     fused = torch.zeros(2, 64, 7, 9)
+    assert DenseHead(64, cover, last_kernel=3)(fused).shape == (2, 12, 7, 9)
     assert cover_head(fused).shape == (2, 12, 7, 9) and elevation_head(fused).shape == (2, 1, 7, 9)
 
 
@@ -61,7 +63,8 @@ def test_options_of_a_dense_head(cover):
     assert n_parameters(head) == (8 * 5 + 5 + 10) + (5 * 5 + 5 + 10) + (5 * 12 + 12)
     assert 0 < head(torch.randn(1, 8, 3, 3, generator=torch.Generator().manual_seed(0))).min() < 1
     with pytest.raises(ValueError, match="'cover' is dense, but the fused representation is not a map"): DenseHead(8, cover, dense=False)
-    with pytest.raises(ValueError, match='the kernel must be odd, got 4'): DenseHead(8, cover, kernel=4)
+    for options in (dict(kernel=4), dict(last_kernel=4)):
+        with pytest.raises(ValueError, match='the kernel must be odd, got 4'): DenseHead(8, cover, **options)
 
 
 def test_heads_on_a_vector_by_hand(season, zone):
