@@ -73,7 +73,7 @@ class FixedWeights(nn.Module):
 
 weightings = {  # type -> import path
     '': 'mtl_explain.losses.FixedWeights', 'uncertainty': 'mtl_explain.weighting.Uncertainty', 'dwa': 'mtl_explain.weighting.DynamicWeightAverage'}
-relations = {}  # type -> import path
+relations = {'consistency': 'mtl_explain.relations.Consistency', 'hierarchy': 'mtl_explain.relations.HierarchyConsistency'}  # type -> import path
 
 # %% ../nbs/api/40_losses.ipynb #1bffc14f
 def _made(

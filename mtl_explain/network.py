@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['bodies', 'example_inputs', 'scaled_size', 'target_grid', 'reference_input', 'part_name', 'EncodersAndFusion',
-           'encode', 'fused_size', 'make_body', 'MultitaskNetwork', 'reading_order', 'predict', 'network_shapes',
-           'summary', 'plot_network']
+           'encode', 'fused_size', 'make_body', 'MultitaskNetwork', 'head_options', 'reading_order', 'predict',
+           'network_shapes', 'summary', 'plot_network']
 
-# %% ../nbs/api/33_network.ipynb #092aeab5
+# %% ../nbs/api/33_network.ipynb #076d3527
 from pydoc import locate
 
 import matplotlib.pyplot as plt
@@ -23,7 +23,7 @@ from .heads import make_head
 from .layers import make_part, n_parameters
 from .modality import Modality, Setup, check_setup, kinds
 
-# %% ../nbs/api/33_network.ipynb #2c8b8fda
+# %% ../nbs/api/33_network.ipynb #cfd82d68
 def example_inputs(
     modalities: dict,  # name -> `Modality`
     names,  # which of them, e.g. `setup.inputs`
@@ -39,7 +39,7 @@ def example_inputs(
         if m.kind == 'series': x[f'{m.name}_time'] = 30. * torch.arange(m.shape[0]).expand(n, -1)
     return x
 
-# %% ../nbs/api/33_network.ipynb #a066891e
+# %% ../nbs/api/33_network.ipynb #70e9e447
 def scaled_size(
     size,  # height and width now, pixels
     trained,  # height and width of the same thing in the samples
@@ -65,7 +65,7 @@ def reference_input(
     same = [n for n in dense if tuple(modalities[n].shape[-2:]) == grid]
     return (same + dense + [None])[0]
 
-# %% ../nbs/api/33_network.ipynb #c49c6448
+# %% ../nbs/api/33_network.ipynb #524515e7
 def part_name(
     name: str  # of a modality
 ) -> str:  # a name that PyTorch accepts for a part
@@ -73,7 +73,7 @@ def part_name(
     name = name.replace('.', '·')
     return f'{name}·' if hasattr(nn.ModuleDict(), name) else name
 
-# %% ../nbs/api/33_network.ipynb #9f2cbe5b
+# %% ../nbs/api/33_network.ipynb #5735c831
 class EncodersAndFusion(nn.Module):
     "The body of paper A's networks: one encoder an input and a fusion (section 3.3); any image size, any number of channels."
     def __init__(self,
@@ -103,7 +103,7 @@ class EncodersAndFusion(nn.Module):
         size = self.fused_size(x)
         return self.fusion([self.encode(x, n) for n in self.inputs], size)
 
-# %% ../nbs/api/33_network.ipynb #95e1ff4d
+# %% ../nbs/api/33_network.ipynb #d70d5530
 def encode(
     self: EncodersAndFusion,  # the body
     x: dict,  # batch, by name
@@ -127,7 +127,7 @@ def fused_size(
 
 EncodersAndFusion.encode, EncodersAndFusion.fused_size = encode, fused_size
 
-# %% ../nbs/api/33_network.ipynb #d4ea5138
+# %% ../nbs/api/33_network.ipynb #1b3927eb
 bodies = {  # type -> import path
     '': 'mtl_explain.network.EncodersAndFusion',
     'mmcd': 'mtl_explain.change.mmcd.MMCD',
@@ -149,7 +149,7 @@ def make_body(
     if made is None: raise ValueError(f"there is no network '{kind}'; known: {', '.join(filter(None, bodies)) or 'only the default'}, or the import path of a body")
     return make_part({kind: made}, kind, 'network', (modalities, setup, pretrained), options)
 
-# %% ../nbs/api/33_network.ipynb #ebbd5353
+# %% ../nbs/api/33_network.ipynb #434bf671
 class MultitaskNetwork(nn.Module):
     "A body and one head a target: dict in, dict out."
     def __init__(self,
@@ -162,7 +162,7 @@ class MultitaskNetwork(nn.Module):
         self.setup, self.modalities = setup, {n: modalities[n] for n in setup.names}
         self.body = make_body(self.modalities, setup, pretrained)
         self.grid = self.body.grid
-        options = {t: getattr(self.body, 'head_options', {}).get(modalities[t].kind, {}) | setup.heads.get(t, {}) for t in setup.targets}
+        options = {t: head_options(self.body, modalities[t].kind, setup.heads.get(t, {})) for t in setup.targets}
         self.types = {t: options[t].get('type') or kinds[modalities[t].kind].head for t in setup.targets}
         self.heads = nn.ModuleDict({part_name(t): make_head(self.body.out_features, modalities[t], self.dense, **options[t]) for t in setup.targets})
         self.order = reading_order({t: getattr(self.heads[part_name(t)], 'reads', '') for t in setup.targets})
@@ -180,7 +180,15 @@ class MultitaskNetwork(nn.Module):
         for t in self.order: found[t] = self.predict(fused, t, found)
         return {t: found[t] for t in self.setup.targets}
 
-# %% ../nbs/api/33_network.ipynb #cee19d05
+# %% ../nbs/api/33_network.ipynb #55699315
+def head_options(
+    body: nn.Module,  # the body
+    kind: str,  # of the target
+    own: dict  # what the setup says of its head
+) -> dict:
+    "The options of a head: the body's for this kind, unless the setup chooses another type; the setup's own come last."
+    return ({} if own.get('type') else getattr(body, 'head_options', {}).get(kind, {})) | own
+
 def reading_order(
     reads: dict  # target -> the target that its head reads, '' for none
 ) -> list:  # targets in the order in which they can be predicted
@@ -203,7 +211,7 @@ def predict(
 
 MultitaskNetwork.predict = predict
 
-# %% ../nbs/api/33_network.ipynb #08bf4c92
+# %% ../nbs/api/33_network.ipynb #71b41a3e
 def network_shapes(
     net: MultitaskNetwork,  # the network
     x: dict  # a batch
@@ -220,7 +228,7 @@ def network_shapes(
         for h in hooks: h.remove()
     return found
 
-# %% ../nbs/api/33_network.ipynb #53bbb29d
+# %% ../nbs/api/33_network.ipynb #8d121386
 def summary(
     self: MultitaskNetwork  # the network
 ) -> pd.DataFrame:  # one row a part: role, modality, type, input, output, parameters
@@ -239,7 +247,7 @@ def _repr_html(self):
 
 MultitaskNetwork.summary, MultitaskNetwork.__repr__, MultitaskNetwork._repr_html_ = summary, _repr, _repr_html
 
-# %% ../nbs/api/33_network.ipynb #ec0788b7
+# %% ../nbs/api/33_network.ipynb #14e0b732
 def plot_network(
     net: MultitaskNetwork,  # the network
     ax=None  # axes to draw on; new ones if None

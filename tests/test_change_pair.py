@@ -13,7 +13,7 @@ from torch import nn
 
 from mtl_explain.change.pair import (
     Attention, PairBody, PatchEmbedding, PixelNorm, Pyramid, Reduction, ResidualBlock, TransformerBlock,
-    as_map, as_tokens, check_pair, drop_path, operations, repeat_channel, start_weights, upsample,
+    as_map, as_tokens, check_pair, diagram, drop_path, operations, repeat_channel, start_weights, upsample,
 )
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, Setup
@@ -175,6 +175,16 @@ def test_every_weight_of_the_bricks_is_used_also_with_half_the_precision():
     with torch.autocast('cpu', dtype=torch.bfloat16): y = net(torch.randn(8, 3, 32, 32))
     (y.float() * torch.randn(y.shape)).sum().backward()
     assert y.isfinite().all() and y.is_contiguous(memory_format=torch.channels_last) and not [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+def test_a_block_of_the_transformer_as_a_diagram():
+    "Seeing it."
+    blue, orange, green = '#0173b2', '#de8f05', '#029e73'
+    boxes = {'in': (.6, .9, 'map\nC×H×W'), 'norm': (1.9, .9, 'norm'), 'q': (3.1, .5, 'question', blue), 'r': (3.1, 1.3, 'reduction\nr×r', green), 'att': (4.6, .9, 'attention', blue),
+             'add': (5.6, .9, '+'), 'norm2': (6.3, .9, 'norm'), 'mlp': (7.5, .9, 'MLP with\n3×3', orange), 'add2': (8.6, .9, '+')}
+    arrows = [('in', 'norm'), ('norm', 'q'), ('norm', 'r'), ('q', 'att'), ('r', 'att'), ('att', 'add'), ('add', 'norm2'), ('norm2', 'mlp'), ('mlp', 'add2'), ('in', 'add', -.28), ('add', 'add2', -.28)]
+    ax = diagram(boxes, arrows, (9, 1.8))
+    assert len(ax.texts) >= len(boxes)
 
 
 def test_what_one_pixel_of_the_first_stage_listens_to():

@@ -4,10 +4,14 @@ Written by nbdev-export from the check cells of nbs/api/32_heads.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import math
+
 import pytest
 import torch
 
-from mtl_explain.heads import DenseHead, VectorHead, heads, make_activation, make_head
+from mtl_explain.heads import (
+    DenseHead, SoftThresholdHead, VectorHead, gates, heads, make_activation, make_head, soft_threshold,
+)
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, kinds
 
@@ -36,6 +40,12 @@ def season():
 @pytest.fixture(scope='module')
 def weather():
     return Modality('weather', 'series', (12, 2), channels=('temperature', 'precipitation'))
+
+
+@pytest.fixture(scope='module')
+def change():
+    "A target with two kinds of change."
+    return Modality('change', 'mask', (4, 4), classes=('unchanged', 'demolished', 'newly built'))
 
 
 def test_bounded_outputs():
@@ -103,9 +113,71 @@ def test_a_series_is_predicted_at_all_its_steps(weather):
     assert head(torch.zeros(3, 10)).shape == (3, 12, 2) and n_parameters(head) == 10 * 24 + 24
 
 
+def test_the_soft_threshold_by_hand_and_what_it_becomes_for_small_t():
+    "A head that reads another task."
+    x = torch.tensor([-3., -.5, 0., .5, 3.], requires_grad=True)
+    assert soft_threshold(x, .5)[3].item() == pytest.approx(2 / (1 + math.exp(-1)) - 1)
+    torch.testing.assert_close(soft_threshold(x, .3), 2 * torch.sigmoid(x / .3) - 1)
+    assert torch.equal(soft_threshold(x, 1e-4), torch.sign(x))
+    assert torch.autograd.grad(soft_threshold(x, .5).sum(), x)[0][2] == 1
+    assert torch.autograd.grad(soft_threshold(x, 1e-4).sum(), x)[0].tolist() == [0, 0, 5000, 0, 0]
+    gaps = [(soft_threshold(x, t) - torch.sign(x)).abs().max().item() for t in (1, .5, .25, .125)]
+    assert gaps == sorted(gaps, reverse=True)
+    with pytest.raises(ValueError, match='must be above 0, got 0'): soft_threshold(x, 0)
+
+
+def test_one_pixel_by_hand(change):
+    "A head that reads another task."
+    head = SoftThresholdHead(1, change, reads='height', temperature=.2, zero=-.5)
+    head.threshold = torch.nn.Identity()
+    head.last.weight.data.zero_(), head.last.bias.data.zero_()
+    head.last.weight.data[:, 0, 1, 1] = torch.tensor([0., 1., -1.])
+    out = head(torch.full((1, 1, 1, 1), 3.), torch.full((1, 1, 1, 1), -.3))
+    assert out.flatten().tolist() == pytest.approx([0, 3 + 3 * (2 / (1 + math.exp(-1)) - 1), -3 - 3 * (2 / (1 + math.exp(-1)) - 1)])
+    assert head(torch.full((1, 1, 1, 1), 3.), torch.full((1, 1, 1, 1), -.5))[0, 1].item() == 3, 'no change closes the gate'
+
+
+def test_weights_of_the_soft_threshold_and_the_same_with_linear_layers(change):
+    "A head that reads another task."
+    head = SoftThresholdHead(64, change, reads='height').eval()
+    assert n_parameters(head.threshold) == 8960 == 2 * (64 * 64 + 64) + 64 * 9 + 64 and n_parameters(head.last) == 64 * 3 * 9 + 3
+    assert n_parameters(SoftThresholdHead(64, change, reads='height', variant='small').threshold) == (32 + 32) + (32 * 2 * 9 + 32) + (32 + 1) == 705
+    g = torch.Generator().manual_seed(0)
+    x, height = torch.randn(2, 64, 5, 6, generator=g), torch.rand(2, 1, 5, 6, generator=g) * 2 - 1
+    first, middle, _, _, second, _ = head.threshold
+    linear = torch.nn.functional.linear
+    flat = linear((x * torch.tanh(height)).flatten(2).mT, first.weight.flatten(1), first.bias)
+    flat = torch.nn.functional.gelu(middle(flat.mT.reshape(x.shape))).flatten(2).mT
+    flat = linear(flat, second.weight.flatten(1), second.bias).mT.reshape(x.shape)
+    torch.testing.assert_close(head(x, height), head.last(x + flat), atol=1e-5, rtol=1e-5)
+
+
+def test_the_gradient_reaches_the_height_and_the_band_gets_narrow_with_t(change):
+    "A head that reads another task."
+    height = torch.linspace(-1, 1, 41).reshape(1, 1, 1, 41)
+    def gradient(**options):
+        torch.manual_seed(0)
+        h, head = height.clone().requires_grad_(), SoftThresholdHead(8, change, reads='height', **options).eval()
+        head(torch.ones(1, 8, 1, 41), h).square().sum().backward()
+        return h.grad.flatten().abs()
+    assert all((gradient(gate=g, variant=v) > 0).all() for g in gates for v in ('full', 'small'))
+    def band(t): return (g := gradient(temperature=t)).gt(g.max() / 100).sum().item()
+    assert band(.5) == 41 > band(.1) > band(.02) > 0
+
+
+def test_a_height_on_a_coarser_grid_is_brought_to_the_maps_and_what_is_refused(change):
+    "A head that reads another task."
+    head = SoftThresholdHead(8, change, reads='height').eval()
+    assert torch.allclose(head(torch.ones(1, 8, 4, 4), torch.full((1, 1, 2, 2), .3)), head(torch.ones(1, 8, 4, 4), torch.full((1, 1, 4, 4), .3)))
+    with pytest.raises(ValueError, match="needs one channel, but 'height' has 2"): head(torch.ones(1, 8, 4, 4), torch.ones(1, 2, 4, 4))
+    for options, match in ((dict(reads=''), '`reads` must name'), (dict(gate='step'), "no gate 'step'; choose one of symmetric, sigmoid"),
+                           (dict(variant='big'), "no variant 'big'"), (dict(temperature=0), 'temperature must be above 0, got 0'), (dict(dense=False), 'is not a map')):
+        with pytest.raises(ValueError, match=match): SoftThresholdHead(8, change, **dict(reads='height') | options)
+
+
 def test_one_head_for_each_kind_of_target(cover, elevation, zone, season, weather):
     "Choosing by kind."
-    assert {k.head for k in kinds.values()} == set(heads)
+    assert {k.head for k in kinds.values()} | {'soft-threshold'} == set(heads)
     fused = torch.zeros(2, 8, 24, 24)
     shapes = {m.name: tuple(make_head(8, m, dense=True)(fused).shape[1:]) for m in (cover, elevation, zone, season, weather)}
     assert shapes == {'cover': (12, 24, 24), 'elevation': (1, 24, 24), 'zone': (12,), 'season': (1,), 'weather': (12, 2)}

@@ -102,3 +102,5 @@ def test_right_and_wrong_options():
     with pytest.raises(ValueError, match="option 'width' cannot be 0"): make_part(table, 'brick', 'a wall', (3,), dict(width=0))
     with pytest.raises(ValueError, match="option 'width' must be a number, got 'five'"): make_part(table, 'brick', 'a wall', (3,), dict(width='five'))
     with pytest.raises(ValueError, match="option 'dropout' cannot be 1.5"): make_part(table, 'brick', 'a wall', (3,), dict(dropout=1.5))
+    def scale(n_in, zero=0.): return zero
+    assert make_part({'scale': scale}, 'scale', 'a scale', (3,), dict(zero=-.5)) == -.5, 'where zero lies may be any number'

@@ -13,7 +13,8 @@ from torch import nn
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, Setup, from_dict, to_dict
 from mtl_explain.network import (
-    MultitaskNetwork, example_inputs, part_name, reading_order, reference_input, scaled_size, target_grid,
+    MultitaskNetwork, example_inputs, head_options, part_name, reading_order, reference_input, scaled_size,
+    target_grid,
 )
 
 
@@ -65,6 +66,11 @@ def test_reserved_names_are_avoided():
 
 def test_readers_come_after_what_they_read():
     "Heads on a body."
+    # readers come after what they read; a head of another type does without the body's options
+    body = nn.Module()
+    body.head_options = {'mask': dict(last_kernel=3)}
+    assert head_options(body, 'mask', dict(dropout=.1)) == dict(last_kernel=3, dropout=.1) and head_options(body, 'mask', dict(type='mine')) == dict(type='mine')
+    assert head_options(body, 'image', {}) == head_options(nn.Module(), 'mask', {}) == {}
     assert reading_order(dict(pseudo='height', change='', height='')) == ['change', 'height', 'pseudo']
     for reads in (dict(pseudo='height'), dict(a='b', b='c', c=''), dict(a='a')):
         with pytest.raises(ValueError, match='which must be another target whose head reads none'): reading_order(reads)
