@@ -131,7 +131,11 @@ EncodersAndFusion.encode, EncodersAndFusion.fused_size = encode, fused_size
 bodies = {  # type -> import path
     '': 'mtl_explain.network.EncodersAndFusion',
     'mmcd': 'mtl_explain.change.mmcd.MMCD',
-    'changeformer': 'mtl_explain.change.changeformer.ChangeFormer'}
+    'changeformer': 'mtl_explain.change.changeformer.ChangeFormer',
+    'fcsiamese': 'mtl_explain.change.fcsiamese.FCSiamese',
+    'snunet': 'mtl_explain.change.snunet.SNUNet',
+    'mtbit': 'mtl_explain.change.mtbit.MTBIT',
+    'p2vnet': 'mtl_explain.change.p2vnet.P2VNet'}
 
 def make_body(
     modalities: dict,  # name -> `Modality`
