@@ -248,9 +248,9 @@ def test_faults_of_a_whole_folder(home_world_and_fields):
         with pytest.raises(FileNotFoundError, match='no such folder'): prepare(root/'nowhere', Path(folder)/'store', progress=False)
 
 
-def test_four_experiments_and_what_their_networks_return(samples):
+def test_thirteen_experiments_and_what_their_networks_return(samples):
     "Setups."
-    assert [s.variant for s in setups.values()] == ['baseline', 'MML', 'MTL', 'MTL'] and setups['7'].weights == pytest.approx({'yield': .67, 'crop': .33})
+    assert [s.variant for s in setups.values()] == ['baseline'] * 4 + ['MML'] * 5 + ['MTL'] * 4 and setups['7'].weights == pytest.approx({'yield': .67, 'crop': .33})
     mods, outputs = modalities(samples), {'yield': (3, 1), 'crop': (3, 3), 'dem': (3, 5)}
     for s in setups.values():
         check_samples(samples, s)

@@ -253,17 +253,17 @@ satellite_encoder = dict(type='transformer', n_heads=1, n_layers=4, width=32)  #
 weather_encoder = dict(type='transformer', n_heads=1, n_layers=2, width=16)  # ours
 
 def _setup(
-    name: str,  # as in the paper
-    inputs: str,  # separated by spaces
-    targets: str  # the main one first
+    name: str,  # number in tables 1 and 6
+    inputs: str,  # besides the satellite series, separated by spaces
+    targets: str,  # besides the yield
+    **options  # further fields of the setup
 ) -> Setup:
     "An experiment of paper A's tables 1 and 6."
-    read, tasks = tuple(inputs.split()), tuple(targets.split())
-    encoders = {n: e for n, e in dict(satellite=satellite_encoder, weather=weather_encoder).items() if n in read}
-    return Setup(read, tasks, weights=main_share(tasks, .67) if len(tasks) > 1 else {}, name=name, core=('satellite',), encoders=encoders, heads={t: dict(batchnorm=True) for t in tasks})
+    read, tasks = ('satellite', *inputs.split()), ('yield', *targets.split())
+    encoders = {n: e for n, e in dict(satellite=satellite_encoder, weather=weather_encoder, crop=dict(type='mlp')).items() if n in read}
+    return Setup(read, tasks, weights=main_share(tasks, .67) if len(tasks) > 1 else {}, name=name, core=('satellite',), encoders=encoders, heads={t: dict(batchnorm=True) for t in tasks}, **options)
 
-setups = {s.name: s for s in (
-    _setup('1.d', 'satellite', 'yield'),  # baseline: table 6, row 1.d (all crops), which is row 1 of table 1
-    _setup('5', 'satellite weather dem', 'yield'),  # MML: row 5 of both
-    _setup('7', 'satellite', 'yield crop'),  # MTL: row 7 of both, the best one, and the one that is explained
-    _setup('10', 'satellite weather', 'yield crop dem'))}  # MTL: row 10 of both
+_rows = {'1.d': ('', ''), '2': ('crop', ''), '3': ('weather', ''), '4': ('crop weather', ''), '5': ('weather dem', ''), '6': ('crop weather dem', ''),
+         '7': ('', 'crop'), '8': ('weather', 'crop'), '9': ('weather dem', 'crop'), '10': ('weather', 'crop dem')}
+setups = {number: _setup(number, '', '', where=dict(crop=crop)) for number, crop in {'1.a': 'soybean', '1.b': 'wheat', '1.c': 'maize'}.items()}
+setups |= {number: _setup(number, *roles, balance='crop') for number, roles in _rows.items()}
