@@ -39,7 +39,7 @@ def failing(error):
 @pytest.fixture(scope='module')
 def names_and_done():
     "A process that prints the help of all commands, and what it had to load."
-    names = ['', 'demo', 'train', 'explain', 'report', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
+    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
     code = f"""
 import sys
 from mtl_explain.cli import main
@@ -109,7 +109,18 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
         code, out, _ = command('train', 'globe', 'large', '--epochs', '3', '--seed', '5', '--store', 'here')
         assert code == 0 and 'run: kept' in out
         assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
-        made.assert_called_once_with('samples of here', 'roles', Path('runs')/'large-seed5', epochs=3, lr=2e-3, bs=32, seed=5)
+        made.assert_called_once_with('samples of here', 'roles', Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, seed=5)
+
+
+def test_the_words_of_table_reach_the_trainings():
+    "Train, explain, report."
+    module = mock.Mock(setups={'1': 'one', '7': 'seven'}, load=lambda store: f'samples of {store}')
+    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch('mtl_explain.experiments.train_table', return_value='runs') as made, mock.patch('mtl_explain.papers.beside_paper') as shown:
+        shown.return_value.T.to_string.return_value = 'the table'
+        code, out, _ = command('table', 'treesat', '--rows', '7, 1', '--seeds', '2', '--data', 'here', '--epochs', '3')
+        assert code == 0 and 'the table' in out and '2 seeds, 3 epochs' in out
+        assert command('table', 'treesat', '--rows', '7,9') == (1, '', ["error: there is no setup '9'; known: 1, 7"])
+        made.assert_called_once_with('samples of here', ['seven', 'one'], Path('runs')/'treesat', (0, 1), epochs=3, lr=2e-3, bs=32)
 
 
 def test_a_run_that_is_not_there():

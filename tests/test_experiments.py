@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from mtl_explain.experiments import (
-    comparison, durations, find_runs, mean_sd, paper_table, row_name, run_folder, score_columns, train_table,
+    comparison, durations, find_runs, mean_sd, narrower, paper_table, row_name, run_folder, score_columns,
+    train_table,
 )
 from mtl_explain.modality import Setup
 from mtl_explain.samples import toy_samples
@@ -46,6 +47,14 @@ def test_names_become_folders(setups):
     "Training a table."
     assert [row_name(s) for s in setups] == ['baseline', 'with months', 'mtl']
     assert run_folder('runs', setups[2], 7) == Path('runs/mtl-seed7')
+
+
+def test_slimmer_u_nets_and_fusion_the_rest_as_it_was():
+    "Training a table."
+    wide = Setup(('optical', 'months'), 'cover', name='wide', encoders=dict(optical=dict(type='unet', width=64, depth=2), months=dict(width=16)), fusion=dict(widths=[64, 64]))
+    slim = narrower(wide, 8)
+    assert slim.encoders == dict(optical=dict(type='unet', width=8, depth=2), months=dict(width=16)) and slim.fusion == dict(widths=[8, 8]) and slim.name == 'wide'
+    with pytest.raises(ValueError, match="'baseline' has no U-Net"): narrower(Setup('months', 'warmth'), 8)
 
 
 def test_a_table_that_is_finished_is_only_read_and_can_be_found_again(samples, setups, home_options_and_runs):

@@ -35,7 +35,7 @@ catalog = {
         'behind pages that need a browser; `fetch` says how', 'see its page', 'city.simulate_city'),
     'levir': Entry(
         'LEVIR-CD: 637 pairs of aerial images, building change; for pretraining (paper B)',
-        'behind pages that need a browser; `fetch` says how', 'academic use', 'city.simulate_levir'),
+        'behind pages that need a browser; `fetch` says how', 'academic use', 'pairs.simulate_levir'),
 }
 
 # %% ../../nbs/api/19_catalog.ipynb #fd367272
