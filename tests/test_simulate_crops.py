@@ -89,6 +89,16 @@ def test_a_hundred_thousand_points_miss_some_percent_in_stretches():
     assert .01 < missing.mean() < .04 and (np.diff(missing.astype(int)) == 1).sum() <= 40
 
 
+def test_a_long_narrow_field_that_lies_askew():
+    "The harvester."
+    # a long narrow field that lies askew: all points are in it, none comes from beyond its window
+    strip = np.array([[-300, -30], [300, -30], [300, 30], [-300, 30.]]) @ np.array([[.8, .6], [-.6, .8]])
+    askew = field_window([strip])
+    points = harvest(np.full(askew['shape'], 5.), askew, [strip], np.random.default_rng(0))
+    across, along = np.abs(points[['x', 'y']].values @ np.array([[-.6, .8], [.8, .6]])).T
+    assert across.max() < 32 and along.max() < 302 and 1.5 < len(points) / askew['mask'].sum() < 5
+
+
 def test_the_harvester_on_the_field_above(field_window_ground_and_grown):
     "The harvester."
     field, window, ground, grown = field_window_ground_and_grown

@@ -6,7 +6,7 @@
 __all__ = ['extinction', 'straw', 'between_levels', 'leaf_area', 'season_of', 'grow', 'tracks', 'flow_sensor', 'gaps', 'harvest',
            'simulate_field', 'write_field', 'era5_table', 'simulate_crops', 'compare_table_4', 'field_yields']
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #f819007f
+# %% ../../nbs/api/26_simulate_crops.ipynb #531d414b
 import os
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from .farms import crs, field_ground, field_window, gap, net_area, simulate_plan
 from .growth import load_tables, regions
 from .scenes import scene_dates, simulate_scene
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #67b69f52
+# %% ../../nbs/api/26_simulate_crops.ipynb #1d7337b1
 def between_levels(
     values: np.ndarray,  # (3, ...) for knoll, slope, hollow
     wet: np.ndarray  # 0 .. 1, any shape
@@ -29,7 +29,7 @@ def between_levels(
     share = (2 * wet - low).reshape(wet.shape + (1,) * (values.ndim - 1))
     return values[low] * (1 - share) + values[low + 1] * share
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #9387b952
+# %% ../../nbs/api/26_simulate_crops.ipynb #aa1c7270
 extinction = dict(maize=.60, soybean=.68, wheat=.52)  # k: upright leaves let more light through
 straw = dict(maize=.75, soybean=.25, wheat=.65)  # share of dead leaf area that stays: soybean drops its leaves
 
@@ -41,14 +41,14 @@ def leaf_area(
     "Leaf area under a canopy."
     return -np.log1p(-(cover * stand).clip(0, .97)) / k
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #abdc573a
+# %% ../../nbs/api/26_simulate_crops.ipynb #baa8397a
 def season_of(
     field: pd.Series  # row of the plan
 ):  # canopy (wetness, day), grain and maturity (wetness)
     "The field's seasons in the table."
     return load_tables()[['canopy', 'grain', 'maturity']].sel(crop=field.crop, region=field.region, year=field.year, sowing=field.sown, soil=field.soil)
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #bee9cab7
+# %% ../../nbs/api/26_simulate_crops.ipynb #cf469191
 def grow(
     field: pd.Series,  # row of the plan
     ground: dict,  # as from `field_ground`
@@ -65,7 +65,7 @@ def grow(
     senescence = np.divide(lai - green, lai, out=np.zeros_like(lai), where=lai > .01)
     return dict(grain=between_levels(season.grain.values, wet) * field.gap * ground['vigour'], lai=lai, senescence=senescence.clip(0, 1), ripe=ripe)
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #16b1967e
+# %% ../../nbs/api/26_simulate_crops.ipynb #10767368
 def tracks(
     rings: list,  # outline and holes in metres
     swath: float,  # metres between tracks
@@ -81,7 +81,7 @@ def tracks(
     x, y = (np.stack([np.concatenate(order), np.repeat(v, len(u))], 1) @ axes).T
     return pd.DataFrame(dict(x=x, y=y, track=np.repeat(np.arange(len(v)), len(u))))
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #2cd1d7e9
+# %% ../../nbs/api/26_simulate_crops.ipynb #9f90f0e4
 def flow_sensor(
     true: np.ndarray,  # (point,) t/ha in driving order, 0 outside the field
     inside: np.ndarray,  # (point,) whether the point lies in the field
@@ -93,7 +93,7 @@ def flow_sensor(
     read = late * np.where(started, 1, .55) * rng.normal(1, .035) * np.exp(.09 * rng.normal(0, 1, len(true)))
     return np.where(rng.random(len(true)) < .006, read * rng.choice([.05, 1.8, 2.4], len(true)), read)
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #c22c0bd0
+# %% ../../nbs/api/26_simulate_crops.ipynb #bb0bd23b
 def gaps(
     n: int,  # points
     rng: np.random.Generator  # source of randomness
@@ -103,7 +103,7 @@ def gaps(
     for start in rng.integers(0, n, max(1, n // 2500)): missing[start:start + rng.integers(10, 120)] = True
     return missing
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #5b7961d6
+# %% ../../nbs/api/26_simulate_crops.ipynb #55f1501d
 def harvest(
     grain: np.ndarray,  # (row, column) t/ha: the truth
     window: dict,  # as from `field_window`
@@ -112,13 +112,14 @@ def harvest(
 ) -> pd.DataFrame:  # x, y [m], yield [t/ha]
     "The points that a yield monitor writes."
     points = tracks(rings, rng.uniform(7.5, 10), rng.uniform(3.5, 5))
-    row, column = ((window['y0'] - points.y) // 10).astype(int).values, ((points.x - window['x0']) // 10).astype(int).values
+    place = (window['y0'] - points.y) // 10, (points.x - window['x0']) // 10
+    row, column = (v.clip(0, k - 1).astype(int).values for v, k in zip(place, window['shape']))  # the outermost pixels are never in the field
     inside = window['mask'][row, column]
     points['yield'] = flow_sensor(np.where(inside, grain[row, column], 0), inside, rng)
     points[['x', 'y']] += rng.normal(0, .4, (len(points), 2))
     return points.loc[inside & ~gaps(len(points), rng), ['x', 'y', 'yield']].round(dict(x=2, y=2) | {'yield': 3}).reset_index(drop=True)
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #90d88490
+# %% ../../nbs/api/26_simulate_crops.ipynb #bd28a3d8
 def simulate_field(
     field: pd.Series,  # row of the plan
     seed: int=0  # of the world
@@ -134,7 +135,7 @@ def simulate_field(
     points = harvest(grown['grain'], window, field.rings, rng)
     return dict(window=window, ground=ground, grain=grown['grain'], lai=grown['lai'][seen], points=points, dates=[dates[k] for k in seen], scenes=[scenes[k] for k in seen], harvest=end)
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #1196fa62
+# %% ../../nbs/api/26_simulate_crops.ipynb #57751315
 def write_field(
     field: pd.Series,  # row of the plan
     folder: Path,  # where to
@@ -149,7 +150,7 @@ def write_field(
         for key, values in scene.items(): write_geotiff(folder/'sentinel2'/field.field/f'{date:%Y%m%d}_{key}.tif', values, corner, metres[key], crs, nodata=0, compress='deflate')
     return found['harvest']
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #e0bf067a
+# %% ../../nbs/api/26_simulate_crops.ipynb #c0511071
 def era5_table(
 ) -> pd.DataFrame:  # date, latitude, longitude, t2m_min, t2m_mean, t2m_max [K], tp [m]
     "The weather of the three grid points."
@@ -158,7 +159,7 @@ def era5_table(
     kelvin = {f't2m_{k[1:]}': (table[k] + 273.15).round(2) for k in ('tmin', 'tmean', 'tmax')}
     return pd.DataFrame(dict(date=table.time.dt.strftime('%Y-%m-%d'), **place, **kelvin, tp=(table.rain / 1000).round(6)))
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #bf75f545
+# %% ../../nbs/api/26_simulate_crops.ipynb #5fb5c3d6
 def simulate_crops(
     folder: str|os.PathLike,  # folder to make
     n: int=497,  # number of fields
@@ -178,7 +179,7 @@ def simulate_crops(
         era5_table().to_csv(beside/'weather'/'era5_daily.csv', index=False)
     return Path(folder)
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #8eb686a1
+# %% ../../nbs/api/26_simulate_crops.ipynb #6c4e0c81
 def compare_table_4(
     plan: pd.DataFrame  # as from `simulate_plan`
 ) -> pd.DataFrame:  # farms, fields, pixels and percent of pixels by crop: the paper's and ours
@@ -187,7 +188,7 @@ def compare_table_4(
     ours = pd.DataFrame(dict(farms=plan.groupby('crop').farm.nunique(), fields=plan.crop.value_counts(), pixels=pixels)).loc[table_4.index]
     return pd.concat({name: t.assign(percent=(100 * t.pixels / t.pixels.sum()).round(1)) for name, t in (('Table 4', table_4), ('simulated', ours))}, axis=1)
 
-# %% ../../nbs/api/26_simulate_crops.ipynb #3d62c187
+# %% ../../nbs/api/26_simulate_crops.ipynb #3e58d5e1
 def field_yields(
     plan: pd.DataFrame,  # as from `simulate_plan`
     seed: int=0  # of the world

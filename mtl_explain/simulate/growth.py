@@ -9,7 +9,7 @@ __all__ = ['regions', 'days', 'calendar', 'soils', 'wetness', 'season_days', 'se
            'cached_season', 'season_table', 'band_responses', 'soil_spectra', 'canopy_spectrum', 'spectra_table',
            'write_tables', 'make_tables', 'load_tables']
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #cdebbbb4
+# %% ../../nbs/api/26_simulate_growth.ipynb #0b05c1b4
 import hashlib, importlib, json, os
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -25,14 +25,14 @@ from tqdm import tqdm
 import mtl_explain
 from .common import over_cores
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #8b665216
+# %% ../../nbs/api/26_simulate_growth.ipynb #9fa63152
 regions = dict(
     east=dict(lat=-27.25, lon=-60.75, height=90., rain=900., mean=21.8, swing=6.),       # Chaco: humid
     centre=dict(lat=-27.75, lon=-62.75, height=160., rain=640., mean=21.2, swing=6.8),   # Santiago del Estero: dry
     west=dict(lat=-26.75, lon=-64.75, height=380., rain=800., mean=19.8, swing=6.))      # Tucumán: foothills
 days = pd.date_range('2016-07-01', '2023-12-31')  # of the weather; crop seasons are named by the year of harvest, 2017 .. 2023
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #fb7f4209
+# %% ../../nbs/api/26_simulate_growth.ipynb #1e37644d
 def radiation_above(
     lat: float,  # degrees
     day: np.ndarray  # day of the year
@@ -43,7 +43,7 @@ def radiation_above(
     sunset = np.arccos(-np.tan(phi) * np.tan(tilt))
     return 37.6 * (1 + .033 * np.cos(angle)) * (sunset * np.sin(phi) * np.sin(tilt) + np.cos(phi) * np.cos(tilt) * np.sin(sunset))
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #1e5e9efd
+# %% ../../nbs/api/26_simulate_growth.ipynb #aaa0e998
 def rain_days(
     summer: np.ndarray,  # -1 in midwinter .. 1 in midsummer, one a day
     rng: np.random.Generator  # source of randomness
@@ -53,7 +53,7 @@ def rain_days(
     for i in range(1, len(summer)): wet[i] = u[i] < chance[int(wet[i - 1]), i]
     return wet
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #00f31e8a
+# %% ../../nbs/api/26_simulate_growth.ipynb #e42eecc0
 def region_weather(
     region: dict,  # lat, rain [mm a year], mean and swing of temperature [°C]
     season_factor: np.ndarray,  # rain of each day's season, 1 = usual
@@ -71,7 +71,7 @@ def region_weather(
     et0 = .0023 * radiation_above(region['lat'], day) / 2.45 * (mean + 17.8).clip(0) * np.sqrt(2 * half)
     return dict(tmin=mean - half, tmean=mean + rng.normal(0, .4, len(day)).clip(-1, 1), tmax=mean + half, rain=rain, et0=et0.clip(.3))
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #9fb02c1c
+# %% ../../nbs/api/26_simulate_growth.ipynb #04093d51
 def simulate_weather(
     seed: int=0  # of everything random
 ) -> xr.Dataset:  # tmin, tmean, tmax [°C], rain, et0 [mm] by (region, time)
@@ -83,7 +83,7 @@ def simulate_weather(
     values = {k: (('region', 'time'), np.stack([f[k] for f in found]).round(2).astype('float32')) for k in found[0]}
     return xr.Dataset(values, dict(region=list(regions), time=days))
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #8042ba27
+# %% ../../nbs/api/26_simulate_growth.ipynb #8c88aff9
 calendar = dict(  # AquaCrop's name; sowing as month-day, early and late; in which year, counted from the harvest's
     maize=dict(model='Maize', sowing=('12-05', '12-28'), year=-1),
     soybean=dict(model='Soybean', sowing=('11-22', '12-18'), year=-1),
@@ -93,7 +93,7 @@ wetness = dict(knoll=(.8, 50), slope=(1., 68), hollow=(1.25, 88))  # factor of r
 season_days = 215  # columns of the table: days since sowing
 season_axes = dict(crop=list(calendar), region=list(regions), year=list(range(2017, 2024)), sowing=[0, 1], soil=list(soils), wetness=list(wetness))
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #e5f3b7a6
+# %% ../../nbs/api/26_simulate_growth.ipynb #d99e2d0a
 def seasons(
 ) -> list:  # of dict: crop, region, year, sowing, soil, wetness
     "All combinations that the table holds."
@@ -107,7 +107,7 @@ def sowing_date(
     "When the season begins."
     return pd.Timestamp(f"{year + calendar[crop]['year']}-{calendar[crop]['sowing'][sowing]}")
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #714c3c6e
+# %% ../../nbs/api/26_simulate_growth.ipynb #342d28bc
 def extra(
     name: str  # of a package of the extra `simulate`
 ):  # the package
@@ -116,7 +116,7 @@ def extra(
     try: return importlib.import_module(name)
     except ImportError: raise ImportError(f"this needs the package {name}: pip install 'mtl_explain[simulate]'. The tables that ship with mtl_explain (`load_tables`) do without.") from None
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #64896784
+# %% ../../nbs/api/26_simulate_growth.ipynb #6f813c20
 def season_weather(
     season: dict,  # crop, region, year, sowing, soil, wetness
     weather: xr.Dataset  # as from `simulate_weather`
@@ -127,7 +127,7 @@ def season_weather(
     rain = at.rain * wetness[season['wetness']][0]
     return pd.DataFrame(dict(MinTemp=at.tmin, MaxTemp=at.tmax, Precipitation=rain, ReferenceET=at.et0, Date=pd.DatetimeIndex(at.time)))
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #9a5dd673
+# %% ../../nbs/api/26_simulate_growth.ipynb #099bca17
 def run_season(
     season: dict,  # crop, region, year, sowing, soil, wetness
     weather: xr.Dataset  # as from `simulate_weather`
@@ -145,7 +145,7 @@ def run_season(
     canopy[:maturity] = cover[:maturity]
     return dict(canopy=canopy, grain=float(result['Dry yield (tonne/ha)']) / .86, maturity=maturity)
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #13d5bc08
+# %% ../../nbs/api/26_simulate_growth.ipynb #df4f2008
 def season_key(
     season: dict,  # its parameters
     weather: xr.Dataset  # of all places
@@ -156,7 +156,7 @@ def season_key(
     about = dict(season, weather=values, aquacrop=version('aquacrop'), water=wetness[season['wetness']], sown=calendar[season['crop']], days=season_days)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:20]
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #c445b8f0
+# %% ../../nbs/api/26_simulate_growth.ipynb #b5008fdf
 def cached_season(
     season: dict,  # its parameters
     weather: xr.Dataset,  # of all places
@@ -172,7 +172,7 @@ def cached_season(
     os.replace(part, path)
     return found
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #7b1f2cb2
+# %% ../../nbs/api/26_simulate_growth.ipynb #6dcf7da9
 def season_table(
     weather: xr.Dataset,  # as from `simulate_weather`
     folder: str|os.PathLike,  # where single seasons are kept
@@ -187,7 +187,7 @@ def season_table(
     values = dict(canopy=((*dims, 'day'), stacked('canopy', 'float32')), grain=(dims, stacked('grain', 'float32')), maturity=(dims, stacked('maturity', 'int16')))
     return xr.Dataset(values, season_axes | dict(day=np.arange(season_days)))
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #17caa759
+# %% ../../nbs/api/26_simulate_growth.ipynb #626b5b8d
 s2_bands = dict(B01=(443, 21), B02=(492, 66), B03=(560, 36), B04=(665, 31), B05=(704, 15), B06=(741, 15), B07=(783, 20), B08=(833, 106),
                 B8A=(865, 21), B09=(945, 20), B11=(1614, 91), B12=(2202, 175))  # centre and full width at half maximum [nm]
 
@@ -199,7 +199,7 @@ def band_responses(
     response = np.exp(-4 * np.log(2) * ((wavelengths - centre) / width) ** 2)
     return response / response.sum(1, keepdims=True)
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #6a6508c1
+# %% ../../nbs/api/26_simulate_growth.ipynb #16b1eb7b
 responses = band_responses(np.arange(400, 2501))  # of PROSAIL's wavelengths [nm]
 leaves = dict(  # structure N; chlorophyll and carotenoids [µg/cm²]; water and dry matter [g/cm²]; mean leaf angle [°]; hot spot
     maize=dict(n=1.5, cab=52., car=11., cw=.014, cm=.0050, angle=58., hot=.08),
@@ -208,7 +208,7 @@ leaves = dict(  # structure N; chlorophyll and carotenoids [µg/cm²]; water and
 spectra_axes = dict(lai=[0., .1, .25, .5, .8, 1.2, 1.8, 2.5, 3.5, 5., 7.], senescence=[0., .25, .5, .75, 1.], ground=[0., 1.],
                     sun=[10., 25., 40., 55., 65.], view=[-10., 0., 10.])
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #001ec8a8
+# %% ../../nbs/api/26_simulate_growth.ipynb #7d20fdcd
 @lru_cache(1)
 def soil_spectra(
 ) -> tuple:  # (2101,) reflectance each
@@ -217,7 +217,7 @@ def soil_spectra(
     brown = np.interp(np.arange(400, 2501), [400, 800], [.6, 1])
     return soil.rsoil1 * brown, soil.rsoil2 * brown
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #596a65f3
+# %% ../../nbs/api/26_simulate_growth.ipynb #8672808d
 def canopy_spectrum(
     crop: str,  # maize, soybean or wheat
     lai: float,  # leaf area, m²/m²
@@ -233,7 +233,7 @@ def canopy_spectrum(
     soil = dict(zip(('soil_spectrum1', 'soil_spectrum2'), soil_spectra()), rsoil=.55 + .3 * ground, psoil=.15 + .75 * ground)
     return responses @ extra('prosail').run_prosail(**pigments, lai=lai, **angles, **soil)
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #5baec381
+# %% ../../nbs/api/26_simulate_growth.ipynb #20eec91c
 def spectra_table(
     progress: bool=True  # show a progress bar
 ) -> xr.DataArray:  # reflectance by crop, lai, senescence, ground, sun, view, band
@@ -243,7 +243,7 @@ def spectra_table(
     coords = dict(crop=list(leaves)) | spectra_axes | dict(band=list(s2_bands))
     return xr.DataArray(found.reshape([len(v) for v in coords.values()]), coords, tuple(coords), name='spectra')
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #50abdbb7
+# %% ../../nbs/api/26_simulate_growth.ipynb #a5445870
 packing = dict(canopy=('uint8', 1 / 250), grain=('uint16', .001), spectra=('uint16', 1e-4)) | dict.fromkeys(('tmin', 'tmean', 'tmax', 'rain', 'et0'), ('int16', .01))
 
 def write_tables(
@@ -257,7 +257,7 @@ def write_tables(
     os.replace(part, dest)
     return Path(dest)
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #a3ca53a4
+# %% ../../nbs/api/26_simulate_growth.ipynb #eee16bc7
 def make_tables(
     dest: str|os.PathLike,  # netCDF file to write
     folder: str|os.PathLike,  # where single seasons are kept
@@ -271,7 +271,7 @@ def make_tables(
     tables = season_table(weather, folder, workers, progress).merge(weather).assign(spectra=spectra_table(progress))
     return write_tables(tables.assign_attrs(title='AquaCrop seasons and PROSAIL spectra', seed=seed), dest)
 
-# %% ../../nbs/api/26_simulate_growth.ipynb #7e834e64
+# %% ../../nbs/api/26_simulate_growth.ipynb #90af6299
 table_file = Path(mtl_explain.__file__).parent/'sample'/'crops.nc'  # the tables inside the package
 
 @lru_cache(1)
