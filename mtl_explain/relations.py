@@ -110,7 +110,7 @@ def make_view(
     if m.is_label:
         if m.classes == space.classes: return SameView()
         try: return ParentView(ancestor_index(mods, m.name, space.name)[1], space.n_classes)
-        except (ValueError, KeyError): fail(f"they have neither the same classes nor a hierarchy in which '{space.name}' stands above '{m.name}'")
+        except (ValueError, KeyError): fail(f"they have neither the same classes nor a hierarchy (all its levels in the setup) in which '{space.name}' stands above '{m.name}'")
     if m.kind != 'image' or m.n_channels != 1: fail(f"'{m.name}' is no height: expected an image of one channel, it is {m.kind} with {m.n_channels}")
     if space.n_classes != 3: fail(f'a height change has three classes (unchanged, lower, higher), the label has {space.n_classes}')
     if m.name not in setup.scaling: fail(f"the setup must fix what 0 {m.units or 'm'} is: scaling=dict({m.name}=range_scaling(low, high))")
