@@ -13,7 +13,8 @@ from torch import nn
 
 from mtl_explain.change.pair import (
     Attention, PairBody, PatchEmbedding, PixelNorm, Pyramid, Reduction, ResidualBlock, TransformerBlock,
-    as_map, as_tokens, check_pair, diagram, drop_path, operations, repeat_channel, start_weights, upsample,
+    as_map, as_tokens, check_pair, diagram, drop_path, edge_point, operations, repeat_channel, start_weights,
+    upsample,
 )
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, Setup
@@ -177,6 +178,11 @@ def test_every_weight_of_the_bricks_is_used_also_with_half_the_precision():
     assert y.isfinite().all() and y.is_contiguous(memory_format=torch.channels_last) and not [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
 
 
+def test_where_an_arrow_leaves_its_box():
+    "Seeing it."
+    assert edge_point((2, 2, 1, .5), (6, 2)) == (3, 2) and edge_point((2, 2, 1, .5), (2, 0)) == (2, 1.5) and edge_point((2, 2, 1, .5), (4, 4)) == (2.5, 2.5)
+
+
 def test_a_block_of_the_transformer_as_a_diagram():
     "Seeing it."
     blue, orange, green = '#0173b2', '#de8f05', '#029e73'
@@ -194,7 +200,7 @@ def test_what_one_pixel_of_the_first_stage_listens_to():
     (pyramid(x)[0][0, :, 16, 16] * torch.randn(16)).sum().backward()  # the plain sum is always 0 after a normalisation
     seen = x.grad[0, 0].abs()
     fig, ax = plt.subplots(figsize=(4.2, 3.2), layout='constrained')
-    shown = ax.imshow((seen / seen.max()).clamp(1e-6).log10(), cmap='magma', vmin=-6, vmax=0)
+    shown = ax.imshow((seen / seen.max()).clamp(1e-6).log10().numpy(), cmap='magma', vmin=-6, vmax=0)
     fig.colorbar(shown, label='log₁₀ of the gradient, relative')
     ax.set(title='influence on one token', xlabel='x [pixel]', ylabel='y [pixel]')
     assert (seen > 0).all()

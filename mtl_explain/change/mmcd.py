@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['CrossFusion', 'question', 'FusionDecoder', 'MMCD']
 
-# %% ../../nbs/api/35_mmcd.ipynb #42f01568
+# %% ../../nbs/api/35_mmcd.ipynb #0e0c279e
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .pair import (Attention, PairBody, PatchEmbedding, PixelNorm, Pyramid, Reduction, ResidualBlock, as_map, as_tokens,
                                      drop_path, start_weights, upsample)
 from ..modality import Setup
 
-# %% ../../nbs/api/35_mmcd.ipynb #58a58fd7
+# %% ../../nbs/api/35_mmcd.ipynb #8a6dde19
 class CrossFusion(nn.Module):
     "Two modalities ask each other; what they answer is merged (equation 2 and figure 3a of paper B)."
     def __init__(self,
@@ -29,7 +28,7 @@ class CrossFusion(nn.Module):
         self.embed, self.ask = two(lambda: PatchEmbedding(features, width, 3, 1)), two(lambda: Attention(width, n_heads, dropout))
         self.before, self.after = two(lambda: PixelNorm(width, eps=1e-6)), two(lambda: PixelNorm(width, eps=1e-6))
         self.reduce, self.narrow, self.drop = Reduction(width, ratio), nn.Linear(width, features), drop_path(dropout)
-        self.merge = nn.Sequential(nn.Conv2d(2 * features, features, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(features), nn.Conv2d(features, features, 3, padding=1), nn.ReLU())
+        self.merge = nn.Sequential(nn.Conv2d(2 * features, features, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(features), nn.Conv2d(features, features, 3, padding=1), nn.ReLU(inplace=True))
 
     def forward(self,
         early: Tensor,  # (B,F,H,W)
@@ -37,7 +36,7 @@ class CrossFusion(nn.Module):
     ) -> Tensor:  # (B,F,H,W)
         return self.merge(torch.cat(self.question(early, late), 1))
 
-# %% ../../nbs/api/35_mmcd.ipynb #78111103
+# %% ../../nbs/api/35_mmcd.ipynb #8961e465
 def question(
     self: CrossFusion,  # the block
     early: Tensor,  # (B,F,H,W)
@@ -52,7 +51,7 @@ def question(
 
 CrossFusion.question = question
 
-# %% ../../nbs/api/35_mmcd.ipynb #60079c3f
+# %% ../../nbs/api/35_mmcd.ipynb #abe7ad37
 class FusionDecoder(nn.Module):
     "From the maps of two pyramids to one map of full resolution (figures 2 and 3b of paper B)."
     def __init__(self,
@@ -81,7 +80,7 @@ class FusionDecoder(nn.Module):
         for block in self.refine: x = block(upsample(x))
         return x
 
-# %% ../../nbs/api/35_mmcd.ipynb #f98535ce
+# %% ../../nbs/api/35_mmcd.ipynb #817b88f5
 class MMCD(PairBody):
     "Transformer-based multimodal change detection (paper B, section 3.1)."
     multiple, roles = 32, {'encoder': 'pyramid', 'fusion': 'cross-modal'}
@@ -90,7 +89,7 @@ class MMCD(PairBody):
     def __init__(self,
         modalities: dict,  # name -> `Modality`
         setup: Setup,  # roles; its two inputs are early and late
-        pretrained: bool = True,  # there are no pretrained weights; for the protocol of bodies
+        pretrained: bool = True,  # no effect: there are no published weights
         widths=(32, 64, 128, 320),  # channels of the encoder's stages
         fused=None,  # channels within the fusions; the encoder's, but of stage 3 at the finest, if None
         depths=(3, 3, 4, 3),  # blocks of the encoder's stages

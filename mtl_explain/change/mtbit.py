@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Backbone', 'Tokeniser', 'TokenProduct', 'TokenReader', 'read', 'Places', 'TokenComparison', 'MTBIT']
 
-# %% ../../nbs/api/39_mtbit.ipynb #6270ae5d
+# %% ../../nbs/api/39_mtbit.ipynb #50fea6a3
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from .pair import PairBody, Product, as_map, as_tokens, upsample
 from ..encoders import adapt_stem, imagenet_weights
 from ..modality import Setup
 
-# %% ../../nbs/api/39_mtbit.ipynb #07f14d96
+# %% ../../nbs/api/39_mtbit.ipynb #2c6b9b64
 class Backbone(nn.Module):
     "ResNet-18 to an eighth of the resolution, doubled and narrowed."
     def __init__(self,
@@ -37,7 +37,7 @@ class Backbone(nn.Module):
     ) -> Tensor:  # (B,F,H/4,W/4)
         return self.narrow(F.interpolate(self.stages(x), scale_factor=2, mode='nearest'))
 
-# %% ../../nbs/api/39_mtbit.ipynb #079db236
+# %% ../../nbs/api/39_mtbit.ipynb #242f8340
 class Tokeniser(nn.Module):
     "A few weighted means over all pixels."
     def __init__(self,
@@ -52,7 +52,7 @@ class Tokeniser(nn.Module):
     ) -> Tensor:  # (B,n,C)
         return as_tokens(self.score(x)).softmax(1).transpose(1, 2) @ as_tokens(x)
 
-# %% ../../nbs/api/39_mtbit.ipynb #be8dfa3e
+# %% ../../nbs/api/39_mtbit.ipynb #040114af
 class TokenProduct(Product):
     "Weighted means of few values for many pixels; a module without weights, so that the counter sees it."
     def __init__(self,
@@ -68,7 +68,7 @@ class TokenProduct(Product):
     ) -> Tensor:  # (B,N,F)
         return (x @ keys.transpose(1, 2)).unflatten(-1, (self.n_heads, -1)).softmax(-1).flatten(2) @ values
 
-# %% ../../nbs/api/39_mtbit.ipynb #9e380173
+# %% ../../nbs/api/39_mtbit.ipynb #0ba0de88
 class TokenReader(nn.Module):
     "A transformer layer whose keys and values are a few tokens."
     def __init__(self,
@@ -90,7 +90,7 @@ class TokenReader(nn.Module):
         x = x + self.read(self.norm(x), self.norm(tokens))
         return x + self.mlp(x)
 
-# %% ../../nbs/api/39_mtbit.ipynb #f07245cf
+# %% ../../nbs/api/39_mtbit.ipynb #41f89f6c
 def read(
     self: TokenReader,  # the layer
     x: Tensor,  # who reads, normalised (B,N,F)
@@ -106,7 +106,7 @@ def read(
 
 TokenReader.read = read
 
-# %% ../../nbs/api/39_mtbit.ipynb #bd3df1d5
+# %% ../../nbs/api/39_mtbit.ipynb #e2dc03ab
 class Places(nn.Module):
     "A learned map of positions, for any size of the image."
     def __init__(self,
@@ -122,7 +122,7 @@ class Places(nn.Module):
         if x.shape[-2:] == self.map.shape[-2:]: return x + self.map
         return x + F.interpolate(self.map, size=x.shape[-2:], mode='bilinear', antialias=True)
 
-# %% ../../nbs/api/39_mtbit.ipynb #c7da0dfc
+# %% ../../nbs/api/39_mtbit.ipynb #7f16901a
 class TokenComparison(nn.Module):
     "Tokens of both times, read by the pixels of each; then the difference, four times finer."
     def __init__(self,
@@ -149,7 +149,7 @@ class TokenComparison(nn.Module):
         early, late = as_map(pixels, x.shape[-2:]).chunk(2)
         return upsample(late - early, 4)
 
-# %% ../../nbs/api/39_mtbit.ipynb #6169c949
+# %% ../../nbs/api/39_mtbit.ipynb #ea339015
 class MTBIT(PairBody):
     "A multitask transformer on tokens of two images [Marsocci et al. 2023], compared with in paper B."
     multiple, roles = 8, {'encoder': 'ResNet-18', 'fusion': 'tokens'}

@@ -6,9 +6,9 @@
 __all__ = ['norms', 'counted', 'corrected', 'check_pair', 'repeat_channel', 'PairBody', 'read_pair', 'as_tokens', 'as_map',
            'PixelNorm', 'PatchEmbedding', 'Product', 'Attention', 'Reduction', 'drop_path', 'ResidualBlock', 'upsample',
            'start_weights', 'per_output', 'count_call', 'operations', 'PixelMLP', 'TransformerBlock', 'Pyramid',
-           'diagram']
+           'edge_point', 'diagram']
 
-# %% ../../nbs/api/34_pair.ipynb #7de99a79
+# %% ../../nbs/api/34_pair.ipynb #d5d6ab31
 import math
 
 import matplotlib.pyplot as plt
@@ -21,7 +21,7 @@ from torchvision.ops import StochasticDepth
 from ..layers import check_input, n_parameters
 from ..modality import Modality, Setup
 
-# %% ../../nbs/api/34_pair.ipynb #bcb407d9
+# %% ../../nbs/api/34_pair.ipynb #8aa40c5a
 def check_pair(
     modalities: dict,  # name -> `Modality`
     setup: Setup,  # roles; its two inputs are early and late
@@ -45,7 +45,7 @@ def repeat_channel(
     "A single channel repeated `n` times; `n` channels as they are."
     return x if x.shape[1] == n else x.expand(-1, n, -1, -1)
 
-# %% ../../nbs/api/34_pair.ipynb #245aa3d1
+# %% ../../nbs/api/34_pair.ipynb #5dc17b68
 class PairBody(nn.Module):
     "Base of the bodies that compare two images of one place: checks them, matches their channels; subclasses define `compare`."
     multiple: int = 1  # what the sides of the images must be divisible by, pixels
@@ -78,7 +78,7 @@ class PairBody(nn.Module):
     ) -> Tensor:  # (B,F,H,W)
         raise NotImplementedError(f'{type(self).__name__} must define compare(early, late)')
 
-# %% ../../nbs/api/34_pair.ipynb #0619cbce
+# %% ../../nbs/api/34_pair.ipynb #c0d43b86
 def read_pair(
     self: PairBody,  # the body
     x: dict  # batch, by name
@@ -97,7 +97,7 @@ def read_pair(
 
 PairBody.read_pair = read_pair
 
-# %% ../../nbs/api/34_pair.ipynb #14df919c
+# %% ../../nbs/api/34_pair.ipynb #dcff2d86
 def as_tokens(
     x: Tensor  # map (B,C,H,W)
 ) -> Tensor:  # (B,H·W,C); no copy if the channels lie together
@@ -118,7 +118,7 @@ class PixelNorm(nn.LayerNorm):
     ) -> Tensor:  # (B,C,H,W)
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
-# %% ../../nbs/api/34_pair.ipynb #424bddac
+# %% ../../nbs/api/34_pair.ipynb #3f1e3915
 class PatchEmbedding(nn.Sequential):
     "Overlapping patches: a strided convolution and a normalisation of each pixel."
     def __init__(self,
@@ -129,7 +129,7 @@ class PatchEmbedding(nn.Sequential):
     ):
         super().__init__(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2), PixelNorm(n_out))
 
-# %% ../../nbs/api/34_pair.ipynb #6c02ea7b
+# %% ../../nbs/api/34_pair.ipynb #f44e9c03
 class Product(nn.Module):
     "The weighted mean of values, for several heads; a module without weights, so that the counter sees it."
     def __init__(self,
@@ -166,7 +166,7 @@ class Attention(nn.Module):
         q, (k, v) = split(self.q(x)), map(split, self.kv(other).chunk(2, -1))
         return self.dropout(self.out(self.product(q, k, v).transpose(1, 2).flatten(2)))
 
-# %% ../../nbs/api/34_pair.ipynb #b934884e
+# %% ../../nbs/api/34_pair.ipynb #e85925ec
 class Reduction(nn.Module):
     "A shorter sequence to attend to: one pixel of `ratio`×`ratio`; as it is if `ratio` is 1."
     def __init__(self,
@@ -181,14 +181,14 @@ class Reduction(nn.Module):
     ) -> Tensor:  # sequence (B,M,F), M = H·W / ratio²
         return as_tokens(self.layers(x))
 
-# %% ../../nbs/api/34_pair.ipynb #c2212d9f
+# %% ../../nbs/api/34_pair.ipynb #7eb86278
 def drop_path(
     p: float  # probability that a sample's branch is left out in training
 ) -> nn.Module:
     "Leave out a branch at random, sample by sample."
     return StochasticDepth(p, 'row') if p else nn.Identity()
 
-# %% ../../nbs/api/34_pair.ipynb #b6b2baa6
+# %% ../../nbs/api/34_pair.ipynb #7ca258c3
 class ResidualBlock(nn.Module):
     "Two 3×3 convolutions that correct their input a little."
     def __init__(self,
@@ -203,7 +203,7 @@ class ResidualBlock(nn.Module):
     ) -> Tensor:  # (B,C,H,W)
         return torch.add(x, self.layers(x), alpha=self.scale)
 
-# %% ../../nbs/api/34_pair.ipynb #d570c7fa
+# %% ../../nbs/api/34_pair.ipynb #2afa2ac6
 def upsample(
     x: Tensor,  # (B,C,H,W)
     factor: int = 2  # how much finer
@@ -211,7 +211,7 @@ def upsample(
     "Bilinear interpolation to a finer grid."
     return F.interpolate(x, scale_factor=factor, mode='bilinear', align_corners=False)
 
-# %% ../../nbs/api/34_pair.ipynb #3ed3d8f7
+# %% ../../nbs/api/34_pair.ipynb #8f37571e
 def start_weights(
     module: nn.Module  # a part; to be used with `apply`
 ) -> None:
@@ -220,7 +220,7 @@ def start_weights(
     if isinstance(module, nn.Conv2d): nn.init.normal_(module.weight, 0, (2 * module.groups / (module.kernel_size[0] * module.kernel_size[1] * module.out_channels))**.5)
     if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None: nn.init.zeros_(module.bias)
 
-# %% ../../nbs/api/34_pair.ipynb #0c06abd2
+# %% ../../nbs/api/34_pair.ipynb #69474cba
 def per_output(m) -> int: return math.prod(m.kernel_size) * m.in_channels // m.groups
 
 norms = (nn.BatchNorm2d, nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
@@ -245,7 +245,7 @@ def count_call(
     fitting = [rule for types, rule in rules.items() if isinstance(module, types)]
     return fitting[-1](module, inputs, output) if fitting else 0
 
-# %% ../../nbs/api/34_pair.ipynb #78691d18
+# %% ../../nbs/api/34_pair.ipynb #cf06966e
 def operations(
     module: nn.Module,  # a network or any part of it
     *inputs  # a batch, as `forward` takes it; tensors of the device `meta` for a module on it
@@ -264,7 +264,7 @@ def operations(
         for h in hooks: h.remove()
     return pd.DataFrame(rows, columns=['layer', 'type', 'output', 'parameters', 'tabled', 'computed']).set_index('layer')
 
-# %% ../../nbs/api/34_pair.ipynb #6af30326
+# %% ../../nbs/api/34_pair.ipynb #30918dd1
 class PixelMLP(nn.Module):
     "A perceptron for each pixel, with a look at its eight neighbours in the middle."
     def __init__(self,
@@ -304,7 +304,7 @@ class TransformerBlock(nn.Module):
         x = x + self.drop(as_map(self.attention(as_tokens(y), self.reduce(y)), y.shape[-2:]))
         return x + self.drop(self.mlp(self.norm_mlp(x)))
 
-# %% ../../nbs/api/34_pair.ipynb #6580ba8d
+# %% ../../nbs/api/34_pair.ipynb #573120f6
 class Pyramid(nn.Module):
     "Four stages of transformer blocks, at a quarter, an eighth, a sixteenth and a thirty-second of the image's resolution."
     def __init__(self,
@@ -332,20 +332,34 @@ class Pyramid(nn.Module):
         for stage in self.stages: maps.append(stage(maps[-1] if maps else x))
         return maps
 
-# %% ../../nbs/api/34_pair.ipynb #97b41147
+# %% ../../nbs/api/34_pair.ipynb #a2a4d5b1
+def edge_point(
+    box: tuple,  # x and y of the centre, half its width, half its height
+    to: tuple  # x and y of a point outside
+) -> tuple:  # x and y
+    "Where the line from the centre of a box to a point leaves the box."
+    x, y, w, h = box
+    dx, dy = to[0] - x, to[1] - y
+    t = min(w / abs(dx) if dx else math.inf, h / abs(dy) if dy else math.inf)
+    return x + t * dx, y + t * dy
+
 def diagram(
     boxes: dict,  # name -> (x, y, text, colour), or without a colour
-    arrows,  # pairs of names; a third entry bends the arrow
+    arrows,  # pairs of names; with a third entry, the arrow bends: upwards if negative
     size: tuple = (8, 4),  # width and height, inches
     title: str = ''  # of the figure
 ) -> plt.Axes:
     "Boxes and arrows; x runs to the right and y downwards, in inches."
-    fig, ax = plt.subplots(figsize=size, dpi=80)
-    ax.set(xlim=(0, size[0]), ylim=(size[1], 0), title=title)
+    fig, top = plt.figure(figsize=size, dpi=80), .3 * bool(title)
+    ax = fig.add_axes((0, 0, 1, 1 - top / size[1]), xlim=(0, size[0]), ylim=(size[1] - top, 0), title=title)
     ax.axis('off')
-    drawn = {n: ax.text(x, y, text, ha='center', va='center', fontsize=8, zorder=2, bbox=dict(boxstyle='round,pad=.35', fc='white', ec=(*rest, 'black')[0], lw=1.5)) for n, (x, y, text, *rest) in boxes.items()}
+    texts = {n: ax.text(x, y, text, ha='center', va='center', fontsize=8, bbox=dict(boxstyle='round,pad=.35', fc='white', ec=(*color, 'black')[0], lw=1.5)) for n, (x, y, text, *color) in boxes.items()}
+    fig.canvas.draw()  # only now the boxes have a size
+    extents = {n: t.get_bbox_patch().get_window_extent().transformed(ax.transData.inverted()) for n, t in texts.items()}
+    at = {n: (*boxes[n][:2], abs(e.width) / 2 + .04, abs(e.height) / 2 + .04) for n, e in extents.items()}
     for a, b, *bend in arrows:
-        style = dict(arrowstyle='->', color='#666666', shrinkA=2, shrinkB=2, connectionstyle=f'arc3,rad={(*bend, 0)[0]}')
-        ax.annotate('', boxes[b][:2], boxes[a][:2], zorder=1, arrowprops=style | dict(patchA=drawn[a].get_bbox_patch(), patchB=drawn[b].get_bbox_patch()))
-    fig.tight_layout(pad=.3)
+        (rad,), (start, end) = bend or [0], (at[a], at[b])
+        side = lambda p: (p[0], p[1] + math.copysign(p[3], rad))
+        ends = (side(start), side(end)) if rad else (edge_point(start, end), edge_point(end, start))
+        ax.annotate('', ends[1], ends[0], arrowprops=dict(arrowstyle='->', color='#555555', shrinkA=0, shrinkB=0, connectionstyle=f'arc3,rad={rad}'))
     return ax
