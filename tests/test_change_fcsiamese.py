@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mtl_explain.change.fcsiamese import Ascent, Stages, stage
+from mtl_explain.change.pair import diagram
 from mtl_explain.change.scene import (
-    draw_network, example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
+    example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
 )
 from mtl_explain.layers import conv_block, n_parameters
 from mtl_explain.network import MultitaskNetwork
@@ -33,16 +34,13 @@ def setups():
 def test_the_concatenating_network():
     "FC-Siamese."
     blue, orange, green = '#0173b2', '#de8f05', '#029e73'
-    boxes, arrows, levels = {}, [], [(16, '1'), (32, '1/2'), (64, '1/4'), (128, '1/8')]
-    for i, (width, scale) in enumerate(levels):
-        y = 1.3 * i
-        boxes |= {f'early {i}': (.5 * i, y - .25, f'{width}', blue), f'late {i}': (.5 * i + .4, y + .25, f'{width}', orange), f'up {i}': (4.6 - .35 * i, y, f'{width} + {width} + {width}', green)}
-        arrows += [(f'early {i - 1}', f'early {i}', blue), (f'late {i - 1}', f'late {i}', orange), (f'up {i}', f'up {i - 1}', green)] * (i > 0)
-        arrows += [(f'late {i}', f'up {i}', orange), (f'early {i}', f'up {i}', blue)]
-        boxes[f'scale {i}'] = (-.8, y, scale)
-    boxes |= {'bottom': (2.6, 5, '128, at 1/16', orange), 'change': (6, -.35, 'head: change'), 'height': (6, .35, 'head: height')}
-    ax = draw_network(boxes, arrows + [('late 3', 'bottom', orange), ('bottom', 'up 3', green), ('up 0', 'change'), ('up 0', 'height')], 'FC-Siamese: channels of the maps; early (blue), late (orange), both (green)', size=(9, 3.8))
-    assert len(ax.texts) > 20
+    boxes, arrows = {'bottom': (4.6, 3.6, '128 at 1/16', orange), 'change': (8.3, .4, 'head: change'), 'height': (8.3, .85, 'head: height')}, [('late 3', 'bottom'), ('bottom', 'up 3'), ('up 0', 'change'), ('up 0', 'height')]
+    for i, (width, scale) in enumerate([(16, '1'), (32, '1/2'), (64, '1/4'), (128, '1/8')]):
+        y = .62 + .78 * i
+        boxes |= {f'early {i}': (1.4 + .5 * i, y - .15, f'{width}', blue), f'late {i}': (2.1 + .5 * i, y + .15, f'{width}', orange), f'up {i}': (6.7 - .3 * i, y, f'{width} + {width} + {width}', green), f'scale {i}': (.5, y, scale, 'white')}
+        arrows += [(f'late {i}', f'up {i}'), (f'early {i}', f'up {i}')] + [(f'early {i - 1}', f'early {i}'), (f'late {i - 1}', f'late {i}'), (f'up {i}', f'up {i - 1}')] * (i > 0)
+    ax = diagram(boxes, arrows, (9, 4), 'FC-Siamese: channels of early (blue), late (orange) and merged maps (green)')
+    assert len(boxes) == 3 + 4 * 4
 
 
 def test_a_stage_by_hand():
@@ -74,7 +72,8 @@ def test_what_the_three_compare(setups, mods):
     assert torch.allclose(skips('concatenate', a, b), torch.cat([nets['concatenate'].encoder(t)[0] for t in (a, b)], 1), atol=1e-5)
     assert torch.equal(skips('early', a, b), nets['early'].encoder(torch.cat([a, b], 1))[0])
     assert [net.out_features for net in nets.values()] == [48, 32, 32]
-    with pytest.raises(ValueError, match="merge is one of concatenate, difference, early; got 'late'"): MultitaskNetwork(mods, scene_setup(dict(type='fcsiamese', merge='late')))
+    for options, why in ((dict(merge='late'), "merge is one of concatenate, difference, early; got 'late'"), (dict(widths=[8, 16]), 'a width and a depth for each scale, got 2 widths and 4 depths')):
+        with pytest.raises(ValueError, match=why): MultitaskNetwork(mods, scene_setup(dict(type='fcsiamese') | options))
 
 
 def test_parameters_by_hand(setups):

@@ -10,7 +10,7 @@ from torch import nn
 
 from mtl_explain.change.pair import PairBody
 from mtl_explain.change.scene import (
-    draw_network, example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
+    example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
 )
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Setup
@@ -77,11 +77,3 @@ def test_a_default_network_part_by_part():
     assert table.index.tolist() == ['body.encoders.early_height', 'body', 'heads'] and table.parameters.sum() == n_parameters(net)
     assert table.parameters['heads'] == n_parameters(net.heads) and table.parameters['body.encoders.early_height'] == n_parameters(net.body.encoders['early_height'])
     assert with_total(table).loc['in all', 'parameters'] == n_parameters(net) and (table.tabled >= table.computed).all()
-
-
-def test_two_images_one_encoder_two_heads():
-    "What does it look like?"
-    blue, orange = '#0173b2', '#de8f05'
-    ax = draw_network({'a': (0, 0, 'early', blue), 'b': (0, 1, 'late', orange), 'shared': (1.4, .5, 'one encoder'), 'map': (2.8, .5, 'map'), 'change': (4, 0, 'change'), 'height': (4, 1, 'height')},
-                      [('a', 'shared', blue), ('b', 'shared', orange), ('shared', 'map'), ('map', 'change'), ('map', 'height')], 'two images, one encoder', size=(6, 1.8))
-    assert len(ax.texts) == 6 + 5 and ax.get_title() == 'two images, one encoder'

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from mtl_explain.change.pair import diagram
 from mtl_explain.change.scene import (
-    draw_network, example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
+    example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
 )
-from mtl_explain.change.snunet import ECAM, Nest, Node
+from mtl_explain.change.snunet import ChannelAttention, ECAM, Nest, Node
 from mtl_explain.layers import n_parameters
 from mtl_explain.network import MultitaskNetwork
 
@@ -31,14 +32,15 @@ def small():
 def test_the_triangle():
     "SNUNet."
     blue, orange, green = '#0173b2', '#de8f05', '#029e73'
-    boxes = {f'{i} {j}': (j + .35 * i, i, f'{16 * 2**i}', green) for i in range(4) for j in range(1, 5 - i)} | {'ECAM': (5.2, 0, 'ECAM: 64')}
-    boxes |= {f'late {i}': (.35 * i - .05, i + .2, f'{16 * 2**i}', orange) for i in range(5)} | {f'early {i}': (.35 * i - .35, i - .2, f'{16 * 2**i}', blue) for i in range(4)}
-    boxes |= {'change': (6.2, -.35, 'head: change'), 'height': (6.2, .35, 'head: height'), **{f'scale {i}': (-1.2, i, s) for i, s in enumerate(('1', '1/2', '1/4', '1/8', '1/16'))}}
-    arrows = [(f'{name} {i}', f'{name} {i + 1}', color) for name, color, n in (('early', blue, 3), ('late', orange, 4)) for i in range(n)]
+    def at(i): return .6 + .8 * i  # height of a row, inches
+    boxes = {f'{i} {j}': (1.9 + j + .36 * i, at(i), f'{16 * 2**i}', green) for i in range(4) for j in range(1, 5 - i)} | {'ECAM': (6.9, .6, 'ECAM: 64')}
+    boxes |= {f'late {i}': (1.85 + .36 * i, at(i) + .15, f'{16 * 2**i}', orange) for i in range(5)} | {f'early {i}': (1.45 + .36 * i, at(i) - .15, f'{16 * 2**i}', blue) for i in range(4)}
+    boxes |= {'change': (8.3, .4, 'head: change'), 'height': (8.3, .85, 'head: height'), **{f'scale {i}': (.5, at(i), s, 'white') for i, s in enumerate(('1', '1/2', '1/4', '1/8', '1/16'))}}
+    arrows = [(f'{name} {i}', f'{name} {i + 1}') for name, n in (('early', 3), ('late', 4)) for i in range(n)] + [('0 4', 'ECAM'), ('ECAM', 'change'), ('ECAM', 'height')]
     for i in range(4):
-        arrows += [(f'early {i}', f'{i} 1', blue), (f'late {i}', f'{i} 1', orange), *((f'{i} {j}', f'{i} {j + 1}') for j in range(1, 4 - i))]
-        arrows += [(f'{i + 1} {j - 1}' if j > 1 else f'late {i + 1}', f'{i} {j}', green if j > 1 else orange) for j in range(1, 5 - i)]
-    ax = draw_network(boxes, arrows + [('0 4', 'ECAM'), ('ECAM', 'change'), ('ECAM', 'height')], 'SNUNet: channels of the maps; a row passes all its maps on to the right', size=(9, 4))
+        arrows += [(f'early {i}', f'{i} 1'), (f'late {i}', f'{i} 1'), *((f'{i} {j}', f'{i} {j + 1}') for j in range(1, 4 - i))]
+        arrows += [(f'{i + 1} {j - 1}' if j > 1 else f'late {i + 1}', f'{i} {j}') for j in range(1, 5 - i)]
+    ax = diagram(boxes, arrows, (9, 4.5), 'SNUNet: early (blue), late (orange), nested (green)')
     assert len(boxes) == 10 + 1 + 9 + 2 + 5
 
 
@@ -66,6 +68,13 @@ def test_the_nest_is_what_the_equation_says():
     found = nest(maps)
     assert len(found) == 3 and all(torch.allclose(x, node(0, j), atol=1e-5) for j, x in enumerate(found, 1))
     assert [[m.first.in_channels for m in column] for column in nest.nodes] == [[2 * 2 + 3, 2 * 3 + 4, 2 * 4 + 5], [3 * 2 + 3, 3 * 3 + 4], [4 * 2 + 3]]
+
+
+def test_channel_attention_by_hand():
+    "ECAM: whom to believe."
+    attention = ChannelAttention(2, 2)
+    with torch.no_grad(): attention.layers[0].weight.fill_(1), attention.layers[2].weight.copy_(torch.tensor([1., 2.]).view(2, 1, 1, 1))
+    assert torch.allclose(attention(torch.tensor([[[[0., 2.]], [[0., 4.]]]])).flatten(), torch.tensor([9., 18.]).sigmoid()) and n_parameters(attention) == 4
 
 
 def test_ecam_against_loops_over_samples_and_channels():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['stage', 'Stages', 'Ascent', 'FCSiamese', 'compare']
 
-# %% ../../nbs/api/36_fcsiamese.ipynb #5dc6b41f
+# %% ../../nbs/api/36_fcsiamese.ipynb #b9617e3d
 from itertools import pairwise
 
 import torch
@@ -16,7 +16,7 @@ from .pair import PairBody
 from ..layers import conv_block
 from ..modality import Setup
 
-# %% ../../nbs/api/36_fcsiamese.ipynb #9df3755e
+# %% ../../nbs/api/36_fcsiamese.ipynb #a2aa2561
 def stage(
     *widths  # channels before, between and after the convolutions
 ) -> nn.Sequential:
@@ -42,7 +42,7 @@ class Stages(nn.Module):
             x = F.max_pool2d(maps[-1], 2)
         return maps + [x]
 
-# %% ../../nbs/api/36_fcsiamese.ipynb #eb83d0f5
+# %% ../../nbs/api/36_fcsiamese.ipynb #7fe1ae48
 class Ascent(nn.Module):
     "The decoder: from the coarsest map, by way of all skip connections, to full resolution."
     def __init__(self,
@@ -61,7 +61,7 @@ class Ascent(nn.Module):
         for up, merge, skip in zip(self.up[::-1], [*self.stages[::-1], nn.Identity()], skips[::-1]): x = merge(torch.cat([up(x), *skip], 1))
         return x
 
-# %% ../../nbs/api/36_fcsiamese.ipynb #0d60ae5f
+# %% ../../nbs/api/36_fcsiamese.ipynb #0c867fe5
 class FCSiamese(PairBody):
     "Fully convolutional Siamese networks for change detection [Daudt et al. 2018], compared with in paper B."
     roles = {'encoder': 'convolutions', 'fusion': 'U-Net'}
@@ -76,13 +76,14 @@ class FCSiamese(PairBody):
     ):
         super().__init__(modalities, setup)
         if merge not in ('concatenate', 'difference', 'early'): raise ValueError(f"network 'fcsiamese': merge is one of concatenate, difference, early; got '{merge}'")
+        if len(widths) != len(depths): raise ValueError(f"network 'fcsiamese': a width and a depth for each scale, got {len(widths)} widths and {len(depths)} depths")
         self.merge, self.multiple, n_skips = merge, 2**len(widths), 1 + (merge == 'concatenate')
         self.encoder = Stages(self.n_in * (1 + (merge == 'early')), widths, depths)
         self.fusion, self.out_features = Ascent(widths, depths, n_skips), (1 + n_skips) * widths[0]
         head = dict(n_layers=2, width=widths[0], batchnorm=True, last_kernel=3)
         self.head_options = {'mask': head, 'image': head | dict(activation='tanh')}
 
-# %% ../../nbs/api/36_fcsiamese.ipynb #2ae73379
+# %% ../../nbs/api/36_fcsiamese.ipynb #d6a28152
 def compare(
     self: FCSiamese,  # the body
     early: Tensor,  # (B,C,H,W)

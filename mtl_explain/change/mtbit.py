@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Backbone', 'Tokeniser', 'TokenProduct', 'TokenReader', 'read', 'Places', 'TokenComparison', 'MTBIT']
 
-# %% ../../nbs/api/39_mtbit.ipynb #4f6bb3c3
+# %% ../../nbs/api/39_mtbit.ipynb #50fea6a3
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,22 +15,29 @@ from .pair import PairBody, Product, as_map, as_tokens, upsample
 from ..encoders import adapt_stem, imagenet_weights
 from ..modality import Setup
 
-# %% ../../nbs/api/39_mtbit.ipynb #718ddd5a
-class Backbone(nn.Sequential):
+# %% ../../nbs/api/39_mtbit.ipynb #2c6b9b64
+class Backbone(nn.Module):
     "ResNet-18 to an eighth of the resolution, doubled and narrowed."
     def __init__(self,
         n_in: int,  # channels of the images
         width: int,  # channels of the map
         imagenet: bool = False  # start from ImageNet's weights, where they can be loaded
     ):
+        super().__init__()
         net, state = resnet18(), imagenet_weights() if imagenet else None
         if state: net.load_state_dict(state, strict=False)
         if n_in != 3: net.conv1 = adapt_stem(net.conv1, n_in, bool(state))
         first = net.layer3[0]
         first.conv1.stride = first.downsample[0].stride = (1, 1)
-        super().__init__(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, nn.Upsample(scale_factor=2), nn.Conv2d(256, width, 3, padding=1))
+        self.stages = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3)
+        self.narrow = nn.Conv2d(256, width, 3, padding=1)
 
-# %% ../../nbs/api/39_mtbit.ipynb #bdee19c9
+    def forward(self,
+        x: Tensor  # images (B,C,H,W)
+    ) -> Tensor:  # (B,F,H/4,W/4)
+        return self.narrow(F.interpolate(self.stages(x), scale_factor=2, mode='nearest'))
+
+# %% ../../nbs/api/39_mtbit.ipynb #242f8340
 class Tokeniser(nn.Module):
     "A few weighted means over all pixels."
     def __init__(self,
@@ -45,7 +52,7 @@ class Tokeniser(nn.Module):
     ) -> Tensor:  # (B,n,C)
         return as_tokens(self.score(x)).softmax(1).transpose(1, 2) @ as_tokens(x)
 
-# %% ../../nbs/api/39_mtbit.ipynb #516de8c4
+# %% ../../nbs/api/39_mtbit.ipynb #040114af
 class TokenProduct(Product):
     "Weighted means of few values for many pixels; a module without weights, so that the counter sees it."
     def __init__(self,
@@ -61,6 +68,7 @@ class TokenProduct(Product):
     ) -> Tensor:  # (B,N,F)
         return (x @ keys.transpose(1, 2)).unflatten(-1, (self.n_heads, -1)).softmax(-1).flatten(2) @ values
 
+# %% ../../nbs/api/39_mtbit.ipynb #0ba0de88
 class TokenReader(nn.Module):
     "A transformer layer whose keys and values are a few tokens."
     def __init__(self,
@@ -82,7 +90,7 @@ class TokenReader(nn.Module):
         x = x + self.read(self.norm(x), self.norm(tokens))
         return x + self.mlp(x)
 
-# %% ../../nbs/api/39_mtbit.ipynb #677b85f6
+# %% ../../nbs/api/39_mtbit.ipynb #41f89f6c
 def read(
     self: TokenReader,  # the layer
     x: Tensor,  # who reads, normalised (B,N,F)
@@ -98,7 +106,7 @@ def read(
 
 TokenReader.read = read
 
-# %% ../../nbs/api/39_mtbit.ipynb #3dd66a01
+# %% ../../nbs/api/39_mtbit.ipynb #e2dc03ab
 class Places(nn.Module):
     "A learned map of positions, for any size of the image."
     def __init__(self,
@@ -114,7 +122,7 @@ class Places(nn.Module):
         if x.shape[-2:] == self.map.shape[-2:]: return x + self.map
         return x + F.interpolate(self.map, size=x.shape[-2:], mode='bilinear', antialias=True)
 
-# %% ../../nbs/api/39_mtbit.ipynb #78dd17b3
+# %% ../../nbs/api/39_mtbit.ipynb #7f16901a
 class TokenComparison(nn.Module):
     "Tokens of both times, read by the pixels of each; then the difference, four times finer."
     def __init__(self,
@@ -141,7 +149,7 @@ class TokenComparison(nn.Module):
         early, late = as_map(pixels, x.shape[-2:]).chunk(2)
         return upsample(late - early, 4)
 
-# %% ../../nbs/api/39_mtbit.ipynb #bba0ed25
+# %% ../../nbs/api/39_mtbit.ipynb #ea339015
 class MTBIT(PairBody):
     "A multitask transformer on tokens of two images [Marsocci et al. 2023], compared with in paper B."
     multiple, roles = 8, {'encoder': 'ResNet-18', 'fusion': 'tokens'}

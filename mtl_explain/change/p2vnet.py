@@ -6,7 +6,7 @@
 __all__ = ['fade', 'frames_of', 'FilmConv', 'normalised', 'FilmBlock', 'FilmEncoder', 'PairBlock', 'beside', 'PairEncoder',
            'PairDecoder', 'P2VEncoder', 'P2VNet']
 
-# %% ../../nbs/api/39_p2vnet.ipynb #1afb8ec8
+# %% ../../nbs/api/39_p2vnet.ipynb #6133e07a
 from itertools import pairwise
 
 import torch
@@ -17,7 +17,7 @@ from .pair import PairBody
 from ..layers import conv_block
 from ..modality import Setup
 
-# %% ../../nbs/api/39_p2vnet.ipynb #ed28d498
+# %% ../../nbs/api/39_p2vnet.ipynb #f8301129
 def fade(
     early: Tensor,  # (B,C,H,W)
     late: Tensor,  # (B,C,H,W)
@@ -27,6 +27,7 @@ def fade(
     t = torch.linspace(0, 1, n, device=early.device, dtype=early.dtype).view(1, -1, 1, 1, 1)
     return torch.lerp(early[:, None], late[:, None], t).flatten(0, 1)
 
+# %% ../../nbs/api/39_p2vnet.ipynb #72f03ddc
 def frames_of(
     x: Tensor,  # frames (B·n,C,H,W)
     n: int  # frames of a film
@@ -34,7 +35,7 @@ def frames_of(
     "The films that frames belong to."
     return x.unflatten(0, (-1, n))
 
-# %% ../../nbs/api/39_p2vnet.ipynb #0cdaf6c7
+# %% ../../nbs/api/39_p2vnet.ipynb #92c377a6
 class FilmConv(nn.Module):
     "A convolution over space and three frames."
     def __init__(self,
@@ -53,7 +54,7 @@ class FilmConv(nn.Module):
         x = F.pad(frames_of(x, n), (0, 0, 0, 0, 0, 0, 1, 1))
         return self.conv(torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], 2).flatten(0, 1))
 
-# %% ../../nbs/api/39_p2vnet.ipynb #94a60eb6
+# %% ../../nbs/api/39_p2vnet.ipynb #d3550d9e
 def normalised(
     n_in: int,  # channels in
     n_out: int,  # channels out
@@ -63,6 +64,7 @@ def normalised(
     "A convolution without bias and its normalisation."
     return nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(n_out))
 
+# %% ../../nbs/api/39_p2vnet.ipynb #f87d8bc4
 class FilmBlock(nn.Module):
     "A residual block on films: narrow, look around in space and time, widen."
     def __init__(self,
@@ -83,7 +85,7 @@ class FilmBlock(nn.Module):
         n = -(-n // self.stride)
         return F.relu(self.leave(self.look(F.relu(self.enter(x)), n)) + self.across(x)), n
 
-# %% ../../nbs/api/39_p2vnet.ipynb #3cd9eb38
+# %% ../../nbs/api/39_p2vnet.ipynb #054e1fce
 class FilmEncoder(nn.Module):
     "What a film tells at a quarter and at an eighth of the resolution."
     def __init__(self,
@@ -107,7 +109,7 @@ class FilmEncoder(nn.Module):
             found.append(sum_up(torch.cat([film.mean(1), film.amax(1)], 1)))
         return found
 
-# %% ../../nbs/api/39_p2vnet.ipynb #09b3562c
+# %% ../../nbs/api/39_p2vnet.ipynb #a9550f81
 class PairBlock(nn.Module):
     "3×3 convolutions, of which all but the first correct the first."
     def __init__(self,
@@ -125,6 +127,7 @@ class PairBlock(nn.Module):
         x = self.first(x)
         return F.relu(x + self.others(x))
 
+# %% ../../nbs/api/39_p2vnet.ipynb #87e0d5ce
 def beside(
     x: Tensor,  # map (B,C,H,W)
     coarse: Tensor  # another one (B,F,h,w), of half the resolution or the same
@@ -132,7 +135,7 @@ def beside(
     "Two maps side by side, the coarse one with repeated pixels."
     return torch.cat([x, F.interpolate(coarse, size=x.shape[-2:], mode='nearest')], 1)
 
-# %% ../../nbs/api/39_p2vnet.ipynb #db85fbb1
+# %% ../../nbs/api/39_p2vnet.ipynb #124cf4ff
 class PairEncoder(nn.Module):
     "The pair in detail, with what the film tells laid beside."
     def __init__(self,
@@ -152,6 +155,7 @@ class PairEncoder(nn.Module):
         for i, b in enumerate(self.blocks): maps.append(F.max_pool2d(b(beside(maps[-1], film[i - 1]) if i else maps[-1]), 2))
         return maps
 
+# %% ../../nbs/api/39_p2vnet.ipynb #1d271c03
 class PairDecoder(nn.Module):
     "From an eighth to full resolution."
     def __init__(self,
@@ -169,7 +173,7 @@ class PairDecoder(nn.Module):
         for b, m in zip(self.blocks, maps[::-1]): x = b(beside(m, x))
         return x
 
-# %% ../../nbs/api/39_p2vnet.ipynb #501cbafb
+# %% ../../nbs/api/39_p2vnet.ipynb #292acd03
 class P2VEncoder(nn.Module):
     "Film and pair: the images, and maps at a half, a quarter and an eighth of the resolution."
     def __init__(self,
@@ -187,6 +191,7 @@ class P2VEncoder(nn.Module):
     ) -> list:  # maps, the finest first
         return self.pair(torch.cat(images, 1), self.film(fade(*images, self.n_frames), self.n_frames))
 
+# %% ../../nbs/api/39_p2vnet.ipynb #22ad9a97
 class P2VNet(PairBody):
     "Pair to video: change as a transition [Lin et al. 2022], compared with in paper B."
     multiple, roles = 8, {'encoder': 'film and pair', 'fusion': 'U-Net'}
@@ -203,6 +208,7 @@ class P2VNet(PairBody):
     ):
         super().__init__(modalities, setup)
         if n_frames < 2: raise ValueError(f"network 'p2vnet': a film needs at least 2 frames, got {n_frames}")
+        if (len(film), len(pair), len(ascent)) != (2, 3, 4): raise ValueError(f"network 'p2vnet': film, pair and ascent have 2, 3 and 4 widths, got {len(film)}, {len(pair)} and {len(ascent)}")
         self.out_features, self.encoder = ascent[-1], P2VEncoder(self.n_in, n_frames, film, pair)
         self.fusion = PairDecoder((2 * self.n_in, *pair), ascent)
 

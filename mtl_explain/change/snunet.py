@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Node', 'Nest', 'ChannelAttention', 'ECAM', 'Descent', 'SNUNet']
 
-# %% ../../nbs/api/37_snunet.ipynb #74cfeeb8
+# %% ../../nbs/api/37_snunet.ipynb #55747c4b
 from itertools import pairwise
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .pair import PairBody
 from ..modality import Setup
 
-# %% ../../nbs/api/37_snunet.ipynb #a589c981
+# %% ../../nbs/api/37_snunet.ipynb #2f56e2d3
 class Node(nn.Module):
     "Two convolutions, the second of which corrects the first."
     def __init__(self,
@@ -32,7 +32,7 @@ class Node(nn.Module):
         y = self.first(x)
         return F.relu(y + self.second(y))
 
-# %% ../../nbs/api/37_snunet.ipynb #49c3d6d7
+# %% ../../nbs/api/37_snunet.ipynb #86f9ca41
 class Nest(nn.Module):
     "All columns of the nested U-Net: the maps of its first row."
     def __init__(self,
@@ -53,7 +53,7 @@ class Nest(nn.Module):
             for row, made in zip(rows, below): row.append(made)
         return rows[0][2:]
 
-# %% ../../nbs/api/37_snunet.ipynb #dc1d4111
+# %% ../../nbs/api/37_snunet.ipynb #3d835852
 class ChannelAttention(nn.Module):
     "How much each channel is worth, from 0 to 1."
     def __init__(self,
@@ -68,6 +68,7 @@ class ChannelAttention(nn.Module):
     ) -> Tensor:  # (B,C,1,1)
         return (self.layers(x.mean((2, 3), keepdim=True)) + self.layers(x.amax((2, 3), keepdim=True))).sigmoid()
 
+# %% ../../nbs/api/37_snunet.ipynb #0a4d756c
 class ECAM(nn.Module):
     "Ensemble channel attention: the maps of several columns, weighted."
     def __init__(self,
@@ -84,7 +85,7 @@ class ECAM(nn.Module):
         x, common = torch.cat(maps, 1), self.common(sum(maps))
         return self.each(x) * (x + common.repeat(1, len(maps), 1, 1))
 
-# %% ../../nbs/api/37_snunet.ipynb #46417383
+# %% ../../nbs/api/37_snunet.ipynb #5928191a
 class Descent(nn.Module):
     "The shared encoder: early and late at each scale but the last, then the late map at the coarsest."
     def __init__(self,
@@ -103,7 +104,7 @@ class Descent(nn.Module):
             x = F.max_pool2d(torch.cat(maps[-1]), 2)
         return maps + [self.nodes[-1](x.chunk(2)[1])]
 
-# %% ../../nbs/api/37_snunet.ipynb #a5b00a66
+# %% ../../nbs/api/37_snunet.ipynb #6f4627e6
 class SNUNet(PairBody):
     "A densely connected Siamese U-Net with channel attention [Fang et al. 2021], compared with in paper B."
     roles = {'encoder': 'nodes', 'fusion': 'nested, ECAM'}
