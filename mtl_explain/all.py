@@ -11,14 +11,20 @@ from .samples import *
 from .splits import *
 from .store import *
 from .raster import *
+from .terrain import *
 from .batches import *
 from .layers import *
 from .encoders import *
 from .fusion import *
 from .heads import *
 from .network import *
+from .change.pair import *
 from .losses import *
+from .weighting import *
+from .aggregation import *
+from .relations import *
 from .metrics import *
+from .change.metrics import *
 from .learner import *
 from .trace import *
 from .runs import *
@@ -28,10 +34,13 @@ from .explain.correlation import *
 from .explain.correctness import *
 from .explain.hierarchy import *
 from .explain.maps import *
+from .explain.fields import *
 from .explain.overview import *
 from .experiments import *
+from .papers import *
 from .report import *
-from .datasets import globe
+from .augment import *
+from .datasets import benge, cropyield, globe, hibcd, levir, treesat
 
 # %% ../nbs/api/90_all.ipynb #a54a66ff
 __all__ = [name for name in globals() if not name.startswith('_')]

@@ -79,8 +79,7 @@ def multitask_learner(
     return Learner(dls, net, loss_func=loss, lr=lr, splitter=trained, cbs=[SeedEpochs(seed), *recorder, *needed, *cbs], **options)
 
 # %% ../nbs/api/44_learner.ipynb #1916c4c9
-@patch(as_prop=True)
-def modalities(self: Learner) -> dict: return self.dls.train.mods  # name -> `Modality` of all that the setup names
+Learner.modalities = property(lambda self: self.dls.train.mods)  # name -> `Modality` of all that the setup names
 
 @patch(as_prop=True)
 def trace(self: Learner):

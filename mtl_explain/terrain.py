@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['neighbours', 'terrain_features', 'gradient', 'slope', 'aspect', 'curvature', 'fill_pits', 'flow_shares',
-           'flow_accumulation', 'wetness_index', 'upsample', 'upsample_angle', 'terrain']
+           'flow_accumulation', 'wetness_index', 'spline_upsample', 'upsample_angle', 'terrain']
 
 # %% ../nbs/api/12_terrain.ipynb #7e83ac72
 import heapq
@@ -125,7 +125,7 @@ def wetness_index(
     return np.log(area / np.maximum(np.hypot(*gradient(z, size)), 1e-3))
 
 # %% ../nbs/api/12_terrain.ipynb #a073db65
-def upsample(
+def spline_upsample(
     values: np.ndarray,  # (row, column) on a coarse grid
     row: np.ndarray,  # where to interpolate, in coarse rows; 0 is the centre of the first
     column: np.ndarray,  # and in coarse columns
@@ -136,11 +136,11 @@ def upsample(
 
 def upsample_angle(
     degrees: np.ndarray,  # (row, column) angles
-    row: np.ndarray,  # as for `upsample`
-    column: np.ndarray  # as for `upsample`
+    row: np.ndarray,  # as for `spline_upsample`
+    column: np.ndarray  # as for `spline_upsample`
 ) -> np.ndarray:  # degrees, 0 .. 360
     "Interpolate angles around the circle."
-    sine, cosine = (upsample(f(np.radians(degrees)), row, column) for f in (np.sin, np.cos))
+    sine, cosine = (spline_upsample(f(np.radians(degrees)), row, column) for f in (np.sin, np.cos))
     return np.degrees(np.arctan2(sine, cosine)) % 360
 
 # %% ../nbs/api/12_terrain.ipynb #dd2ccd2d
@@ -154,5 +154,5 @@ def terrain(
 ) -> np.ndarray:  # (5, *shape of row), in the order of `terrain_features`
     "Elevation, slope, aspect, curvature and TWI, computed on the model's own grid and brought to any places by cubic splines (paper A, appendix A)."
     smooth = [z, slope(z, size), curvature(z, size), wetness_index(z, size)]
-    height, steep, bend, wet = (upsample(v, row, column) for v in smooth)
+    height, steep, bend, wet = (spline_upsample(v, row, column) for v in smooth)
     return np.stack([height, steep.clip(0), upsample_angle(aspect(z, size), row, column), bend, wet])

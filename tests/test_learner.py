@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mtl_explain.batches import sample_loaders
-from mtl_explain.learner import _as_prediction, modalities, multitask_learner, seeded_network
+from mtl_explain.learner import _as_prediction, multitask_learner, seeded_network
 from mtl_explain.modality import Setup, modality_of
-from mtl_explain.samples import toy_samples
+from mtl_explain.samples import modalities, toy_samples
 
 
 # the toy world

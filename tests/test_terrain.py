@@ -11,8 +11,8 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import gaussian_filter, minimum_filter
 
 from mtl_explain.terrain import (
-    aspect, curvature, fill_pits, flow_accumulation, flow_shares, slope, terrain, terrain_features, upsample,
-    upsample_angle, wetness_index,
+    aspect, curvature, fill_pits, flow_accumulation, flow_shares, slope, spline_upsample, terrain,
+    terrain_features, upsample_angle, wetness_index,
 )
 
 
@@ -140,15 +140,15 @@ def test_a_known_wave_between_its_cells(size_yy_xx_and_plane):
     size, yy, xx, plane = size_yy_xx_and_plane
     r, c = np.mgrid[8:20:.33, 8:20:.33]
     wave = np.sin(xx / 150) * np.cos(yy / 120)
-    assert np.abs(upsample(wave, r, c) - np.sin(size * c / 150) * np.cos(-size * r / 120)).max() < 1e-3
-    assert np.allclose(upsample(plane, np.array([12.5]), np.array([14.25])), 100 + .1 * 14.25 * size - .05 * 12.5 * size)
+    assert np.abs(spline_upsample(wave, r, c) - np.sin(size * c / 150) * np.cos(-size * r / 120)).max() < 1e-3
+    assert np.allclose(spline_upsample(plane, np.array([12.5]), np.array([14.25])), 100 + .1 * 14.25 * size - .05 * 12.5 * size)
 
 
 def test_cubic_splines_of_fitpack_say_the_same_away_from_the_edge(hills):
     "To the pixels of the satellite."
     r, c = np.arange(12, 47, .3), np.arange(12, 47, .3)
     theirs = RectBivariateSpline(np.arange(60), np.arange(60), hills)(r, c)
-    assert np.abs(upsample(hills, *np.meshgrid(r, c, indexing='ij')) - theirs).max() < 1e-4
+    assert np.abs(spline_upsample(hills, *np.meshgrid(r, c, indexing='ij')) - theirs).max() < 1e-4
 
 
 def test_angles_across_north():

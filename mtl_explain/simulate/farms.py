@@ -18,7 +18,7 @@ from rasterio.transform import from_origin
 from rasterio.warp import transform as project
 
 from .growth import regions, soils, sowing_date
-from ..terrain import upsample, wetness_index
+from ..terrain import spline_upsample, wetness_index
 
 # %% ../../nbs/api/26_simulate_farms.ipynb #0d0a4c57
 def waves(
@@ -259,8 +259,8 @@ def field_ground(
 ) -> dict:  # dem (30 m, with margin), corner (of the dem), wet (0 dry .. 1 wet), vigour (about 1), height [m], bright (soil, 0 .. 1), all at 10 m
     "Terrain, wet spots and soil of one field."
     grid, inside = elevation_grid(window, region, seed), window['mask']
-    twi = upsample(wetness_index(grid['true'], 30.), *grid['at'])
+    twi = spline_upsample(wetness_index(grid['true'], 30.), *grid['at'])
     patch, stand, soil = (waves(window['x'], window['y'], rng, s, l) for s, l in ((60, 400), (40, 250), (80, 600)))
     wet = .48 + .17 * (twi - twi[inside].mean()) / twi[inside].std().clip(1e-3) + .12 * patch + rng.normal(0, .1)
     dem = grid['true'] + .35 * waves(grid['x'], grid['y'], rng, 90, 600, .5)
-    return dict(dem=dem.astype('float32'), corner=grid['corner'], wet=wet.clip(0, 1), vigour=np.exp(.09 * stand), height=upsample(grid['true'], *grid['at']), bright=.36 + .11 * soil)
+    return dict(dem=dem.astype('float32'), corner=grid['corner'], wet=wet.clip(0, 1), vigour=np.exp(.09 * stand), height=spline_upsample(grid['true'], *grid['at']), bright=.36 + .11 * soil)
