@@ -101,7 +101,7 @@ class Experiments(tuple):
     def frame(self) -> pd.DataFrame:  # one row an experiment: arrows, then the reported scores
         if not self: return pd.DataFrame()
         roles = setup_table([e.setup for e in self]).reset_index(drop=True)
-        scores = pd.DataFrame([e.reported for e in self])
+        scores = pd.DataFrame([e.reported for e in self], dtype=object)
         return pd.concat([pd.DataFrame(dict(dataset=[e.dataset for e in self], row=[e.row for e in self])), roles, scores], axis=1).fillna('')
 
     def __repr__(self): return f"{len(self)} experiments: " + ', '.join(f"{sum(e.dataset == d for e in self)} of {d}" for d in dict.fromkeys(e.dataset for e in self))
