@@ -12,7 +12,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from .layers import make_part, mlp
+from .layers import Dropout, make_part, mlp
 from .modality import Modality, kinds
 
 # %% ../nbs/api/32_heads.ipynb #b567383f
@@ -107,7 +107,7 @@ def _perceptron(
 ) -> nn.Sequential:
     "Linear, 3×3, GELU, linear: for each pixel and its neighbours."
     middle = nn.Conv2d(width, width, 3, padding=1, groups=groups)
-    return nn.Sequential(nn.Conv2d(n, width, 1), middle, nn.GELU(), nn.Dropout(dropout), nn.Conv2d(width, n, 1), nn.Dropout(dropout))
+    return nn.Sequential(nn.Conv2d(n, width, 1), middle, nn.GELU(), Dropout(dropout), nn.Conv2d(width, n, 1), Dropout(dropout))
 
 # %% ../nbs/api/32_heads.ipynb #ee987e74
 class SoftThresholdHead(nn.Module):

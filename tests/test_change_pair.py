@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from mtl_explain.change.pair import (
-    Attention, PairBody, PatchEmbedding, PixelNorm, Pyramid, Reduction, ResidualBlock, TransformerBlock,
-    as_map, as_tokens, check_pair, diagram, drop_path, edge_point, operations, repeat_channel, start_weights,
-    upsample,
+    Attention, PairBody, PatchEmbedding, PixelNorm, Product, Pyramid, Reduction, ResidualBlock,
+    TransformerBlock, as_map, as_tokens, check_pair, diagram, drop_path, edge_point, operations,
+    repeat_channel, start_weights, upsample,
 )
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, Setup
@@ -101,6 +101,8 @@ def test_attention_against_a_loop():
             for i in range(7): answer[b, i, head] = torch.softmax(k[b, :, head] @ q[b, i, head] / 4**.5, 0) @ v[b, :, head]
     assert torch.allclose(attention(x, other), attention.out(answer), atol=1e-6)
     assert n_parameters(attention) == 4 * (12 * 12 + 12)
+    stored = Product(1e-9).train()  # the way with dropout, which drops nothing here
+    assert torch.allclose(stored(*(t.unflatten(-1, (3, 4)).transpose(1, 2) for t in (q, k, v))), Product()(*(t.unflatten(-1, (3, 4)).transpose(1, 2) for t in (q, k, v))), atol=1e-6)
     assert Reduction(12, 4)(torch.zeros(2, 12, 8, 16)).shape == (2, 2 * 4, 12) and n_parameters(Reduction(12, 4)) == 12 * 12 * 16 + 12 + 24 and not n_parameters(Reduction(12))
     with pytest.raises(ValueError, match='12 features cannot be divided among 5 heads'): Attention(12, 5)
 

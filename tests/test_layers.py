@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from mtl_explain.layers import (
-    as_channels, check_input, conv_block, double_conv, make_part, mlp, n_inputs, n_parameters, shape_table,
+    Dropout, as_channels, check_input, conv_block, double_conv, make_part, mlp, n_inputs, n_parameters,
+    shape_table,
 )
 from mtl_explain.modality import Modality
 
@@ -73,6 +74,23 @@ def test_a_perceptron_sees_features_a_pixels_perceptron_one_pixel():
     assert [type(m).__name__ for m in mlp(5, [7], dropout=.3, batchnorm=True)] == ['Linear', 'BatchNorm1d', 'ReLU', 'Dropout']
     assert [type(m).__name__ for m in mlp(5, [7, 2], pixels=True)] == ['Conv2d', 'ReLU'] * 2
     assert len(mlp(5, [])) == 0
+
+
+def test_a_share_is_left_out_the_rest_scaled():
+    "Bricks."
+    # a share is left out, the rest scaled; memory order, gradient and evaluation as usual
+    torch.manual_seed(0)
+    x = torch.rand(3, 64, 41, 43).add(1).to(memory_format=torch.channels_last).requires_grad_()
+    y = Dropout(.1)(x)
+    y.sum().backward()
+    kept = y != 0
+    assert abs(kept.float().mean() - .9) < .003 and torch.allclose(y[kept], x[kept] / .9) and torch.equal(x.grad, kept / .9) and y.is_contiguous(memory_format=torch.channels_last)
+    assert all(abs(m.float().mean() - .9) < .02 for dim in (1, 2, 3) for m in kept.unbind(dim)) and abs((kept[..., 1:] & kept[..., :-1]).float().mean() - .81) < .004  # no pattern
+    assert Dropout(.1).eval()(x) is x and Dropout(0.)(x) is x and Dropout(.5)(torch.ones(0)).shape == (0,) and Dropout(.5)(torch.ones(5, 7).T).shape == (7, 5)
+    torch.manual_seed(3)
+    first = Dropout(.5)(torch.ones(1000))
+    torch.manual_seed(3)
+    assert torch.equal(Dropout(.5)(torch.ones(1000)), first)
 
 
 def test_parameters_of_the_bricks_by_hand():

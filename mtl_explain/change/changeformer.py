@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['DifferenceDecoder', 'ChangeFormer']
 
-# %% ../../nbs/api/38_changeformer.ipynb #bc74358d
+# %% ../../nbs/api/38_changeformer.ipynb #5f3c4da1
 import torch
 from torch import Tensor, nn
 
 from .pair import PairBody, Pyramid, ResidualBlock, upsample
 from ..modality import Setup
 
-# %% ../../nbs/api/38_changeformer.ipynb #0f7182f5
+# %% ../../nbs/api/38_changeformer.ipynb #f76235d9
 class DifferenceDecoder(nn.Module):
     "From the maps of two pyramids to one map of full resolution, by learned differences and learned upsampling."
     def __init__(self,
@@ -35,7 +35,7 @@ class DifferenceDecoder(nn.Module):
             found.append(y + upsample(found[-1]) if found else y)
         return self.refine(self.weigh(torch.cat([upsample(m, found[-1].shape[-1] // m.shape[-1]) for m in found], 1)))
 
-# %% ../../nbs/api/38_changeformer.ipynb #6f12dc44
+# %% ../../nbs/api/38_changeformer.ipynb #2a157b10
 class ChangeFormer(PairBody):
     "Siamese transformer pyramid with learned differences [Bandara and Patel 2022], as configured for paper B's Table 3."
     multiple, roles = 32, {'encoder': 'pyramid', 'decoder': 'differences'}
