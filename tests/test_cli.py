@@ -74,9 +74,10 @@ def test_options_are_checked_against_the_function_they_go_to():
 def test_what_is_asked_of_a_dataset():
     "Data."
     def prepare(source, dest, tile=None, skip_bad=False): return f'{source} to {dest}, tile {tile}, skip {skip_bad}'
-    module = mock.Mock(fetch=lambda folder: {'earth.whl': folder/'earth.whl'}, prepare=prepare)
+    module = mock.Mock(fetch=lambda folder, edition='all': {'earth.whl': folder/edition}, prepare=prepare)
     with mock.patch.dict(main.__globals__, dataset=lambda name: dict(globe=module)[name], simulator=lambda name: lambda folder, n, seed, size=9: f'{folder} {n} {seed} {size}'):
-        assert command('data', 'fetch', 'globe', '--folder', 'raw')[1].split() == ['earth.whl', str(Path('raw')/'earth.whl')]
+        assert command('data', 'fetch', 'globe', '--folder', 'raw')[1].split() == ['earth.whl', str(Path('raw')/'all')]
+        assert command('data', 'fetch', 'globe', '--folder', 'raw', '--option', 'edition=old')[1].split() == ['earth.whl', str(Path('raw')/'old')]
         assert command('data', 'prepare', 'globe', 'raw', 'store')[1] == 'prepared: raw to store, tile None, skip False\n'
         assert command('data', 'prepare', 'globe', 'raw', 'store', '--skip-bad', '--option', 'tile=64')[1] == 'prepared: raw to store, tile 64, skip True\n'
         assert command('data', 'prepare', 'globe', '--option', 'size=64')[2] == ["error: globe: data prepare has no option 'size'; it has source, dest, tile, skip_bad"]
