@@ -18,13 +18,13 @@ import pytest
 import rasterio
 
 from mtl_explain.datasets.benge import (
-    blocked_split, climate_zones, dataset_folder, describe, fetch, load, make_examples, patch_index, prepare,
+    blocked_split, climate_zones, dataset_folder, fetch, load, make_examples, patch_index, prepare,
     read_climate, read_numbers, read_patch, read_tables, season_of, setups, sources, template,
     weather_columns, worldcover,
 )
 from mtl_explain.modality import check_setup, setup_table
 from mtl_explain.native import BadSample
-from mtl_explain.samples import check_samples, modalities
+from mtl_explain.samples import check_samples, describe, modalities
 from mtl_explain.simulate.europe import plan, see_block, simulate_europe
 from mtl_explain.simulate.landscape import make_land
 from mtl_explain.store import open_store, read_manifest

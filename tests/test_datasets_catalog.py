@@ -5,12 +5,15 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import inspect
+import os
 import subprocess
 import sys
+import tempfile
+from unittest import mock
 
 import pytest
 
-from mtl_explain.datasets.catalog import catalog, dataset, simulator
+from mtl_explain.datasets.catalog import catalog, dataset, load_prepared, simulator
 
 
 def test_each_entry_names_a_module_with_the_five_names():
@@ -32,3 +35,10 @@ def test_neither_the_catalogue_nor_a_dataset_imports_torch():
     "The catalogue."
     code = "import sys; from mtl_explain.datasets.catalog import catalog, dataset; [dataset(n) for n in catalog]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+def test_no_store_and_what_to_do():
+    "The catalogue."
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=folder):
+        with pytest.raises(FileNotFoundError, match='no store of benge at .*benge: prepare one with `mtl_explain data prepare benge FOLDER`'): load_prepared('benge')
+    with pytest.raises(FileNotFoundError, match='no store of treesat at nowhere'): load_prepared('treesat', 'nowhere')

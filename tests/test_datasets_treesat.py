@@ -26,12 +26,12 @@ from rasterio.transform import Affine
 
 from mtl_explain.datasets.tree_species import fraction_vector, species, spruce_and_fir
 from mtl_explain.datasets.treesat import (
-    describe, fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
+    fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
 )
 from mtl_explain.datasets.treesat_tables import nearest_training, read_fractions, read_lists
 from mtl_explain.explain.hierarchy import ancestor_index
 from mtl_explain.modality import setup_table
-from mtl_explain.samples import check_samples, modalities
+from mtl_explain.samples import check_samples, describe, modalities
 from mtl_explain.simulate.forest import nodata_value, simulate_forest, simulate_patch
 from mtl_explain.simulate.trees import draw_plots
 from mtl_explain.store import read_manifest
@@ -236,7 +236,7 @@ def test_wrong_encodings_and_folders_are_one_line(home_forest_and_index):
         with pytest.raises(FileNotFoundError, match='no images in'): prepare(copy, Path(temporary)/'store', progress=False)
         with pytest.raises(ValueError, match="no aerial band 'NIR'; known: IR, G, B, R"): prepare(copy, Path(temporary)/'store', bands=('NIR', 'R'), progress=False)
         with pytest.raises(FileNotFoundError, match='data fetch treesat'): prepare(copy/'none', Path(temporary)/'store', progress=False)
-        with pytest.raises(FileNotFoundError, match='data prepare treesat SRC.*data simulate treesat FOLDER'): load(copy/'none')
+        with pytest.raises(FileNotFoundError, match='data prepare treesat FOLDER.*data simulate treesat FOLDER'): load(copy/'none')
         assert not (Path(temporary)/'store').exists()
 
 

@@ -6,7 +6,7 @@
 __all__ = ['worldcover', 'climate_zones', 'sources', 'height_folders', 'weather_columns', 'unet', 'setups', 'recipe',
            'coordinates', 'example_split', 'season_of', 'fetch', 'read_cover', 'read_height', 'read_climate',
            'read_numbers', 'read_patch', 'dataset_folder', 'find_table', 'read_tables', 'read_splits', 'blocked_split',
-           'patch_index', 'template', 'absent_modalities', 'prepare', 'load', 'describe', 'make_examples']
+           'patch_index', 'template', 'absent_modalities', 'prepare', 'load', 'make_examples']
 
 # %% ../../nbs/api/22_benge.ipynb #fffba24c
 import os, warnings
@@ -20,11 +20,12 @@ import xarray as xr
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import transform
 
+from .catalog import load_prepared
 from .bigearthnet import bands, examples, parse_ids, read_band, read_optical, read_radar, unpack_examples
 from ..download import download, unpack, zenodo
 from ..modality import Setup
 from ..native import BadSample, prepare_samples
-from ..samples import describe as describe_samples, modality_array
+from ..samples import describe, modality_array
 from ..simulate.common import new_folder
 from ..splits import assign_splits
 from ..store import open_store
@@ -358,18 +359,10 @@ def prepare(
 
 # %% ../../nbs/api/22_benge.ipynb #51ad5548
 def load(
-    path: str|os.PathLike|None=None  # folder of a store; None: the prepared store of the data folder
-) -> xr.Dataset:  # a sample set
+    path: str|os.PathLike|None=None  # folder of a store; None: the one in the data folder
+) -> xr.Dataset:  # a sample set, memory-mapped
     "The prepared store."
-    path = Path(path) if path else data_folder()/'benge'
-    if not path.is_dir(): raise FileNotFoundError(f'no store at {path}: prepare one with `mtl_explain data prepare benge FOLDER`; the folder is downloaded by `mtl_explain data fetch benge`, or made up by `mtl_explain data simulate benge FOLDER`')
-    return open_store(path)
-
-def describe(
-    samples: xr.Dataset|None=None  # a sample set; `load()` if None
-) -> pd.DataFrame:  # one row a modality
-    "Kind, shape, units, classes, missing values and size of each modality."
-    return describe_samples(load() if samples is None else samples)
+    return load_prepared('benge', path)
 
 # %% ../../nbs/api/22_benge.ipynb #ae015195
 def _example_row(

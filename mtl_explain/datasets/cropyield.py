@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['sources', 'small', 'satellite_encoder', 'weather_encoder', 'setups', 'fetch', 'template', 'prepare', 'load',
-           'load_sample', 'describe', 'field_map', 'plot_fields']
+           'load_sample', 'field_map', 'plot_fields']
 
 # %% ../../nbs/api/21_cropyield.ipynb #74cf2918
 import hashlib, os, shutil, tempfile
@@ -19,10 +19,11 @@ import rasterio
 import xarray as xr
 from rasterio.warp import transform as project
 
+from .catalog import load_prepared
 from .cropfields import bands, crops, read_field, read_fields, read_weather, scene_classes, weather_features
 from ..modality import Setup, main_share
 from ..native import BadSample, complaint, full_template, read_sample
-from ..samples import describe as describe_samples, modality_array
+from ..samples import describe, modality_array
 from ..simulate.common import over_cores
 from ..store import existing_store, identity, open_store, write_store
 from ..tables import file_source
@@ -198,11 +199,9 @@ def prepare(
 # %% ../../nbs/api/21_cropyield.ipynb #f94f26ee
 def load(
     path: str|os.PathLike|None=None  # folder of a store; None: the one in the data folder
-) -> xr.Dataset:  # a sample set
+) -> xr.Dataset:  # a sample set, memory-mapped
     "The prepared store."
-    path = Path(path or data_folder()/'cropyield')
-    if path.exists(): return open_store(path)
-    raise FileNotFoundError(f'no prepared CropYield at {path}: prepare raw material with `mtl_explain data prepare cropyield FOLDER`; without any, `mtl_explain data simulate cropyield FOLDER` makes some')
+    return load_prepared('cropyield', path)
 
 def load_sample(
     n: int=12,  # fields, of two hectares each
@@ -213,12 +212,6 @@ def load_sample(
     with tempfile.TemporaryDirectory() as folder:
         world = simulate_crops(Path(folder)/'world', n, seed, hectares=2., workers=1, progress=False)
         return open_store(prepare(world, Path(folder)/'store', workers=1, progress=False)).copy(deep=True)
-
-def describe(
-    samples: xr.Dataset|None=None  # a sample set; `load()` if None
-) -> pd.DataFrame:  # one row a modality
-    "Kind, shape, units, classes, missing values and size of each modality."
-    return describe_samples(load() if samples is None else samples)
 
 # %% ../../nbs/api/21_cropyield.ipynb #c8579f4b
 def field_map(

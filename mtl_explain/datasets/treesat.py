@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['checksums', 'sources', 'setups', 'sensor_folder', 'patch_index', 'fill_nodata', 'resize', 'read_patch', 'prepare',
-           'load', 'describe', 'genus_presence', 'plot_patch', 'fetch']
+           'load', 'genus_presence', 'plot_patch', 'fetch']
 
 # %% ../../nbs/api/23_treesat.ipynb #ae3c36f4
 import os
@@ -18,6 +18,7 @@ import rasterio
 import xarray as xr
 from rasterio.transform import Affine
 
+from .catalog import load_prepared
 from mtl_explain.datasets.tree_species import (
     aerial_bands, fraction_vector, genera, label_levels, labelled_species, level_classes, parse_patch_file, s1_bands, s2_bands, species, spruce_and_fir,
 )
@@ -26,7 +27,7 @@ from ..download import download, record_files, unpack, zenodo
 from ..modality import Setup
 from ..native import BadSample, prepare_samples
 from ..raster import Grid, read_raster, to_grid, valid_mask
-from ..samples import describe as describe_samples, modality_array
+from ..samples import describe, modality_array
 from ..store import existing_store, open_store
 from ..tables import file_source, index_from_splits
 from ..wheels import data_folder
@@ -222,18 +223,10 @@ def prepare(
 
 # %% ../../nbs/api/23_treesat.ipynb #6712113a
 def load(
-    path: str|os.PathLike|None=None  # folder of a store; None: `treesat` in the data folder
+    path: str|os.PathLike|None=None  # folder of a store; None: the one in the data folder
 ) -> xr.Dataset:  # a sample set, memory-mapped
-    "The prepared archive."
-    path = Path(path or data_folder()/'treesat')
-    if not path.exists(): raise FileNotFoundError(f'no store {path}: make it with `mtl_explain data prepare treesat SRC`; a made-up archive comes from `mtl_explain data simulate treesat FOLDER`')
-    return open_store(path)
-
-def describe(
-    samples: xr.Dataset|None=None  # a sample set; `load()` if None
-) -> pd.DataFrame:  # one row a modality
-    "Kind, shape, units, classes, missing values and size of each modality."
-    return describe_samples(load() if samples is None else samples)
+    "The prepared store."
+    return load_prepared('treesat', path)
 
 # %% ../../nbs/api/23_treesat.ipynb #f1327360
 def genus_presence(
