@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 # run the notebooks of a folder at full scale and keep what they show
-in_place = MTL_EXPLAIN_SCALE=study $(BIN)/jupyter execute --inplace --timeout=-1 $(1)/*.ipynb && $(BIN)/nbdev-clean --fname $(1)
+in_place = MTL_EXPLAIN_SCALE=study PYTHONWARNINGS=ignore::FutureWarning $(BIN)/jupyter execute --inplace --timeout=-1 $(1)/*.ipynb && $(BIN)/nbdev-clean --fname $(1)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test site bench studies lab export clean
@@ -29,7 +29,7 @@ demo: $(INSTALLED) ## train baseline, MML and MTL on real data and write a repor
 test: $(INSTALLED) ## all that must hold: exports up to date, notebooks run, the site builds, tests pass
 	$(BIN)/python -m mtl_explain.dev.fresh --check
 	@for folder in $(wildcard nbs/tutorials nbs/studies nbs/gallery); do \
-	  echo "running $$folder at small scale"; MTL_EXPLAIN_SCALE=small $(BIN)/nbdev-test $$folder --timing --n-workers 2 || exit 1; done
+	  echo "running $$folder at small scale"; OMP_NUM_THREADS=1 MTL_EXPLAIN_SCALE=small $(BIN)/nbdev-test $$folder --timing --n-workers 2 || exit 1; done
 	$(BIN)/python -m mtl_explain.dev.site --check
 	$(BIN)/python -m pytest --cov --cov-report=term
 
