@@ -201,7 +201,7 @@ def test_what_one_pixel_of_the_first_stage_listens_to():
     pyramid, x = Pyramid(1, (16, 16, 16, 16), depths=(1, 1, 1, 1)).eval(), torch.randn(1, 1, 128, 128, requires_grad=True)
     (pyramid(x)[0][0, :, 16, 16] * torch.randn(16)).sum().backward()  # the plain sum is always 0 after a normalisation
     seen = x.grad[0, 0].abs()
-    fig, ax = plt.subplots(figsize=(4.2, 3.2), layout='constrained')
+    fig, ax = plt.subplots(figsize=(4.4, 3.4), dpi=55, layout='constrained')
     shown = ax.imshow((seen / seen.max()).clamp(1e-6).log10().numpy(), cmap='magma', vmin=-6, vmax=0)
     fig.colorbar(shown, label='log₁₀ of the gradient, relative')
     ax.set(title='influence on one token', xlabel='x [pixel]', ylabel='y [pixel]')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CrossFusion', 'question', 'FusionDecoder', 'MMCD']
 
-# %% ../../nbs/api/35_mmcd.ipynb #f6356154
+# %% ../../nbs/api/35_mmcd.ipynb #b60265c3
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from .pair import (Attention, PairBody, PatchEmbedding, PixelNorm, Pyramid, Redu
                                      drop_path, start_weights, upsample)
 from ..modality import Setup
 
-# %% ../../nbs/api/35_mmcd.ipynb #234f17c7
+# %% ../../nbs/api/35_mmcd.ipynb #8483bca2
 class CrossFusion(nn.Module):
     "Two modalities ask each other; what they answer is merged (equation 2 and figure 3a of paper B)."
     def __init__(self,
@@ -36,7 +36,7 @@ class CrossFusion(nn.Module):
     ) -> Tensor:  # (B,F,H,W)
         return self.merge(torch.cat(self.question(early, late), 1))
 
-# %% ../../nbs/api/35_mmcd.ipynb #ef6f3306
+# %% ../../nbs/api/35_mmcd.ipynb #dbf069cf
 def question(
     self: CrossFusion,  # the block
     early: Tensor,  # (B,F,H,W)
@@ -51,7 +51,7 @@ def question(
 
 CrossFusion.question = question
 
-# %% ../../nbs/api/35_mmcd.ipynb #1285bcb9
+# %% ../../nbs/api/35_mmcd.ipynb #e01e5c2b
 class FusionDecoder(nn.Module):
     "From the maps of two pyramids to one map of full resolution (figures 2 and 3b of paper B)."
     def __init__(self,
@@ -80,7 +80,7 @@ class FusionDecoder(nn.Module):
         for block in self.refine: x = block(upsample(x))
         return x
 
-# %% ../../nbs/api/35_mmcd.ipynb #95809e9b
+# %% ../../nbs/api/35_mmcd.ipynb #6f21fdec
 class MMCD(PairBody):
     "Transformer-based multimodal change detection (paper B, section 3.1)."
     multiple, roles = 32, {'encoder': 'pyramid', 'fusion': 'cross-modal'}

@@ -8,7 +8,7 @@ __all__ = ['norms', 'counted', 'corrected', 'check_pair', 'repeat_channel', 'Pai
            'start_weights', 'per_output', 'count_call', 'operations', 'PixelMLP', 'TransformerBlock', 'Pyramid',
            'edge_point', 'diagram']
 
-# %% ../../nbs/api/34_pair.ipynb #12ce4b60
+# %% ../../nbs/api/34_pair.ipynb #4fa55b43
 import math
 
 import matplotlib.pyplot as plt
@@ -21,7 +21,7 @@ from torchvision.ops import StochasticDepth
 from ..layers import Dropout, check_input, n_parameters
 from ..modality import Modality, Setup
 
-# %% ../../nbs/api/34_pair.ipynb #a2095178
+# %% ../../nbs/api/34_pair.ipynb #73c66393
 def check_pair(
     modalities: dict,  # name -> `Modality`
     setup: Setup,  # roles; its two inputs are early and late
@@ -45,7 +45,7 @@ def repeat_channel(
     "A single channel repeated `n` times; `n` channels as they are."
     return x if x.shape[1] == n else x.expand(-1, n, -1, -1)
 
-# %% ../../nbs/api/34_pair.ipynb #0deebe53
+# %% ../../nbs/api/34_pair.ipynb #9769e1fa
 class PairBody(nn.Module):
     "Base of the bodies that compare two images of one place: checks them, matches their channels; subclasses define `compare`."
     multiple: int = 1  # what the sides of the images must be divisible by, pixels
@@ -78,7 +78,7 @@ class PairBody(nn.Module):
     ) -> Tensor:  # (B,F,H,W)
         raise NotImplementedError(f'{type(self).__name__} must define compare(early, late)')
 
-# %% ../../nbs/api/34_pair.ipynb #c9c93096
+# %% ../../nbs/api/34_pair.ipynb #6e37a573
 def read_pair(
     self: PairBody,  # the body
     x: dict  # batch, by name
@@ -97,7 +97,7 @@ def read_pair(
 
 PairBody.read_pair = read_pair
 
-# %% ../../nbs/api/34_pair.ipynb #d2060a3a
+# %% ../../nbs/api/34_pair.ipynb #765169b1
 def as_tokens(
     x: Tensor  # map (B,C,H,W)
 ) -> Tensor:  # (B,H·W,C); no copy if the channels lie together
@@ -118,7 +118,7 @@ class PixelNorm(nn.LayerNorm):
     ) -> Tensor:  # (B,C,H,W)
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
-# %% ../../nbs/api/34_pair.ipynb #6ac50f52
+# %% ../../nbs/api/34_pair.ipynb #1b04822b
 class PatchEmbedding(nn.Sequential):
     "Overlapping patches: a strided convolution and a normalisation of each pixel."
     def __init__(self,
@@ -129,7 +129,7 @@ class PatchEmbedding(nn.Sequential):
     ):
         super().__init__(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2), PixelNorm(n_out))
 
-# %% ../../nbs/api/34_pair.ipynb #5c76a162
+# %% ../../nbs/api/34_pair.ipynb #b2d73cfe
 class Product(nn.Module):
     "The weighted mean of values, for several heads; a module without weights, so that the counter sees it."
     def __init__(self,
@@ -168,7 +168,7 @@ class Attention(nn.Module):
         q, (k, v) = split(self.q(x)), map(split, self.kv(other).chunk(2, -1))
         return self.dropout(self.out(self.product(q, k, v).transpose(1, 2).flatten(2)))
 
-# %% ../../nbs/api/34_pair.ipynb #5e5ab80f
+# %% ../../nbs/api/34_pair.ipynb #bdbea5e7
 class Reduction(nn.Module):
     "A shorter sequence to attend to: one pixel of `ratio`×`ratio`; as it is if `ratio` is 1."
     def __init__(self,
@@ -183,14 +183,14 @@ class Reduction(nn.Module):
     ) -> Tensor:  # sequence (B,M,F), M = H·W / ratio²
         return as_tokens(self.layers(x))
 
-# %% ../../nbs/api/34_pair.ipynb #19927acf
+# %% ../../nbs/api/34_pair.ipynb #0d5b95a1
 def drop_path(
     p: float  # probability that a sample's branch is left out in training
 ) -> nn.Module:
     "Leave out a branch at random, sample by sample."
     return StochasticDepth(p, 'row') if p else nn.Identity()
 
-# %% ../../nbs/api/34_pair.ipynb #7c4f6489
+# %% ../../nbs/api/34_pair.ipynb #4e4945f9
 class ResidualBlock(nn.Module):
     "Two 3×3 convolutions that correct their input a little."
     def __init__(self,
@@ -205,7 +205,7 @@ class ResidualBlock(nn.Module):
     ) -> Tensor:  # (B,C,H,W)
         return torch.add(x, self.layers(x), alpha=self.scale)
 
-# %% ../../nbs/api/34_pair.ipynb #35736bff
+# %% ../../nbs/api/34_pair.ipynb #8f2baf71
 def upsample(
     x: Tensor,  # (B,C,H,W)
     factor: int = 2  # how much finer
@@ -213,7 +213,7 @@ def upsample(
     "Bilinear interpolation to a finer grid."
     return F.interpolate(x, scale_factor=factor, mode='bilinear', align_corners=False)
 
-# %% ../../nbs/api/34_pair.ipynb #47448494
+# %% ../../nbs/api/34_pair.ipynb #1c3ddfe8
 def start_weights(
     module: nn.Module  # a part; to be used with `apply`
 ) -> None:
@@ -222,7 +222,7 @@ def start_weights(
     if isinstance(module, nn.Conv2d): nn.init.normal_(module.weight, 0, (2 * module.groups / (module.kernel_size[0] * module.kernel_size[1] * module.out_channels))**.5)
     if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None: nn.init.zeros_(module.bias)
 
-# %% ../../nbs/api/34_pair.ipynb #d19382cc
+# %% ../../nbs/api/34_pair.ipynb #483cef33
 def per_output(m) -> int: return math.prod(m.kernel_size) * m.in_channels // m.groups
 
 norms = (nn.BatchNorm2d, nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
@@ -247,7 +247,7 @@ def count_call(
     fitting = [rule for types, rule in rules.items() if isinstance(module, types)]
     return fitting[-1](module, inputs, output) if fitting else 0
 
-# %% ../../nbs/api/34_pair.ipynb #0fcfa620
+# %% ../../nbs/api/34_pair.ipynb #a39a9e7a
 def operations(
     module: nn.Module,  # a network or any part of it
     *inputs  # a batch, as `forward` takes it; tensors of the device `meta` for a module on it
@@ -266,7 +266,7 @@ def operations(
         for h in hooks: h.remove()
     return pd.DataFrame(rows, columns=['layer', 'type', 'output', 'parameters', 'tabled', 'computed']).set_index('layer')
 
-# %% ../../nbs/api/34_pair.ipynb #f657a49c
+# %% ../../nbs/api/34_pair.ipynb #98105df0
 class PixelMLP(nn.Module):
     "A perceptron for each pixel, with a look at its eight neighbours in the middle."
     def __init__(self,
@@ -305,7 +305,7 @@ class TransformerBlock(nn.Module):
         x = x + self.drop(as_map(self.attention(as_tokens(y), self.reduce(y)), y.shape[-2:]))
         return x + self.drop(self.mlp(self.norm_mlp(x)))
 
-# %% ../../nbs/api/34_pair.ipynb #1d868e2e
+# %% ../../nbs/api/34_pair.ipynb #1243533d
 class Pyramid(nn.Module):
     "Four stages of transformer blocks, at a quarter, an eighth, a sixteenth and a thirty-second of the image's resolution."
     def __init__(self,
@@ -333,7 +333,7 @@ class Pyramid(nn.Module):
         for stage in self.stages: maps.append(stage(maps[-1] if maps else x))
         return maps
 
-# %% ../../nbs/api/34_pair.ipynb #5f24b5be
+# %% ../../nbs/api/34_pair.ipynb #838daadd
 def edge_point(
     box: tuple,  # x and y of the centre, half its width, half its height
     to: tuple  # x and y of a point outside
