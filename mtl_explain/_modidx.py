@@ -542,8 +542,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'mtl_explain/datasets/globe.py'),
                                             'mtl_explain.datasets.globe.cut_earth': ( 'api/globe.html#cut_earth',
                                                                                       'mtl_explain/datasets/globe.py'),
-                                            'mtl_explain.datasets.globe.describe': ( 'api/globe.html#describe',
-                                                                                     'mtl_explain/datasets/globe.py'),
                                             'mtl_explain.datasets.globe.fetch': ('api/globe.html#fetch', 'mtl_explain/datasets/globe.py'),
                                             'mtl_explain.datasets.globe.find_patches': ( 'api/globe.html#find_patches',
                                                                                          'mtl_explain/datasets/globe.py'),

@@ -21,12 +21,12 @@ import pytest
 import xarray as xr
 
 from mtl_explain.datasets.globe import (
-    climate_levels, cut_earth, describe, fetch, find_patches, igbp, koeppen, load, load_sample, make_sample,
-    plot_patch, prepare, read_earth, sample_file, setups, sources,
+    climate_levels, cut_earth, fetch, find_patches, igbp, koeppen, load, load_sample, make_sample, plot_patch,
+    prepare, read_earth, sample_file, setups, sources,
 )
 from mtl_explain.modality import setup_table
 from mtl_explain.raster import MemoryFile, NotGeoreferencedWarning, degree_grid
-from mtl_explain.samples import check_samples, modalities
+from mtl_explain.samples import check_samples, describe, modalities
 from mtl_explain.splits import plot_split
 from mtl_explain.store import open_store, read_manifest
 

