@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['determination', 'scores_by_class', 'field_performance', 'plot_field_performance', 'field_maps', 'scale_bar',
-           'plot_field_maps', 'grid_transform', 'export_geotiff', 'export_field', 'truth_by_groups',
-           'plot_truth_by_groups', 'random_share']
+           'plot_field_maps', 'grid_transform', 'export_geotiff', 'export_field', 'patch_place', 'patch_maps',
+           'export_patch', 'truth_by_groups', 'plot_truth_by_groups', 'random_share']
 
-# %% ../../nbs/api/54_fields.ipynb #2288be4a
+# %% ../../nbs/api/54_fields.ipynb #c48f3496
 import os
 from pathlib import Path
 
@@ -17,12 +17,13 @@ import pandas as pd
 import rasterio
 import xarray as xr
 from rasterio.transform import Affine
+from rasterio.warp import transform as reproject
 
 from .correctness import correctness, group_colors, group_names, label_correct, regression_error
-from .maps import common_range, draw_values
+from .maps import common_range, draw_values, task_maps
 from .resampling import split_positions
 
-# %% ../../nbs/api/54_fields.ipynb #05c57a4e
+# %% ../../nbs/api/54_fields.ipynb #c2e606c2
 def determination(
     truth: np.ndarray,  # (n,)
     predicted: np.ndarray  # (n,)
@@ -48,7 +49,7 @@ def scores_by_class(
     rows = [(n, int(c.sum()), determination(truth[c], predicted[c]), float(np.abs(truth - predicted)[c].mean()) if c.any() else np.nan) for n, c in choices.items()]
     return pd.DataFrame(rows, columns=['class', 'n', 'r2', 'mae'])
 
-# %% ../../nbs/api/54_fields.ipynb #f4c2f73b
+# %% ../../nbs/api/54_fields.ipynb #93039728
 def field_performance(
     trace: xr.Dataset,  # a trace
     regression: str,  # task whose error is averaged
@@ -68,7 +69,7 @@ def field_performance(
     found.attrs.update(regression=regression, label=label, relative=relative, units='' if relative else str(trace['units'].sel(task=regression).values))
     return found
 
-# %% ../../nbs/api/54_fields.ipynb #d37b9458
+# %% ../../nbs/api/54_fields.ipynb #56d5af39
 def plot_field_performance(
     table: pd.DataFrame,  # from `field_performance`
     classes: list  # names of the classes
@@ -87,7 +88,7 @@ def plot_field_performance(
     axs[0, 0].legend(fontsize=7, frameon=False)
     return fig
 
-# %% ../../nbs/api/54_fields.ipynb #110c9aa1
+# %% ../../nbs/api/54_fields.ipynb #c1e798ff
 def field_maps(
     trace: xr.Dataset,  # a trace whose samples have the coordinates `row` and `column`
     field: str,  # value of `by`
@@ -111,7 +112,7 @@ def field_maps(
     place = dict(row=np.arange(row.min(), row.max() + 1), column=np.arange(column.min(), column.max() + 1))
     return xr.Dataset({k: laid(v) for k, v in found.items()}, place, dict(field=str(field), epoch=int(epoch), regression=regression, label=label or '', units=str(trace['units'].sel(task=regression).values)))
 
-# %% ../../nbs/api/54_fields.ipynb #c10840e6
+# %% ../../nbs/api/54_fields.ipynb #483d3ed6
 def scale_bar(
     ax,  # axes with an image
     columns: int,  # of the image
@@ -144,7 +145,7 @@ def plot_field_maps(
         if 'wrong' not in m: [ax.axis('off') for ax in row[3:]]
     return fig
 
-# %% ../../nbs/api/54_fields.ipynb #dc47188f
+# %% ../../nbs/api/54_fields.ipynb #3a6a25f4
 def grid_transform(
     column: np.ndarray,  # (n,) of the pixels
     row: np.ndarray,  # (n,)
@@ -159,7 +160,7 @@ def grid_transform(
     if off > .25 * pixel: raise ValueError(f'the pixels do not lie on a grid: one is {off / pixel:.1f} pixels off')
     return Affine(a, b, c, d, e, f)
 
-# %% ../../nbs/api/54_fields.ipynb #c92ba8f3
+# %% ../../nbs/api/54_fields.ipynb #2e9a1a44
 def export_geotiff(
     path: str|os.PathLike,  # GeoTIFF to write
     maps: xr.Dataset,  # variables on the last two dimensions (y, x), a band each
@@ -191,7 +192,54 @@ def export_field(
     row, column = part['row'].values - part['row'].values.min(), part['column'].values - part['column'].values.min()
     return export_geotiff(path, maps, grid_transform(column, row, part['lon'].values, part['lat'].values))
 
-# %% ../../nbs/api/54_fields.ipynb #e20cb169
+# %% ../../nbs/api/54_fields.ipynb #08ea02e8
+def patch_place(
+    samples: xr.Dataset,  # a sample set with coordinates lat and lon, and the attribute pixel_metres or pixel_degrees
+    sample: str,  # id of a patch
+    height: int,  # of the patch in pixels
+    width: int
+) -> tuple:  # (column, row) -> coordinates, as `Affine`; name of their system
+    "Where a patch lies: north up around its centre."
+    if not {'lat', 'lon'} <= set(samples.coords): raise ValueError('the samples have no position (coordinates lat and lon)')
+    lat, lon = (float(samples[c].sel(sample=sample)) for c in ('lat', 'lon'))
+    edge, degrees = samples.attrs.get('pixel_metres'), samples.attrs.get('pixel_degrees')
+    if not (edge or degrees): raise ValueError('the samples do not say how large a pixel is (attribute pixel_metres or pixel_degrees)')
+    if not np.isfinite(lat + lon): raise ValueError(f"patch '{sample}' has no centre: its lat or lon is missing")
+    crs = f'EPSG:{(32600 if lat >= 0 else 32700) + int((lon + 180) // 6) % 60 + 1}' if edge else 'EPSG:4326'
+    (x,), (y,) = reproject('EPSG:4326', crs, [lon], [lat]) if edge else ([lon], [lat])
+    d = edge or degrees
+    return Affine(d, 0, x - d * width / 2, 0, -d, y + d * height / 2), crs
+
+# %% ../../nbs/api/54_fields.ipynb #18e190ec
+def patch_maps(
+    trace: xr.Dataset,  # a trace that keeps maps of some samples
+    samples: xr.Dataset,  # the sample set, for the truth
+    sample: str,  # id of a patch whose maps are kept
+    epoch: int = None  # the last one if None
+) -> xr.Dataset:  # (y, x) float: '<task> truth', '<task> prediction' (by channel if there are several), '<task> error'; NaN without label
+    "Truth, prediction and error of all dense tasks of one patch (paper A, figures 5, 10 and 11)."
+    tasks, found = [t for t in trace['task'].values.tolist() if f'map_{t}' in trace], {}
+    if not tasks: raise ValueError('the trace keeps no maps; ask for some samples to be shown when training')
+    for t in tasks:
+        maps = task_maps(trace, samples, t, sample, epoch)
+        for what, v in (('truth', maps.truth), ('prediction', maps.prediction)):
+            if maps.modality.kind == 'mask': found[f'{t} {what}'] = np.where(v < 0, np.nan, v)
+            else: found |= {' '.join([t, *[c] * (len(v) > 1), what]): layer for c, layer in zip(maps.modality.channels, v)}
+        found[f'{t} error'] = maps.error
+    return xr.Dataset({k: (('y', 'x'), np.asarray(v, float)) for k, v in found.items()})
+
+def export_patch(
+    path: str|os.PathLike,  # GeoTIFF to write
+    trace: xr.Dataset,  # a trace that keeps maps of some samples
+    samples: xr.Dataset,  # the sample set: truth, centres, edge of a pixel
+    sample: str,  # id of a patch whose maps are kept
+    epoch: int = None  # the last one if None
+) -> Path:  # the file, a band each
+    "The maps of a patch with their place on Earth."
+    maps = patch_maps(trace, samples, sample, epoch)
+    return export_geotiff(path, maps, *patch_place(samples, sample, maps.sizes['y'], maps.sizes['x']))
+
+# %% ../../nbs/api/54_fields.ipynb #988b22b3
 def truth_by_groups(
     trace: xr.Dataset,  # a trace
     regression: str,  # task whose true values are looked at
@@ -222,7 +270,7 @@ def plot_truth_by_groups(
     ax.set(ylabel=f"true {a['regression']}" + (f" [{a['units']}]" if a['units'] else ''), title=f"{a['first']}, {a['second']}; epoch {a['epoch']}")
     return ax
 
-# %% ../../nbs/api/54_fields.ipynb #76432f47
+# %% ../../nbs/api/54_fields.ipynb #42cd45ff
 def random_share(
     trace: xr.Dataset,  # a trace
     share: float,  # of the samples or clusters, 0 < share <= 1
