@@ -25,6 +25,8 @@ from .aggregation import *
 from .relations import *
 from .metrics import *
 from .change.metrics import *
+from .augment import *
+from .weights import *
 from .learner import *
 from .trace import *
 from .runs import *
@@ -39,7 +41,6 @@ from .explain.overview import *
 from .experiments import *
 from .papers import *
 from .report import *
-from .augment import *
 from .datasets import benge, cropyield, globe, hibcd, levir, treesat
 
 # %% ../nbs/api/90_all.ipynb #a54a66ff
