@@ -30,6 +30,7 @@ from .weights import *
 from .learner import *
 from .trace import *
 from .runs import *
+from .change.detect import *
 from .explain.resampling import *
 from .explain.planted import *
 from .explain.correlation import *

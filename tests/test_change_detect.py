@@ -34,6 +34,7 @@ from mtl_explain.datasets import hibcd
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import Modality, Setup
 from mtl_explain.network import MultitaskNetwork, with_network
+from mtl_explain.relations import range_scaling
 from mtl_explain.runs import train_run
 from mtl_explain.samples import modality_array, toy_samples
 
@@ -111,7 +112,7 @@ def in_windows_expected_and_little(_folder_dsm_path_and_image_path, network_Open
 @pytest.fixture(scope='module')
 def roles_and_run(_folder_dsm_path_and_image_path):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    roles = with_network(scene_setup(losses=dict(semantic_change=dict(class_weights=[.2, .9, .9]))), 'fcsiamese', widths=[8, 16], depths=[1, 2])
+    roles = with_network(scene_setup(losses=dict(semantic_change=dict(class_weights=[.2, .9, .9])), scaling=dict(height_change=range_scaling(-15, 15))), 'fcsiamese', widths=[8, 16], depths=[1, 2])
     run = train_run(sample_set(64, 0), roles, Path(_folder.name)/'run', epochs=8, lr=1e-2, bs=8, trace=(), bar=False, device='cpu')
     return roles, run
 
@@ -269,13 +270,13 @@ def test_how_visible_the_borders_of_windows_are(in_windows_expected_and_little):
         "Mean step of the difference from the whole scene, in the column where it is largest."
         return np.abs(np.diff(values[1] - expected[1], axis=1)).mean(0).max()
 
-    found = {'cut hard': in_windows(size=64, overlap=0), '16 pixels shared': little, '32 pixels shared': in_windows(size=64, overlap=32), 'the whole scene at once': expected}
-    fig, axs = plt.subplots(1, 4, figsize=(10, 2.7), layout='constrained', dpi=75)
+    found = {'cut hard': in_windows(size=64, overlap=0), '16 pixels shared': little, '32 pixels shared': in_windows(size=64, overlap=32)}
+    fig, axs = plt.subplots(1, 3, figsize=(9, 2.5), layout='constrained', dpi=70)
     for ax, (title, v) in zip(axs, found.items()):
-        shown = ax.imshow(v[1, 96:224, 96:224], cmap='RdBu', vmin=expected[1].min(), vmax=expected[1].max(), interpolation='nearest')
-        ax.set(title=title, xticks=[], yticks=[])
-    fig.colorbar(shown, ax=axs, shrink=.8, label='height change [m]')
-    assert seam(found['32 pixels shared']) < .3 * seam(found['cut hard']) and seam(little) < .6 * seam(found['cut hard'])
+        shown = ax.imshow(np.abs(v[1] - expected[1])[:192, :256], cmap='cividis', vmin=0, vmax=.2)
+        ax.set(title=title, xticks=range(0, 257, 64), yticks=range(0, 193, 64))
+    fig.colorbar(shown, ax=axs, shrink=.8, label='off by [m]')
+    assert seam(found['32 pixels shared']) < .001 * seam(found['cut hard']) and seam(little) < .02 * seam(found['cut hard'])
 
 
 def test_classes_metres_and_probabilities_where_the_rasters_lie(made, truth_early_and_late, roles_and_run, _folder_dsm_path_and_image_path):
@@ -291,7 +292,8 @@ def test_classes_metres_and_probabilities_where_the_rasters_lie(made, truth_earl
     np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-5)
     assert (found[0] == found[2:].argmax(0)).all() and set(np.unique(found[0])) == {0, 1, 2}
     right = found[0] == truth['semantic_change'][0, :, 40:]
-    assert right.mean() > .9 and not Path(f'{made}.partial').exists()
+    high = np.abs(truth['height_change'][0, :, 40:]) > 4
+    assert right.mean() > .9 and np.abs(found[1] - truth['height_change'][0, :, 40:])[high].mean() < 3 and not Path(f'{made}.partial').exists()
     by_learner = multitask_learner(sample_set(64, 0), roles, bs=8, trace=(), device='cpu')
     by_learner.model.load_state_dict(run.network.state_dict())
     with rasterio.open(detect_change(early, late, by_learner, Path(_folder.name)/'same.tif', device='cpu', progress=False)) as file: assert np.array_equal(file.read(), found[:2])
@@ -300,7 +302,7 @@ def test_classes_metres_and_probabilities_where_the_rasters_lie(made, truth_earl
 
 def test_the_result_drawn(made):
     "A run, and two files."
-    axes = plot_detection(made, ['#dddddd', *hibcd.colors[1:]])
+    axes = plot_detection(made, ['#dddddd', *hibcd.colors[1:]], plt.figure(figsize=(8, 2.6), dpi=72, layout='constrained').subplots(1, 2))
     assert [ax.get_title() for ax in axes] == ['semantic change', 'height change [m]']
 
 
@@ -341,7 +343,7 @@ def test_nodata_in_both_rasters(truth_early_and_late, roles_and_run):
     assert lost[:40, :50].all() and lost[160:, 304:].all() and not lost[:120, 60:].any() and not lost[10:20, 60:70].any()
 
 
-def test_rasters_of_34_mb_within_28_mb(roles_and_run, truth_early_and_late):
+def test_rasters_of_33_mb_within_28_mb(roles_and_run, truth_early_and_late):
     "Constant memory, measured."
     roles, run = roles_and_run
     truth, early, late = truth_early_and_late
@@ -369,7 +371,7 @@ except MemoryError: print('the limit bites')
     if sys.platform == 'linux':
         with tempfile.TemporaryDirectory() as d:
             tiny = train_run(sample_set(16, 0), with_network(roles, 'fcsiamese', widths=[2, 4], depths=[1, 1]), Path(d)/'run', epochs=1, bs=8, trace=(), bar=False, device='cpu')
-            for name, k in (('early', 'early_height'), ('late', 'late_image')): tiled(Path(d)/f'{name}.tif', truth[k], (2000, 2400))
+            for name, k in (('early', 'early_height'), ('late', 'late_image')): tiled(Path(d)/f'{name}.tif', truth[k].astype('float64' if name == 'early' else 'uint8'), (1500, 2000))
             done = subprocess.run([sys.executable, '-W', 'ignore', '-c', script, d, str(tiny.folder)], capture_output=True, text=True, env=os.environ | dict(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1'))
             assert done.returncode == 0 and 'the limit bites' in done.stdout, done.stderr
-            with rasterio.open(Path(d)/'found.tif') as file: assert file.shape == (2000, 2400) and not np.isnan(file.read(1, window=Window(1700, 1500, 700, 500))).any()
+            with rasterio.open(Path(d)/'found.tif') as file: assert file.shape == (1500, 2000) and not np.isnan(file.read(1, window=Window(1300, 1000, 700, 500))).any()

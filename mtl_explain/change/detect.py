@@ -358,12 +358,12 @@ def plot_detection(
         thin = max(1, max(file.shape) / side)
         values = file.read([k + 1 for k in bands], out_shape=(len(bands), *(int(n / thin) for n in file.shape)))
         left, bottom, right, top = file.bounds
-    if axes is None: axes = np.atleast_1d(plt.figure(figsize=(5 * len(bands), 3.6), layout='constrained').subplots(1, len(bands)))
+    if axes is None: axes = np.atleast_1d(plt.figure(figsize=(4.6 * len(bands), 3.2), layout='constrained').subplots(1, len(bands)))
     for ax, k, v in zip(axes, bands, values):
         kinds, most = [c.split(' ', 1)[1] for c in tags[k].get('classes', '').split(', ') if c], max(np.nanmax(np.abs(v)), 1e-6)
         look = dict(cmap=ListedColormap(colors or plt.get_cmap('cividis')(np.linspace(0, 1, len(kinds)))), vmin=-.5, vmax=len(kinds) - .5) if kinds else dict(cmap='RdBu', vmin=-most, vmax=most)
         bar = ax.figure.colorbar(ax.imshow(v, extent=(left, right, bottom, top), interpolation='nearest', **look), ax=ax, shrink=.8)
         if kinds: bar.set_ticks(range(len(kinds)), labels=kinds)
         ax.set(title=names[k].replace('_', ' ') + (f' [{units[k]}]' if units[k] else ''))
-        ax.ticklabel_format(useOffset=False, style='plain')
+        ax.locator_params(nbins=4), ax.ticklabel_format(useOffset=False, style='plain')
     return axes
