@@ -25,9 +25,12 @@ from .aggregation import *
 from .relations import *
 from .metrics import *
 from .change.metrics import *
+from .augment import *
+from .weights import *
 from .learner import *
 from .trace import *
 from .runs import *
+from .change.detect import *
 from .explain.resampling import *
 from .explain.planted import *
 from .explain.correlation import *
@@ -39,7 +42,6 @@ from .explain.overview import *
 from .experiments import *
 from .papers import *
 from .report import *
-from .augment import *
 from .datasets import benge, cropyield, globe, hibcd, levir, treesat
 
 # %% ../nbs/api/90_all.ipynb #a54a66ff

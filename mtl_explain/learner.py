@@ -17,6 +17,7 @@ from fastai.learner import Learner
 from fastai.torch_core import trainable_params
 from fastcore.basics import patch
 
+from .augment import augmentation
 from .batches import SampleDataset, SampleLoader, sample_loaders, split_loaders
 from .losses import MultitaskLoss
 from .metrics import predictions, score_table, task_metrics
@@ -24,6 +25,7 @@ from .modality import Modality, Setup
 from .network import MultitaskNetwork
 from .samples import modality_array
 from .trace import TraceRecorder
+from .weights import load_matching
 
 # %% ../nbs/api/44_learner.ipynb #5ceb2159
 class SeedEpochs(Callback):
@@ -64,6 +66,7 @@ def multitask_learner(
     trace: tuple = ('valid', 'test'),  # splits whose errors are traced; empty for none
     shown: int = 6,  # traced samples that keep their prediction maps
     scaling: dict = None,  # overrides of means and standard deviations, by modality
+    start=None,  # run folder or safetensors file: begin with the weights of that network's body
     device=None,  # where to compute; a GPU if there is one
     cbs: list = (),  # further callbacks
     **kwargs  # of fastai's `Learner`: `opt_func`, `wd`, `metrics`, ...
@@ -73,10 +76,13 @@ def multitask_learner(
     mods, scale = dls.train.mods, dls.train.scaling
     recorder = [TraceRecorder(samples, setup.main, trace, shown)] if trace else []
     options = dict(metrics=task_metrics(mods, scale, setup.targets)) | kwargs
-    net, loss = seeded_network(mods, setup, seed).to(dls.device), MultitaskLoss(mods, setup).to(dls.device)
-    needed = getattr(loss.weighting, 'callbacks', list)()
+    net, loss = seeded_network(mods, setup, seed), MultitaskLoss(mods, setup).to(dls.device)
+    started = load_matching(net, start) if start else None
+    needed = augmentation(setup, seed) + getattr(loss.weighting, 'callbacks', list)()
     def trained(model): return trainable_params(model) + list(loss.parameters())
-    return Learner(dls, net, loss_func=loss, lr=lr, splitter=trained, cbs=[SeedEpochs(seed), *recorder, *needed, *cbs], **options)
+    learn = Learner(dls, net.to(dls.device), loss_func=loss, lr=lr, splitter=trained, cbs=[SeedEpochs(seed), *recorder, *needed, *cbs], **options)
+    learn.started = started
+    return learn
 
 # %% ../nbs/api/44_learner.ipynb #1916c4c9
 Learner.modalities = property(lambda self: self.dls.train.mods)  # name -> `Modality` of all that the setup names

@@ -160,6 +160,7 @@ class Setup:
     scaling: dict = field(default_factory=dict)  # normalisation by modality, `dict(mean=[..], std=[..])`; the training split's own if not given
     where: dict = field(default_factory=dict)  # only samples of these classes, e.g. `{'crop': 'soybean'}`; all if empty
     balance: str = ''  # a category whose classes the training samples are drawn from evenly; as they come if empty
+    augment: dict = field(default_factory=dict)  # options of `Augment`: how training samples are varied, e.g. `dict(photos=['late_image'])`; not at all if empty
 
     def __post_init__(self): _complete_setup(self)
 
@@ -194,6 +195,7 @@ def _check_roles(
     for key, known in (('encoders', s.inputs), ('heads', s.targets), ('losses', s.targets), ('scaling', s.inputs + s.targets)):
         odd = set(getattr(s, key)) - set(known)
         if odd: raise ValueError(f"options in `{key}` for '{min(odd)}', which this setup does not use there; known: {', '.join(known)}")
+    if odd := set(_names(s.augment.get('photos', ()))) - set(s.inputs): raise ValueError(f"augment: photograph '{min(odd)}' is not among the inputs {', '.join(s.inputs)}")
 
 # %% ../nbs/api/00_modality.ipynb #9cdf9da2
 def _complete_setup(
@@ -232,6 +234,7 @@ def _with_roles(
     weights = {t: s.weights.get(t, min(s.weights.values())) for t in targets}
     options = dict(encoders=keep(s.encoders, inputs), heads=keep(s.heads, targets), losses=keep(s.losses, targets), scaling=keep(s.scaling, inputs + targets))
     relations = tuple(r for r in s.relations if set(r.get('tasks', ())) <= set(targets))
+    if 'photos' in s.augment: options['augment'] = s.augment | dict(photos=[n for n in _names(s.augment['photos']) if n in inputs])
     return replace(s, name='', inputs=inputs, targets=targets, weights=weights, relations=relations, **options)
 
 # %% ../nbs/api/00_modality.ipynb #6214e406

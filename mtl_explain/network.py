@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['bodies', 'example_inputs', 'scaled_size', 'target_grid', 'reference_input', 'part_name', 'EncodersAndFusion',
-           'encode', 'fused_size', 'make_body', 'MultitaskNetwork', 'head_options', 'reading_order', 'predict',
-           'network_shapes', 'summary', 'plot_network']
+           'encode', 'fused_size', 'make_body', 'with_network', 'MultitaskNetwork', 'head_options', 'reading_order',
+           'predict', 'network_shapes', 'summary', 'plot_network']
 
 # %% ../nbs/api/33_network.ipynb #076d3527
+from dataclasses import replace
 from pydoc import locate
 
 import matplotlib.pyplot as plt
@@ -148,6 +149,14 @@ def make_body(
     made = locate(bodies.get(kind, kind))
     if made is None: raise ValueError(f"there is no network '{kind}'; known: {', '.join(filter(None, bodies)) or 'only the default'}, or the import path of a body")
     return make_part({kind: made}, kind, 'network', (modalities, setup, pretrained), options)
+
+def with_network(
+    setup: Setup,  # with any body
+    type: str,  # of the new body: key of `bodies`, or an import path
+    **options  # of the new body
+) -> Setup:  # under the same name
+    "The setup with another body; options of encoders and fusion, which belonged to the old one, are dropped."
+    return replace(setup, network=dict(type=type) | options, encoders={}, fusion={})
 
 # %% ../nbs/api/33_network.ipynb #434bf671
 class MultitaskNetwork(nn.Module):

@@ -1,8 +1,12 @@
 """Augmentation
 
-Written by nbdev-export from the check cells of nbs/api/29_augment.ipynb.
+Written by nbdev-export from the check cells of nbs/api/43_augment.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,10 +17,11 @@ from matplotlib.colors import ListedColormap
 from scipy import ndimage
 from torchvision.transforms.v2 import functional as V
 
-from mtl_explain.augment import Augment, augment_batch, draw_look, draw_place, move, relight
+from mtl_explain.augment import Augment, augment_batch, augmentation, draw_look, draw_place, move, relight
 from mtl_explain.batches import sample_loaders, to_native
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import Modality, Setup
+from mtl_explain.runs import train_run
 from mtl_explain.samples import toy_samples
 
 
@@ -32,6 +37,14 @@ def train(*cbs, epochs=1, seed=0, resumed=0):
     learner.seed_epochs.done = resumed
     with learner.no_bar(), learner.no_logging(): learner.fit(epochs)
     return seen.batches
+
+
+# a setup that varies its photographs
+class StopAt(Callback):
+    "Somebody who presses Ctrl-C in the middle of an epoch."
+    def __init__(self, epoch): self.at = epoch
+    def after_batch(self):
+        if self.training and self.epoch == self.at and self.iter: raise KeyboardInterrupt
 
 
 @pytest.fixture(scope='module')
@@ -55,6 +68,12 @@ def places_and_looks():
     rng = np.random.default_rng(4)
     places, looks = [draw_place(rng) for _ in range(4)], [draw_look(rng) for _ in range(4)]
     return places, looks
+
+
+@pytest.fixture(scope='module')
+def varied():
+    "A setup that varies its photographs."
+    return Setup('optical', ('cover', 'elevation'), encoders=dict(optical=dict(width=4)), augment=dict(photos=['optical'], place=dict(zoom=.2)))
 
 
 def test_four_pixels_by_hand(still):
@@ -180,3 +199,28 @@ def test_training_only_by_seed_and_epoch():
     assert torch.equal(of(train(nothing), True), of(never, True)), 'without photographs and without moves nothing happens'
     with pytest.raises(ValueError, match="photograph 'elevation' is no image among the inputs optical"): train(Augment(['elevation']))
     with pytest.raises(ValueError, match="'unknown' or 'unchanged', got 'zero'"): Augment(outside='zero')
+    with pytest.raises(ValueError, match="augment: place: there is no option 'rotate'; it has flip, turn, zoom, shift"): Augment(place=dict(rotate=90))
+
+
+def test_a_setup_with_augmentation(varied):
+    "In a setup."
+    # a setup with augmentation: the same as the callback by hand, and resumed as if nothing had happened
+    small = toy_samples(n=24, size=16)
+    def learnt(setup, seed=0, **options):
+        learner = multitask_learner(small, setup, bs=8, seed=seed, trace=(), device='cpu', **options)
+        with learner.no_bar(), learner.no_logging(): learner.fit(1)
+        return torch.cat([p.flatten() for p in learner.model.parameters()]).detach()
+    by_setup, plain = learnt(varied), replace(varied, augment={})
+    assert torch.equal(by_setup, learnt(plain, cbs=[Augment(['optical'], dict(zoom=.2), seed=0)]))
+    assert not torch.equal(by_setup, learnt(plain)) and not torch.equal(by_setup, learnt(varied, seed=1))
+    with tempfile.TemporaryDirectory() as folder:
+        options = dict(epochs=3, bs=8, bar=False, device='cpu')
+        whole = train_run(small, varied, Path(folder)/'whole', **options)
+        with pytest.raises(KeyboardInterrupt): train_run(small, varied, Path(folder)/'stopped', cbs=[StopAt(1)], **options)
+        resumed = train_run(small, varied, Path(folder)/'stopped', **options)
+        assert resumed.trace.equals(whole.trace) and whole.setup == varied
+        for a, b in zip(whole.network.parameters(), resumed.network.parameters()): assert torch.equal(a, b)
+        with pytest.raises(FileExistsError, match="setup.augment: the folder has .*zoom"): train_run(small, plain, Path(folder)/'whole', **options)
+    for options, match in ((dict(photo=['optical']), "augment: there is no option 'photo'; it has photos, place, look, white, outside, seed"), (dict(look=dict(hue=1)), "augment: look: there is no option 'hue'")):
+        with pytest.raises(ValueError, match=match): augmentation(replace(varied, augment=options))
+    assert augmentation(plain) == []

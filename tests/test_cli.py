@@ -13,10 +13,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
+import rasterio
 import typer
+import xarray as xr
 
 from mtl_explain.cli import demo_samples, find_setup, main, parse_options
+from mtl_explain.modality import Setup
+from mtl_explain.runs import train_run
+from mtl_explain.samples import modality_array
 
 
 # calling the command line in this process
@@ -39,7 +45,7 @@ def failing(error):
 @pytest.fixture(scope='module')
 def names_and_done():
     "A process that prints the help of all commands, and what it had to load."
-    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
+    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'detect', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
     code = f"""
 import sys
 from mtl_explain.cli import main
@@ -111,6 +117,8 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
         assert code == 0 and 'run: kept' in out
         assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
         made.assert_called_once_with('samples of here', 'roles', Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, seed=5)
+        run.config = dict(options=dict(started='12 of 12 tensors'))
+        assert 'started from first: 12 of 12 tensors\n' in command('train', 'globe', 'large', '--start', 'first')[1] and made.call_args.kwargs['start'] == Path('first')
 
 
 def test_the_words_of_table_reach_the_trainings():
@@ -127,6 +135,38 @@ def test_the_words_of_table_reach_the_trainings():
 def test_a_run_that_is_not_there():
     "Train, explain, report."
     assert command('explain', 'nowhere') == (1, '', ['error: nowhere is not a run folder: it has no config.json'])
+
+
+def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
+    "Detect change."
+    words = ['detect', '--dsm', 'a.tif', '--image', 'b.tif', '--run', 'r']
+    with mock.patch('mtl_explain.change.detect.detect_change', return_value='c.tif') as made:
+        assert command(*words, '--out', 'c.tif', '--size', '512', '--probabilities') == (0, 'detected: c.tif\n', [])
+        made.assert_called_once_with(Path('a.tif'), Path('b.tif'), Path('r'), Path('c.tif'), size=512, overlap=None, bs=1, probabilities=True)
+        made.side_effect = ValueError('b.tif: its pixels lie between those of a.tif')
+        assert command(*words) == (1, '', ['error: b.tif: its pixels lie between those of a.tif'])
+    assert command(*words) == (1, '', ['error: r is not a run folder: it has no config.json'])
+    assert command('detect', '--dsm', 'a.tif')[0] == 2, 'the other rasters and the run are asked for'
+
+
+def test_from_a_run_and_two_rasters_to_a_raster():
+    "Detect change."
+    def raster(path, values, crs='EPSG:28992'):
+        with rasterio.open(path, 'w', driver='GTiff', count=len(values), height=values.shape[1], width=values.shape[2], dtype=values.dtype, crs=crs, transform=rasterio.transform.from_origin(1000, 2000, .5, .5)) as file: file.write(values)
+        return str(path)
+    with tempfile.TemporaryDirectory() as d:
+        rng = np.random.default_rng(0)
+        arrays = [modality_array(n, v, 'image', (f'{n} channel', 'y', 'x')) for n, v in (('before', rng.random((4, 1, 16, 16), 'float32')), ('after', rng.integers(0, 255, (4, 3, 16, 16), 'uint8')))]
+        change = modality_array('change', rng.integers(0, 2, (4, 16, 16)).astype('int8'), 'mask', ('y', 'x'), classes=['no', 'yes'])
+        samples = xr.Dataset({a.name: a for a in (*arrays, change)}, dict(sample=list('abcd'), split=('sample', ['train', 'train', 'valid', 'test'])))
+        setup = Setup(('before', 'after'), 'change', network=dict(type='fcsiamese', widths=[4], depths=[1]))
+        train_run(samples, setup, Path(d)/'run', epochs=1, bs=2, bar=False, device='cpu')
+        dsm, image, far = (raster(Path(d)/n, v, c) for n, v, c in (('a.tif', rng.random((1, 48, 80), 'float32'), 'EPSG:28992'), ('b.tif', rng.integers(0, 255, (3, 48, 80), 'uint8'), 'EPSG:28992'), ('far.tif', rng.random((1, 48, 80), 'float32'), 'EPSG:2263')))
+        words = ['--image', image, '--run', f'{d}/run', '--out', f'{d}/c.tif']
+        code, _, errors = command('detect', '--dsm', far, *words)
+        assert code == 1 and errors[-1].startswith(f'error: {image}: its projection is EPSG:28992, that of {far} is EPSG:2263') and not Path(d, 'c.tif').exists()
+        assert command('detect', '--dsm', dsm, *words)[:2] == (0, f'detected: {d}/c.tif\n')
+        with rasterio.open(f'{d}/c.tif') as file: assert file.shape == (48, 80) and file.descriptions == ('change',) and set(np.unique(file.read(1))) <= {0, 1}
 
 
 def test_the_full_data_where_they_can_be_had_else_the_sample_and_the_reason():

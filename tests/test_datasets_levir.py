@@ -6,19 +6,25 @@ Do not edit: change the notebook, then `make export`.
 
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 from PIL import Image
 
+from mtl_explain.change.scene import example_scene, scene_setup
 from mtl_explain.datasets.levir import (
     _pair, convention, describe, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, setups,
     sources, tile_index,
 )
-from mtl_explain.samples import check_samples, modalities
+from mtl_explain.learner import multitask_learner
+from mtl_explain.network import bodies, with_network
+from mtl_explain.runs import train_run
+from mtl_explain.samples import check_samples, modalities, modality_array
 from mtl_explain.store import read_manifest
 
 
@@ -61,6 +67,22 @@ def bad_pairs(root):
     (root/'label'/'train_7.png').write_bytes(b'no picture')
     with open(root/'list'/'test.txt', 'a') as file: file.write('train_8.png\ntest_99.png\n')
     return root
+
+
+# sample sets for both steps: pairs of photographs, and heights with photographs
+def boxes(n=16, size=32):
+    x, y = example_scene(n, size)
+    plane = dict(semantic_change=dict(classes=['no change', 'demolished', 'newly built']))
+    arrays = [modality_array(k, v.numpy(), 'mask' if k in plane else 'image', ('y', 'x') if k in plane else (f'{k} channel', 'y', 'x'), **plane.get(k, {})) for k, v in (x | y).items()]
+    return xr.Dataset({a.name: a for a in arrays}, dict(sample=[f'tile {i}' for i in range(n)], split=('sample', ['train', 'train', 'valid', 'test'] * (n // 4))))
+
+
+@pytest.fixture(scope='module')
+def pairs():
+    "Sample sets for both steps: pairs of photographs, and heights with photographs."
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = load(prepare(write_pairs(folder, 'flat', dict(train=8, val=2, test=2)), Path(folder)/'store', progress=False)).load()
+    return pairs
 
 
 def test_archives_are_checked_and_unpacked():
@@ -171,3 +193,21 @@ def test_a_made_up_pair():
         samples = load(prepare(write_pairs(folder, 'flat', size=64), Path(folder)/'store', progress=False)).load()
     axes = plot_pair(samples, 'train_2')
     assert axes[2].get_title() == 'building change' and modalities(samples)['change'].classes == ('no change', 'change')
+
+
+def test_the_same_body_first_on_pairs_of_photographs_then_on_heights_and(pairs):
+    "Before heights: pairs of photographs."
+    # the same body, first on pairs of photographs, then on heights and photographs
+    slim = dict(fcsiamese=dict(widths=[4, 8], depths=[1, 1]), snunet=dict(base=4, depth=2), mmcd=dict(widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in slim.items():
+            first = replace(setups[f'levir-{name}'], network=setups[f'levir-{name}'].network | options)
+            run = train_run(pairs, first, Path(folder)/name, epochs=1, bs=4, trace=(), bar=False, device='cpu')
+            second = multitask_learner(boxes(), with_network(scene_setup(), name, **options), bs=4, start=Path(folder)/name, trace=(), device='cpu')
+            body = run.network.body.state_dict()
+            assert all(torch.equal(v, body[k]) for k, v in second.model.body.state_dict().items())
+            assert str(second.started).startswith(f'{len(body)} of {len(body)} tensors of the body taken') and all(k.startswith('heads.change.') for k in second.started.left)
+        with second.no_bar(), second.no_logging(): second.fit(1)
+        assert np.isfinite(second.recorder.values[-1][0])
+        with pytest.raises(ValueError, match='these are the weights of another network'): multitask_learner(boxes(), with_network(scene_setup(), 'snunet'), start=Path(folder)/'mmcd', device='cpu')
+    assert list(setups) == ['levir-change', *(f'levir-{n}' for n in bodies if n)]

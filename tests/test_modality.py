@@ -136,6 +136,7 @@ def test_defaults_and_rules_of_a_setup():
     with pytest.raises(ValueError, match='at least one target'): Setup('optical', ())
     with pytest.raises(ValueError, match='loss weights are given for'): Setup('optical', 'landcover', weights=dict(weather=1))
     with pytest.raises(ValueError, match="for 'weather', which this setup does not use"): Setup('optical', 'landcover', encoders=dict(weather={}))
+    with pytest.raises(ValueError, match="augment: photograph 'landcover' is not among the inputs optical"): Setup('optical', 'landcover', augment=dict(photos=['landcover']))
 
 
 def test_the_variant_is_a_property_of_the_roles(base, mml, mtl):
@@ -144,7 +145,7 @@ def test_the_variant_is_a_property_of_the_roles(base, mml, mtl):
     assert mtl.auxiliary == ('weather',) and base.auxiliary == () and mml.names == ('optical', 'weather', 'landcover')
     assert mtl.weights == dict(landcover=.75, weather=.25)
     assert from_dict(Setup, json.loads(json.dumps(to_dict(mtl)))) == mtl
-    rich = Setup('optical', 'zone', relations=(dict(type='hierarchy', tasks=('zone', 'zone')),), scaling=dict(optical=dict(mean=[1.], std=[2.])), weighting=dict(type='uncertainty'))
+    rich = Setup('optical', 'zone', augment=dict(photos=['optical'], place=dict(zoom=.2)), relations=(dict(type='hierarchy', tasks=('zone', 'zone')),), scaling=dict(optical=dict(mean=[1.], std=[2.])), weighting=dict(type='uncertainty'))
     assert to_dict(from_dict(Setup, json.loads(json.dumps(to_dict(rich))))) == json.loads(json.dumps(to_dict(rich)))
 
 
@@ -164,6 +165,8 @@ def test_from_mml_to_mtl_and_back_and_what_cannot_be_shifted(mml, mtl, base):
     assert narrow.shift('weather').encoders == dict(optical=dict(width=4))
     tied = Setup('optical', ('climate', 'zone'), relations=(dict(type='hierarchy', tasks=('climate', 'zone')),), losses=dict(climate=dict(class_weights=[1, 2])))
     assert tied.with_input('weather').relations == tied.relations and tied.shift('zone').relations == () and tied.with_target('age').losses == tied.losses
+    lit = Setup(('optical', 'aerial'), 'landcover', augment=dict(photos=['optical', 'aerial'], place=dict(zoom=0)))
+    assert lit.shift('aerial').augment == dict(photos=['optical'], place=dict(zoom=0)) and lit.with_target('age').augment == lit.augment
     with pytest.raises(ValueError, match='is the main task'): base.shift('landcover')
     with pytest.raises(ValueError, match='has no role'): base.shift('weather')
     with pytest.raises(ValueError, match='nothing to read'): base.shift('optical')

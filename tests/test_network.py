@@ -14,7 +14,7 @@ from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, Setup, from_dict, to_dict
 from mtl_explain.network import (
     MultitaskNetwork, example_inputs, head_options, part_name, reading_order, reference_input, scaled_size,
-    target_grid,
+    target_grid, with_network,
 )
 
 
@@ -137,7 +137,8 @@ def test_what_cannot_be_built_says_why(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     with pytest.raises(ValueError, match="the setup names 'snow', but the samples only have"): MultitaskNetwork(modalities, Setup(('snow',), ('zone',)))
-    with pytest.raises(ValueError, match="there is no network 'vit'"): MultitaskNetwork(modalities, Setup(('optical',), ('zone',), network=dict(type='vit')))
+    with pytest.raises(ValueError, match="there is no network 'vit'"): MultitaskNetwork(modalities, with_network(Setup(('optical',), ('zone',)), 'vit'))
+    assert with_network(Setup('optical', 'zone', name='one', encoders=dict(optical=dict(width=8)), fusion=dict(widths=[4])), 'mmcd', features=8) == Setup('optical', 'zone', name='one', network=dict(type='mmcd', features=8))
     with pytest.raises(ValueError, match="encoder of 'optical': there is no type 'vit'"):
         MultitaskNetwork(modalities, Setup(('optical',), ('zone',), encoders={'optical': dict(type='vit')}))
     with pytest.raises(ValueError, match="'moisture': a U-Net of depth 4 needs at least 16 pixels a side, the image has 8×8; choose depth 3"):

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -17,15 +18,15 @@ import pytest
 import torch
 import xarray as xr
 from fastai.callback.core import Callback
-from safetensors.torch import save_file
 
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import Setup
 from mtl_explain.runs import (
-    RunKeeper, _claim_folder, config_differences, fingerprint, load_run, load_state, load_weights, run_config,
-    save_netcdf, save_state, state_folder, train_run, write_beside,
+    RunKeeper, _claim_folder, config_differences, fingerprint, load_run, load_state, run_config, save_netcdf,
+    save_state, train_run, write_beside,
 )
 from mtl_explain.samples import toy_samples
+from mtl_explain.weights import state_folder, weights_digest
 
 
 # somebody who presses Ctrl-C in the middle of an epoch
@@ -89,29 +90,6 @@ def test_what_differs_is_named(samples_setup_and_learn):
     assert config_differences(a, b) == ['options.epochs: the folder has 3, asked for is 4']
     assert not config_differences(a, json.loads(json.dumps(a))) and not config_differences(a | dict(versions={}), a)
     assert not config_differences(dict(a, setup=dict(encoders=dict(x=1, y=2))), dict(a, setup=dict(encoders=dict(y=2, x=1))))
-
-
-def test_the_newest_complete_state():
-    "State: weights and optimiser, without pickle."
-    with tempfile.TemporaryDirectory() as d:
-        assert state_folder(d) is None
-        for name in ('state-008', 'state-011', 'state-012.partial'): (Path(d)/name).mkdir()
-        assert state_folder(d).name == 'state-011'
-
-
-def test_weights_that_are_damaged_pickled_or_of_another_network_are_refused():
-    "State: weights and optimiser, without pickle."
-    with tempfile.TemporaryDirectory() as d:
-        path, net = Path(d)/'weights.safetensors', torch.nn.Linear(2, 1)
-        torch.save(net.state_dict(), path)
-        with pytest.raises(ValueError, match='pickled weights are refused'): load_weights(net, path)
-        path.write_bytes(b'half')
-        with pytest.raises(ValueError, match='no readable safetensors file'): load_weights(net, path)
-        save_file({'other': torch.zeros(1)}, path)
-        with pytest.raises(ValueError, match='weights of another network: Missing key'): load_weights(net, path)
-        save_file({'weight': torch.ones(1, 2), 'bias': torch.ones(1)}, path)
-        load_weights(net, path)
-        assert net(torch.ones(1, 2)).item() == 3
 
 
 def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples_setup_and_learn):
@@ -195,6 +173,20 @@ def test_interrupted_then_resumed(samples_setup_and_learn, home_and_run):
         assert resumed.trace.equals(run.trace)
         pd.testing.assert_frame_equal(resumed.metrics.drop(columns='seconds'), run.metrics.drop(columns='seconds'))
         for a, b in zip(resumed.network.state_dict().values(), run.network.state_dict().values()): assert torch.equal(a, b)
+
+
+def test_a_run_that_starts_from_another_one_says_so(samples_setup_and_learn, home_and_run):
+    "Beginning with another run."
+    samples, setup, learn = samples_setup_and_learn
+    home, run = home_and_run
+    with tempfile.TemporaryDirectory() as d:
+        other, options = replace(setup, targets=('elevation', 'climate'), main='', weights={}), dict(epochs=1, bs=16, bar=False, device='cpu')
+        begun = multitask_learner(samples, other, start=run, bs=16, device='cpu').model.body.state_dict()
+        assert all(torch.equal(v, begun[k]) for k, v in run.network.body.state_dict().items()) and len(begun) > 10
+        twin = train_run(samples, other, Path(d)/'twin', start=home/'whole', **options)
+        assert twin.config['options']['start'] == weights_digest(run) and twin.config['options']['started'].startswith(f'{len(begun)} of {len(begun)} tensors of the body taken')
+        assert 'start' not in run.config['options']
+        with pytest.raises(FileExistsError, match='options.start: the folder has .*, asked for is None'): train_run(samples, other, Path(d)/'twin', **options)
 
 
 def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(samples_setup_and_learn, home_and_run):

@@ -8,6 +8,7 @@ __all__ = ['sources', 'page', 'split_names', 'setups', 'fetch', 'convention', 'p
 
 # %% ../../nbs/api/25_levir.ipynb #8be1cd74
 import hashlib, os
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -218,7 +219,9 @@ def describe(
     return describe_samples(load() if samples is None else samples)
 
 # %% ../../nbs/api/25_levir.ipynb #6c4dfd4e
-setups = {'levir-change': Setup(inputs=('early', 'late'), targets=('change',), name='levir-change', core=('early', 'late'))}
+_change = Setup(inputs=('early', 'late'), targets=('change',), name='levir-change', core=('early', 'late'))
+_networks = ('mmcd', 'changeformer', 'fcsiamese', 'snunet', 'mtbit', 'p2vnet')  # of `mtl_explain.network.bodies`
+setups = {s.name: s for s in (_change, *(replace(_change, name=f'levir-{n}', network=dict(type=n)) for n in _networks))}
 
 # %% ../../nbs/api/25_levir.ipynb #a4e8c4de
 def plot_pair(
