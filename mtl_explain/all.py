@@ -23,6 +23,7 @@ from .losses import *
 from .weighting import *
 from .aggregation import *
 from .relations import *
+from .change.losses import *
 from .metrics import *
 from .change.metrics import *
 from .augment import *
@@ -38,6 +39,7 @@ from .explain.correctness import *
 from .explain.hierarchy import *
 from .explain.maps import *
 from .explain.fields import *
+from .explain.activations import *
 from .explain.overview import *
 from .experiments import *
 from .papers import *

@@ -17,7 +17,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .datasets.catalog import catalog, dataset, simulator
+from .datasets.catalog import aliases, catalog, dataset, simulator
 
 # %% ../nbs/api/70_cli.ipynb #ba2d5c5d
 about = 'Multitask networks over remote-sensing modalities, and what the errors of one task tell about another.'
@@ -147,15 +147,15 @@ def train(
     from mtl_explain.experiments import narrower
     from mtl_explain.runs import train_run
     begun = dict(start=start) if start else {}
-    run = train_run(module.load(store), narrower(roles, width) if width else roles, out or Path('runs')/name/f'{setup}-seed{seed}', epochs=epochs, lr=lr, bs=bs, seed=seed, **begun)
+    run = train_run(module.load(store), narrower(roles, width) if width else roles, out or Path('runs')/name/f'{setup}-seed{seed}', epochs=epochs, lr=lr, bs=bs, seed=seed, score=getattr(module, 'scores', None), **begun)
     if begun: typer.echo(f"started from {start}: {run.config['options']['started']}")
     typer.echo(f'{run.scores.to_string(index=False)}\nrun: {run.folder}')
 
 # %% ../nbs/api/70_cli.ipynb #019cdc2f
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help='A dataset, see `mtl_explain data list`.')],
-    rows: Annotated[Optional[str], typer.Option(help='Some setups, separated by commas; all if not given.')] = None,
+    name: Annotated[str, typer.Argument(help='A dataset, see `mtl_explain data list`; `change` for the tables of paper B.')],
+    rows: Annotated[Optional[str], typer.Option(help='Some setups, separated by commas; those of the paper if not given, or all where it has none.')] = None,
     seeds: Annotated[int, typer.Option(min=1, help='Trainings of each row, with the seeds 0, 1, ...')] = 1,
     out: Annotated[Optional[Path], typer.Option(help='Folder of the runs; runs/NAME if not given.')] = None,
     store: Store = None,
@@ -165,12 +165,13 @@ def table(
     width: Width = None
 ):
     "Train the rows of a table and print it, beside the paper's numbers where there are any."
+    name = aliases.get(name, name)
     module = dataset(name)
-    chosen = [find_setup(module, r.strip()) for r in rows.split(',')] if rows else list(module.setups.values())
+    chosen = [find_setup(module, r.strip()) for r in rows.split(',')] if rows else None
     from mtl_explain.experiments import narrower, train_table
-    from mtl_explain.papers import beside_paper
-    chosen = [narrower(s, width) if width else s for s in chosen]
-    runs = train_table(module.load(store), chosen, out or Path('runs')/name, tuple(range(seeds)), epochs=epochs, lr=lr, bs=bs)
+    from mtl_explain.papers import beside_paper, rows_in_paper
+    chosen = [narrower(s, width) if width else s for s in chosen or rows_in_paper(name)]
+    runs = train_table(module.load(store), chosen, out or Path('runs')/name, tuple(range(seeds)), epochs=epochs, lr=lr, bs=bs, score=getattr(module, 'scores', None))
     typer.echo(f"\n{beside_paper(runs, name).T.to_string()}\n\n{seeds} seed{'s' * (seeds > 1)}, {epochs} epochs; in brackets: the paper")
 
 # %% ../nbs/api/70_cli.ipynb #96367917

@@ -40,7 +40,8 @@ class DenseHead(nn.Module):
         dropout: float = 0.,  # probability, before the last layer
         batchnorm: bool = False,  # normalise before each ReLU
         activation: str = '',  # of the output: '', 'sigmoid', 'tanh' or 'softplus'
-        last_kernel: int = 1  # side of the last one, pixels; odd
+        last_kernel: int = 1,  # side of the last one, pixels; odd
+        start: float = None  # what is predicted before training, give or take, before `activation`; any number if None
     ):
         super().__init__()
         if not dense: raise ValueError(f"'{modality.name}' is dense, but the fused representation is not a map")
@@ -49,7 +50,9 @@ class DenseHead(nn.Module):
         layers, width = [], width or n_in
         for i in range(n_layers - 1):
             layers += [nn.Conv2d(width if i else n_in, width, kernel, padding=kernel // 2)] + [nn.BatchNorm2d(width)] * batchnorm + [nn.ReLU()]
-        layers += [nn.Dropout(dropout)] * (dropout > 0) + [nn.Conv2d(width if n_layers > 1 else n_in, modality.n_outputs, last_kernel, padding=last_kernel // 2)]
+        last = nn.Conv2d(width if n_layers > 1 else n_in, modality.n_outputs, last_kernel, padding=last_kernel // 2)
+        if start is not None: nn.init.constant_(last.bias, start)
+        layers += [nn.Dropout(dropout)] * (dropout > 0) + [last]
         self.layers = nn.Sequential(*layers, make_activation(activation))
 
     def forward(self,

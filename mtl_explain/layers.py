@@ -134,5 +134,5 @@ def make_part(
         if key not in known: fail(f"'{type}' has no option '{key}'; it has {', '.join(known) or 'none'}")
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if isinstance(known[key].default, (int, float)) and not isinstance(value, (int, float)): fail(f"option '{key}' must be a number, got {value!r}")
-        if number and not {'dropout': 0 <= value < 1, 'zero': True}.get(key, value > 0): fail(f"option '{key}' cannot be {value}")
+        if number and not {'dropout': 0 <= value < 1, 'zero': True, 'start': True}.get(key, value > 0): fail(f"option '{key}' cannot be {value}")
     return table[type](*args, **options)

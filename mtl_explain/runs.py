@@ -26,7 +26,7 @@ from fastai.learner import Learner
 from fastcore.basics import noop, patch
 from safetensors.torch import load_file, save_file
 
-from .batches import split_loaders
+from .batches import narrowed, split_loaders
 from .learner import multitask_learner, predict_samples
 from .modality import Modality, Setup, from_dict, to_dict
 from .network import MultitaskNetwork
@@ -222,22 +222,35 @@ def resume(
     return done
 
 # %% ../nbs/api/46_runs.ipynb #8ff8fd9d
+def _all_scores(
+    learn: Learner,  # after training
+    samples: xr.Dataset,  # the sample set
+    score=None  # function (learner, samples) -> columns task, metric, value, units
+) -> pd.DataFrame:  # columns task, metric, value, units, split; all splits but training
+    "Scores of the kinds and the dataset's own; of two with the same name, its own."
+    samples = narrowed(samples, learn.model.setup.where)
+    def of(split):
+        own = [score(learn, samples.isel(sample=samples.split.values == split))] if score else []
+        return pd.concat([learn.scores(split), *own]).drop_duplicates(['task', 'metric'], keep='last').assign(split=split)
+    return pd.concat([of(s) for s in split_loaders(learn.dls) if s != 'train'])[['task', 'metric', 'value', 'units', 'split']]
+
+# %% ../nbs/api/46_runs.ipynb #9a494282
 def _fit(
     learn: Learner,  # with a `RunKeeper`
     folder: Path,  # the run, perhaps begun
     epochs: int,  # of one cycle
     lr: float,  # maximum learning rate
-    bar: bool  # show progress
+    bar: bool,  # show progress
+    scored  # function learner -> table of scores
 ) -> None:
     "Train what is left of a run, then write its scores."
     done = resume(learn, folder)
     with ExitStack() as quiet:
         for silence in () if bar else (learn.no_bar(), learn.no_logging()): quiet.enter_context(silence)
         learn.fit_one_cycle(epochs, lr, start_epoch=done)
-    scores = pd.concat([learn.scores(s).assign(split=s) for s in split_loaders(learn.dls) if s != 'train'])
-    write_beside(folder/'scores.csv', scores.to_csv(index=False))
+    write_beside(folder/'scores.csv', scored(learn).to_csv(index=False, na_rep='nan'))
 
-# %% ../nbs/api/46_runs.ipynb #9a494282
+# %% ../nbs/api/46_runs.ipynb #1f3c1962
 def train_run(
     samples: xr.Dataset,  # the sample set
     setup: Setup,  # who is read, who is predicted
@@ -248,6 +261,7 @@ def train_run(
     seed: int = 0,  # of weights, order and dropout
     bar: bool = True,  # show progress
     cbs: list = (),  # further callbacks
+    score=None,  # function (learner, samples) -> columns task, metric, value, units: the dataset's own scores
     **options  # of `multitask_learner`: trace, shown, scaling, start, device, ...
 ) -> 'Run':
     "Train one cycle and keep it; a run that is finished already is only loaded."
@@ -256,7 +270,7 @@ def train_run(
     kept = {k: list(options[k]) if isinstance(options[k], tuple) else options[k] for k in ('trace', 'shown') if k in options}
     if learn.started: kept |= dict(start=weights_digest(options['start']), started=str(learn.started))
     _claim_folder(folder, run_config(samples, learn, epochs=epochs, lr=lr, bs=bs, seed=seed, **kept))
-    if not (folder/'scores.csv').exists(): _fit(learn, folder, epochs, lr, bar)
+    if not (folder/'scores.csv').exists(): _fit(learn, folder, epochs, lr, bar, lambda learn: _all_scores(learn, samples, score))
     return load_run(folder)
 
 # %% ../nbs/api/46_runs.ipynb #f1f9d6e3

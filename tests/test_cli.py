@@ -116,7 +116,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
         code, out, _ = command('train', 'globe', 'large', '--epochs', '3', '--seed', '5', '--store', 'here')
         assert code == 0 and 'run: kept' in out
         assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
-        made.assert_called_once_with('samples of here', 'roles', Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, seed=5)
+        made.assert_called_once_with('samples of here', 'roles', Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, seed=5, score=module.scores)
         run.config = dict(options=dict(started='12 of 12 tensors'))
         assert 'started from first: 12 of 12 tensors\n' in command('train', 'globe', 'large', '--start', 'first')[1] and made.call_args.kwargs['start'] == Path('first')
 
@@ -129,7 +129,9 @@ def test_the_words_of_table_reach_the_trainings():
         code, out, _ = command('table', 'treesat', '--rows', '7, 1', '--seeds', '2', '--data', 'here', '--epochs', '3')
         assert code == 0 and 'the table' in out and '2 seeds, 3 epochs' in out
         assert command('table', 'treesat', '--rows', '7,9') == (1, '', ["error: there is no setup '9'; known: 1, 7"])
-        made.assert_called_once_with('samples of here', ['seven', 'one'], Path('runs')/'treesat', (0, 1), epochs=3, lr=2e-3, bs=32)
+        made.assert_called_once_with('samples of here', ['seven', 'one'], Path('runs')/'treesat', (0, 1), epochs=3, lr=2e-3, bs=32, score=module.scores)
+        with mock.patch('mtl_explain.papers.rows_in_paper', lambda name: [f'rows of {name}']): assert command('table', 'change')[0] == 0
+        assert made.call_args.args[1:3] == (['rows of hibcd'], Path('runs')/'hibcd')
 
 
 def test_a_run_that_is_not_there():

@@ -14,11 +14,12 @@ import rasterio
 import xarray as xr
 
 from mtl_explain.datasets.hibcd import (
-    _weights, change_table, check_codes, cumulative_heights, describe, fetch, fill_holes, index_tiles,
-    intersection_rates, load, plot_cumulative, plot_tile, prepare, read_tile, setups, table_2, template,
-    to_classes,
+    change_table, check_codes, cumulative_heights, describe, fetch, fill_holes, index_tiles,
+    intersection_rates, load, plot_cumulative, plot_tile, prepare, read_tile, scores, setups, table_2,
+    template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
+from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import setup_table
 from mtl_explain.native import BadSample
 from mtl_explain.raster import read_raster
@@ -196,10 +197,22 @@ def test_the_tile_with_most_change(samples):
 
 def test_the_setups_fit_the_samples_and_have_the_papers_weights(samples):
     "Setups."
-    for s in setups.values(): check_samples(samples, s)
-    assert setups['consistency'].weights == pytest.approx(_weights) and setups['multitask'].weights['semantic_change'] == pytest.approx(.75)
-    assert all(s.main == 'semantic_change' for s in setups.values() if s.name != 'height')
+    for name, s in setups.items():
+        check_samples(samples, s)
+        assert s.name == name and s.main == s.targets[0] and (s.main == 'semantic_change') == ('semantic_change' in s.targets)
+    assert len(setups) == 6 * 3 + 3 + 2 + 2 + 4
+    assert setups['mmcd-consistency'].weights == setups['consistency'].weights == pytest.approx(dict(semantic_change=.6, height_change=.2, pseudo_change=.2))
+    assert setups['mtbit-both'].weights['semantic_change'] == pytest.approx(.75) and setups['mmcd-height-consistency'].weights['height_change'] == pytest.approx(.5)
+    assert setups['mmcd-released'].weights['height_change'] == pytest.approx(.6) and len(setups['mmcd-explicit'].relations) == 1
+    assert setups['fcsiamese-consistency'].heads['pseudo_change']['variant'] == 'small' and 'variant' not in setups['changeformer-consistency'].heads['pseudo_change']
     setup_table(setups.values())
+
+
+def test_the_scores_of_a_network_that_has_learnt_nothing_yet(samples):
+    "Scores."
+    table = scores(multitask_learner(samples, setups['multitask'], trace=(), device='cpu'), samples.isel(sample=slice(4)))
+    assert {'miou', 'f1', 'iou demolished', 'iou newly built'} < set(table[table.task == 'semantic_change'].metric) and {'rmse', 'mae', 'crmse', 'crel', 'zncc'} < set(table[table.task == 'height_change'].metric)
+    assert {'task', 'metric', 'value', 'units'} <= set(table.columns)
 
 
 def test_the_truth_of_the_simulator_comes_through_scanner_annotator_equation_8(_folder_and_native, samples):

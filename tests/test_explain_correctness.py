@@ -7,15 +7,18 @@ Do not edit: change the notebook, then `make export`.
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import xarray as xr
 from scipy import stats
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from mtl_explain.explain.correctness import (
     _compare, correctness, correctness_groups, error_by_correctness, error_by_groups, group_fate,
-    plot_correctness_groups, plot_error_by_correctness, plot_error_by_groups, plot_group_fate,
+    pixel_groups, plot_correctness_groups, plot_error_by_correctness, plot_error_by_groups, plot_group_fate,
     plot_transition_matrix, regression_error, transition_matrix,
 )
 from mtl_explain.explain.planted import group_names, planted_trace
+from mtl_explain.trace import co_moments, moment_names
 
 
 @pytest.fixture(scope='module')
@@ -55,8 +58,25 @@ def test_missing_labels_are_left_out_and_counted(trace):
     assert correctness_groups(gappy, 'zone', 'climate').share.isna().all()
 
 
+def test_pixels_counted_one_by_one_some_of_them_unlabelled_against_what_the_co():
+    "By pixel."
+    # pixels counted one by one, some of them unlabelled, against what the co-moments say
+    g = torch.Generator().manual_seed(0)
+    x, y = (torch.rand(2, 5, 9, 7, generator=g) < p for p in (.3, .4))  # (epoch, sample, y, x): wrong or not
+    x, y = x.float(), torch.where(torch.rand(y.shape, generator=g) < .5, x, y).float()
+    y[:, 2, :3] = torch.nan
+    kept = xr.Dataset(dict(moments=(('epoch', 'sample', 'pair', 'moment'), torch.stack([co_moments(a, b) for a, b in zip(x, y)])[:, :, None].numpy())),
+                      dict(epoch=[0, 1], sample=list('abcde'), split=('sample', ['test'] * 4 + ['valid']), task=['p', 'q'], kind=('task', ['mask', 'mask']), pair_x=('pair', ['p']), pair_y=('pair', ['q']), moment=list(moment_names)))
+    a, b = (v[1, :4].flatten().numpy() for v in (x, y))
+    expected = confusion_matrix(1 - a[~np.isnan(b)], 1 - b[~np.isnan(b)], labels=[1, 0])
+    found = pixel_groups(kept, 'p', 'q').query('epoch == 1')
+    assert found['count'].tolist() == expected.ravel().tolist() and found.share.sum() == pytest.approx(1)
+    assert pixel_groups(kept, 'q', 'p').query('epoch == 1')['count'].tolist() == expected.T.ravel().tolist()
+    with pytest.raises(ValueError, match="need two masks of one grid"): pixel_groups(kept.assign_coords(kind=('task', ['mask', 'image'])), 'p', 'q')
+
+
 def test_groups_over_the_epochs(trace):
-    "The four groups."
+    "By pixel."
     ax = plot_correctness_groups(correctness_groups(trace, 'zone', 'climate'))
     assert [line.get_label() for line in ax.lines] == list(group_names)
 

@@ -67,12 +67,14 @@ def test_the_dense_heads_of_ben_ge(cover, elevation):
     assert cover_head(fused).shape == (2, 12, 7, 9) and elevation_head(fused).shape == (2, 1, 7, 9)
 
 
-def test_options_of_a_dense_head(cover):
+def test_options_of_a_dense_head(cover, elevation):
     "A prediction for each pixel."
     head = DenseHead(8, cover, n_layers=3, width=5, kernel=1, dropout=.1, batchnorm=True, activation='sigmoid').eval()
     assert n_parameters(head) == (8 * 5 + 5 + 10) + (5 * 5 + 5 + 10) + (5 * 12 + 12)
     assert 0 < head(torch.randn(1, 8, 3, 3, generator=torch.Generator().manual_seed(0))).min() < 1
     with pytest.raises(ValueError, match="'cover' is dense, but the fused representation is not a map"): DenseHead(8, cover, dense=False)
+    started = DenseHead(8, elevation, activation='tanh', start=-.5)(torch.zeros(1, 8, 4, 4))
+    assert torch.allclose(started, torch.full((1, 1, 4, 4), -.5).tanh()), 'no feature, no change: the prediction before training'
     for options in (dict(kernel=4), dict(last_kernel=4)):
         with pytest.raises(ValueError, match='the kernel must be odd, got 4'): DenseHead(8, cover, **options)
 

@@ -15,30 +15,28 @@ import torch.nn.functional as F
 from scipy.special import rel_entr
 
 from mtl_explain.batches import to_standard
+from mtl_explain.change.losses import height_ranges, range_scaling
 from mtl_explain.learner import multitask_learner
-from mtl_explain.losses import MultitaskLoss
 from mtl_explain.modality import Modality, Setup
-from mtl_explain.network import MultitaskNetwork
 from mtl_explain.relations import (
-    Consistency, HierarchyConsistency, distances, height_ranges, loss_presets, make_view, parent_scores,
-    range_scaling, scaled_zero, sign_classes, sign_scores, with_losses,
+    Consistency, HierarchyConsistency, distances, make_view, parent_scores, sign_classes, sign_scores,
 )
 from mtl_explain.samples import toy_samples
 
 
 @pytest.fixture(scope='module')
 def paper_scaling():
-    "The paper's range."
+    "Heights as paper B predicts them: between -1 and 1, the ends of a fixed range."
     return range_scaling(*height_ranges['paper'])
 
 
 # tasks for the examples
 @pytest.fixture(scope='module')
-def plane_changes_and_change_mods():
+def plane_and_change_mods():
     plane, changes = (1, 3), ('unchanged', 'demolished', 'newly built')
     change_mods = dict(image=Modality('image', 'image', (1, *plane), channels=('x',)), height=Modality('height', 'image', (1, *plane), channels=('height',), units='m'),
                        **{n: Modality(n, 'mask', plane, classes=changes) for n in ('semantic', 'pseudo')})
-    return plane, changes, change_mods
+    return plane, change_mods
 
 
 @pytest.fixture(scope='module')
@@ -67,23 +65,6 @@ def adherence():
         inside = index[p.climate.values] == p.zone.values
         return [v.mean() for v in (inside, p.climate.values == unseen.climate.values, p.zone.values == unseen.zone.values)]
     return adherence
-
-
-@pytest.fixture(scope='module')
-def full():
-    "A setup with its losses."
-    return Setup(('early_height', 'late_image'), ('semantic_change', 'pseudo_change', 'height_change'))
-
-
-def test_the_range_by_hand(paper_scaling):
-    "Heights in the network's units."
-    s = paper_scaling
-    height = Modality('height', 'image', (1, 1, 3), channels=('height',), units='m')
-    scaled = to_standard(torch.tensor([[[[-27.29, 0., 87.26]]]]), height, s).flatten().tolist()
-    assert scaled == pytest.approx([-1, scaled_zero(s), 1], abs=1e-6) and scaled_zero(s) == pytest.approx(-.5235, abs=1e-4)
-    assert 1 / s['std'][0] == pytest.approx(.01746, abs=1e-5)
-    assert scaled_zero(range_scaling(*height_ranges['released'])) == pytest.approx(-.506, abs=5e-4)
-    with pytest.raises(ValueError, match='low < high, got 3 and 3'): range_scaling(3, 3)
 
 
 def test_three_heights_by_hand_and_the_hard_threshold_as_t_vanishes():
@@ -119,19 +100,19 @@ def test_four_children_by_hand_and_on_a_map():
     torch.testing.assert_close(parent_scores(maps, index, 2), torch.stack([maps[:, ::2].sum(1), maps[:, 1::2].sum(1)], 1))
 
 
-def test_truths_as_seen_by_each_view(plane_changes_and_change_mods, change_setup, zone_mods):
+def test_truths_as_seen_by_each_view(plane_and_change_mods, change_setup, zone_mods):
     "Three views."
-    plane, changes, change_mods = plane_changes_and_change_mods
+    plane, change_mods = plane_and_change_mods
     y = torch.tensor([[[[-.5 - .3, -.5, torch.nan]]]])
     assert make_view(change_mods['height'], change_mods['semantic'], change_mods, change_setup).classes(y).tolist() == [[[1, 0, -1]]]
     assert make_view(zone_mods['type'], zone_mods['zone'], zone_mods, None).classes(torch.tensor([0, 1, 2, -1])).tolist() == [0, 0, 1, -1]
     assert make_view(change_mods['pseudo'], change_mods['semantic'], change_mods, None).classes(torch.tensor([2, -1])).tolist() == [2, -1]
 
 
-def test_a_true_change_of_exactly_0_m_is_none_whatever_the_scaling(plane_changes_and_change_mods, change_setup, zone_mods):
+def test_a_true_change_of_exactly_0_m_is_none_whatever_the_scaling(plane_and_change_mods, change_setup, zone_mods):
     "Three views."
     # a true change of exactly 0 m is none, whatever the scaling; views that make no sense are refused
-    plane, changes, change_mods = plane_changes_and_change_mods
+    plane, change_mods = plane_and_change_mods
     for scaling in (range_scaling(*height_ranges['paper']), dict(mean=[.1], std=[.3]), dict(mean=[1 / 3], std=[7.])):
         view = make_view(change_mods['height'], change_mods['semantic'], change_mods, replace(change_setup, scaling=dict(height=scaling)), tolerance=0.)
         native = torch.tensor([[[[0., 1e-2, -1e-2]]]])
@@ -157,9 +138,9 @@ def test_distances_by_hand_and_against_scipy():
     assert 5 < distances['kl'](certain, certain.flip(0), 1e-4)[0] < 11 and not distances['kl'](certain, certain, 1e-4).any()
 
 
-def test_three_pixels_by_hand(plane_changes_and_change_mods, change_setup):
+def test_three_pixels_by_hand(plane_and_change_mods, change_setup):
     "Where two tasks may be expected to agree."
-    plane, changes, change_mods = plane_changes_and_change_mods
+    plane, change_mods = plane_and_change_mods
     half = 2 / (1 + math.exp(-1)) - 1
     preds = dict(height=torch.tensor([[[[0., -.5, -1.]]]]), semantic=100 * torch.eye(3)[:, [2, 0, 2]].reshape(1, 3, 1, 3))
     y = dict(height=torch.tensor([[[[0., -.5, -1.]]]]), semantic=torch.tensor([[[2, 0, 2]]]))
@@ -172,9 +153,9 @@ def test_three_pixels_by_hand(plane_changes_and_change_mods, change_setup):
     assert relation(preds, unlabelled).item() == pytest.approx(2 * (1 - half), rel=1e-5)
 
 
-def test_the_hard_threshold_in_the_limit(plane_changes_and_change_mods, change_setup):
+def test_the_hard_threshold_in_the_limit(plane_and_change_mods, change_setup):
     "Where two tasks may be expected to agree."
-    plane, changes, change_mods = plane_changes_and_change_mods
+    plane, change_mods = plane_and_change_mods
     right, y = torch.tensor([[[[0., -.5, -1.]]]]), dict(height=torch.tensor([[[[0., -.5, -1.]]]]), semantic=torch.tensor([[[2, 0, 1]]]))
     classes = 100 * torch.eye(3)[:, [2, 0, 1]].reshape(1, 3, 1, 3)
     for d in distances:
@@ -184,9 +165,9 @@ def test_the_hard_threshold_in_the_limit(plane_changes_and_change_mods, change_s
     assert wrong.item() == pytest.approx((2 + 0 + 2) / 3)
 
 
-def test_gradients_against_finite_differences(plane_changes_and_change_mods, change_setup, zone_mods):
+def test_gradients_against_finite_differences(plane_and_change_mods, change_setup, zone_mods):
     "Where two tasks may be expected to agree."
-    plane, changes, change_mods = plane_changes_and_change_mods
+    plane, change_mods = plane_and_change_mods
     g = torch.Generator().manual_seed(0)
     def random(*shape): return torch.randn(*shape, generator=g, dtype=torch.float64, requires_grad=True)
     def checked(relation, a, b, y):
@@ -220,47 +201,3 @@ def test_the_constraint_raises_adherence_where_labels_are_split(adherence):
         print(f'{name:8} adherence {found[:, 0].mean():.0%} (by seed {", ".join(f"{v:.0%}" for v in found[:, 0])}), accuracy of climate {found[:, 1].mean():.0%}, of zone {found[:, 2].mean():.0%}')
     assert tied[:, 0].mean() > free[:, 0].mean() + .05
     assert adherence(0, tie | dict(where='agree')) == free[0].tolist(), 'where both truths must agree, there is nothing to compare'
-
-
-def test_presets_by_hand(full, paper_scaling):
-    "Separately supervised."
-    paper, explicit, released = (with_losses(full, p) for p in loss_presets)
-    assert paper.weights == pytest.approx(dict(semantic_change=.6, pseudo_change=.2, height_change=.2)) and paper.relations == ()
-    assert paper.losses == {t: dict(class_weights=[.05, .95, .95]) for t in ('semantic_change', 'pseudo_change')}
-    assert paper.heads['pseudo_change'] == dict(type='soft-threshold', reads='height_change', zero=scaled_zero(paper_scaling)) and 'semantic_change' not in paper.heads
-    assert paper.scaling == dict(height_change=paper_scaling)
-    assert explicit == replace(paper, relations=(dict(type='consistency', tasks=['pseudo_change', 'semantic_change'], weight=.2),))
-    assert released.weights == pytest.approx(dict(semantic_change=.2, pseudo_change=.2, height_change=.6)) and released.relations[0]['weight'] == .1
-    assert released.heads['semantic_change'] == dict(type='soft-threshold', reads='height_change', gate='sigmoid', temperature=1, zero=0) and 'pseudo_change' not in released.heads
-    with pytest.raises(ValueError, match="no preset 'best'; choose one of paper, explicit, released"): with_losses(full, 'best')
-    with pytest.raises(ValueError, match='knows the tasks of none of these names; the setup has age'): with_losses(Setup('late_image', 'age'))
-
-
-def test_table_5_as_setups(full):
-    "Separately supervised."
-    def row(*targets): return with_losses(Setup(('early_height', 'late_image'), targets), 'explicit')
-    assert row('semantic_change').weights == dict(semantic_change=1) and row('semantic_change').heads == row('semantic_change').scaling == {}
-    assert row('height_change').losses == {} and row('height_change').heads == dict(height_change=dict(activation='tanh'))
-    assert row('semantic_change', 'height_change').weights == pytest.approx(dict(semantic_change=.75, height_change=.25)) and row('semantic_change', 'height_change').relations == ()
-    assert row('height_change', 'pseudo_change').heads['pseudo_change']['reads'] == 'height_change' and row('height_change', 'pseudo_change').relations == ()
-    assert row('semantic_change', 'pseudo_change').heads == {} and row('semantic_change', 'pseudo_change').relations == with_losses(full, 'explicit').relations
-
-
-def test_each_preset_trains(plane_changes_and_change_mods, full):
-    "Separately supervised."
-    plane, changes, change_mods = plane_changes_and_change_mods
-    shapes = dict(early_height=(1, 16, 16), late_image=(3, 16, 16), height_change=(1, 16, 16))
-    mods = {n: Modality(n, 'image', s, channels=tuple('abc'[:s[0]])) for n, s in shapes.items()} | {n: Modality(n, 'mask', (16, 16), classes=changes) for n in ('semantic_change', 'pseudo_change')}
-    g = torch.Generator().manual_seed(0)
-    x = {n: torch.randn(2, *shapes[n], generator=g) for n in full.inputs}
-    y = dict(height_change=torch.rand(2, *shapes['height_change'], generator=g) * 2 - 1) | {n: torch.randint(-1, 3, (2, 16, 16), generator=g) for n in ('semantic_change', 'pseudo_change')}
-    for preset, reader in (('paper', 'pseudo_change'), ('explicit', 'pseudo_change'), ('released', 'semantic_change')):
-        setup = with_losses(full, preset)
-        torch.manual_seed(0)
-        net, loss = MultitaskNetwork(mods, setup), MultitaskLoss(mods, setup)
-        preds = net(x)
-        parts = loss.parts(preds, y)
-        assert all(v.any() for v in torch.autograd.grad(parts[reader], net.heads['height_change'].parameters(), retain_graph=True)), 'the class loss trains the height'
-        related = sum(r['weight'] * relation(preds, y).item() for r, relation in zip(setup.relations, loss.relations))
-        assert loss(preds, y).item() == pytest.approx(sum(w * parts[t].item() for t, w in setup.weights.items()) + related, rel=1e-5)
-        assert bool(related) == (preset != 'paper') and net.order.index('height_change') < net.order.index(reader)

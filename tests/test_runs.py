@@ -160,6 +160,17 @@ def test_asking_again_for_a_finished_run_only_opens_it(home_and_run, samples_set
     assert again.trace.equals(run.trace) and (home/'whole'/'scores.csv').stat().st_mtime_ns == before
 
 
+def test_scores_of_the_datasets_own_stand_beside_those_of_the_kinds_and_in(samples_setup_and_learn):
+    "A run, from beginning to end."
+    # scores of the dataset's own stand beside those of the kinds, and in place of those of the same name
+    samples, setup, learn = samples_setup_and_learn
+    def own(learner, part): return pd.DataFrame([('cover', 'size', float(part.sizes['sample']), ''), ('cover', 'accuracy', 2., ''), ('cover', 'undefined', np.nan, '')], columns=['task', 'metric', 'value', 'units'])
+    with tempfile.TemporaryDirectory() as d: found = train_run(samples, setup, Path(d)/'own', epochs=1, bs=16, bar=False, device='cpu', score=own).scores
+    assert found[found.metric == 'size'].set_index('split').value.to_dict() == {s: (samples.split.values == s).sum() for s in ('valid', 'test')}
+    assert found[(found.task == 'cover') & (found.metric == 'accuracy')].value.tolist() == [2, 2] and (found.metric == 'accuracy').sum() == 4
+    assert found.value.dtype == float and found[found.metric == 'undefined'].value.isna().all()
+
+
 def test_interrupted_then_resumed(samples_setup_and_learn, home_and_run):
     "Stopped and resumed."
     # interrupted, then resumed: as if nothing had happened

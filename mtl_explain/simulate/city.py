@@ -243,6 +243,7 @@ def simulate_city(
     tile: int=1000,  # edge of a tile in pixels
     pixel: float=.25,  # metres; 1.0 with tile=250 is the same ground in a sixteenth of the pixels
     cities: tuple=('amsterdam', 'rotterdam', 'utrecht'),  # which share the tiles
+    change: float|None=None,  # share of the quarters with a site, for a busier or quieter world; None: the cities' own
     rasters: bool=False,  # keep the large rasters, in `rasters/{city}`
     workers: int|None=None,  # processes; None: one a core where that is worth it
     progress: bool=True  # show progress bars
@@ -250,7 +251,8 @@ def simulate_city(
     "Simulate cities in the layout of Hi-BCD: `{city}_025/{train,val,test}/{img_1k,dsm_1k,mask2d_1k,mask3d_1k}/<city>_<column>_<row>.tif`."
     if n < 1: raise ValueError(f'{n} tiles: at least one is needed')
     shares = {name: len(range(k, n, len(cities))) for k, name in enumerate(cities)}
-    chosen = [(named_city(name, seed), grid_of(share)) for name, share in shares.items() if share]
+    busy = {} if change is None else dict(change=change)
+    chosen = [(named_city(name, seed)._replace(**busy), grid_of(share)) for name, share in shares.items() if share]
     with new_folder(folder) as beside:
         for city, (rows, columns) in chosen:
             paths = write_rasters(city, beside/'rasters'/city.name, (rows * tile, columns * tile), pixel, workers, progress)
