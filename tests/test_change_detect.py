@@ -29,12 +29,12 @@ from mtl_explain.change.detect import (
     half_cosine, opened, plot_detection, predict_layers, read_input, size_rule, standardised, to_bands,
     window_plan, window_starts, window_weights,
 )
+from mtl_explain.change.losses import range_scaling
 from mtl_explain.change.scene import example_scene, scene_modalities, scene_setup
 from mtl_explain.datasets import hibcd
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import Modality, Setup
 from mtl_explain.network import MultitaskNetwork, with_network
-from mtl_explain.relations import range_scaling
 from mtl_explain.runs import train_run
 from mtl_explain.samples import modality_array, toy_samples
 
