@@ -111,6 +111,8 @@ def test_the_published_layout_the_same_bytes_for_the_same_seed_whatever_the():
         assert {Path(k).parts[2] for k in again} == {'img_1k', 'dsm_1k', 'mask2d_1k', 'mask3d_1k'} and any(k.endswith('utrecht_01_01.tif') for k in again)
         assert {Path(k).parts[1] for k in again} == {'train', 'val', 'test'} and [p.name for p in made[1].iterdir()] == ['utrecht_025']
         with pytest.raises(FileExistsError, match='exists already'): simulate_city(made[0], n=4)
+        busy = simulate_city(Path(place_)/'busy', n=4, tile=64, pixel=2., cities=('utrecht',), workers=1, progress=False, change=1.)
+        assert all(first[k] != v for k, v in digest(busy).items() if 'dsm_1k' in k)
     with pytest.raises(ValueError, match='0 tiles: at least one is needed'): simulate_city('x', n=0)
     with pytest.raises(ValueError, match="unknown city 'delft'"): simulate_city('x', n=1, cities=('delft',))
     assert grid_of(500) == (20, 25) and grid_of(7) == (1, 7) and not Path('x').exists()

@@ -243,10 +243,10 @@ def simulate_city(
     tile: int=1000,  # edge of a tile in pixels
     pixel: float=.25,  # metres; 1.0 with tile=250 is the same ground in a sixteenth of the pixels
     cities: tuple=('amsterdam', 'rotterdam', 'utrecht'),  # which share the tiles
-    change: float|None=None,  # share of the quarters with a site, for a busier or quieter world; None: the cities' own
     rasters: bool=False,  # keep the large rasters, in `rasters/{city}`
     workers: int|None=None,  # processes; None: one a core where that is worth it
-    progress: bool=True  # show progress bars
+    progress: bool=True,  # show progress bars
+    change: float|None=None  # share of the quarters with a site, for a busier or quieter world; None: the cities' own
 ) -> Path:  # the folder
     "Simulate cities in the layout of Hi-BCD: `{city}_025/{train,val,test}/{img_1k,dsm_1k,mask2d_1k,mask3d_1k}/<city>_<column>_<row>.tif`."
     if n < 1: raise ValueError(f'{n} tiles: at least one is needed')
