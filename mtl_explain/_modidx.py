@@ -126,6 +126,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'mtl_explain/change/detect.py'),
                                            'mtl_explain.change.detect.to_bands': ( 'api/detect.html#to_bands',
                                                                                    'mtl_explain/change/detect.py'),
+                                           'mtl_explain.change.detect.whole_blocks': ( 'api/detect.html#whole_blocks',
+                                                                                       'mtl_explain/change/detect.py'),
                                            'mtl_explain.change.detect.window_plan': ( 'api/detect.html#window_plan',
                                                                                       'mtl_explain/change/detect.py'),
                                            'mtl_explain.change.detect.window_starts': ( 'api/detect.html#window_starts',

@@ -19,9 +19,10 @@ import rasterio
 import typer
 import xarray as xr
 
+from mtl_explain import experiments, papers, runs
+from mtl_explain.change import detect as detection
 from mtl_explain.cli import demo_samples, find_setup, main, parse_options
 from mtl_explain.modality import Setup
-from mtl_explain.runs import train_run
 from mtl_explain.samples import modality_array
 
 
@@ -112,7 +113,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
     # the words of `train` reach the run, and a setup that is not there is known at once
     module = mock.Mock(setups=dict(large='roles'), load=lambda store: f'samples of {store}')
     run = mock.Mock(folder='kept')
-    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch('mtl_explain.runs.train_run', return_value=run) as made:
+    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch.object(runs, 'train_run', return_value=run) as made:
         code, out, _ = command('train', 'globe', 'large', '--epochs', '3', '--seed', '5', '--store', 'here')
         assert code == 0 and 'run: kept' in out
         assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
@@ -124,7 +125,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
 def test_the_words_of_table_reach_the_trainings():
     "Train, explain, report."
     module = mock.Mock(setups={'1': 'one', '7': 'seven'}, load=lambda store: f'samples of {store}')
-    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch('mtl_explain.experiments.train_table', return_value='runs') as made, mock.patch('mtl_explain.papers.beside_paper') as shown:
+    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch.object(experiments, 'train_table', return_value='runs') as made, mock.patch.object(papers, 'beside_paper') as shown:
         shown.return_value.T.to_string.return_value = 'the table'
         code, out, _ = command('table', 'treesat', '--rows', '7, 1', '--seeds', '2', '--data', 'here', '--epochs', '3')
         assert code == 0 and 'the table' in out and '2 seeds, 3 epochs' in out
@@ -142,7 +143,7 @@ def test_a_run_that_is_not_there():
 def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
     "Detect change."
     words = ['detect', '--dsm', 'a.tif', '--image', 'b.tif', '--run', 'r']
-    with mock.patch('mtl_explain.change.detect.detect_change', return_value='c.tif') as made:
+    with mock.patch.object(detection, 'detect_change', return_value='c.tif') as made:
         assert command(*words, '--out', 'c.tif', '--size', '512', '--probabilities') == (0, 'detected: c.tif\n', [])
         made.assert_called_once_with(Path('a.tif'), Path('b.tif'), Path('r'), Path('c.tif'), size=512, overlap=None, bs=1, probabilities=True)
         made.side_effect = ValueError('b.tif: its pixels lie between those of a.tif')
@@ -162,7 +163,7 @@ def test_from_a_run_and_two_rasters_to_a_raster():
         change = modality_array('change', rng.integers(0, 2, (4, 16, 16)).astype('int8'), 'mask', ('y', 'x'), classes=['no', 'yes'])
         samples = xr.Dataset({a.name: a for a in (*arrays, change)}, dict(sample=list('abcd'), split=('sample', ['train', 'train', 'valid', 'test'])))
         setup = Setup(('before', 'after'), 'change', network=dict(type='fcsiamese', widths=[4], depths=[1]))
-        train_run(samples, setup, Path(d)/'run', epochs=1, bs=2, bar=False, device='cpu')
+        runs.train_run(samples, setup, Path(d)/'run', epochs=1, bs=2, bar=False, device='cpu')
         dsm, image, far = (raster(Path(d)/n, v, c) for n, v, c in (('a.tif', rng.random((1, 48, 80), 'float32'), 'EPSG:28992'), ('b.tif', rng.integers(0, 255, (3, 48, 80), 'uint8'), 'EPSG:28992'), ('far.tif', rng.random((1, 48, 80), 'float32'), 'EPSG:2263')))
         words = ['--image', image, '--run', f'{d}/run', '--out', f'{d}/c.tif']
         code, _, errors = command('detect', '--dsm', far, *words)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['window_starts', 'half_cosine', 'window_weights', 'column_bands', 'blend_windows', 'change_network', 'size_rule',
            'predict_layers', 'Band', 'band_list', 'to_bands', 'opened', 'common_windows', 'check_bands', 'read_input',
-           'standardised', 'new_raster', 'window_plan', 'ScenePair', 'n_windows', 'detect_change', 'plot_detection']
+           'standardised', 'new_raster', 'window_plan', 'ScenePair', 'whole_blocks', 'n_windows', 'detect_change',
+           'plot_detection']
 
 # %% ../../nbs/api/48_detect.ipynb #4665007b
 import os, warnings
@@ -62,14 +63,12 @@ def window_weights(
 def column_bands(
     starts: list,  # of the windows, along the columns
     size: int,  # pixels of a window
-    width: int  # columns of a band, about
+    width: int  # columns of a band
 ) -> list:  # (first column, end, windows that reach into it)
     "Bands of columns, and the windows that each of them needs."
-    firsts = [0]
-    for s in starts[1:]:
-        if s - firsts[-1] >= width: firsts.append(s)
-    ends = [*firsts[1:], starts[-1] + size]
-    return [(a, b, [k for k, s in enumerate(starts) if s < b and s + size > a]) for a, b in zip(firsts, ends)]
+    n = starts[-1] + size
+    edges = [*range(0, n, width), n]
+    return [(a, b, [k for k, s in enumerate(starts) if s < b and s + size > a]) for a, b in zip(edges, edges[1:])]
 
 # %% ../../nbs/api/48_detect.ipynb #1150b3b7
 def blend_windows(
@@ -303,6 +302,20 @@ class ScenePair:
             known = known & np.stack([v[1] for v in read])[:, None]
         return x, known
 
+# %% ../../nbs/api/48_detect.ipynb #e2953b53
+def whole_blocks(
+    parts,  # yields (row, column, (band, rows, columns)), from top to bottom in each band of columns
+    n: int,  # rows of the scene
+    block: int = 256  # rows of a block
+):  # yields the same, in whole blocks
+    "Hold rows back until blocks are complete."
+    for row, col, values in parts:
+        held, first = (np.concatenate([held, values], 1), first) if row else (values, 0)
+        end = first + held.shape[1]
+        ready = held.shape[1] if end == n else end // block * block - first
+        if ready > 0: yield first, col, held[:, :ready]
+        held, first = held[:, ready:], first + ready
+
 # %% ../../nbs/api/48_detect.ipynb #cc4ea538
 def n_windows(
     starts: tuple,  # where windows begin, along the rows and the columns
@@ -340,8 +353,9 @@ def detect_change(
             x, known = scene.read(rows, cols, sizes)
             bar.update(len(rows))
             return np.where(known, predict_layers(net, {n: v.to(device) for n, v in x.items()}, targets).cpu().numpy(), np.nan)
-        for row, col, layers in blend_windows(predict, sum(mods[t].n_outputs for t in targets), starts, sizes, width, bs):
-            target.write(to_bands(layers, mods, targets, scaling, probabilities), window=Window(col, row, layers.shape[2], layers.shape[1]))
+        blended = blend_windows(predict, sum(mods[t].n_outputs for t in targets), starts, sizes, width, bs)
+        bands = ((row, col, to_bands(layers, mods, targets, scaling, probabilities)) for row, col, layers in blended)
+        for row, col, v in whole_blocks(bands, scene.shape[0]): target.write(v, window=Window(col, row, v.shape[2], v.shape[1]))
     return out
 
 # %% ../../nbs/api/48_detect.ipynb #b538174d
