@@ -14,16 +14,15 @@ import rasterio
 import xarray as xr
 
 from mtl_explain.datasets.hibcd import (
-    change_table, check_codes, cumulative_heights, describe, fetch, fill_holes, index_tiles,
-    intersection_rates, load, plot_cumulative, plot_tile, prepare, read_tile, scores, setups, table_2,
-    template, to_classes,
+    change_table, check_codes, cumulative_heights, fetch, fill_holes, index_tiles, intersection_rates, load,
+    plot_cumulative, plot_tile, prepare, read_tile, scores, setups, table_2, template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import setup_table
 from mtl_explain.native import BadSample
 from mtl_explain.raster import read_raster
-from mtl_explain.samples import check_samples, modalities
+from mtl_explain.samples import check_samples, describe, modalities
 from mtl_explain.simulate.city import simulate_city
 from mtl_explain.store import read_manifest
 
@@ -147,7 +146,7 @@ def test_each_kind_of_bad_tile_is_named_and_left_out_where_that_is_asked(_folder
         dropped = read_manifest(made)['dropped']
         assert {d['sample'] for d in dropped} == set(names) and load(made).sizes['sample'] == 24 - 9
         assert any('occurred before' in d['problem'] for d in dropped)
-    with pytest.raises(FileNotFoundError, match='make it with `mtl_explain data prepare hibcd SOURCE`'): load('nowhere')
+    with pytest.raises(FileNotFoundError, match='prepare one with `mtl_explain data prepare hibcd FOLDER`'): load('nowhere')
 
 
 def test_counted_by_hand():

@@ -18,13 +18,13 @@ from PIL import Image
 
 from mtl_explain.change.scene import example_scene, scene_setup
 from mtl_explain.datasets.levir import (
-    _pair, convention, describe, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, setups,
-    sources, tile_index,
+    _pair, convention, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, setups, sources,
+    tile_index,
 )
 from mtl_explain.learner import multitask_learner
 from mtl_explain.network import bodies, with_network
 from mtl_explain.runs import train_run
-from mtl_explain.samples import check_samples, modalities, modality_array
+from mtl_explain.samples import check_samples, describe, modalities, modality_array
 from mtl_explain.store import read_manifest
 
 

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['sources', 'paper_table', 'paper_rates', 'branches', 'table_rows', 'soft_variants', 'setups', 'fetch', 'index_tiles',
            'Header', 'read_header', 'with_places', 'fill_holes', 'to_classes', 'read_tile', 'check_codes', 'template',
-           'prepare', 'load', 'describe', 'change_table', 'table_2', 'intersection_rates', 'cumulative_heights',
-           'plot_cumulative', 'plot_tile', 'change_setup', 'scores']
+           'prepare', 'load', 'change_table', 'table_2', 'intersection_rates', 'cumulative_heights', 'plot_cumulative',
+           'plot_tile', 'change_setup', 'scores']
 
 # %% ../../nbs/api/24_hibcd.ipynb #99c158e5
 import os, re, warnings
@@ -25,12 +25,12 @@ from rasterio.errors import NotGeoreferencedWarning
 from scipy.ndimage import distance_transform_edt, label
 
 from ..change.losses import with_losses
+from .catalog import load_prepared
 from .hibcd_build import classes, colors, disk_codes, folders, known_heights, pseudo_label
 from ..modality import Setup
 from ..native import BadSample, prepare_samples
 from ..raster import read_raster
-from ..samples import describe as describe_samples, modality_array
-from ..store import open_store
+from ..samples import describe, modality_array
 from ..wheels import data_folder
 
 # %% ../../nbs/api/24_hibcd.ipynb #d3f33ee3
@@ -230,16 +230,8 @@ def prepare(
 def load(
     path: str|os.PathLike|None=None  # folder of a store; None: `hibcd` in the data folder
 ) -> xr.Dataset:  # memory-mapped
-    "Open the prepared store."
-    path = Path(path) if path else data_folder()/'hibcd'
-    if not path.is_dir(): raise FileNotFoundError(f'no Hi-BCD in {path}: make it with `mtl_explain data prepare hibcd SOURCE`, from the published tiles or from those of `mtl_explain data simulate hibcd FOLDER`')
-    return open_store(path)
-
-def describe(
-    samples: xr.Dataset|None=None  # a sample set; `load()` if None
-) -> pd.DataFrame:  # one row a modality
-    "Kind, shape, units, classes, missing values and size of each modality."
-    return describe_samples(load() if samples is None else samples)
+    "The prepared store."
+    return load_prepared('hibcd', path)
 
 # %% ../../nbs/api/24_hibcd.ipynb #a6064fc5
 def _count_objects(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['sources', 'page', 'split_names', 'setups', 'fetch', 'convention', 'pair_folder', 'pair_index', 'read_pair',
-           'tile_index', 'template', 'prepare', 'load', 'describe', 'plot_pair']
+           'tile_index', 'template', 'prepare', 'load', 'plot_pair']
 
 # %% ../../nbs/api/25_levir.ipynb #8be1cd74
 import hashlib, os
@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .catalog import load_prepared
 from ..download import file_problem, unpack
 from ..modality import Setup
 from ..native import BadSample, prepare_samples
 from ..raster import read_raster
-from ..samples import describe as describe_samples, modality_array
-from ..store import open_store
+from ..samples import describe, modality_array
 from ..tables import read_list_checked
 from ..wheels import data_folder
 
@@ -210,13 +210,7 @@ def load(
     path: str|os.PathLike|None=None  # folder of a store; None: the one in the data folder
 ) -> xr.Dataset:  # a sample set
     "The prepared store."
-    return open_store(path or data_folder()/'levir')
-
-def describe(
-    samples: xr.Dataset|None=None  # a sample set; `load()` if None
-) -> pd.DataFrame:  # one row a modality
-    "Kind, shape, classes, missing values and size of each modality."
-    return describe_samples(load() if samples is None else samples)
+    return load_prepared('levir', path)
 
 # %% ../../nbs/api/25_levir.ipynb #6c4dfd4e
 _change = Setup(inputs=('early', 'late'), targets=('change',), name='levir-change', core=('early', 'late'))
