@@ -44,6 +44,7 @@ from .explain.overview import *
 from .experiments import *
 from .papers import *
 from .report import *
+from .accessor import *
 from .datasets import benge, cropyield, globe, hibcd, levir, treesat
 
 # %% ../nbs/api/90_all.ipynb #a54a66ff
