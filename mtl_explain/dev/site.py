@@ -96,8 +96,10 @@ def reading_order(
 def sidebar(
     nbs: dict[str, dict],  # path to notebook
 ) -> list:  # contents of the sidebar, as Quarto reads them
-    "All notebooks by folder; the reference by section."
+    "Home, the other pages at the top, then all notebooks by folder; the reference by section."
     contents = [{'text': 'Home', 'href': 'index.ipynb'}] if 'index.ipynb' in nbs else []
+    top = sorted((p for p in nbs if '/' not in p and p != 'index.ipynb'), key=lambda p: (reading_order(nbs[p]), p))
+    contents += [{'section': 'Overview', 'contents': top}] if top else []
     for folder, title in folders.items():
         paths = sorted((p for p in nbs if p.startswith(folder + '/')), key=lambda p: (reading_order(nbs[p]), p))
         parts = {}
@@ -303,13 +305,14 @@ def cell_text(
 
 # %% ../../nbs/api/82_site.ipynb #f4a44006
 def readme(
-    nb: dict,  # the notebook index.ipynb
-) -> str:  # README.md
-    "A notebook as the README at the top of the project."
+    nb: dict,  # the notebook
+    name: str = 'index.ipynb',  # its name
+) -> str:  # markdown
+    "A notebook as a page of markdown at the top of the project."
     text = '\n\n'.join(filter(None, map(cell_text, nb['cells'])))
     text = re.sub(r'(\]\()(?!\w+:|/|#|\.\./)([^)]+\))', r'\1nbs/\2', text)
     text = re.sub(r'(\]\()\.\./', r'\1', text)
-    return f'<!-- Written from nbs/index.ipynb by `make export`. -->\n\n{text}\n'
+    return f'<!-- Written from nbs/{name} by `make export`. -->\n\n{text}\n'
 
 # %% ../../nbs/api/82_site.ipynb #1123bc14
 def render(
