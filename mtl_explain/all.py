@@ -45,6 +45,8 @@ from .experiments import *
 from .papers import *
 from .report import *
 from .accessor import *
+from .explain.views import *
+from .explain.explore import *
 from .datasets import benge, cropyield, globe, hibcd, levir, treesat
 
 # %% ../nbs/api/90_all.ipynb #a54a66ff

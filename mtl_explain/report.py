@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from .experiments import durations, paper_table, row_name
 from .explain.overview import explain
+from .explain.views import chart_html, explorer_chart
 from .runs import Run, write_beside
 
 # %% ../nbs/api/61_report.ipynb #b33b99cb
@@ -113,6 +114,9 @@ intervals resample whole groups of neighbouring samples, not single ones.</p>
 {% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
 {% if e.table %}<details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>{% endif %}
 {% endfor %}
+{% if chart %}<h2>Look for yourself</h2>
+<p>Move the epoch, choose two tasks, and draw a rectangle over the points: the map and the counts answer. The same numbers stand in the tables above.</p>
+{{ chart }}{% endif %}
 {% if left_out %}<h2>What does not apply</h2>
 <ul>{% for name, reason in left_out.items() %}<li><b>{{ name }}</b>: {{ reason }}</li>{% endfor %}</ul>{% endif %}
 <h2>How it was made</h2>
@@ -138,6 +142,14 @@ def _explained(
     return out
 
 # %% ../nbs/api/61_report.ipynb #94952262
+def _explorer(
+    run: Run,  # the run to explain
+    split: str  # of the samples
+) -> str:  # html; '' for a run with one task
+    "The linked views, with at most 2,000 samples."
+    if run.trace.sizes['task'] < 2: return ''
+    return chart_html(explorer_chart(run.trace, run.modalities, split, limit=2000).to_dict(), 'explorer')
+
 def _page_text(
     run: Run,  # the run to explain
     runs: list,  # all runs of the table, the explained one among them
@@ -153,7 +165,7 @@ def _page_text(
         lead=f'A multitask network on {config["dataset"] or "these samples"}: it {reads}.',
         seeds=f', mean ± standard deviation over {n} seeds' if n > 1 else ', one seed',
         scores=Markup(table_html(paper_table(runs, split))), durations=', '.join(f'{k} {v:.0f}' for k, v in durations(runs).items()),
-        curves=_inside(figure_png(training_curves(run))), explanations=explanations, left_out=left_out, versions=config['versions'],
+        curves=_inside(figure_png(training_curves(run))), chart=Markup(_explorer(run, split)), explanations=explanations, left_out=left_out, versions=config['versions'],
         config=json.dumps(config['setup'] | run.options, indent=1, ensure_ascii=False))
 
 # %% ../nbs/api/61_report.ipynb #a8b5449d

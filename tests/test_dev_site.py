@@ -11,15 +11,17 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+import altair as alt
+import pandas as pd
 import pytest
 import yaml
 from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 
 from mtl_explain.dev.site import (
-    cell_text, dead_links, folded_source, in_order, leaks, links, main, missing_pages, module_of, notebooks,
-    output_text, page_name, prepare, readme, relative_links, render_stand_in, sidebar, sidebar_text,
-    site_problems, stand_in_copy, symbol_docs, title_of,
+    cell_text, chart_spec, dead_links, folded_source, in_order, leaks, links, local_charts, main,
+    missing_pages, module_of, notebooks, output_text, page_name, prepare, readme, relative_links,
+    render_stand_in, sidebar, sidebar_text, site_problems, stand_in_copy, symbol_docs, title_of,
 )
 
 
@@ -128,6 +130,17 @@ def test_only_rows_of_documentation_are_put_in_order():
     "Documentation of symbols."
     cells = [mk_cell(s) for s in ('x = 1', 'show_doc(b)', 'show_doc(a)', 'y = 2', 'show_doc(a.f)')]
     assert [c.source for c in in_order(cells, ['a', 'b'])] == ['x = 1', 'show_doc(a)', 'show_doc(b)', 'y = 2', 'show_doc(a.f)']
+
+
+def test_charts_become_local_the_first_one_brings_the_scripts():
+    "Documentation of symbols."
+    # charts become local, the first one brings the scripts; other html stays
+    html = alt.Chart(pd.DataFrame(dict(x=[1, 2]))).mark_point().encode(x='x:Q')._repr_mimebundle_(None, None)['text/html']
+    cells = [dict(outputs=[dict(data={'text/html': html})]), dict(outputs=[dict(data={'text/html': html}), dict(data={'text/html': '<b>x</b>'}), dict(text='y')]), dict(source='no outputs')]
+    local_charts(cells)
+    first, second, other = cells[0]['outputs'][0]['data']['text/html'], cells[1]['outputs'][0]['data']['text/html'], cells[1]['outputs'][1]['data']['text/html']
+    assert 'cdn' in html and 'cdn.jsdelivr' not in first + second and 'window.vegaEmbed=' in first and 'window.vegaEmbed=' not in second and other == '<b>x</b>'
+    assert chart_spec(html)['mark']['type'] == 'point' and chart_spec('<p>nothing</p>') is None
 
 
 def test_a_project_with_one_page_too_few_one_leak_and_one_page_without_a_title():

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['folders', 'packages', 'decades', 'source_of', 'title_of', 'module_of', 'page_name', 'notebooks', 'section_of',
            'reading_order', 'sidebar', 'sidebar_text', 'symbol_docs', 'folded_source', 'relative_links', 'shown_symbol',
-           'in_order', 'SymbolDocs', 'prepare', 'missing_pages', 'leaks', 'links', 'dead_links', 'site_problems',
-           'renamed', 'stand_in_copy', 'render_stand_in', 'output_text', 'cell_text', 'readme', 'render', 'main']
+           'in_order', 'chart_spec', 'local_charts', 'SymbolDocs', 'prepare', 'missing_pages', 'leaks', 'links',
+           'dead_links', 'site_problems', 'renamed', 'stand_in_copy', 'render_stand_in', 'output_text', 'cell_text',
+           'readme', 'render', 'main']
 
 # %% ../../nbs/api/82_site.ipynb #b94f4572
 import argparse
@@ -34,6 +35,7 @@ from nbdev.showdoc import show_doc
 
 from .code import split_directives
 from .notebook_tests import plain
+from ..explain.views import chart_html
 
 # %% ../../nbs/api/82_site.ipynb #ec892f7c
 def source_of(
@@ -160,6 +162,24 @@ def in_order(
     rows = itertools.groupby(cells, key=lambda cell: bool(shown_symbol(cell)))
     return [cell for documents, row in rows for cell in (sorted(row, key=position) if documents else row)]
 
+# %% ../../nbs/api/82_site.ipynb #chart002
+def chart_spec(
+    html: str,  # what Altair shows in a notebook
+) -> dict | None:  # the chart; None if this is something else
+    "The description of a chart, out of its html."
+    at = html.find('})({')
+    return json.JSONDecoder().raw_decode(html, at + 3)[0] if at >= 0 and 'vegaEmbed' in html else None
+
+def local_charts(
+    cells: list,  # of a notebook; changed in place
+) -> None:
+    "Let the charts of a page do without the internet."
+    n = 0
+    for output in (o for cell in cells for o in cell.get('outputs') or []):
+        data = output.get('data', {})
+        if spec := chart_spec(''.join(data.get('text/html', ''))):
+            data['text/html'], n = chart_html(spec, f'chart-{n}', scripts=n == 0), n + 1
+
 # %% ../../nbs/api/82_site.ipynb #07a96a8b
 class SymbolDocs(Processor):
     "What nbdev calls for each notebook: documents its symbols and makes its links relative."
@@ -171,6 +191,7 @@ class SymbolDocs(Processor):
         self.nb.cells = [new for cell in in_order(self.nb.cells, list(namespace)) for new in self.documented(cell, namespace)]
         for cell in self.nb.cells:
             if cell.cell_type == 'markdown': cell.source = relative_links(cell.source, page)
+        local_charts(self.nb.cells)
 
     def documented(self, cell, namespace):
         "The documentation and the source in place of a cell that asks for them; any other cell as it is."
