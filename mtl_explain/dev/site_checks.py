@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['see_page', 'kinds', 'views', 'Page', 'pages_of', 'target_of', 'broken_links', 'image_problems', 'page_weights',
-           'file_problems', 'plot_functions', 'missing_figures', 'browser_missing', 'chromium', 'served', 'axe_script',
-           'axe_problems', 'page_problems', 'browser_problems', 'main']
+           'file_problems', 'figure_functions', 'missing_figures', 'browser_missing', 'chromium', 'served',
+           'axe_script', 'axe_problems', 'page_problems', 'browser_problems', 'main']
 
-# %% ../../nbs/api/83_site_checks.ipynb #35d04111
+# %% ../../nbs/api/83_site_checks.ipynb #d66547f1
 import argparse
 import ast
 import contextlib
@@ -29,7 +29,7 @@ from platformdirs import user_cache_path
 
 from .site import notebooks, source_of
 
-# %% ../../nbs/api/83_site_checks.ipynb #86a9f2fe
+# %% ../../nbs/api/83_site_checks.ipynb #33353e03
 class Page(HTMLParser):
     "What a page points to: `links`, `images` (their attributes) and `ids`."
     def __init__(self,
@@ -53,7 +53,7 @@ def pages_of(
     site = Path(site)
     return {p.relative_to(site).as_posix(): Page(p.read_text(encoding='utf-8')) for p in sorted(site.rglob('*.html'))}
 
-# %% ../../nbs/api/83_site_checks.ipynb #569d4b55
+# %% ../../nbs/api/83_site_checks.ipynb #171bdf1b
 def target_of(
     page: str,  # address of the page, e.g. 'api/learner.html'
     link: str  # as it stands there
@@ -78,7 +78,7 @@ def broken_links(
             elif fragment and path in pages and fragment not in pages[path].ids: found.append(f'{page}: {link} names no place on that page')
     return found
 
-# %% ../../nbs/api/83_site_checks.ipynb #07ad7aa5
+# %% ../../nbs/api/83_site_checks.ipynb #53fd96c6
 def image_problems(
     site: Path,  # folder of the rendered site
     pages: dict  # of `pages_of`
@@ -102,7 +102,7 @@ def page_weights(
     def weight(page): return sum(f.stat().st_size for f in files(page) if f.is_file())
     return dict(sorted(((p, weight(p)) for p in pages), key=lambda item: -item[1]))
 
-# %% ../../nbs/api/83_site_checks.ipynb #0a65b2ca
+# %% ../../nbs/api/83_site_checks.ipynb #b98cc250
 def file_problems(
     site: Path,  # folder of the rendered site
     limit: float = 1.5  # MB a page
@@ -112,8 +112,8 @@ def file_problems(
     heavy = [f'{p}: {w / 1e6:.2f} MB' for p, w in page_weights(site, pages).items() if w > limit * 1e6]
     return broken_links(site, pages) + image_problems(site, pages) + heavy
 
-# %% ../../nbs/api/83_site_checks.ipynb #be09f61a
-def plot_functions(
+# %% ../../nbs/api/83_site_checks.ipynb #83d9609b
+def figure_functions(
 ) -> list:  # of (module, name)
     "All public `plot_` functions of the package."
     paths = sorted(get_config().lib_path.rglob('*.py'))
@@ -123,11 +123,11 @@ def missing_figures(
     nb: dict  # the page of all figures
 ) -> list:  # of str: module and name
     "What the page does not call; functions of one name are told apart by their module."
-    functions, code = plot_functions(), '\n'.join(source_of(c) for c in nb['cells'] if c['cell_type'] == 'code')
+    functions, code = figure_functions(), '\n'.join(source_of(c) for c in nb['cells'] if c['cell_type'] == 'code')
     count = Counter(n for _, n in functions)
     return [f'{m}.{n}' for m, n in functions if f'{m}.{n}(' not in code and (count[n] > 1 or not re.search(rf'(?<![\w.]){n}\(', code))]
 
-# %% ../../nbs/api/83_site_checks.ipynb #8428b7f9
+# %% ../../nbs/api/83_site_checks.ipynb #c7e9ae4c
 def browser_missing(
 ) -> str:  # '' if nothing is
     "Why there is no browser to ask."
@@ -153,7 +153,7 @@ def chromium(
         yield driver
     finally: driver.quit()
 
-# %% ../../nbs/api/83_site_checks.ipynb #151ee832
+# %% ../../nbs/api/83_site_checks.ipynb #d4ee1d5a
 class _Quiet(SimpleHTTPRequestHandler):
     "Serves files and says nothing."
     def log_message(self, *args): pass
@@ -170,7 +170,7 @@ def served(
         server.shutdown()
         server.server_close()
 
-# %% ../../nbs/api/83_site_checks.ipynb #f191779c
+# %% ../../nbs/api/83_site_checks.ipynb #b5569f52
 def axe_script(
     folder: Path | None = None  # where it is kept; the user's cache if None
 ) -> str:  # JavaScript, '' if it cannot be had
@@ -192,7 +192,7 @@ def axe_problems(
     found = driver.execute_async_script("const done = arguments[0]; axe.run({resultTypes: ['violations']}).then(r => done(r.violations.map(v => [v.impact, v.id, v.nodes.length, v.nodes[0].html])))")
     return [f'{rule} ({impact}, {n}×): {" ".join(html.split())[:120]}' for impact, rule, n, html in found if impact in ('serious', 'critical')]
 
-# %% ../../nbs/api/83_site_checks.ipynb #4771cc0d
+# %% ../../nbs/api/83_site_checks.ipynb #6535a4e3
 see_page = """
 const images = [...document.images].filter(i => i.complete && !i.naturalWidth).length;
 const maths = [...document.querySelectorAll('.math, mjx-container, .katex')].filter(m => !m.textContent.trim() && !m.querySelector('svg, math')).length;
@@ -210,7 +210,7 @@ def page_problems(
     ours = [e for e in errors if e.startswith('{0.scheme}://{0.netloc}'.format(urlsplit(address))) and 'favicon.ico' not in e]
     return [f'error: {e}' for e in ours] + driver.execute_script(see_page) + (axe_problems(driver, axe) if axe else [])
 
-# %% ../../nbs/api/83_site_checks.ipynb #5a86d9fb
+# %% ../../nbs/api/83_site_checks.ipynb #a2aa1272
 kinds = {'home': 'index.html', 'lesson': 'tutorials/what-errors-tell.html', 'reference': 'api/correlation.html', 'study': 'studies/globe.html', 'gallery': 'gallery/figures.html',
          'papers to code': 'papers-to-code.html', 'glossary': 'glossary.html'}  # pages that stand for all of their kind
 views = [(1280, False), (1280, True), (390, False), (390, True)]  # width, dark
@@ -232,7 +232,7 @@ def browser_problems(
                     if shots: driver.save_screenshot(str(Path(shots) / f'{page.replace("/", "-").removesuffix(".html")}-{width}-{"dark" if dark else "light"}.png'))
     return found
 
-# %% ../../nbs/api/83_site_checks.ipynb #3a56eba1
+# %% ../../nbs/api/83_site_checks.ipynb #b3fbfecc
 def main(
     args: list[str] | None = None  # command line arguments
 ) -> int:  # exit status
