@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 from nbdev.config import get_config
 from platformdirs import user_cache_path
 
-from .site import notebooks, source_of
+from .site import source_of
 
 # %% ../../nbs/api/83_site_checks.ipynb #33353e03
 class Page(HTMLParser):
