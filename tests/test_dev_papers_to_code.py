@@ -7,7 +7,8 @@ Do not edit: change the notebook, then `make export`.
 import pytest
 
 from mtl_explain.dev.papers_to_code import (
-    anchor, dead_ends, found_function, headings, item_table, items, page_of, uses_in_tests, wrong_numbers,
+    anchor, dead_ends, found_function, function_link, headings, item_table, items, page_of, uses_in_tests,
+    wrong_numbers,
 )
 from mtl_explain.dev.site import notebooks
 
@@ -47,3 +48,4 @@ def test_rows_with_links(first):
     assert page_of('studies/change.ipynb', 'x') == 'studies/change.html#x' and page_of('index.ipynb') == 'index.html'
     row = item_table([first], notebooks(), uses_in_tests()).splitlines()[2]
     assert '[`beside_paper`](api/papers.html#beside_paper)' in row and '[Tables 1 and 6](studies/cropyield.html#tables-1-and-6)' in row and row.endswith('| simulated |')
+    assert function_link('heads.soft_threshold', notebooks()) == '[`soft_threshold`](api/heads.html#soft_threshold)' and function_link('modality.kinds', notebooks()) == '[`kinds`](api/modality.html)'

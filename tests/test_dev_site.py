@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/82_site.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import base64
 import contextlib
 import json
 import sys
@@ -15,13 +16,14 @@ import altair as alt
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 
 from mtl_explain.dev.site import (
-    cell_text, chart_spec, dead_links, folded_source, in_order, leaks, links, local_charts, main,
-    missing_pages, module_of, notebooks, output_text, page_name, prepare, readme, relative_links,
-    render_stand_in, sidebar, sidebar_text, site_problems, stand_in_copy, symbol_docs, title_of,
+    cell_text, chart_spec, dead_links, describe_pictures, folded_source, in_order, leaks, links, local_charts,
+    main, missing_pages, module_of, notebooks, output_text, page_name, prepare, readme, relative_links,
+    render_stand_in, sidebar, sidebar_text, site_problems, sized, stand_in_copy, symbol_docs, title_of,
 )
 
 
@@ -73,11 +75,12 @@ def write_page(path, *sources):
 
 
 @pytest.fixture(scope='module')
-def five():
+def front_and_five():
     "A project of five notebooks."
     def front(order): return {'cells': [{'cell_type': 'raw', 'source': f'---\norder: {order}\n---'}]}
-    return {'api/50_correlation.ipynb': page, 'api/80_site.ipynb': {'cells': []}, 'index.ipynb': {'cells': []},
+    five = {'api/50_correlation.ipynb': page, 'api/80_site.ipynb': {'cells': []}, 'index.ipynb': {'cells': []},
             'tutorials/a.ipynb': front(2), 'tutorials/b.ipynb': front(1)}
+    return front, five
 
 
 def test_title_module_and_page_name():
@@ -96,13 +99,15 @@ def test_notebooks_are_found_by_folder_and_number_checkpoints_are_not():
         assert list(notebooks(Path(folder))) == ['api/10_c.ipynb', 'api/20_b.ipynb', 'index.ipynb']
 
 
-def test_tutorials_in_reading_order_the_reference_in_sections(five):
+def test_tutorials_in_reading_order_the_reference_in_sections(front_and_five):
     "The sidebar."
+    front, five = front_and_five
     home, tutorials, reference = sidebar(five)
     assert home['href'] == 'index.ipynb'
     assert tutorials == {'section': 'Tutorials', 'contents': ['tutorials/b.ipynb', 'tutorials/a.ipynb']}
     assert [s['section'] for s in reference['contents']] == ['Explanations', 'Running it']
     assert yaml.safe_load(sidebar_text(five))['website']['sidebar']['contents'] == sidebar(five)
+    assert sidebar(five | {'papers-to-code.ipynb': page, 'changes.ipynb': front(2), 'glossary.ipynb': front(1)})[2::2] == ['papers-to-code.ipynb', 'glossary.ipynb']
 
 
 def test_documentation_of_one_of_the_functions_above():
@@ -124,12 +129,22 @@ def test_from_the_reference_to_the_reference_and_from_the_home_page():
     "Documentation of symbols."
     assert relative_links('[`f`](/api/site.html#f)', 'api/80_x.ipynb') == '[`f`](../api/site.html#f)'
     assert relative_links('[`f`](/api/site.html#f) [web](https://quarto.org)', 'index.ipynb') == '[`f`](api/site.html#f) [web](https://quarto.org)'
+    assert relative_links('[`_f`](/api/site.html#_f), [`f`](/a.html#f)', 'b.ipynb') == '`_f`, [`f`](a.html#f)'
 
 
 def test_only_rows_of_documentation_are_put_in_order():
     "Documentation of symbols."
     cells = [mk_cell(s) for s in ('x = 1', 'show_doc(b)', 'show_doc(a)', 'y = 2', 'show_doc(a.f)')]
     assert [c.source for c in in_order(cells, ['a', 'b'])] == ['x = 1', 'show_doc(a)', 'show_doc(b)', 'y = 2', 'show_doc(a.f)']
+
+
+def test_the_text_of_a_picture():
+    "Documentation of symbols."
+    # the text of a picture: heading and comment, or the last line; what is there already stays
+    cells = [mk_cell('## Two maps', 'markdown'), mk_cell('# errors\nplot()'), mk_cell("a = 1\nplot(a)"), mk_cell('#| fig-alt: "mine"\nplot()'), mk_cell('2 + 2')]
+    for cell in cells[1:4]: cell.outputs = [{'output_type': 'display_data', 'data': {'image/png': 'x'}}]
+    describe_pictures(cells)
+    assert [c.source.splitlines()[0] for c in cells[1:]] == ['#| fig-alt: "Two maps: errors"', '#| fig-alt: "Two maps: plot(a)"', '#| fig-alt: "mine"', '2 + 2']
 
 
 def test_charts_become_local_the_first_one_brings_the_scripts():
@@ -175,6 +190,15 @@ def test_pages_links_and_sidebar_get_their_final_names():
         stand_in_copy(Path(folder) / 'in', Path(folder) / 'out')
         assert (Path(folder) / 'out' / 'api' / 'correlation.ipynb').exists()
         assert (Path(folder) / 'out' / 'sidebar.yml').read_text() == '- api/correlation.ipynb\n'
+
+
+def test_the_size_of_a_picture_of_3_by_2_pixels_inside_the_page_and_beside_it():
+    "Rendering."
+    with tempfile.TemporaryDirectory() as folder:
+        Image.new('L', (3, 2)).save(Path(folder) / 'a.png')
+        inside_page = f"data:image/png;base64,{base64.b64encode((Path(folder) / 'a.png').read_bytes()).decode()}"
+        for src in (inside_page, 'a.png'): assert sized(f'<img alt="a" src="{src}">', Path(folder)) == f'<img width="3" height="2" alt="a" src="{src}">'
+        for html in ('<img src="https://quarto.org/a.png">', '<img width="3" src="a.png">', '<img src="a.svg">'): assert sized(html, Path(folder)) == html
 
 
 def test_code_output_links_and_hidden_cells_in_a_readme():

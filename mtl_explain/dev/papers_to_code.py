@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from nbdev.config import get_config
 
-from .site import notebooks, page_name, source_of
+from .site import notebooks, page_name, source_of, title_of
 
 # %% ../../nbs/papers-to-code.ipynb #a938b5b2
 class Item(NamedTuple):
@@ -161,7 +161,8 @@ def function_link(
     "A function as a link to its place in the reference."
     module, _, name = dotted.rpartition('.')
     path = next(p for p, nb in nbs.items() if re.search(rf'^#\| default_exp {re.escape(module)}$', '\n'.join(source_of(c) for c in nb['cells'] if c['cell_type'] == 'code'), re.M))
-    return f'[`{name}`]({page_of(path, name.lower())})'
+    found = getattr(importlib.import_module(f'{get_config().lib_path.name}.{module}'), name)
+    return f'[`{name}`]({page_of(path, name.lower() if callable(found) else "")})'  # only what can be called has a place of its own
 
 # %% ../../nbs/papers-to-code.ipynb #1a1b39d8
 def tests_of(
@@ -182,5 +183,6 @@ def item_table(
     for i in items:
         functions = i.functions.split()
         links = ', '.join(function_link(f, nbs) for f in functions)
-        rows.append(f'| {i.kind} {i.number} | {i.what} | {links} | {tests_of(functions, uses)} | [{i.section}]({page_of(i.page, anchor(i.section))}) | {i.data} |')
+        place = '' if i.section == title_of(nbs[i.page]) else anchor(i.section)
+        rows.append(f'| {i.kind} {i.number} | {i.what} | {links} | {tests_of(functions, uses)} | [{i.section}]({page_of(i.page, place)}) | {i.data} |')
     return '\n'.join(rows)

@@ -4,15 +4,18 @@
 
 # %% auto #0
 __all__ = ['folders', 'packages', 'decades', 'source_of', 'title_of', 'module_of', 'page_name', 'notebooks', 'section_of',
-           'reading_order', 'sidebar', 'sidebar_text', 'symbol_docs', 'folded_source', 'relative_links', 'shown_symbol',
-           'in_order', 'chart_spec', 'local_charts', 'SymbolDocs', 'prepare', 'missing_pages', 'leaks', 'links',
-           'dead_links', 'site_problems', 'renamed', 'stand_in_copy', 'render_stand_in', 'output_text', 'cell_text',
-           'readme', 'render', 'main']
+           'reading_order', 'reference_sections', 'sidebar', 'sidebar_text', 'symbol_docs', 'folded_source',
+           'relative_links', 'shown_symbol', 'in_order', 'picture_text', 'describe_pictures', 'chart_spec',
+           'local_charts', 'SymbolDocs', 'prepare', 'missing_pages', 'leaks', 'links', 'dead_links', 'site_problems',
+           'renamed', 'stand_in_copy', 'sized', 'render_stand_in', 'output_text', 'cell_text', 'readme', 'render',
+           'main']
 
 # %% ../../nbs/api/82_site.ipynb #b94f4572
 import argparse
+import base64
 import importlib
 import inspect
+import io
 import itertools
 import json
 import os
@@ -25,6 +28,7 @@ import warnings
 from pathlib import Path
 
 import yaml
+from PIL import Image
 from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 from nbdev.process import Processor
@@ -33,7 +37,7 @@ from nbdev.quarto import refresh_quarto_yml
 from nbdev.serve import proc_nbs
 from nbdev.showdoc import show_doc
 
-from .code import split_directives
+from .code import leading_comment, split_directives
 from .notebook_tests import plain
 from ..explain.views import chart_html
 
@@ -74,7 +78,7 @@ def notebooks(
     return {p.as_posix(): json.loads((nbs / p).read_text(encoding='utf-8')) for p in paths}
 
 # %% ../../nbs/api/82_site.ipynb #a6833f0c
-folders = {'tutorials': 'Tutorials', 'studies': 'Studies', 'gallery': 'Gallery', 'benchmarks': 'Benchmarks', 'api': 'Reference'}
+folders = {'tutorials': 'Tutorials', 'studies': 'Studies', 'gallery': 'Gallery', 'papers-to-code.ipynb': '', 'api': 'Reference', 'benchmarks': 'Benchmarks'}  # and one page
 packages = {'datasets': 'Datasets', 'simulate': 'Simulated data', 'change': 'Networks', 'explain': 'Explanations', 'dev': 'Development'}
 decades = {'0': 'Data', '1': 'Data', '2': 'Datasets', '3': 'Networks', '4': 'Training', '5': 'Explanations'}
 
@@ -95,20 +99,28 @@ def reading_order(
     match = re.search(r'^order:\s*([\d.]+)', first, re.M)
     return float(match[1]) if match else float('inf')
 
+def reference_sections(
+    nbs: dict[str, dict],  # path to notebook
+    paths: list[str],  # of the reference, in order
+) -> list:  # of sections
+    "The pages of the reference by what they are about."
+    parts = {}
+    for p in paths: parts.setdefault(section_of(p, module_of(nbs[p])), []).append(p)
+    return [{'section': s, 'contents': ps} for s, ps in parts.items()]
+
 def sidebar(
     nbs: dict[str, dict],  # path to notebook
 ) -> list:  # contents of the sidebar, as Quarto reads them
-    "Home, the other pages at the top, then all notebooks by folder; the reference by section."
+    "Home, all notebooks by folder, the reference by section; then the other pages at the top."
+    def ordered(paths): return sorted(paths, key=lambda p: (reading_order(nbs[p]), p))
     contents = [{'text': 'Home', 'href': 'index.ipynb'}] if 'index.ipynb' in nbs else []
-    top = sorted((p for p in nbs if '/' not in p and p != 'index.ipynb'), key=lambda p: (reading_order(nbs[p]), p))
-    contents += [{'section': 'Overview', 'contents': top}] if top else []
     for folder, title in folders.items():
-        paths = sorted((p for p in nbs if p.startswith(folder + '/')), key=lambda p: (reading_order(nbs[p]), p))
-        parts = {}
-        for p in paths: parts.setdefault(section_of(p, module_of(nbs[p])) if folder == 'api' else title, []).append(p)
-        if folder == 'api': contents += [{'section': title, 'contents': [{'section': s, 'contents': ps} for s, ps in parts.items()]}]
-        else: contents += [{'section': s, 'contents': ps} for s, ps in parts.items()]
-    return [c for c in contents if c.get('contents', True)]
+        paths = ordered(p for p in nbs if p.startswith(folder + '/'))
+        if folder in nbs: contents.append(folder)
+        elif folder == 'api': contents.append({'section': title, 'contents': reference_sections(nbs, paths)})
+        else: contents.append({'section': title, 'contents': paths})
+    contents = [c for c in contents if not isinstance(c, dict) or c.get('contents', True)]
+    return contents + ordered(p for p in nbs if '/' not in p and p not in ('index.ipynb', *folders))
 
 def sidebar_text(
     nbs: dict[str, dict],  # path to notebook
@@ -143,6 +155,7 @@ def relative_links(
 ) -> str:  # the same with relative links
     "Make links that start at the top of the site relative to the page."
     up = '../' * page.count('/')
+    text = re.sub(r'\[(`[^`]*`)\]\([^)\s]*#_[^)]*\)', r'\1', text)  # names with an underscore have no place of their own
     return re.sub(r'\]\(/+(?!/)', f']({up}', text)
 
 # %% ../../nbs/api/82_site.ipynb #66e33b65
@@ -161,6 +174,25 @@ def in_order(
     def position(cell): return defined.index(shown_symbol(cell).split('.')[0])
     rows = itertools.groupby(cells, key=lambda cell: bool(shown_symbol(cell)))
     return [cell for documents, row in rows for cell in (sorted(row, key=position) if documents else row)]
+
+# %% ../../nbs/api/82_site.ipynb #6e1d8e27
+def picture_text(
+    code: str,  # of the cell that drew it
+    heading: str,  # above it
+) -> str:  # for those who cannot see it
+    "What a picture shows, as far as its cell says."
+    code = split_directives(code)[1]
+    return ': '.join(filter(None, [heading, ' '.join(leading_comment(code)) or code.strip().rpartition('\n')[2].strip()]))
+
+def describe_pictures(
+    cells: list,  # of a notebook, changed in place
+) -> None:
+    "Give each cell that has drawn a picture a `fig-alt`."
+    heading = ''
+    for cell in cells:
+        if cell.cell_type == 'markdown': heading = (re.findall(r'^(?:#+|title:) +(.+)$', cell.source, re.M) or [heading])[-1]
+        elif any(t.startswith('image/') for o in cell.get('outputs', ()) for t in o.get('data', ())) and '#| fig-alt' not in cell.source:
+            cell.source = f'#| fig-alt: {json.dumps(picture_text(cell.source, heading), ensure_ascii=False)}\n{cell.source}'
 
 # %% ../../nbs/api/82_site.ipynb #chart002
 def chart_spec(
@@ -191,6 +223,7 @@ class SymbolDocs(Processor):
         self.nb.cells = [new for cell in in_order(self.nb.cells, list(namespace)) for new in self.documented(cell, namespace)]
         for cell in self.nb.cells:
             if cell.cell_type == 'markdown': cell.source = relative_links(cell.source, page)
+        describe_pictures(self.nb.cells)
         local_charts(self.nb.cells)
 
     def documented(self, cell, namespace):
@@ -285,6 +318,18 @@ def stand_in_copy(
     bar = target / 'sidebar.yml'
     bar.write_text(renamed(bar.read_text(encoding='utf-8'), pages), encoding='utf-8')
 
+# %% ../../nbs/api/82_site.ipynb #f6c6e4ab
+def sized(
+    html: str,  # a page
+    folder: Path,  # where it lies
+) -> str:  # the same
+    "Write the size of each picture beside it, so that the text does not jump while the page loads."
+    def with_size(match):
+        data = match[2].partition(';base64,')[2]
+        width, height = Image.open(io.BytesIO(base64.b64decode(data)) if data else folder / match[2]).size
+        return f'<img width="{width}" height="{height}"{match[1]}'
+    return re.sub(r'<img(?![^>]* width=)([^>]*? src="(data:image/(?:png|jpeg);base64,[^"]+|[^":]+\.(?:png|jpg))")', with_size, html)
+
 # %% ../../nbs/api/82_site.ipynb #3a41a1ab
 def render_stand_in(
     prepared: Path,  # folder of the prepared notebooks
@@ -297,6 +342,7 @@ def render_stand_in(
         run = subprocess.run([sys.executable, '-m', 'smalldocs.cli', 'render', '--quiet', str(copy)], capture_output=True, text=True)
         made = copy / get_config().doc_path.name
         if run.returncode or not made.exists(): raise RuntimeError(f'smalldocs could not render the site:\n{run.stdout}{run.stderr}')
+        for page in made.rglob('*.html'): page.write_text(sized(page.read_text(encoding='utf-8'), page.parent), encoding='utf-8')
         shutil.rmtree(site, ignore_errors=True)
         shutil.move(made, site)
     return Path(site)
