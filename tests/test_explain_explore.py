@@ -21,10 +21,10 @@ from mtl_explain.runs import train_run
 @pytest.fixture(scope='module')
 def earth_cover_and_climate():
     "A run with maps and one with a hierarchy."
-    _folder = tempfile.TemporaryDirectory()
+    home = Path(tempfile.mkdtemp())
     earth = globe.load_sample()
-    cover = train_run(earth, globe.setups['landcover-mtl'], Path(_folder.name)/'cover', epochs=3, bs=16, bar=False)
-    climate = train_run(earth, globe.setups['climate-mtl'], Path(_folder.name)/'climate', epochs=5, bs=16, bar=False)
+    cover = train_run(earth, globe.setups['landcover-mtl'], home/'cover', epochs=3, bs=16, bar=False)
+    climate = train_run(earth, globe.setups['climate-mtl'], home/'climate', epochs=5, bs=16, bar=False)
     return earth, cover, climate
 
 
