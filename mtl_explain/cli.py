@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['about', 'app', 'data_app', 'Seed', 'Store', 'Width', 'expected', 'main', 'parse_options', 'data_list', 'data_fetch',
            'data_prepare', 'data_simulate', 'data_describe', 'find_setup', 'train', 'table', 'explain', 'report',
-           'detect', 'demo_samples', 'demo']
+           'detect', 'course', 'demo_samples', 'demo']
 
 # %% ../nbs/api/70_cli.ipynb #35cbaf7f
 import ast
@@ -221,6 +221,18 @@ def detect(
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
     from mtl_explain.change.detect import detect_change
     typer.echo(f'detected: {detect_change(dsm, image, run, out, size=size, overlap=overlap, bs=bs, probabilities=probabilities)}')
+
+# %% ../nbs/api/70_cli.ipynb #course02
+@app.command()
+def course(
+    dest: Annotated[Path, typer.Argument(help='Folder to write the lessons into.')],
+    answers: Annotated[bool, typer.Option(help='Keep the folded answers, or leave an empty cell in the place of each.')] = True,
+    lesson: Annotated[Optional[list[int]], typer.Option(help='Number of a lesson; can be repeated. All if not given.')] = None,
+    repository: Annotated[str, typer.Option(help='On GitHub, owner/name: adds badges that open a lesson in Binder and Colab.')] = ''
+):
+    "Copy the lessons of the course out as plain notebooks."
+    from mtl_explain.course import write_course
+    for path in write_course(dest, answers, lesson or (), repository): typer.echo(f'written: {path}')
 
 # %% ../nbs/api/70_cli.ipynb #be33de9e
 def demo_samples(

@@ -46,7 +46,7 @@ def failing(error):
 @pytest.fixture(scope='module')
 def names_and_done():
     "A process that prints the help of all commands, and what it had to load."
-    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'detect', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
+    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'detect', 'course', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
     code = f"""
 import sys
 from mtl_explain.cli import main
@@ -170,6 +170,15 @@ def test_from_a_run_and_two_rasters_to_a_raster():
         assert code == 1 and errors[-1].startswith(f'error: {image}: its projection is EPSG:28992, that of {far} is EPSG:2263') and not Path(d, 'c.tif').exists()
         assert command('detect', '--dsm', dsm, *words)[:2] == (0, f'detected: {d}/c.tif\n')
         with rasterio.open(f'{d}/c.tif') as file: assert file.shape == (48, 80) and file.descriptions == ('change',) and set(np.unique(file.read(1))) <= {0, 1}
+
+
+def test_lessons_go_out():
+    "The course."
+    # lessons go out; a second time they are not overwritten
+    with tempfile.TemporaryDirectory() as folder:
+        code, out, _ = command('course', f'{folder}/lessons', '--lesson', '4', '--no-answers')
+        assert code == 0 and out.startswith(f'written: {folder}/lessons/4-')
+        assert command('course', f'{folder}/lessons', '--lesson', '4')[0] == 1 and command('course', f'{folder}/more', '--lesson', '99')[0] == 1
 
 
 def test_the_full_data_where_they_can_be_had_else_the_sample_and_the_reason():

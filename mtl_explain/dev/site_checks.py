@@ -211,7 +211,7 @@ def page_problems(
     return [f'error: {e}' for e in ours] + driver.execute_script(see_page) + (axe_problems(driver, axe) if axe else [])
 
 # %% ../../nbs/api/83_site_checks.ipynb #a2aa1272
-kinds = {'home': 'index.html', 'lesson': 'tutorials/what-errors-tell.html', 'reference': 'api/correlation.html', 'study': 'studies/globe.html', 'gallery': 'gallery/figures.html',
+kinds = {'home': 'index.html', 'lesson': 'tutorials/4-what-errors-tell.html', 'reference': 'api/correlation.html', 'study': 'studies/globe.html', 'gallery': 'gallery/figures.html',
          'papers to code': 'papers-to-code.html', 'glossary': 'glossary.html'}  # pages that stand for all of their kind
 views = [(1280, False), (1280, True), (390, False), (390, True)]  # width, dark
 
