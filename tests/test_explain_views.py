@@ -47,7 +47,7 @@ def test_lists_are_the_values_of_the_trace_in_order(trace):
     assert len(points) == (trace.split == 'test').sum() and points.attrs['left_out'] == 0 and set(one.value) == set(trace.task.values)
     kept = trace.sel(sample=one['sample'])
     assert one.value['elevation'] == pytest.approx(kept.error.sel(task='elevation').values, rel=1e-3) and one.value['climate'] == pytest.approx(kept.loss.sel(task='climate').values, rel=1e-3)
-    assert one.correct['climate'] == kept.correct.sel(task='climate').values.tolist() and one.correct['elevation'] == [None] * 4
+    assert one.correct['climate'] == kept.correct.sel(task='climate').values.tolist() and one.correct['elevation'] == one.correct['landcover'] == [None] * 4
     few = sample_points(trace, limit=10)
     assert len(few) == 10 and few.attrs['left_out'] == len(points) - 10
     assert measure_of(trace, 'elevation') == ('error', 'elevation: absolute error [m]') and measure_of(trace, 'climate') == ('loss', 'climate: loss')

@@ -6,7 +6,7 @@
 __all__ = ['browser_missing', 'browser', 'wait_for', 'keep_screenshot', 'console_errors', 'asked_for', 'jupyter_lab',
            'run_notebook', 'write_notebook', 'drag']
 
-# %% ../../nbs/api/59_browser.ipynb #32a6dcf8
+# %% ../../nbs/api/59_browser.ipynb #091d34f8
 import contextlib
 import json
 import os
@@ -18,7 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-# %% ../../nbs/api/59_browser.ipynb #72dcaf54
+# %% ../../nbs/api/59_browser.ipynb #b56eeed0
 def browser_missing(
 ) -> str:  # '' if there is one
     "Why no browser can be driven here."
@@ -44,7 +44,7 @@ def browser(
     try: yield driver
     finally: driver.quit()
 
-# %% ../../nbs/api/59_browser.ipynb #e929bb03
+# %% ../../nbs/api/59_browser.ipynb #6578c211
 def wait_for(
     driver,  # of selenium
     script: str,  # JavaScript that returns something true when it is time
@@ -69,7 +69,7 @@ def keep_screenshot(
     driver.save_screenshot(str(path))
     return path
 
-# %% ../../nbs/api/59_browser.ipynb #4887a44e
+# %% ../../nbs/api/59_browser.ipynb #2c7a5d8d
 def console_errors(
     driver  # of selenium
 ) -> list:  # of str
@@ -83,7 +83,7 @@ def asked_for(
     events = (json.loads(e['message'])['message'] for e in driver.get_log('performance'))
     return [a for e in events if e['method'] == 'Network.requestWillBeSent' for a in [e['params']['request']['url']] if not a.startswith(('data:', 'blob:', 'about:', 'chrome'))]
 
-# %% ../../nbs/api/59_browser.ipynb #556dbee3
+# %% ../../nbs/api/59_browser.ipynb #657f5b51
 @contextlib.contextmanager
 def jupyter_lab(
     folder: Path,  # that it shows
@@ -115,7 +115,7 @@ def _wait_for_server(
             if time.time() > end: raise TimeoutError(f'no answer from {url} within {seconds:g} seconds') from None
             time.sleep(.3)
 
-# %% ../../nbs/api/59_browser.ipynb #5ca2d044
+# %% ../../nbs/api/59_browser.ipynb #1693e858
 def run_notebook(
     driver,  # of selenium
     url: str,  # of the notebook in a JupyterLab
@@ -137,7 +137,7 @@ def write_notebook(
     path.write_text(json.dumps(dict(nbformat=4, nbformat_minor=5, metadata=dict(kernelspec=dict(name='python3', display_name='Python 3', language='python')), cells=cells)))
     return path
 
-# %% ../../nbs/api/59_browser.ipynb #ed117181
+# %% ../../nbs/api/59_browser.ipynb #6f8f2e77
 def drag(
     driver,  # of selenium
     element,  # on which

@@ -7,7 +7,7 @@ __all__ = ['looks', 'controls_first', 'measure_of', 'sample_points', 'correlatio
            'flow_table', 'epoch_control', 'flow_chart', 'hierarchy_table', 'hierarchy_chart', 'label_views',
            'explorer_chart', 'comparison_chart', 'vega_script', 'chart_html']
 
-# %% ../../nbs/api/57_views.ipynb #9042c6ff
+# %% ../../nbs/api/57_views.ipynb #b9d321a2
 import json
 from functools import cache
 from html import escape
@@ -25,7 +25,7 @@ from .overview import label_pairs
 from .planted import group_names
 from .resampling import split_positions
 
-# %% ../../nbs/api/57_views.ipynb #b695e1e8
+# %% ../../nbs/api/57_views.ipynb #d0f80a84
 def measure_of(
     trace: xr.Dataset,  # a trace
     task: str  # one of its tasks
@@ -35,7 +35,7 @@ def measure_of(
     if kind == 'category': return 'loss', f'{task}: loss'
     return 'error', f'{task}: ' + ('share of wrong pixels' if kind == 'mask' else 'absolute error' + (f' [{units}]' if units else ''))
 
-# %% ../../nbs/api/57_views.ipynb #06d24979
+# %% ../../nbs/api/57_views.ipynb #dd446f7e
 def _as_lists(
     values: np.ndarray  # (epoch, sample, task)
 ) -> list:  # a sample each: task -> list over the epochs, with None where there is no number
@@ -54,14 +54,15 @@ def sample_points(
     kept = np.sort(np.random.default_rng(seed).permutation(at)[:limit])
     part, tasks = trace.isel(sample=kept), trace['task'].values.tolist()
     values = np.stack([part[measure_of(trace, t)[0]].sel(task=t).values for t in tasks], -1)
-    columns = {c: _as_lists(v) for c, v in dict(value=values, correct=part['correct'].transpose('epoch', 'sample', 'task').values).items()}
+    correct = part['correct'].where(part['kind'] == 'category').transpose('epoch', 'sample', 'task').values
+    columns = {c: _as_lists(v) for c, v in dict(value=values, correct=correct).items()}
     table = {c: [dict(zip(tasks, s)) for s in v] for c, v in columns.items()}
     places = {c: part[c].values.astype(float).round(3) for c in ('lat', 'lon') if c in part.coords}
     found = pd.DataFrame(dict(sample=part['sample'].values.astype(str)) | places | table)
     found.attrs.update(left_out=len(at) - len(kept))
     return found
 
-# %% ../../nbs/api/57_views.ipynb #8999707d
+# %% ../../nbs/api/57_views.ipynb #97671f8c
 def correlation_curves(
     trace: xr.Dataset,  # a trace
     split: str = 'test',  # which samples; None: all
@@ -72,7 +73,7 @@ def correlation_curves(
     step = {e: i for i, e in enumerate(trace['epoch'].values.tolist())}
     return found.assign(step=found['epoch'].map(step))[['step', 'epoch', 'main', 'auxiliary', 'r', 'low', 'high']].round(3)
 
-# %% ../../nbs/api/57_views.ipynb #3d220f08
+# %% ../../nbs/api/57_views.ipynb #fb0dbc70
 looks = pd.DataFrame([(g, group_colors[g], s) for g, s in zip(group_names, ('circle', 'square', 'diamond', 'triangle-up'))] + [('right', '#0173b2', 'circle'), ('wrong', '#d55e00', 'triangle-up'), ('no label', '#767676', 'circle')], columns=['group', 'color', 'shape'])
 
 _group = ("(isValid(datum.a) && isValid(datum.b)) ? (datum.a ? 'C' : 'F') + (datum.b ? 'C' : 'F') : "
@@ -88,8 +89,8 @@ def task_controls(
     return [alt.param(name='epoch', value=trace.sizes['epoch'] - 1, bind=alt.binding_range(min=0, max=trace.sizes['epoch'] - 1, step=1, name='epoch ')),
             chooser('main', main, 'main task '), chooser('auxiliary', other, 'auxiliary task ')]
 
-# %% ../../nbs/api/57_views.ipynb #4c549d45
-controls_first = '<style>.vega-embed:has(.vega-bindings) {display: flex; flex-direction: column} .vega-bindings {order: -1; margin-bottom: .6em} .vega-bind {display: inline-block; margin-right: 1.5em} .vega-bind label {display: inline-flex; gap: .3em; align-items: center}</style>'  # for a page with charts
+# %% ../../nbs/api/57_views.ipynb #14bb0392
+controls_first = '<style>.vega-embed:has(.vega-bindings) {display: flex; flex-direction: column} .vega-bindings {order: -1; margin-bottom: .6em} .vega-bind {display: inline-block; margin-right: 1.5em} .vega-bind label {display: inline-flex; gap: .3em; align-items: center} .vega-embed canvas {max-width: none !important}</style>'  # for a page with charts
 
 def _curves(
     trace: xr.Dataset,  # a trace
@@ -107,7 +108,7 @@ def _curves(
     zero = alt.Chart(pd.DataFrame(dict(r=[0]))).mark_rule(color='#949494').encode(y='r:Q')
     return alt.layer(zero, band, lines, now, said).properties(width=600, height=170, title='Do the two tasks fail together?')
 
-# %% ../../nbs/api/57_views.ipynb #944eb3c1
+# %% ../../nbs/api/57_views.ipynb #8cd7124c
 def _computed(
     points: pd.DataFrame  # as from `sample_points`
 ) -> alt.Chart:
@@ -134,7 +135,7 @@ def _points_map_and_counts(
     places = base.mark_point(**marks).encode(alt.X('lon:Q', title='longitude [°]', scale=alt.Scale(zero=False)), alt.Y('lat:Q', title='latitude [°]', scale=alt.Scale(zero=False)), color, shape, opacity=dim, tooltip=tip).properties(width=280, height=240, title='Where they lie')
     return scatter, places, counts
 
-# %% ../../nbs/api/57_views.ipynb #882b6ac6
+# %% ../../nbs/api/57_views.ipynb #9b02e0fb
 def linked_chart(
     trace: xr.Dataset,  # a trace
     split: str = 'test',  # which samples; None: all
@@ -152,7 +153,7 @@ def linked_chart(
     return alt.vconcat(_curves(trace, split, n_boot), middle, counts).add_params(*task_controls(trace)).properties(
         title=alt.Title(f"Errors of {trace.attrs['main']} and its companions", subtitle=said), description=about).resolve_scale(color='independent', shape='independent').configure(font='sans-serif')
 
-# %% ../../nbs/api/57_views.ipynb #f485e56a
+# %% ../../nbs/api/57_views.ipynb #8ecd73cc
 def _bands(
     counts: np.ndarray,  # (4, 4) from group, to group
     step: int  # position of the later epoch
@@ -174,7 +175,7 @@ def flow_table(
     counts = [np.histogram2d(g[0], later, bins=[range(5), range(5)])[0] for later in g]
     return pd.DataFrame([row for step, c in enumerate(counts) for row in _bands(c, step)])
 
-# %% ../../nbs/api/57_views.ipynb #a29ede26
+# %% ../../nbs/api/57_views.ipynb #dc8b7327
 def epoch_control(
     trace: xr.Dataset  # a trace
 ) -> alt.Parameter:
@@ -192,7 +193,7 @@ def flow_chart(
         alt.X('side:N', sort=['first epoch', 'chosen epoch'], title=None, scale=alt.Scale(padding=0), axis=alt.Axis(labelAngle=0)), alt.Y('low:Q', title='samples'), y2='high:Q', detail='band:N',
         color=alt.Color('source:N', scale=alt.Scale(domain=list(group_colors), range=list(group_colors.values())), title='at first'), tooltip=['band:N', 'count:Q']).properties(width=280, height=240, title=alt.Title('From group to group', subtitle=f'{first} (first letter), {second} (second)'))
 
-# %% ../../nbs/api/57_views.ipynb #1cb84fe8
+# %% ../../nbs/api/57_views.ipynb #d7c94a77
 def hierarchy_table(
     trace: xr.Dataset,  # a trace
     modalities: dict,  # name -> `Modality`
@@ -216,7 +217,7 @@ def hierarchy_table(
                 at += int(mine.sum())
     return pd.DataFrame(rows).query('n > 0').round(3)
 
-# %% ../../nbs/api/57_views.ipynb #265b71b3
+# %% ../../nbs/api/57_views.ipynb #af0598a4
 def hierarchy_chart(
     trace: xr.Dataset,  # a trace
     modalities: dict,  # name -> `Modality`
@@ -232,7 +233,7 @@ def hierarchy_chart(
     names = base.transform_calculate(m='(datum.x + datum.x2) / 2').transform_filter(f'datum.n > {table.n.max() / 12:.0f}').mark_text(fontSize=10, limit=70).encode(x='m:Q', x2=alt.Undefined, text='name:N', color=alt.condition('datum.wrong > .6', alt.value('white'), alt.value('black')))
     return alt.layer(boxes, names).properties(width=600, height=110, title='The hierarchy, and where it is misread')
 
-# %% ../../nbs/api/57_views.ipynb #0c119a98
+# %% ../../nbs/api/57_views.ipynb #02f7e6fc
 def label_views(
     trace: xr.Dataset,  # a trace
     modalities: dict,  # name -> `Modality`
@@ -260,7 +261,7 @@ def explorer_chart(
     chart.title.subtitle = [chart.title.subtitle, *reasons]
     return chart
 
-# %% ../../nbs/api/57_views.ipynb #ed9a2509
+# %% ../../nbs/api/57_views.ipynb #a5a1e196
 def _both(
     a: xr.Dataset,  # trace of the first run
     b: xr.Dataset,  # trace of the second
@@ -298,7 +299,7 @@ def comparison_chart(
     slider = alt.param(name='epoch', value=n - 1, bind=alt.binding_range(min=0, max=n - 1, step=1, name='epoch '))
     return (curves | (line + scatter)).add_params(slider).resolve_scale(color='independent', strokeDash='independent').properties(title=f'{task}: {names[0]} and {names[1]}')
 
-# %% ../../nbs/api/57_views.ipynb #a1b1b161
+# %% ../../nbs/api/57_views.ipynb #32b081aa
 @cache
 def vega_script(
 ) -> str:  # JavaScript that defines `vegaEmbed`
