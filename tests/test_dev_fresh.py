@@ -19,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from mtl_explain.dev.fresh import export_all, main, stale_files, unwritable_tests, written_files
+from mtl_explain.dev.site import notebooks
 
 
 # a project with one room
@@ -140,3 +141,8 @@ def test_constraints_hold_names_and_versions_only(root_pyproject_and_settings):
     root, pyproject, settings = root_pyproject_and_settings
     text = (root / 'constraints.txt').read_text()
     assert '://' not in text and '@' not in text and '+' not in text
+
+
+def test_no_notebook_carries_the_state_of_widgets_which_grows_to_megabytes():
+    "Each fact in one place."
+    assert [p for p, nb in notebooks(get_config().nbs_path).items() if 'widgets' in nb['metadata']] == []
