@@ -33,8 +33,9 @@ test: $(INSTALLED) ## all that must hold: exports up to date, notebooks run, the
 	$(BIN)/python -m mtl_explain.dev.site --check
 	$(BIN)/python -m pytest --cov --cov-report=term
 
-site: $(INSTALLED) ## render the documentation into _site/
+site: $(INSTALLED) ## render the documentation into _site/ and look at it in a browser
 	$(BIN)/python -m mtl_explain.dev.site
+	$(BIN)/python -m mtl_explain.dev.site_checks
 
 bench: $(INSTALLED) ## run the benchmarks and keep their outputs
 	$(call in_place,nbs/benchmarks)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mtl_explain.dev.browser import browser_missing
 from mtl_explain.dev.site import notebooks
 from mtl_explain.dev.site_checks import (
-    axe_script, broken_links, browser_missing, browser_problems, figure_functions, file_problems,
-    image_problems, main, missing_figures, page_weights, pages_of, target_of,
+    axe_script, broken_links, browser_problems, figure_functions, file_problems, image_problems, main,
+    missing_figures, page_weights, pages_of, target_of,
 )
 
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['see_page', 'kinds', 'views', 'Page', 'pages_of', 'target_of', 'broken_links', 'image_problems', 'page_weights',
-           'file_problems', 'figure_functions', 'missing_figures', 'browser_missing', 'chromium', 'served',
-           'axe_script', 'axe_problems', 'page_problems', 'browser_problems', 'main']
+           'file_problems', 'figure_functions', 'missing_figures', 'served', 'axe_script', 'axe_problems',
+           'page_problems', 'browser_problems', 'main']
 
 # %% ../../nbs/api/83_site_checks.ipynb #d66547f1
 import argparse
@@ -27,6 +27,7 @@ from urllib.parse import unquote, urlsplit
 from nbdev.config import get_config
 from platformdirs import user_cache_path
 
+from .browser import browser, browser_missing, console_errors
 from .site import source_of
 
 # %% ../../nbs/api/83_site_checks.ipynb #33353e03
@@ -127,32 +128,6 @@ def missing_figures(
     count = Counter(n for _, n in functions)
     return [f'{m}.{n}' for m, n in functions if f'{m}.{n}(' not in code and (count[n] > 1 or not re.search(rf'(?<![\w.]){n}\(', code))]
 
-# %% ../../nbs/api/83_site_checks.ipynb #c7e9ae4c
-def browser_missing(
-) -> str:  # '' if nothing is
-    "Why there is no browser to ask."
-    try: import selenium  # noqa: F401
-    except ImportError: return 'Selenium is not installed'
-    return '' if shutil.which('chromium') and shutil.which('chromedriver') else 'chromium and chromedriver are not on the path'
-
-@contextlib.contextmanager
-def chromium(
-    width: int = 1280,  # of the window, pixels; 390 is a phone
-    dark: bool = False  # as if the system preferred dark colours
-):  # a driver of Selenium
-    "A Chromium without a window, closed at the end."
-    from selenium import webdriver
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which('chromium')
-    for flag in ('--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--hide-scrollbars', f'--window-size={width},900'): options.add_argument(flag)
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which('chromedriver')))
-    try:
-        driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', dict(width=width, height=900, deviceScaleFactor=1, mobile=width < 600))
-        driver.execute_cdp_cmd('Emulation.setEmulatedMedia', dict(features=[dict(name='prefers-color-scheme', value='dark' if dark else 'light')]))
-        yield driver
-    finally: driver.quit()
-
 # %% ../../nbs/api/83_site_checks.ipynb #d4ee1d5a
 class _Quiet(SimpleHTTPRequestHandler):
     "Serves files and says nothing."
@@ -206,13 +181,12 @@ def page_problems(
 ) -> list:  # of str
     "What a browser finds on a page. That other sites cannot be reached is no fault of the page."
     driver.get(address)
-    errors = [e['message'] for e in driver.get_log('browser') if e['level'] == 'SEVERE']
-    ours = [e for e in errors if e.startswith('{0.scheme}://{0.netloc}'.format(urlsplit(address))) and 'favicon.ico' not in e]
+    ours = [e for e in console_errors(driver) if e.startswith('{0.scheme}://{0.netloc}'.format(urlsplit(address))) and 'favicon.ico' not in e]
     return [f'error: {e}' for e in ours] + driver.execute_script(see_page) + (axe_problems(driver, axe) if axe else [])
 
 # %% ../../nbs/api/83_site_checks.ipynb #a2aa1272
 kinds = {'home': 'index.html', 'lesson': 'tutorials/4-what-errors-tell.html', 'reference': 'api/correlation.html', 'study': 'studies/globe.html', 'gallery': 'gallery/figures.html',
-         'papers to code': 'papers-to-code.html', 'glossary': 'glossary.html'}  # pages that stand for all of their kind
+         'explorer': 'api/explore.html', 'benchmark': 'benchmarks/store.html', 'papers to code': 'papers-to-code.html', 'glossary': 'glossary.html'}  # pages that stand for all of their kind
 views = [(1280, False), (1280, True), (390, False), (390, True)]  # width, dark
 
 def browser_problems(
@@ -225,7 +199,7 @@ def browser_problems(
     found = []
     with served(site) as home:
         for width, dark in views:
-            with chromium(width, dark) as driver:
+            with browser(width, 900, dark) as driver:
                 for page in pages:
                     view = f'{width}, {"dark" if dark else "light"}'
                     found += [f'{page} ({view}): {p}' for p in page_problems(driver, f'{home}/{page}', axe)]
