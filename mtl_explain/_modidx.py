@@ -1437,6 +1437,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'mtl_explain/explain/views.py'),
                                            'mtl_explain.explain.views.measure_of': ( 'api/views.html#measure_of',
                                                                                      'mtl_explain/explain/views.py'),
+                                           'mtl_explain.explain.views.rows_of': ('api/views.html#rows_of', 'mtl_explain/explain/views.py'),
                                            'mtl_explain.explain.views.sample_points': ( 'api/views.html#sample_points',
                                                                                         'mtl_explain/explain/views.py'),
                                            'mtl_explain.explain.views.task_controls': ( 'api/views.html#task_controls',

@@ -4,19 +4,25 @@ Written by nbdev-export from the check cells of nbs/api/57_views.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import json
 import re
 
 import altair as alt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
-from mtl_explain.explain.planted import planted_world
+from mtl_explain.explain.planted import planted_trace, planted_world
 from mtl_explain.explain.views import (
-    _both, chart_html, comparison_chart, epoch_control, explorer_chart, flow_chart, flow_table,
-    hierarchy_chart, hierarchy_table, linked_chart, measure_of, sample_points,
+    _as_lists, _both, chart_html, comparison_chart, epoch_control, explorer_chart, flow_chart, flow_table,
+    hierarchy_chart, hierarchy_table, linked_chart, measure_of, rows_of, sample_points,
 )
 from mtl_explain.samples import modalities
+
+
+# a small world with known errors
+def row_counts(chart): return sorted(len(json.loads(v) if isinstance(v, str) else v) for v in chart.to_dict()['datasets'].values())
 
 
 @pytest.fixture(scope='module')
@@ -50,15 +56,20 @@ def test_lists_are_the_values_of_the_trace_in_order(trace):
     assert one.correct['climate'] == kept.correct.sel(task='climate').values.tolist() and one.correct['elevation'] == one.correct['landcover'] == [None] * 4
     few = sample_points(trace, limit=10)
     assert len(few) == 10 and few.attrs['left_out'] == len(points) - 10
+    assert _as_lists(np.array([[[.0123456, 98765.4, np.nan, 0, -2.5]]]).transpose(2, 0, 1)) == [[[.01235, 98770., None, 0, -2.5]]]
+    assert json.loads(rows_of(pd.DataFrame(dict(lat=[1.5, np.nan], value=[dict(a=[1, None]), {}]))).values) == [dict(lat=1.5, value=dict(a=[1, None])), dict(lat=None, value={})]
     assert measure_of(trace, 'elevation') == ('error', 'elevation: absolute error [m]') and measure_of(trace, 'climate') == ('loss', 'climate: loss')
 
 
 def test_the_chart_names_its_controls_holds_each_sample_once_and_says_what_it(trace):
     "The linked chart."
     # the chart names its controls, holds each sample once, and says what it left out
-    spec = linked_chart(trace, limit=20, n_boot=20).to_dict()
+    chart = linked_chart(trace, limit=20, n_boot=20)
+    spec = chart.to_dict()
     assert {p['name'] for p in spec['params']} >= {'epoch', 'main', 'auxiliary', 'brush'} and 'A slider chooses the epoch' in spec['description']
-    assert sorted(len(v) for v in spec['datasets'].values())[1] == 20 and 'left out at random' in spec['title']['subtitle']
+    assert row_counts(chart)[1] == 20 and 'left out at random' in spec['title']['subtitle']
+    many = planted_trace(n_samples=5500, n_groups=10, n_epochs=1)
+    assert row_counts(linked_chart(many, n_boot=2))[-1] == 5500
     nowhere = linked_chart(trace.drop_vars(['lat', 'lon']), n_boot=20).to_dict()
     assert 'no map' in nowhere['title']['subtitle']
     with pytest.raises(ValueError, match="one task, 'elevation'"): linked_chart(trace.sel(task=['elevation']))
@@ -101,6 +112,8 @@ def test_the_same_run_twice_lies_on_the_line(trace, other):
     same = _both(trace, trace, 'landcover', 'test')
     assert same.one.tolist() == same.two.tolist()
     with pytest.raises(ValueError, match="run 'second' has no task 'landcover'"): comparison_chart(trace, other.sel(task=['elevation', 'weather']))
+    many = planted_trace(n_samples=5500, n_groups=10, n_epochs=1)
+    assert row_counts(comparison_chart(many, many))[-1] == 5500
     assert comparison_chart(trace, other, ('MTL', 'other')).to_dict()['params'][0]['name'] == 'epoch'
 
 
