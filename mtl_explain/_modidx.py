@@ -1338,6 +1338,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview.best_epoch': ( 'api/explain.html#best_epoch',
                                                                                            'mtl_explain/explain/overview.py'),
+                                              'mtl_explain.explain.overview.check_traced': ( 'api/explain.html#check_traced',
+                                                                                             'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview.explain': ( 'api/explain.html#explain',
                                                                                         'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview.label_pairs': ( 'api/explain.html#label_pairs',

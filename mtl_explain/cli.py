@@ -194,16 +194,15 @@ def explain(
 def report(
     run: Annotated[Path, typer.Argument(help='A run folder.')],
     compare: Annotated[Optional[list[Path]], typer.Option(help='A further run folder for the table of scores; can be repeated.')] = None,
-    store: Store = None,
-    name: Annotated[str, typer.Option('--dataset', help='The dataset of the run, for maps of samples.')] = 'globe',
+    store: Annotated[Optional[Path], typer.Option('--store', '--data', help='Store of the samples that the run was trained on, for maps; without it the report has none and says so.')] = None,
     out: Annotated[Optional[Path], typer.Option(help='Folder of the report; report/ in the run folder if not given.')] = None,
     seed: Seed = 0
 ):
     "Write figures, tables and one self-contained html page."
     from mtl_explain.report import write_report
     from mtl_explain.runs import load_run
-    opened, samples = load_run(run), dataset(name).load(store)
-    page = write_report(opened, samples, [load_run(r) for r in compare or ()], out, seed=seed)
+    from mtl_explain.store import open_store
+    page = write_report(load_run(run), open_store(store) if store else None, [load_run(r) for r in compare or ()], out, seed=seed)
     typer.echo(f'report: {page}')
 
 # %% ../nbs/api/70_cli.ipynb #1c78e372

@@ -22,8 +22,11 @@ import xarray as xr
 from mtl_explain import experiments, papers, runs
 from mtl_explain.change import detect as detection
 from mtl_explain.cli import demo_samples, find_setup, main, parse_options
+from mtl_explain.datasets import globe
 from mtl_explain.modality import Setup
+from mtl_explain.runs import train_run
 from mtl_explain.samples import modality_array
+from mtl_explain.store import save_samples
 
 
 # calling the command line in this process
@@ -195,7 +198,6 @@ def test_the_full_data_where_they_can_be_had_else_the_sample_and_the_reason():
 
 def test_the_demo_makes_a_report_and_goes_on_from_what_is_there():
     "Does it keep its promises?"
-    from mtl_explain.datasets import globe
     few = globe.load_sample().isel(sample=slice(None, None, 5))
     with tempfile.TemporaryDirectory() as d, mock.patch.object(globe, 'load_sample', lambda: few):
         words = ['demo', '--sample', '--family', 'precipitation', '--epochs', '1', '--out', d]
@@ -205,8 +207,18 @@ def test_the_demo_makes_a_report_and_goes_on_from_what_is_there():
         assert code == 0 and f'report: {page.resolve()}' in first and page.stat().st_size > 50_000
         assert command(*words)[0] == 0 and (run/'metrics.csv').read_text() == trained
         assert '?' in command('explain', str(run))[1]
-        with mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d): code, said, _ = command('report', str(run), '--out', f'{d}/again')
-        assert code == 0 and Path(f'{d}/again/report.html').exists() and f'report: {Path(d)/"again"/"report.html"}' in said
+        code, said, _ = command('report', str(run), '--out', f'{d}/again')
+        assert code == 0 and f'report: {Path(d)/"again"/"report.html"}' in said and 'pass `samples`' in Path(f'{d}/again/report.html').read_text()
+
+
+def test_a_report_with_a_store_of_other_samples_is_refused():
+    "Does it keep its promises?"
+    with tempfile.TemporaryDirectory() as d:
+        earth = globe.load_sample()
+        train_run(earth, globe.setups['precipitation-mtl'], Path(d)/'run', epochs=1, bs=64, bar=False)
+        store = save_samples(earth.isel(sample=slice(100)), Path(d)/'store', progress=False)
+        code, _, said = command('report', f'{d}/run', '--data', str(store))
+        assert code == 1 and 'these samples are not those of the run: ' in said[0] and not Path(f'{d}/run/report').exists()
 
 
 def test_every_command_has_help_and_nothing_heavy_is_loaded_for_it(names_and_done):

@@ -150,6 +150,7 @@ def test_a_ground_truth_that_breaks_its_hierarchy_is_a_reason(world_and_mods):
     broken['truth'].loc[dict(task='zone', sample='p0000')] = (broken['truth'].sel(task='zone', sample='p0000') + 1) % 4
     assert 'leaves the hierarchy in 1 of 880' in explain(broken, mods, n_boot=100).left_out['hierarchy (zone, climate)']
     with pytest.raises(ValueError, match="no samples of split 'train'"): explain(world.trace, mods, split='train')
+    with pytest.raises(ValueError, match="not those of the run: they have no modalities zone, no samples p0000, p0001, p0002 and 877 more"): explain(world.trace, mods, world.samples.drop_vars('zone').isel(sample=slice(0)))
     short = explain(world.trace.isel(epoch=[0]), mods, n_boot=100)
     assert not any(k.startswith(('fate', 'transitions')) for k in short) and short['error correlation'].applies
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Explanation', 'best_epoch', 'read_correlation', 'read_transitions', 'read_groups', 'read_hierarchy',
-           'read_error_by_correctness', 'read_error_by_groups', 'label_pairs', 'Explanations', 'explain']
+           'read_error_by_correctness', 'read_error_by_groups', 'label_pairs', 'Explanations', 'check_traced',
+           'explain']
 
 # %% ../../nbs/api/55_explain.ipynb #f27d2500
 from dataclasses import dataclass
@@ -282,6 +283,15 @@ class Explanations(dict):
         return f'<table><thead><tr><th>question</th><th>answer</th></tr></thead><tbody style="text-align:left">{rows}</tbody></table>'
 
 # %% ../../nbs/api/55_explain.ipynb #8300e8f8
+def check_traced(
+    trace: xr.Dataset,  # a trace
+    samples: xr.Dataset  # what is said to be its sample set
+) -> None:
+    "Stop if a sample set lacks what was traced."
+    lost = {'modalities': set(trace['task'].values.tolist()) - set(samples), 'samples': set(trace['sample'].values.tolist()) - set(samples['sample'].values.tolist())}
+    said = [f'no {k} {", ".join(sorted(v)[:3])}' + (f' and {len(v) - 3:,} more' if len(v) > 3 else '') for k, v in lost.items() if v]
+    if said: raise ValueError(f"these samples are not those of the run: they have {', '.join(said)}")
+
 def explain(
     run,  # a run, a learner, or a trace
     modalities: dict = None,  # name -> `Modality`: hierarchy, classes, units; those of the run or learner if None
@@ -296,6 +306,7 @@ def explain(
     "All explanations that apply to a run, and why the others do not."
     trace, modalities = getattr(run, 'trace', run), getattr(run, 'modalities', {}) if modalities is None else modalities
     split_positions(trace, split)
+    if samples is not None: check_traced(trace, samples)
     epoch, how = best_epoch(trace) if epoch is None else epoch, dict(split=split, level=level, n_boot=n_boot, cluster=cluster, seed=seed)
     main = trace.attrs['main']
     first = _build('error correlation', f'Do other tasks fail where {main} fails?', lambda: error_correlation(trace, **how), plot_error_correlation, lambda r: read_correlation(r, epoch, level))
