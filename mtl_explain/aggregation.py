@@ -6,7 +6,6 @@
 __all__ = ['aggregator', 'Aggregation', 'AggregateGradients']
 
 # %% ../nbs/api/41_aggregation.ipynb #1e9c9652
-import torch
 from fastai.callback.core import Callback, CancelBackwardException
 from torch import Tensor, nn
 

@@ -22,7 +22,7 @@ from .encoders import default_encoder, make_encoder
 from .fusion import Fusion
 from .heads import make_head
 from .layers import make_part, n_parameters
-from .modality import Modality, Setup, check_setup, kinds
+from .modality import Setup, check_setup, kinds
 
 # %% ../nbs/api/33_network.ipynb #cfd82d68
 def example_inputs(

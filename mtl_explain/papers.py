@@ -12,7 +12,7 @@ from html import escape
 
 import pandas as pd
 
-from .datasets.catalog import catalog, dataset
+from .datasets.catalog import dataset
 from .experiments import comparison, mean_sd
 from .modality import Setup, setup_table
 

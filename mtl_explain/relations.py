@@ -7,8 +7,6 @@ __all__ = ['distances', 'sign_scores', 'sign_classes', 'parent_scores', 'SameVie
            'symmetric_kl', 'towards_second', 'Consistency', 'HierarchyConsistency']
 
 # %% ../nbs/api/42_relations.ipynb #b12ae6d5
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from ..layers import Dropout, check_input, n_parameters
-from ..modality import Modality, Setup
+from ..modality import Setup
 
 # %% ../../nbs/api/34_pair.ipynb #73c66393
 def check_pair(

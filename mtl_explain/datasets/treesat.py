@@ -28,7 +28,7 @@ from ..modality import Setup
 from ..native import BadSample, prepare_samples
 from ..raster import Grid, read_raster, to_grid, valid_mask
 from ..samples import describe, modality_array
-from ..store import existing_store, open_store
+from ..store import existing_store
 from ..tables import file_source, index_from_splits
 from ..wheels import data_folder
 

@@ -18,7 +18,7 @@ import xarray as xr
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from .correlation import correlation_of_moments, merge_moments, pair_basis
+from .correlation import correlation_of_moments, pair_basis
 from .resampling import split_positions
 from ..modality import Modality, modality_of
 

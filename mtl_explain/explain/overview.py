@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from html import escape
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr

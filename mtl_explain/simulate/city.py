@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from ..datasets.hibcd_build import build_tiles, colors, make_labels, pseudo_label, raster_names
 from .aerial import Window, camera, laser_scan, lattice_noise, lean_view, smooth_noise, sun_light, sun_shadow
-from .blocks import City, blocks_of, cities, named_city, to_map
+from .blocks import City, blocks_of, named_city, to_map
 from .common import new_folder, over_cores
-from .scene import Day, Scene, Surface, changed_outlines, code, days, make_scene, make_surface, materials, meadow, quarters_in
+from .scene import Day, Scene, Surface, changed_outlines, code, days, make_scene, make_surface, materials, quarters_in
 
 # %% ../../nbs/api/26_simulate_city.ipynb #4c9a42bb
 plots = np.array([[108, 122, 72], [142, 132, 118], [98, 116, 58], [156, 122, 104], [122, 112, 84]], 'float32')  # colours of gardens
