@@ -971,6 +971,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'mtl_explain.dev.site.dead_links': ('api/site.html#dead_links', 'mtl_explain/dev/site.py'),
                                       'mtl_explain.dev.site.describe_pictures': ( 'api/site.html#describe_pictures',
                                                                                   'mtl_explain/dev/site.py'),
+                                      'mtl_explain.dev.site.field_lines': ('api/site.html#field_lines', 'mtl_explain/dev/site.py'),
                                       'mtl_explain.dev.site.folded_source': ('api/site.html#folded_source', 'mtl_explain/dev/site.py'),
                                       'mtl_explain.dev.site.in_order': ('api/site.html#in_order', 'mtl_explain/dev/site.py'),
                                       'mtl_explain.dev.site.leaks': ('api/site.html#leaks', 'mtl_explain/dev/site.py'),

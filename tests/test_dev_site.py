@@ -20,11 +20,14 @@ from PIL import Image
 from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 
+from mtl_explain.dev.papers_to_code import Item
 from mtl_explain.dev.site import (
-    cell_text, chart_spec, dead_links, describe_pictures, folded_source, in_order, leaks, links, local_charts,
-    main, missing_pages, module_of, notebooks, output_text, page_name, prepare, readme, relative_links,
-    render_stand_in, sidebar, sidebar_text, site_problems, sized, stand_in_copy, symbol_docs, title_of,
+    cell_text, chart_spec, dead_links, describe_pictures, field_lines, folded_source, in_order, leaks, links,
+    local_charts, main, missing_pages, module_of, notebooks, output_text, page_name, prepare, readme,
+    relative_links, render_stand_in, sidebar, sidebar_text, site_problems, sized, stand_in_copy, symbol_docs,
+    title_of,
 )
+from mtl_explain.simulate.blocks import City
 
 
 # a notebook as it lies on disk
@@ -40,6 +43,7 @@ page = {'cells': [
 def long_default(
     a=dict(zip('abcdefghijkl', range(12))),  # a table
     b=(1, 2),  # a pair
+    c=(),  # nothing, or else some words of which there are so many that they end in (brackets)
 ): "Long."
 
 
@@ -110,6 +114,11 @@ def test_tutorials_in_reading_order_the_reference_in_sections(front_and_five):
     assert sidebar(five | {'papers-to-code.ipynb': page, 'changes.ipynb': front(2), 'glossary.ipynb': front(1)})[2::2] == ['papers-to-code.ipynb', 'glossary.ipynb']
 
 
+def test_each_field_with_what_is_said_of_it_defaults_included():
+    "Documentation of symbols."
+    assert field_lines(Item).startswith("    paper:str, # 'A' or 'B'\n    kind:str, #") and '    seed:int=0,\n' in field_lines(City)
+
+
 def test_documentation_of_one_of_the_functions_above():
     "Documentation of symbols."
     text, source = symbol_docs('page_name', globals()), folded_source('page_name', {'page_name': page_name})
@@ -122,7 +131,8 @@ def test_documentation_of_one_of_the_functions_above():
 def test_long_defaults_are_cut():
     "Documentation of symbols."
     text = symbol_docs('f', {'f': long_default})
-    assert '={ … }, # a table' in text and '=(1, 2), # a pair' in text
+    assert '={ … }, # a table' in text and '=(1, 2), # a pair' in text and 'c:tuple=(), # nothing' in text
+    assert field_lines(Item) in symbol_docs('Item', {'Item': Item}) and 'kwargs' not in symbol_docs('Item', {'Item': Item})
 
 
 def test_from_the_reference_to_the_reference_and_from_the_home_page():

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['folders', 'packages', 'decades', 'source_of', 'title_of', 'module_of', 'page_name', 'notebooks', 'section_of',
-           'reading_order', 'reference_sections', 'sidebar', 'sidebar_text', 'symbol_docs', 'folded_source',
-           'relative_links', 'shown_symbol', 'in_order', 'picture_text', 'describe_pictures', 'chart_spec',
-           'local_charts', 'SymbolDocs', 'prepare', 'missing_pages', 'leaks', 'links', 'dead_links', 'site_problems',
-           'renamed', 'stand_in_copy', 'sized', 'render_stand_in', 'output_text', 'cell_text', 'readme', 'render',
-           'main']
+           'reading_order', 'reference_sections', 'sidebar', 'sidebar_text', 'field_lines', 'symbol_docs',
+           'folded_source', 'relative_links', 'shown_symbol', 'in_order', 'picture_text', 'describe_pictures',
+           'chart_spec', 'local_charts', 'SymbolDocs', 'prepare', 'missing_pages', 'leaks', 'links', 'dead_links',
+           'site_problems', 'renamed', 'stand_in_copy', 'sized', 'render_stand_in', 'output_text', 'cell_text',
+           'readme', 'render', 'main']
 
 # %% ../../nbs/api/82_site.ipynb #b94f4572
 import argparse
@@ -128,14 +128,24 @@ def sidebar_text(
     "The sidebar as the file that `_quarto.yml` includes."
     return '# Written by `make export`.\n' + yaml.dump({'website': {'sidebar': {'contents': sidebar(nbs)}}}, sort_keys=False)
 
+# %% ../../nbs/api/82_site.ipynb #a7265757
+def field_lines(
+    symbol: type,  # a named tuple
+) -> str:  # a line a field, as nbdev writes parameters
+    "The fields of a named tuple with their comments."
+    found = re.findall(r'^    (\w+): ([^#\n]*[^#\s])(?: *# *(.*))?$', inspect.getsource(symbol), re.M)
+    return '\n'.join(f"    {name}:{kind.replace(' = ', '=', 1)}," + (f' # {said}' if said else '') for name, kind, said in found if name in symbol._fields)
+
 # %% ../../nbs/api/82_site.ipynb #2a46e26b
 def symbol_docs(
     name: str,  # of a symbol, e.g. 'Setup' or 'Setup.shift'
     namespace: dict,  # where to find it
 ) -> str:  # markdown
     "Signature and docstring of a symbol, with nbdev's `show_doc`; a link to its source only if the project has an address. Long defaults are cut."
-    text = show_doc(eval(name, namespace))._repr_markdown_()
-    text = re.sub(r'=([\[{(]).{60,}([\]})])(?=,? *(#|$))', r'=\1 … \2', text, flags=re.M)
+    symbol = eval(name, namespace)
+    text = show_doc(symbol)._repr_markdown_()
+    if hasattr(symbol, '_fields'): text = text.replace('    *args, **kwargs', field_lines(symbol))
+    text = re.sub(r'=([\[{(])(?![\]})]).{60,}([\]})])(?=,? *(#|$))', r'=\1 … \2', text, flags=re.M)
     return text if get_config().git_url else re.sub(r'\[source\]\([^)]*\)(\{[^}]*\})?\n*', '', text)
 
 def folded_source(
