@@ -18,6 +18,7 @@ import pandas as pd
 import xarray as xr
 from jinja2 import Environment
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from .experiments import durations, paper_table, row_name
@@ -61,13 +62,14 @@ def training_curves(
     first = [next(c for c in m.columns if c.startswith(f'{t}_')) for t in run.setup.targets]
     fig, axs = plt.subplots(1, 1 + len(first), figsize=(2.6 * (1 + len(first)), 2.4), layout='constrained', squeeze=False)
     for c, style in (('train_loss', '--'), ('valid_loss', '-')):
-        axs[0, 0].plot(m.index, m[c], style, color='#0173b2', label=c.removesuffix('_loss'))
+        axs[0, 0].plot(m.index, m[c], style, marker='.', color='#0173b2', label=c.removesuffix('_loss'))
     axs[0, 0].legend(fontsize=8)
     axs[0, 0].set(title='loss', xlabel='epoch')
     for ax, c, t in zip(axs[0, 1:], first, run.setup.targets):
         units = run.modalities[t].units if c.endswith('mae') else ''
-        ax.plot(m.index, m[c], color='#de8f05' if t == run.setup.main else '#949494')
+        ax.plot(m.index, m[c], marker='.', color='#de8f05' if t == run.setup.main else '#949494')
         ax.set(title=c.replace('_', ' '), xlabel='epoch', ylabel=units)
+    for ax in axs.flat: ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return fig
 
 # %% ../nbs/api/61_report.ipynb #fceeba37
@@ -101,7 +103,7 @@ _page = '''<!doctype html>
 <p>The network reads the modalities marked →□ and predicts those marked □→ (□⇒: the main task).
 Scores on the <b>{{ split }}</b> split{{ seeds }}.</p>
 <div class="wide">{{ scores }}</div>
-<p class="small">Trained for {{ options.epochs }} epochs, {{ options.bs }} samples a batch, learning rate up to {{ options.lr }}.
+<p class="small">Trained for {{ options.epochs }} {{ 'epoch' if options.epochs == 1 else 'epochs' }}, {{ options.bs }} samples a batch, learning rate up to {{ options.lr }}.
 Seconds a training: {{ durations }}.</p>
 <h2>How it learnt</h2>
 <img src="{{ curves }}" alt="training curves of {{ title }}">
@@ -164,7 +166,7 @@ def _page_text(
         title=f'{row_name(setup)}: what the errors tell', style=Markup(_style), main=setup.main, split=split, options=run.options,
         lead=f'A multitask network on {config["dataset"] or "these samples"}: it {reads}.',
         seeds=f', mean ± standard deviation over {n} seeds' if n > 1 else ', one seed',
-        scores=Markup(table_html(paper_table(runs, split))), durations=', '.join(f'{k} {v:.0f}' for k, v in durations(runs).items()),
+        scores=Markup(table_html(paper_table(runs, split).T)), durations=', '.join(f'{k} {v:.0f}' for k, v in durations(runs).items()),
         curves=_inside(figure_png(training_curves(run))), chart=Markup(_explorer(run, split)), explanations=explanations, left_out=left_out, versions=config['versions'],
         config=json.dumps(config['setup'] | run.options, indent=1, ensure_ascii=False))
 

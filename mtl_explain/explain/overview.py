@@ -252,12 +252,12 @@ def _map_explanations(
     split: str  # which samples
 ):  # yields `Explanation`s
     "Maps of errors, of samples and of the world."
-    main, q = trace.attrs['main'], 'Where in the image do two tasks fail together?'
+    main = trace.attrs['main']
     dense = [t for t in trace['task'].values.tolist() if t != main and pair_basis(trace, main, t) >= 0 and {f'map_{main}', f'map_{t}'} <= set(trace.data_vars)]
     why = 'the sample set is needed for the truth; pass `samples`' if samples is None else f"no auxiliary task is dense like '{main}', or the trace keeps no maps"
-    if samples is None or not dense: yield Explanation('error maps', q, reason=why)
+    if samples is None or not dense: yield Explanation('error maps', f'Where in the image does another task fail together with {main}?', reason=why)
     for t in dense if samples is not None else []:
-        e = _build(f'error maps ({main}, {t})', q, lambda: samples_worth_showing(trace, main, t, epoch, split), None,
+        e = _build(f'error maps ({main}, {t})', f'Where in the image do {main} and {t} fail together?', lambda: samples_worth_showing(trace, main, t, epoch, split), None,
                    lambda r: f"Correlation of the pixel errors of {main} and {t} within single samples, epoch {epoch}: " + _names(f"{w} {v:.2f} ({s})" for w, s, v in zip(r['which'], r['sample'], r['r'])) + '; among the samples whose maps were kept. The figure shows the highest.')
         if e.applies: e.figure = lambda e=e, t=t: plot_error_maps(trace, samples, e.result['sample'].iloc[0], [main, t], epoch)
         yield e
