@@ -94,9 +94,10 @@ def score_columns(
     table: pd.DataFrame,  # as `comparison` returns it
     digits: int = 3  # after the point
 ) -> pd.DataFrame:  # index setup; a column for each task and metric
-    "The scores side by side, one row a setup, the main task's first."
+    "The scores side by side, one row a setup, task by task, the main one first."
     text = table.assign(text=[mean_sd(m, s, digits) for m, s in zip(table['mean'], table.sd)])
     order = text.assign(auxiliary=text.task != text.main).sort_values('auxiliary', kind='stable')
+    order = order.assign(place=pd.factorize(order.task)[0]).sort_values('place', kind='stable')  # each task's metrics together
     wide = text.pivot(index='setup', columns=['task', 'metric'], values='text').fillna('')
     return wide.reindex(index=table.setup.unique(), columns=pd.MultiIndex.from_frame(order[['task', 'metric']].drop_duplicates()))
 

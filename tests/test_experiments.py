@@ -88,8 +88,9 @@ def test_means_and_standard_deviations_by_hand(home_options_and_runs):
     assert comparison(runs[:3]).sd.isna().all() and table.loc[('mtl', 'warmth', 'mae'), 'units'] == '°C'
 
 
-def test_the_main_task_comes_first_a_missing_task_is_empty():
+def test_the_main_task_comes_first_the_metrics_of_a_task_stand_together_a():
     "Comparing."
+    # the main task comes first, the metrics of a task stand together, a missing task is empty
     assert mean_sd(.7123, .0041) == '0.712 ± 0.004' and mean_sd(.7123) == '0.712'
     long = pd.DataFrame(
         [('mtl', 'warmth', 'mae', 2., .5), ('mtl', 'cover', 'iou', .6, .1), ('base', 'cover', 'iou', .5, np.nan)],
@@ -97,6 +98,8 @@ def test_the_main_task_comes_first_a_missing_task_is_empty():
     wide = score_columns(long, digits=1)
     assert wide.columns.tolist() == [('cover', 'iou'), ('warmth', 'mae')]
     assert wide.loc['mtl'].tolist() == ['0.6 ± 0.1', '2.0 ± 0.5'] and wide.loc['base'].tolist() == ['0.5', '']
+    mixed = pd.DataFrame(dict(setup='mtl', task=['warmth', 'cover', 'depth', 'warmth'], metric=['mae', 'iou', 'mae', 'r2'], mean=1., sd=.1, main='cover'))
+    assert score_columns(mixed).columns.tolist() == [('cover', 'iou'), ('warmth', 'mae'), ('warmth', 'r2'), ('depth', 'mae')]
 
 
 def test_roles_and_scores_in_one_table(home_options_and_runs):
