@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 in_place = MTL_EXPLAIN_SCALE=study PYTHONWARNINGS=ignore::FutureWarning $(BIN)/jupyter execute --inplace --timeout=-1 $(1)/*.ipynb && $(BIN)/nbdev-clean --fname $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test site bench studies lab export clean
+.PHONY: help venv demo test site look bench studies lab export clean
 
 help: ## list what make can do
 	@echo "make <target>:"
@@ -33,8 +33,10 @@ test: $(INSTALLED) ## all that must hold: exports up to date, notebooks run, the
 	$(BIN)/python -m mtl_explain.dev.site --check
 	$(BIN)/python -m pytest --cov --cov-report=term
 
-site: $(INSTALLED) ## render the documentation into _site/ and look at it in a browser
+site: $(INSTALLED) ## render the documentation into _site/
 	$(BIN)/python -m mtl_explain.dev.site
+
+look: site ## look at the rendered pages: links, pictures, weight, and in Chromium errors and accessibility
 	$(BIN)/python -m mtl_explain.dev.site_checks
 
 bench: $(INSTALLED) ## run the benchmarks and keep their outputs

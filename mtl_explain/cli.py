@@ -10,7 +10,6 @@ __all__ = ['about', 'app', 'data_app', 'Seed', 'Store', 'Width', 'expected', 'ma
 # %% ../nbs/api/70_cli.ipynb #35cbaf7f
 import ast
 import inspect
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +37,6 @@ def main(
     args: list = None  # words of the command line; those of the process if None
 ) -> None:
     "Run a command; an expected error becomes one line and exit code 1, Ctrl-C one line and exit code 130."
-    os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # before torch is loaded: on a busy machine, threads that wait without rest take four times as long
     try: app(args, prog_name='mtl_explain')
     except expected as e:
         text = e.args[0] if isinstance(e, KeyError) and e.args else e

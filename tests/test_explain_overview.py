@@ -18,8 +18,9 @@ from mtl_explain.explain.correctness import (
 )
 from mtl_explain.explain.hierarchy import hierarchy_adherence
 from mtl_explain.explain.overview import (
-    Explanation, _is_above, _names, _with_interval, best_epoch, explain, label_pairs, read_correlation,
-    read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_transitions,
+    Explanation, _is_above, _names, _with_interval, best_epoch, check_traced, explain, label_pairs,
+    read_correlation, read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy,
+    read_transitions,
 )
 from mtl_explain.explain.planted import planted_world
 from mtl_explain.samples import modalities
@@ -117,6 +118,14 @@ def test_the_coarser_label_comes_first(world_and_mods):
     assert label_pairs(world.trace.sel(task=['climate', 'zone']), mods) == [('zone', 'climate')]
     assert label_pairs(world.trace.sel(task=['climate', 'weather']), mods) == []
     assert _is_above(mods, 'zone', 'climate') and not _is_above(mods, 'climate', 'zone') and not _is_above(mods, 'zone', 'zone')
+
+
+def test_the_own_samples_pass(world_and_mods):
+    "In one call."
+    # the own samples pass; others are told by what they lack
+    world, mods = world_and_mods
+    assert check_traced(world.trace, world.samples) is None
+    with pytest.raises(ValueError, match='they have no modalities zone, no samples p0000, p0001, p0002 and 877 more'): check_traced(world.trace, world.samples.drop_vars('zone').isel(sample=slice(0)))
 
 
 def test_all_of_it_applies_and_every_figure_is_its_own(found):

@@ -281,7 +281,7 @@ class Explanations(dict):
         rows = ''.join(f'<tr><td>{escape(e.question)}</td><td>{escape(e.reading) if e.applies else "<i>left out: " + escape(e.reason) + "</i>"}</td></tr>' for e in self.values())
         return f'<table><thead><tr><th>question</th><th>answer</th></tr></thead><tbody style="text-align:left">{rows}</tbody></table>'
 
-# %% ../../nbs/api/55_explain.ipynb #8300e8f8
+# %% ../../nbs/api/55_explain.ipynb #8bf8df27
 def check_traced(
     trace: xr.Dataset,  # a trace
     samples: xr.Dataset  # what is said to be its sample set
@@ -291,6 +291,7 @@ def check_traced(
     said = [f'no {k} {", ".join(sorted(v)[:3])}' + (f' and {len(v) - 3:,} more' if len(v) > 3 else '') for k, v in lost.items() if v]
     if said: raise ValueError(f"these samples are not those of the run: they have {', '.join(said)}")
 
+# %% ../../nbs/api/55_explain.ipynb #8300e8f8
 def explain(
     run,  # a run, a learner, or a trace
     modalities: dict = None,  # name -> `Modality`: hierarchy, classes, units; those of the run or learner if None
