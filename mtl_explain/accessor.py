@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from .batches import split_names
-from .explain.overview import best_epoch
+from .explain.resampling import chosen_epoch
 from .explain.resampling import split_positions
 from .samples import describe, modalities
 
@@ -28,12 +28,12 @@ def shown_split(
 def trace_table(
     trace: xr.Dataset,  # a trace
     split: str|None=None  # whose samples; None: test, or else what there is
-) -> pd.DataFrame:  # index task; kind, units, mean error at the first, the best and the last epoch, missing labels in %
-    "Each task's mean error when training began, at the best epoch, and at the end."
+) -> pd.DataFrame:  # index task; kind, units, mean error at the first, the kept and the last epoch, missing labels in %
+    "Each task's mean error when training began, at the epoch that is kept, and at the end."
     split = shown_split(trace) if split is None else split
     part = trace.isel(sample=split_positions(trace, split)) if split else trace
     error, epochs = part['error'].mean('sample').to_pandas(), trace['epoch'].values
-    columns = {c: error.loc[e] for c, e in dict(first=epochs[0], best=best_epoch(trace), last=epochs[-1]).items()}
+    columns = {c: error.loc[e] for c, e in dict(first=epochs[0], kept=chosen_epoch(trace), last=epochs[-1]).items()}
     missing = 100 * part['error'].isel(epoch=-1).isnull().mean('sample').to_pandas()
     about = {c: trace[c].to_series() for c in ('kind', 'units') if c in trace.coords}
     return pd.DataFrame(about | columns | dict(missing=missing)).loc[trace['task'].values].rename_axis('task')
@@ -54,7 +54,7 @@ def headline(
     splits = counted_splits(ds)
     n = f"{ds.sizes['sample']:,} samples" + (f' ({splits})' if splits else '')
     if 'task' not in ds.dims: return f"{ds.attrs.get('title') or 'Sample set'}: {n}, {len(modalities(ds))} modalities, {ds.nbytes / 1e6:,.1f} MB"
-    return f"Trace of {ds.attrs['main']}: {ds.sizes['epoch']} epochs × {n} × {ds.sizes['task']} tasks; best epoch {best_epoch(ds)}, errors of {shown_split(ds) or 'all'} samples"
+    return f"Trace of {ds.attrs['main']}: {ds.sizes['epoch']} epochs × {n} × {ds.sizes['task']} tasks; epoch {chosen_epoch(ds)} kept, errors of {shown_split(ds) or 'all'} samples"
 
 # %% ../nbs/api/63_accessor.ipynb #5c1b239b
 @xr.register_dataset_accessor('mtl')

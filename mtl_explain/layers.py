@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_input', 'n_inputs', 'as_channels', 'conv_block', 'double_conv', 'mlp', 'Dropout', 'n_parameters', 'shape_table',
-           'make_part']
+           'make_part', 'make_listed']
 
 # %% ../nbs/api/28_layers.ipynb #ccc12369
 import inspect
@@ -136,3 +136,19 @@ def make_part(
         if isinstance(known[key].default, (int, float)) and not isinstance(value, (int, float)): fail(f"option '{key}' must be a number, got {value!r}")
         if number and not {'dropout': 0 <= value < 1, 'zero': True, 'start': True}.get(key, value > 0): fail(f"option '{key}' cannot be {value}")
     return table[type](*args, **options)
+
+# %% ../nbs/api/28_layers.ipynb #d8aa62d1
+def make_listed(
+    table: dict,  # type -> class; the type '' is the default
+    listed: str,  # where the table stands, for messages, e.g. 'mtl_explain.network.bodies'
+    what: str,  # what the part is for, in error messages
+    args: tuple,  # positional arguments of the class
+    options: dict  # its other ones by name, and `type`
+) -> nn.Module:
+    "Make the part that a setup names, if its class is listed; `ValueError` if not: no name out of a file is ever imported."
+    options = dict(options)
+    kind = options.pop('type', '')
+    if not isinstance(kind, str) or kind not in table:
+        known = ', '.join(sorted(filter(None, table))) or 'only the default'
+        raise ValueError(f"there is no {what} {kind!r}; known: {known}; a class of your own is entered in `{listed}` first")
+    return make_part(table, kind, what, args, options)

@@ -92,7 +92,8 @@ def trace(self: Learner):
     "The trace of all epochs so far: an `xarray.Dataset` with dimensions epoch, sample, task."
     hint = 'make it with `multitask_learner(..., trace=("valid", "test"))`'
     if not hasattr(self, 'trace_recorder'): raise ValueError(f'this learner keeps no trace; {hint}')
-    return self.trace_recorder.dataset
+    found = self.trace_recorder.dataset
+    return found.assign_attrs(kept=int(found['epoch'].values[-1]))  # what this learner predicts with now
 
 # %% ../nbs/api/44_learner.ipynb #a8eb4482
 @patch

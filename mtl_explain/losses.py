@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['weightings', 'relations', 'valid_elements', 'element_losses', 'sample_losses', 'task_loss', 'FixedWeights',
-           'MultitaskLoss']
+           'make_relation', 'MultitaskLoss']
 
 # %% ../nbs/api/40_losses.ipynb #29762a75
-from pydoc import locate
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import make_part
+from .aggregation import Aggregation
+from .layers import make_listed
 from .modality import Modality, Setup
+from .relations import Consistency, HierarchyConsistency
+from .weighting import DynamicWeightAverage, Uncertainty
 
 # %% ../nbs/api/40_losses.ipynb #199ac566
 def valid_elements(
@@ -71,24 +72,26 @@ class FixedWeights(nn.Module):
     ) -> Tensor:  # scalar
         return sum(self.weights[t] * loss for t, loss in parts.items())
 
-weightings = {  # type -> import path
-    '': 'mtl_explain.losses.FixedWeights', 'uncertainty': 'mtl_explain.weighting.Uncertainty', 'dwa': 'mtl_explain.weighting.DynamicWeightAverage',
-    'aggregation': 'mtl_explain.aggregation.Aggregation'}
-relations = {'consistency': 'mtl_explain.relations.Consistency', 'hierarchy': 'mtl_explain.relations.HierarchyConsistency'}  # type -> import path
+weightings = {  # type -> class
+    '': FixedWeights,
+    'uncertainty': Uncertainty,
+    'dwa': DynamicWeightAverage,
+    'aggregation': Aggregation,
+}
+relations = {  # type -> class
+    'consistency': Consistency,
+    'hierarchy': HierarchyConsistency,
+}
 
-# %% ../nbs/api/40_losses.ipynb #1bffc14f
-def _made(
-    table: dict,  # type -> import path
-    what: str,  # for messages
-    args: tuple,  # of the class
-    options: dict  # with `type`
+# %% ../nbs/api/40_losses.ipynb #454d0008
+def make_relation(
+    options: dict,  # of one relation: `type`, `tasks`, ...; its `weight` is not for the class
+    mods: dict,  # name -> `Modality`, at least of the targets
+    setup: Setup  # roles
 ) -> nn.Module:
-    "A part of the loss, made from its options."
-    options = dict(options)
-    kind = options.pop('type', '')
-    made = locate(table.get(kind, kind) or '?')
-    if made is None: raise ValueError(f"there is no {what} '{kind}'; known: {', '.join(filter(None, table)) or 'none'}, or an import path")
-    return make_part({kind: made}, kind, what, args, options)
+    "A constraint between tasks, from its entry in a setup."
+    own = {k: v for k, v in options.items() if k != 'weight'}
+    return make_listed(relations, 'mtl_explain.losses.relations', 'relation', (mods, setup), own)
 
 # %% ../nbs/api/40_losses.ipynb #26d42404
 class MultitaskLoss(nn.Module):
@@ -99,8 +102,8 @@ class MultitaskLoss(nn.Module):
     ):
         super().__init__()
         self.mods, self.relation_weights = {t: mods[t] for t in setup.targets}, [r.get('weight', 1.) for r in setup.relations]
-        self.weighting = _made(weightings, 'weighting', (mods, setup), setup.weighting)
-        self.relations = nn.ModuleList(_made(relations, 'relation', (mods, setup), {k: v for k, v in r.items() if k != 'weight'}) for r in setup.relations)
+        self.weighting = make_listed(weightings, 'mtl_explain.losses.weightings', 'weighting', (mods, setup), setup.weighting)
+        self.relations = nn.ModuleList(make_relation(r, mods, setup) for r in setup.relations)
         for t, options in setup.losses.items(): self.register_buffer(f'class_weights_{t}', _class_weights(t, mods[t], **options), persistent=False)
 
     def parts(self,

@@ -9,7 +9,6 @@ __all__ = ['bodies', 'example_inputs', 'scaled_size', 'target_grid', 'reference_
 
 # %% ../nbs/api/33_network.ipynb #076d3527
 from dataclasses import replace
-from pydoc import locate
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,10 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .change.changeformer import ChangeFormer
+from .change.fcsiamese import FCSiamese
+from .change.mmcd import MMCD
+from .change.mtbit import MTBIT
+from .change.p2vnet import P2VNet
+from .change.snunet import SNUNet
 from .encoders import default_encoder, make_encoder
 from .fusion import Fusion
 from .heads import make_head
-from .layers import make_part, n_parameters
+from .layers import make_listed, make_part, n_parameters
 from .modality import Setup, check_setup, kinds
 
 # %% ../nbs/api/33_network.ipynb #cfd82d68
@@ -129,14 +134,15 @@ def fused_size(
 EncodersAndFusion.encode, EncodersAndFusion.fused_size = encode, fused_size
 
 # %% ../nbs/api/33_network.ipynb #1b3927eb
-bodies = {  # type -> import path
-    '': 'mtl_explain.network.EncodersAndFusion',
-    'mmcd': 'mtl_explain.change.mmcd.MMCD',
-    'changeformer': 'mtl_explain.change.changeformer.ChangeFormer',
-    'fcsiamese': 'mtl_explain.change.fcsiamese.FCSiamese',
-    'snunet': 'mtl_explain.change.snunet.SNUNet',
-    'mtbit': 'mtl_explain.change.mtbit.MTBIT',
-    'p2vnet': 'mtl_explain.change.p2vnet.P2VNet'}
+bodies = {  # type -> class
+    '': EncodersAndFusion,
+    'mmcd': MMCD,
+    'changeformer': ChangeFormer,
+    'fcsiamese': FCSiamese,
+    'snunet': SNUNet,
+    'mtbit': MTBIT,
+    'p2vnet': P2VNet,
+}
 
 def make_body(
     modalities: dict,  # name -> `Modality`
@@ -144,15 +150,12 @@ def make_body(
     pretrained: bool = True  # False: load no pretrained weights
 ) -> nn.Module:
     "The body that a setup asks for."
-    options = dict(setup.network)
-    kind = options.pop('type', '')
-    made = locate(bodies.get(kind, kind))
-    if made is None: raise ValueError(f"there is no network '{kind}'; known: {', '.join(filter(None, bodies)) or 'only the default'}, or the import path of a body")
-    return make_part({kind: made}, kind, 'network', (modalities, setup, pretrained), options)
+    args = (modalities, setup, pretrained)
+    return make_listed(bodies, 'mtl_explain.network.bodies', 'network', args, setup.network)
 
 def with_network(
     setup: Setup,  # with any body
-    type: str,  # of the new body: key of `bodies`, or an import path
+    type: str,  # of the new body: key of `bodies`
     **options  # of the new body
 ) -> Setup:  # under the same name
     "The setup with another body; options of encoders and fusion, which belonged to the old one, are dropped."

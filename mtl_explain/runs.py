@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['write_beside', 'save_netcdf', 'fingerprint', 'run_config', 'config_differences', 'save_state', 'load_state',
-           'RunKeeper', 'trace_pieces', 'resume', 'train_run', 'Run', 'load_run']
+           'RunKeeper', 'save_weights', 'trace_pieces', 'resume', 'train_run', 'Run', 'load_run']
 
 # %% ../nbs/api/46_runs.ipynb #455aaad6
 import json
@@ -17,20 +17,23 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastcore.basics import noop, patch
-from safetensors.torch import load_file, save_file
+from fastcore.foundation import L
+from safetensors.torch import save_file
 
 from .batches import narrowed, split_loaders
 from .learner import multitask_learner, predict_samples
 from .modality import Modality, Setup, from_dict, to_dict
 from .network import MultitaskNetwork
+from .losses import sample_losses
 from .trace import joined
-from .weights import load_weights, state_folder, weights_digest
+from .weights import best_file, epoch_of, fill_weights, load_weights, read_weights, state_folder, weights_digest, weights_file
 
 # %% ../nbs/api/46_runs.ipynb #5abe30cd
 def write_beside(
@@ -131,37 +134,117 @@ def load_state(
     state: Path  # a state folder
 ) -> dict:  # `epoch` that was finished, `smooth_loss`, ...
     "Put weights and optimiser back as they were after the last finished epoch."
-    load_weights(learn.model, state/'weights.safetensors')
-    load_weights(learn.loss_func, state/'loss.safetensors')
-    kept, tensors = json.loads((state/'optimiser.json').read_text()), load_file(state/'optimiser.safetensors')
-    for key, v in tensors.items():
-        i, name = key.split('.', 1)
-        kept['state'][int(i)][name] = v.to(next(learn.model.parameters()).device)
+    fill_weights(learn.model, state/'weights.safetensors')
+    fill_weights(learn.loss_func, state/'loss.safetensors')
     learn.create_opt()
+    kept = _read_optimiser(state, [p for p, *_ in learn.opt.all_params()])
     learn.opt.load_state_dict(dict(state=kept['state'], hypers=kept['hypers']))
+    return kept
+
+def _read_optimiser(
+    state: Path,  # a state folder
+    parameters: list  # of the optimiser that is to be filled
+) -> dict:  # `epoch`, `smooth_loss`, `hypers`, `state`: one dictionary a parameter
+    "The optimiser's numbers and tensors; those of another network are a clear error."
+    path = state/'optimiser.safetensors'
+    kept = json.loads((state/'optimiser.json').read_text(encoding='utf-8'))
+    if len(kept['state']) != len(parameters):
+        raise ValueError(f'{path}: the optimiser of another network: it has {len(kept["state"])} parameters, this one {len(parameters)}')
+    for key, v in read_weights(path).items():
+        i, name = key.split('.', 1)
+        own = parameters[int(i)]
+        if v.ndim and v.shape != own.shape:
+            raise ValueError(f'{path}: the optimiser of another network: {key} is {tuple(v.shape)}, its parameter {tuple(own.shape)}')
+        kept['state'][int(i)][name] = v.to(own.device)
     return kept
 
 # %% ../nbs/api/46_runs.ipynb #cd3f1ef1
 class RunKeeper(Callback):
-    "After each epoch, write the trace, the training table and the state into the run's folder."
-    order = 65
+    "After each epoch, write trace, training table, best weights and state into the run's folder."
+    order = 55  # after the recorder, before trackers, which may end the training
     def __init__(self,
         folder: Path,  # the run
+        keep: str = 'best',  # which weights: 'best' on the validation samples, or 'last'
         start: int = 0  # epochs that are done already, when resuming
-    ): self.folder, self.start, self.smooth_loss, self.trained = Path(folder), start, None, False
+    ):
+        if keep not in ('best', 'last'): raise ValueError(f"keep is 'best' or 'last', got {keep!r}")
+        self.folder, self.keep, self.start = Path(folder), keep, start
+        self.smooth_loss, self.trained, self.quiet, self.losses = None, False, {}, []
 
     def before_fit(self):
         smooth = self.recorder.smooth_loss
         if self.smooth_loss: smooth.count, smooth.val = self.smooth_loss[0], torch.tensor(self.smooth_loss[1])
+        self.done = _done_epochs(self.folder, self.start)
 
     def before_epoch(self):
-        if self.epoch < self.start: self.quiet, self.learn.logger = self.learn.logger, noop  # a skipped epoch has nothing to report
+        if self.epoch < self.start: self._walk_through()
+        elif self.epoch == self.start: self._wake_up()
 
     def before_train(self): self.trained, self.began = True, time.time()
+    def before_validate(self): self.losses = []
+    def after_pred(self):
+        if self.training: return
+        main = self.model.setup.main
+        self.losses.append(sample_losses(self.pred[main].float(), self.yb[0][main], self.model.modalities[main]).cpu())
+
     def after_epoch(self):
-        if self.epoch < self.start: self.learn.logger = self.quiet
-        elif self.trained: self._keep()
+        if self.trained: self._keep()
         self.trained = False
+
+    def after_cancel_fit(self): self._wake_up()
+    def after_fit(self): self._wake_up()
+
+# %% ../nbs/api/46_runs.ipynb #548c091e
+def _done_epochs(
+    folder: Path,  # the run
+    epochs: int  # that are done
+) -> pd.DataFrame:  # one row a finished epoch
+    "The training table of the epochs that are done."
+    path = folder/'metrics.csv'
+    return pd.read_csv(path)[:epochs] if path.exists() else pd.DataFrame()
+
+@patch
+def _walk_through(self: RunKeeper) -> None:
+    "An epoch that is done: the recorder gets its numbers of then; nobody prints or saves anything."
+    if not self.quiet:
+        self.quiet = dict(logger=self.learn.logger, save=self.learn.save, hypers=[dict(h) for h in self.opt.hypers])
+        self.learn.logger = self.learn.save = noop
+    then = self.done.iloc[self.epoch]
+    self.recorder.log = L(self.epoch, *(float(then[n]) for n in self.recorder.metric_names[1:-1]))
+
+@patch
+def _wake_up(self: RunKeeper) -> None:
+    "Put back what the epochs that were walked through must not touch."
+    if not self.quiet: return
+    self.learn.logger, self.learn.save = self.quiet['logger'], self.quiet['save']
+    for now, then in zip(self.opt.hypers, self.quiet['hypers'], strict=True): now.update(then)
+    self.quiet = {}
+
+# %% ../nbs/api/46_runs.ipynb #5c96096e
+def _chosen_by(main: str) -> str: return f'{main}_valid_loss'  # column of the training table that decides
+
+def _is_best(
+    losses: pd.Series  # up to the newest epoch
+) -> bool:  # of equal ones, the earlier one is
+    "Whether the newest epoch is better than all before."
+    return bool(np.isfinite(losses.iloc[-1]) and not (losses.iloc[:-1] <= losses.iloc[-1]).any())
+
+def save_weights(
+    module: torch.nn.Module,  # a network or a loss
+    path: Path  # a safetensors file
+) -> None:
+    "Write all numbers of a module beside their place, then rename the file."
+    partial = path.with_name(path.name + '.partial')
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, partial)
+    os.replace(partial, path)
+
+def _remove_older(
+    folder: Path,  # the run
+    epoch: int  # the best one
+) -> None:
+    "Weights that were best before go when newer ones are safe."
+    for old in folder.glob('best-*.safetensors'):
+        if epoch_of(old) != epoch: old.unlink()
 
 # %% ../nbs/api/46_runs.ipynb #5e803922
 @patch
@@ -169,19 +252,23 @@ def _table(
     self: RunKeeper
 ) -> pd.DataFrame:  # one row an epoch
     "The training table up to now: what the folder has of earlier epochs, and the last row."
-    names = ['epoch', *self.recorder.metric_names[1:-1], 'seconds']
-    row = [self.epoch, *self.recorder.values[-1], round(time.time() - self.began, 2)]
-    path = self.folder/'metrics.csv'
-    old = pd.read_csv(path)[:self.epoch].to_dict('records') if path.exists() else []
-    return pd.DataFrame([*old, dict(zip(names, row))], columns=names)
+    names = ['epoch', *self.recorder.metric_names[1:-1], _chosen_by(self.model.setup.main), 'seconds']
+    loss = torch.cat(self.losses).nanmean().item() if self.losses else float('nan')
+    row = [self.epoch, *self.recorder.values[-1], loss, round(time.time() - self.began, 2)]
+    old = _done_epochs(self.folder, self.epoch).to_dict('records')
+    return pd.DataFrame([*old, dict(zip(names, row, strict=True))], columns=names)
 
 @patch
 def _keep(self: RunKeeper) -> None:
     "Write what the finished epoch gave; the state last."
     pieces = self.learn.trace_recorder.epochs if hasattr(self.learn, 'trace_recorder') else []
     if pieces: save_netcdf(pieces[-1], self.folder/'trace'/f'{self.epoch:03d}.nc')
-    write_beside(self.folder/'metrics.csv', self._table().to_csv(index=False))
+    table = self._table()
+    write_beside(self.folder/'metrics.csv', table.to_csv(index=False))
+    better = self.keep == 'best' and _is_best(table[_chosen_by(self.model.setup.main)])
+    if better: save_weights(self.model, self.folder/f'best-{self.epoch:03d}.safetensors')
     save_state(self.learn, self.folder, self.epoch)
+    if better: _remove_older(self.folder, self.epoch)
 
 # %% ../nbs/api/46_runs.ipynb #1a851b86
 def _claim_folder(
@@ -204,7 +291,8 @@ def trace_pieces(
     epochs: int = None  # only the first so many; all if None
 ) -> list:  # of single-epoch datasets
     "The trace of a run as it was written, one dataset an epoch."
-    return [xr.load_dataset(p, engine='h5netcdf') for p in sorted((Path(folder)/'trace').glob('*.nc'))[:epochs]]
+    pieces = sorted((Path(folder)/'trace').glob('*.nc'), key=epoch_of)
+    return [xr.load_dataset(p, engine='h5netcdf') for p in pieces[:epochs]]
 
 # %% ../nbs/api/46_runs.ipynb #bea44d9c
 def resume(
@@ -242,11 +330,12 @@ def _fit(
     bar: bool,  # show progress
     scored  # function learner -> table of scores
 ) -> None:
-    "Train what is left of a run, then write its scores."
+    "Train what is left of a run, go back to the weights that are kept, then write their scores."
     done = resume(learn, folder)
     with ExitStack() as quiet:
         for silence in () if bar else (learn.no_bar(), learn.no_logging()): quiet.enter_context(silence)
         learn.fit_one_cycle(epochs, lr, start_epoch=done)
+    fill_weights(learn.model, weights_file(folder))
     write_beside(folder/'scores.csv', scored(learn).to_csv(index=False, na_rep='nan'))
 
 # %% ../nbs/api/46_runs.ipynb #1f3c1962
@@ -261,12 +350,14 @@ def train_run(
     bar: bool = True,  # show progress
     cbs: list = (),  # further callbacks
     score=None,  # function (learner, samples) -> columns task, metric, value, units: the dataset's own scores
+    keep: str = 'best',  # which weights: of the epoch that is 'best' in the main task on the validation samples, or of the 'last' one
     **options  # of `multitask_learner`: trace, shown, scaling, start, device, ...
 ) -> 'Run':
     "Train one cycle and keep it; a run that is finished already is only loaded."
     folder = Path(folder)
-    learn = multitask_learner(samples, setup, seed=seed, bs=bs, lr=lr, cbs=[RunKeeper(folder), *cbs], **options)
-    kept = {k: list(options[k]) if isinstance(options[k], tuple) else options[k] for k in ('trace', 'shown') if k in options}
+    learn = multitask_learner(samples, setup, seed=seed, bs=bs, lr=lr, cbs=[RunKeeper(folder, keep), *cbs], **options)
+    kept = dict(keep=keep)
+    kept |= {k: list(options[k]) if isinstance(options[k], tuple) else options[k] for k in ('trace', 'shown') if k in options}
     if learn.started: kept |= dict(start=weights_digest(options['start']), started=str(learn.started))
     _claim_folder(folder, run_config(samples, learn, epochs=epochs, lr=lr, bs=bs, seed=seed, **kept))
     if not (folder/'scores.csv').exists(): _fit(learn, folder, epochs, lr, bar, lambda learn: _all_scores(learn, samples, score))
@@ -285,6 +376,8 @@ class Run:
         self.scaling, self.options = self.config['scaling'], self.config['options']
 
     @property
+    def epoch(self) -> int: return _kept_epoch(self)  # whose weights, scores, predictions and explanations these are
+    @property
     def finished(self) -> bool: return (self.folder/'scores.csv').exists()
     @property
     def state(self) -> str: return f'{len(self.metrics) if (self.folder/"metrics.csv").exists() else 0} of {self.options["epochs"]} epochs'
@@ -293,12 +386,14 @@ class Run:
     @cached_property
     def scores(self) -> pd.DataFrame: return pd.read_csv(self.folder/'scores.csv', keep_default_na=False, na_values=['nan'])
     @cached_property
-    def trace(self) -> xr.Dataset: return joined(trace_pieces(self.folder, len(self.metrics)))
+    def trace(self) -> xr.Dataset: return joined(trace_pieces(self.folder, len(self.metrics))).assign_attrs(kept=self.epoch)
     @cached_property
     def network(self) -> MultitaskNetwork: return _trained_network(self)
 
     def predict(self, samples: xr.Dataset, bs: int = 64) -> xr.Dataset: return predict_samples(self.network, samples, self.scaling, bs)
-    def __repr__(self): return f'Run({self.folder}): {self.setup.name or self.setup.variant}, {self.state}, seed {self.options.get("seed")}'
+    def __repr__(self):
+        kept = f', epoch {self.epoch} kept' if self.finished else ''
+        return f'Run({self.folder}): {self.setup.name or self.setup.variant}, {self.state}{kept}, seed {self.options.get("seed")}'
 
 # %% ../nbs/api/46_runs.ipynb #9fd18fee
 def _read_config(
@@ -315,12 +410,18 @@ def _read_config(
 def _trained_network(
     run: Run  # an opened run
 ) -> MultitaskNetwork:  # on the CPU, in evaluation mode
-    "The network of a run with its weights after the last finished epoch."
-    state = state_folder(run.folder)
-    if state is None: raise FileNotFoundError(f'{run.folder} has no weights: the training stopped before its first epoch was finished')
+    "The network of a run with the weights that it keeps."
+    weights = weights_file(run.folder)
     net = MultitaskNetwork(run.modalities, run.setup, pretrained=False)
-    load_weights(net, state/'weights.safetensors')
+    load_weights(net, weights)
     return net.eval()
+
+def _kept_epoch(
+    run: Run  # an opened run
+) -> int:
+    "The epoch in the name of the best weights; the last finished one where none was chosen."
+    best = best_file(run.folder)
+    return epoch_of(best) if best else len(run.metrics) - 1
 
 # %% ../nbs/api/46_runs.ipynb #737d68f0
 def load_run(

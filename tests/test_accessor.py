@@ -26,8 +26,8 @@ def test_three_samples_by_hand():
     small = xr.Dataset(dict(error=(('epoch', 'sample', 'task'), error), loss=(('epoch', 'sample', 'task'), error)),
         dict(epoch=[0, 1, 2], sample=['a', 'b', 'c'], task=['cover', 'height'], split=('sample', ['valid', 'valid', 'valid']), units=('task', ['', 'm'])), dict(main='cover'))
     found = trace_table(small)
-    assert found.loc['height', ['first', 'best', 'last', 'units']].tolist() == [3, 2, 1, 'm']
-    assert found.loc['cover', ['first', 'best', 'last']].astype(float).round(3).tolist() == [.667, 0, .333] and found.missing.round(1).tolist() == [0, 33.3]
+    assert found.loc['height', ['first', 'kept', 'last', 'units']].tolist() == [3, 2, 1, 'm']
+    assert found.loc['cover', ['first', 'kept', 'last']].astype(float).round(3).tolist() == [.667, 0, .333] and found.missing.round(1).tolist() == [0, 33.3]
     assert shown_split(small) == 'valid' and shown_split(small.drop_vars('split')) == ''
 
 

@@ -18,9 +18,8 @@ from mtl_explain.explain.correctness import (
 )
 from mtl_explain.explain.hierarchy import hierarchy_adherence
 from mtl_explain.explain.overview import (
-    Explanation, _is_above, _names, _with_interval, best_epoch, check_traced, explain, label_pairs,
-    read_correlation, read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy,
-    read_transitions,
+    Explanation, _is_above, _names, _with_interval, check_traced, explain, label_pairs, read_correlation,
+    read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_transitions,
 )
 from mtl_explain.explain.planted import planted_world
 from mtl_explain.samples import modalities
@@ -45,16 +44,6 @@ def test_an_explanation_that_does_not_apply():
     "What an explanation is."
     e = Explanation('hierarchy', 'Do wrong labels respect the hierarchy?', reason='only one label task')
     assert not e.applies and e.result is None and Explanation('a', 'b').applies
-
-
-def test_the_best_epoch_is_chosen_on_validation_samples_only(world_and_mods):
-    "What an explanation is."
-    world, mods = world_and_mods
-    t = world.trace.assign_coords(split=('sample', np.where(np.arange(880) < 440, 'valid', 'test'))).copy(deep=True)
-    assert best_epoch(world.trace) == 5
-    t['loss'].loc[dict(task='landcover', epoch=2, sample=t.sample[:440])] = .01
-    t['loss'].loc[dict(task='landcover', epoch=4, sample=t.sample[440:])] = .01
-    assert best_epoch(t) == 2 and best_epoch(t, split='test') == 4
 
 
 def test_how_numbers_are_printed():

@@ -9,10 +9,14 @@ import torch
 from torch import nn
 
 from mtl_explain.layers import (
-    Dropout, as_channels, check_input, conv_block, double_conv, make_part, mlp, n_inputs, n_parameters,
-    shape_table,
+    Dropout, as_channels, check_input, conv_block, double_conv, make_listed, make_part, mlp, n_inputs,
+    n_parameters, shape_table,
 )
 from mtl_explain.modality import Modality
+
+
+# a part to try it on
+def brick_wall(n_in, width=8, dropout=0., name=''): return nn.Linear(n_in, width)
 
 
 # modalities of the examples
@@ -112,8 +116,7 @@ def test_an_image_on_its_way_through_two_bricks():
 
 def test_right_and_wrong_options():
     "Parts by name."
-    def brick(n_in, width=8, dropout=0., name=''): return nn.Linear(n_in, width)
-    table = {'brick': brick}
+    table = {'brick': brick_wall}
     assert make_part(table, 'brick', 'a wall', (3,), dict(width=5, dropout=0)).out_features == 5
     with pytest.raises(ValueError, match="a wall: there is no type 'stone'; choose one of brick"): make_part(table, 'stone', 'a wall', (3,), {})
     with pytest.raises(ValueError, match="a wall: 'brick' has no option 'wdith'; it has width, dropout, name"): make_part(table, 'brick', 'a wall', (3,), dict(wdith=5))
@@ -122,3 +125,14 @@ def test_right_and_wrong_options():
     with pytest.raises(ValueError, match="option 'dropout' cannot be 1.5"): make_part(table, 'brick', 'a wall', (3,), dict(dropout=1.5))
     def scale(n_in, zero=0.): return zero
     assert make_part({'scale': scale}, 'scale', 'a scale', (3,), dict(zero=-.5)) == -.5, 'where zero lies may be any number'
+
+
+def test_a_class_that_is_listed_is_made():
+    "Parts by name."
+    # a class that is listed is made; a path, a function or a list is not looked for
+    listed = {'': brick_wall, 'tall': brick_wall}
+    assert make_listed(listed, 'walls', 'wall', (3,), dict(type='tall', width=4)).out_features == 4
+    assert make_listed(listed, 'walls', 'wall', (3,), {}).out_features == 8
+    for name in ('os.system', 'torch.nn.Linear', 'brick_wall', ['tall'], None):
+        with pytest.raises(ValueError, match='there is no wall .*; known: tall; a class of your own is entered in `walls` first'):
+            make_listed(listed, 'walls', 'wall', (3,), dict(type=name))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from mtl_explain.losses import (
-    FixedWeights, MultitaskLoss, element_losses, relations, sample_losses, task_loss, valid_elements,
+    MultitaskLoss, element_losses, relations, sample_losses, task_loss, valid_elements,
 )
 from mtl_explain.modality import Modality, Setup
 
@@ -105,7 +105,7 @@ def test_class_weights_and_relations_come_from_the_setup(label):
         def forward(self, preds, y): return (preds[self.tasks[0]] - preds[self.tasks[1]]).square().mean() / 2
 
     mods, tied = {n: Modality(n, 'tabular', (1,), channels=('x',)) for n in 'ab'}, dict(type='agreement', tasks=['a', 'b'], weight=.5)
-    with mock.patch.dict(relations, agreement='agreement'), mock.patch.dict(MultitaskLoss.__init__.__globals__, locate=lambda name: {'agreement': Agreement}.get(name, FixedWeights)):
+    with mock.patch.dict(relations, agreement=Agreement):
         loss = MultitaskLoss(mods, Setup('x', ('a', 'b'), relations=(tied,)))
         assert loss(dict(a=torch.tensor([[1.]]), b=torch.tensor([[3.]])), dict(a=torch.zeros(1, 1), b=torch.zeros(1, 1))).item() == .5 * 1 + .5 * 9 + .5 * 2
     loss = MultitaskLoss(dict(kind=label), Setup('x', 'kind', losses=dict(kind=dict(class_weights=[.05, .95, .95]))))

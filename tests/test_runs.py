@@ -4,7 +4,9 @@ Written by nbdev-export from the check cells of nbs/api/46_runs.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import contextlib
 import errno
+import io
 import json
 import os
 import tempfile
@@ -18,12 +20,14 @@ import pytest
 import torch
 import xarray as xr
 from fastai.callback.core import Callback
+from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 
+from mtl_explain.explain.resampling import best_epoch, chosen_epoch
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import Setup
 from mtl_explain.runs import (
-    RunKeeper, _claim_folder, config_differences, fingerprint, load_run, load_state, run_config, save_netcdf,
-    save_state, train_run, write_beside,
+    RunKeeper, _claim_folder, _is_best, config_differences, fingerprint, load_run, load_state, run_config,
+    save_netcdf, save_state, train_run, write_beside,
 )
 from mtl_explain.samples import toy_samples
 from mtl_explain.weights import state_folder, weights_digest
@@ -52,6 +56,24 @@ def home_and_run(samples_setup_and_learn):
     home = Path(tempfile.mkdtemp())
     run = train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
     return home, run
+
+
+@pytest.fixture(scope='module')
+def trackers_and_tracked(samples_setup_and_learn):
+    "Trackers: interrupted and resumed as if nothing had happened, models saved by epochs that are done left alone."
+    samples, setup, learn = samples_setup_and_learn
+    trackers = {
+        'patient': lambda: EarlyStoppingCallback(monitor='valid_loss', patience=9),
+        'hasty': lambda: EarlyStoppingCallback(monitor='valid_loss', patience=1, min_delta=9.),
+        'saved': lambda: SaveModelCallback(monitor='cover_accuracy', fname='model'),
+        'plateau': lambda: ReduceLROnPlateau(monitor='climate_accuracy', patience=1, min_delta=9.),
+    }
+    def tracked(folder, name, *more, at=2):
+        "A training with one of the trackers, and a place of its own for what it saves."
+        cbs = [trackers[name](), *more]
+        run = train_run(samples, setup, folder/'run', cbs=cbs, path=folder, epochs=4, bs=16, lr=1e-2, bar=False, device='cpu')
+        return run, cbs[0].best
+    return trackers, tracked
 
 
 def test_the_new_content_replaces_the_old_and_nothing_else_is_left():
@@ -107,13 +129,20 @@ def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples_setup_a
             assert p.keys() == q.keys() and all(torch.equal(p[k], q[k]) if torch.is_tensor(p[k]) else p[k] == q[k] for k in p)
 
 
+def test_the_first_finite_number_is_the_best_then_each_smaller_one():
+    "The callback that keeps a run."
+    # the first finite number is the best, then each smaller one; equal ones are not
+    for losses, best in (([3], True), ([np.nan], False), ([np.nan, 5], True), ([3, 2], True), ([3, 3], False), ([1, 2], False), ([2, np.nan], False)):
+        assert _is_best(pd.Series(losses, dtype=float)) == best
+
+
 def test_a_learner_that_is_kept_epoch_by_epoch(samples_setup_and_learn):
     "The callback that keeps a run."
     samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
         kept = multitask_learner(samples, setup, bs=16, device='cpu', cbs=[RunKeeper(d)])
         with kept.no_bar(), kept.no_logging(): kept.fit(2, 1e-2)
-        assert sorted(os.listdir(d)) == ['metrics.csv', 'state-001', 'trace'] and sorted(os.listdir(f'{d}/trace')) == ['000.nc', '001.nc']
+        assert sorted(os.listdir(d)) == ['best-001.safetensors', 'metrics.csv', 'state-001', 'trace'] and sorted(os.listdir(f'{d}/trace')) == ['000.nc', '001.nc']
         table = pd.read_csv(f'{d}/metrics.csv')
         assert table.epoch.tolist() == [0, 1] and table.columns[1:3].tolist() == ['train_loss', 'valid_loss']
         np.testing.assert_allclose(table.cover_accuracy, [v[2] for v in kept.recorder.values])
@@ -136,10 +165,31 @@ def test_the_folder_holds_what_the_table_promises(home_and_run, samples_setup_an
     "A run, from beginning to end."
     home, run = home_and_run
     samples, setup, learn = samples_setup_and_learn
-    assert sorted(p.name for p in (home/'whole').iterdir()) == ['config.json', 'metrics.csv', 'scores.csv', 'state-002', 'trace']
+    assert sorted(p.name for p in (home/'whole').iterdir()) == [f'best-{run.epoch:03d}.safetensors', 'config.json', 'metrics.csv', 'scores.csv', 'state-002', 'trace']
     assert run.finished and run.metrics.index.tolist() == [0, 1, 2] and run.trace.sizes['epoch'] == 3
     assert set(run.scores.split) == {'valid', 'test'} and run.setup == setup
     assert '□⇒' in run._repr_html_() and 'accuracy' in run._repr_html_() and '3 of 3 epochs' in repr(run)
+
+
+def test_scores_weights_and_explanations_are_about_one_epoch_which_the_run(samples_setup_and_learn):
+    "A run, from beginning to end."
+    # scores, weights and explanations are about one epoch, which the run names
+    samples, setup, learn = samples_setup_and_learn
+    with tempfile.TemporaryDirectory() as d:
+        options = dict(epochs=4, bs=16, lr=.3, bar=False, device='cpu')
+        best, last = (train_run(samples, setup, Path(d)/keep, keep=keep, **options) for keep in ('best', 'last'))
+        losses = best.metrics['cover_valid_loss']
+        assert best.epoch == losses.argmin() == best_epoch(best.trace) == chosen_epoch(best.trace) < 3 and last.epoch == chosen_epoch(last.trace) == 3
+        for made in (best, last):
+            traced = made.trace.sel(task='cover', epoch=made.epoch, sample=samples.sample[samples.split.values == 'test']).correct
+            told = made.scores.query("split == 'test' and task == 'cover' and metric == 'accuracy'").value.item()
+            assert told == pytest.approx(float(traced.mean()), abs=1e-6)
+            tested = samples.isel(sample=samples.split.values == 'test')
+            assert (made.predict(tested).cover.values == tested.cover.values).mean() == pytest.approx(float(traced.mean()), abs=1e-6)
+        assert not best.trace.drop_attrs().identical(last.trace) and f'epoch {best.epoch} kept' in repr(best)
+        assert [p.name for p in sorted(best.folder.glob('best-*'))] == [f'best-{best.epoch:03d}.safetensors'] and not list(last.folder.glob('best-*'))
+        with pytest.raises(FileExistsError, match='options.keep: the folder has .best., asked for is .last.'): train_run(samples, setup, best.folder, keep='last', **options)
+        with pytest.raises(ValueError, match="keep is 'best' or 'last', got 'worst'"): train_run(samples, setup, Path(d)/'worst', keep='worst', **options)
 
 
 def test_deployment_other_samples_only_the_inputs_no_training_data(home_and_run):
@@ -186,6 +236,25 @@ def test_interrupted_then_resumed(samples_setup_and_learn, home_and_run):
         for a, b in zip(resumed.network.state_dict().values(), run.network.state_dict().values()): assert torch.equal(a, b)
 
 
+def test_each_tracker_disturbed_and_not(trackers_and_tracked):
+    "Stopped and resumed."
+    trackers, tracked = trackers_and_tracked
+    for name in trackers:
+        with tempfile.TemporaryDirectory() as d, contextlib.redirect_stdout(io.StringIO()):
+            at = 1 if name == 'hasty' else 2
+            quiet, disturbed = Path(d)/'quiet', Path(d)/'disturbed'
+            whole, best = tracked(quiet, name)
+            with pytest.raises(KeyboardInterrupt): tracked(disturbed, name, InterruptAt(at))
+            resumed, best_again = tracked(disturbed, name)
+            assert resumed.trace.identical(whole.trace) and resumed.epoch == whole.epoch and best_again == best
+            assert len(whole.metrics) == (2 if name == 'hasty' else 4) and whole.finished
+            pd.testing.assert_frame_equal(resumed.metrics.drop(columns='seconds'), whole.metrics.drop(columns='seconds'))
+            for a, b in zip(resumed.network.state_dict().values(), whole.network.state_dict().values()): assert torch.equal(a, b)
+            if name == 'saved':
+                a, b = (torch.load(f/'models'/'model.pth', weights_only=True) for f in (quiet, disturbed))
+                assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
 def test_a_run_that_starts_from_another_one_says_so(samples_setup_and_learn, home_and_run):
     "Beginning with another run."
     samples, setup, learn = samples_setup_and_learn
@@ -213,7 +282,7 @@ def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(
     with pytest.raises(FileNotFoundError, match='not a run folder'): load_run(home/'nowhere')
     with tempfile.TemporaryDirectory() as d:
         (Path(d)/'config.json').write_text(json.dumps(run.config))
-        with pytest.raises(FileNotFoundError, match='no weights: the training stopped before its first epoch'): load_run(d).network
+        with pytest.raises(FileNotFoundError, match='holds no weights: .* training stopped before the first epoch'): load_run(d).network
         (Path(d)/'config.json').write_text(json.dumps(run.config | dict(format=2)))
         with pytest.raises(ValueError, match='has format 2, this version of mtl_explain reads format 1'): load_run(d)
 

@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from mtl_explain.change.scene import scene_modalities, scene_setup
 from mtl_explain.modality import Modality, Setup
 from mtl_explain.network import MultitaskNetwork, with_network
-from mtl_explain.weights import load_matching, load_weights, state_folder, weights_digest, weights_file
+from mtl_explain.weights import (
+    epoch_of, fill_weights, load_matching, load_weights, state_folder, weights_digest, weights_file,
+)
 
 
 @pytest.fixture(scope='module')
@@ -39,10 +41,40 @@ def test_weights_that_are_damaged_pickled_or_of_another_network_are_refused():
         path.write_bytes(b'half')
         with pytest.raises(ValueError, match='no readable safetensors file'): load_weights(net, path)
         save_file({'other': torch.zeros(1)}, path)
-        with pytest.raises(ValueError, match='weights of another network: Missing key'): load_weights(net, path)
+        with pytest.raises(ValueError, match='weights of another network: weight is missing, and 2 more'): load_weights(net, path)
         save_file({'weight': torch.ones(1, 2), 'bias': torch.ones(1)}, path)
         load_weights(net, path)
         assert net(torch.ones(1, 2)).item() == 3
+
+
+def test_another_shape_another_type_a_missing_counter_one_tensor_too_many():
+    "The weights of a network."
+    # another shape, another type, a missing counter, one tensor too many: each is named, and nothing is filled in
+    with tempfile.TemporaryDirectory() as d:
+        path, net = Path(d)/'weights.safetensors', torch.nn.BatchNorm1d(2)
+        right = {k: v.clone() for k, v in net.state_dict().items()}
+        wrong = {
+            r'weight is \(1,\) float32 there and \(2,\) float32 here': right | dict(weight=torch.ones(1)),
+            r'bias is \(2,\) int64 there and \(2,\) float32 here': right | dict(bias=torch.ones(2, dtype=torch.int64)),
+            'num_batches_tracked is missing': {k: v for k, v in right.items() if k != 'num_batches_tracked'},
+            'gain is unknown here': right | dict(gain=torch.ones(2)),
+        }
+        for match, weights in wrong.items():
+            save_file({k: 3 * v for k, v in weights.items()}, path)
+            with pytest.raises(ValueError, match=f'{path}: these are the weights of another network: {match}'): load_weights(net, path)
+        assert all(torch.equal(v, net.state_dict()[k]) for k, v in right.items())
+
+
+def test_nan_and_infinity_are_refused_where_a_network_will_predict_and_kept():
+    "The weights of a network."
+    # NaN and infinity are refused where a network will predict, and kept where a training goes on
+    with tempfile.TemporaryDirectory() as d:
+        path, net = Path(d)/'weights.safetensors', torch.nn.Linear(2, 1)
+        for bad in (torch.nan, torch.inf):
+            save_file({'weight': torch.tensor([[1., bad]]), 'bias': torch.ones(1)}, path)
+            with pytest.raises(ValueError, match='weight holds NaN or infinity.*the file is damaged, or the training diverged'): load_weights(net, path)
+        fill_weights(net, path)
+        assert torch.isinf(net.weight).any()
 
 
 def test_the_newest_complete_state_and_its_file():
@@ -50,11 +82,14 @@ def test_the_newest_complete_state_and_its_file():
     with tempfile.TemporaryDirectory() as d:
         assert state_folder(d) is None
         with pytest.raises(FileNotFoundError, match='holds no weights: it is no run folder, or its training stopped'): weights_file(d)
-        for name in ('state-008', 'state-011', 'state-012.partial'): (Path(d)/name).mkdir()
-        assert state_folder(d).name == 'state-011' and weights_file(d) == Path(d)/'state-011'/'weights.safetensors'
+        for name in ('state-999', 'state-1000', 'state-1001.partial'): (Path(d)/name).mkdir()
+        last = Path(d)/'state-1000'/'weights.safetensors'
+        assert state_folder(d).name == 'state-1000' and weights_file(d) == last
         assert weights_file(Path(d)/'mine.safetensors').name == 'mine.safetensors'
-        save_file({'a': torch.ones(1)}, Path(d)/'state-011'/'weights.safetensors')
-        assert len(weights_digest(d)) == 16 and weights_digest(d) == weights_digest(Path(d)/'state-011'/'weights.safetensors')
+        save_file({'a': torch.ones(1)}, last)
+        assert len(weights_digest(d)) == 16 and weights_digest(d) == weights_digest(last)
+        for epoch in (7, 12): (Path(d)/f'best-{epoch:03d}.safetensors').write_bytes(b'')
+        assert weights_file(d).name == 'best-012.safetensors' and epoch_of(weights_file(d)) == 12
 
 
 def test_the_body_is_taken_the_heads_are_not(pairs_first_network_and_second_network):

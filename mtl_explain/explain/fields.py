@@ -21,7 +21,7 @@ from rasterio.warp import transform as reproject
 
 from .correctness import correctness, group_colors, group_names, label_correct, regression_error
 from .maps import common_range, draw_values, task_maps
-from .resampling import split_positions
+from .resampling import chosen_epoch, split_positions
 
 # %% ../../nbs/api/54_fields.ipynb #c2e606c2
 def determination(
@@ -36,11 +36,11 @@ def scores_by_class(
     trace: xr.Dataset,  # a trace
     task: str,  # a regression with one number a sample
     labels: xr.DataArray,  # class of each sample (category with the attribute `classes`), with a coordinate `sample`; needs no role in the setup
-    epoch: int = None,  # the last one if None
+    epoch: int = None,  # the one whose weights were kept if None
     split: str = 'test'  # which samples; None: all
 ) -> pd.DataFrame:  # class ('all' first), n, r2, mae
     "R² and mean absolute error over all samples and within each class (paper A, Table 6)."
-    at, epoch = split_positions(trace, split), trace['epoch'].values[-1] if epoch is None else epoch
+    at, epoch = split_positions(trace, split), chosen_epoch(trace, epoch)
     part = trace.isel(sample=at).sel(task=task, epoch=epoch)
     truth, predicted = part['truth'].values.astype(float), part['predicted'].values.astype(float)
     known, codes = np.isfinite(truth) & np.isfinite(predicted), labels.sel(sample=part['sample'].values).values
@@ -94,12 +94,12 @@ def field_maps(
     field: str,  # value of `by`
     regression: str,  # task to map
     label: str = None,  # label task whose mistakes to map; none if None
-    epoch: int = None,  # the last one if None
+    epoch: int = None,  # the one whose weights were kept if None
     by: str = 'group'  # coordinate that tells the fields
 ) -> xr.Dataset:  # target, prediction, relative_error (negative: too low), wrong; (row, column), NaN outside the field
     "A field as rasters (paper A, figures 3 and 9)."
     if missing := [c for c in ('row', 'column', by) if c not in trace.coords]: raise ValueError(f"the samples have no coordinate '{missing[0]}'; a field map needs row, column and {by}")
-    at, epoch = np.flatnonzero(trace[by].values == field), trace['epoch'].values[-1] if epoch is None else epoch
+    at, epoch = np.flatnonzero(trace[by].values == field), chosen_epoch(trace, epoch)
     if not len(at): raise ValueError(f"no traced sample has {by} '{field}'; there are {', '.join(map(str, np.unique(trace[by].values)[:8]))}, ...")
     part = trace.isel(sample=at).sel(epoch=epoch)
     truth, predicted = (part[k].sel(task=regression).values.astype(float) for k in ('truth', 'predicted'))
@@ -184,7 +184,7 @@ def export_field(
     field: str,  # value of `by`
     regression: str,  # task to map
     label: str = None,  # label task whose mistakes to map
-    epoch: int = None,  # the last one if None
+    epoch: int = None,  # the one whose weights were kept if None
     by: str = 'group'  # coordinate that tells the fields
 ) -> Path:  # the file
     "The maps of a field with their place on Earth."
@@ -215,7 +215,7 @@ def patch_maps(
     trace: xr.Dataset,  # a trace that keeps maps of some samples
     samples: xr.Dataset,  # the sample set, for the truth
     sample: str,  # id of a patch whose maps are kept
-    epoch: int = None  # the last one if None
+    epoch: int = None  # the one whose weights were kept if None
 ) -> xr.Dataset:  # (y, x) float: '<task> truth', '<task> prediction' (by channel if there are several), '<task> error'; NaN without label
     "Truth, prediction and error of all dense tasks of one patch (paper A, figures 5, 10 and 11)."
     tasks, found = [t for t in trace['task'].values.tolist() if f'map_{t}' in trace], {}
@@ -233,7 +233,7 @@ def export_patch(
     trace: xr.Dataset,  # a trace that keeps maps of some samples
     samples: xr.Dataset,  # the sample set: truth, centres, edge of a pixel
     sample: str,  # id of a patch whose maps are kept
-    epoch: int = None  # the last one if None
+    epoch: int = None  # the one whose weights were kept if None
 ) -> Path:  # the file, a band each
     "The maps of a patch with their place on Earth."
     maps = patch_maps(trace, samples, sample, epoch)
@@ -245,11 +245,11 @@ def truth_by_groups(
     regression: str,  # task whose true values are looked at
     first: str,  # label task of the first letter
     second: str,  # of the second letter
-    epoch: int = None,  # the last one if None
+    epoch: int = None,  # the one whose weights were kept if None
     split: str = 'test'  # which samples; None: all
 ) -> pd.DataFrame:  # group (CC, CF, FC, FF), truth, a row a sample
     "The true values within the groups of right and wrong labels (paper A, appendix C.3)."
-    at, epoch = split_positions(trace, split), trace['epoch'].values[-1] if epoch is None else epoch
+    at, epoch = split_positions(trace, split), chosen_epoch(trace, epoch)
     group = correctness(trace.sel(epoch=[epoch]), first, second, at)[0]
     truth = trace['truth'].sel(task=regression).values[at].astype(float)
     table = pd.DataFrame(dict(group=[group_names[g] if g >= 0 else None for g in group.astype(int)], truth=truth)).dropna()

@@ -19,7 +19,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from .correlation import correlation_of_moments, pair_basis
-from .resampling import split_positions
+from .resampling import chosen_epoch, split_positions
 from ..modality import Modality, modality_of
 
 # %% ../../nbs/api/53_maps.ipynb #983f5f13
@@ -46,14 +46,14 @@ def task_maps(
     samples: xr.Dataset,  # the sample set, for the truth
     task: str,  # a dense task
     sample: str,  # id of a sample whose maps are kept
-    epoch: int = None  # the last one if None
+    epoch: int = None  # the one whose weights were kept if None
 ) -> TaskMaps:
     "Truth, prediction and error of one task in one sample."
     if f'map_{task}' not in trace:
         kept = [str(v)[4:] for v in trace.data_vars if str(v).startswith('map_')]
         raise ValueError(f"the trace keeps no maps of '{task}'" + (f"; it keeps {', '.join(kept)}" if kept else ''))
     if sample not in trace['shown'].values: raise ValueError(f"the trace keeps no maps of sample '{sample}'; it keeps {', '.join(map(str, trace['shown'].values))}")
-    epoch = trace['epoch'].values[-1] if epoch is None else epoch
+    epoch = chosen_epoch(trace, epoch)
     m, truth = modality_of(samples[task]), samples[task].sel(sample=sample).values
     prediction = trace[f'map_{task}'].sel(epoch=epoch, shown=sample).values
     return TaskMaps(m, truth, prediction, pixel_errors(truth, prediction, m.kind))
@@ -140,7 +140,7 @@ def plot_error_maps(
     samples: xr.Dataset,  # the sample set, for the truth
     sample: str = None,  # id of a sample whose maps are kept; the first one if None
     tasks: list = None,  # dense tasks, a row each; all that have maps if None
-    epoch: int = None  # the last one if None
+    epoch: int = None  # the one whose weights were kept if None
 ):  # the figure
     "Truth, prediction and error of each dense task in one sample (paper A, figures 5, 10 and 11)."
     tasks = tasks or [t for t in trace['task'].values.tolist() if f'map_{t}' in trace]
@@ -153,7 +153,7 @@ def plot_error_maps(
         row[0].set_ylabel(t.modality.long_name or t.modality.name)
     for ax, title in zip(axs[0], ('truth', 'prediction', 'error')): ax.set_title(title)
     for ax in axs.ravel(): ax.set(xticks=[], yticks=[])
-    fig.suptitle(f"sample {sample}, epoch {trace['epoch'].values[-1] if epoch is None else epoch}", fontsize=10)
+    fig.suptitle(f"sample {sample}, epoch {chosen_epoch(trace, epoch)}", fontsize=10)
     return fig
 
 # %% ../../nbs/api/53_maps.ipynb #16ae2fdc
@@ -161,13 +161,13 @@ def sample_correlations(
     trace: xr.Dataset,  # a trace with co-moments
     first: str,  # a dense task
     second: str,  # another
-    epoch: int = None,  # the last one if None
+    epoch: int = None,  # the one whose weights were kept if None
     split: str = None  # which samples; None: all
 ) -> pd.DataFrame:  # sample, r, n; highest correlation first, NaN last
     "Correlation of two tasks' pixel errors within each sample."
     pair = pair_basis(trace, first, second)
     if pair < 0: raise ValueError(f"the trace has no pixelwise co-moments of '{first}' and '{second}'; both must be dense tasks (image or mask)")
-    at, epoch = split_positions(trace, split), trace['epoch'].values[-1] if epoch is None else epoch
+    at, epoch = split_positions(trace, split), chosen_epoch(trace, epoch)
     m = trace['moments'].isel(sample=at, pair=pair).sel(epoch=epoch).transpose('sample', 'moment').values
     frame = pd.DataFrame(dict(sample=trace['sample'].values[at], r=correlation_of_moments(m), n=m[:, 0].astype(int)))
     return frame.sort_values('r', ascending=False, ignore_index=True, na_position='last')
@@ -177,7 +177,7 @@ def samples_worth_showing(
     trace: xr.Dataset,  # a trace with co-moments
     first: str,  # a dense task
     second: str,  # another
-    epoch: int = None,  # the last one if None
+    epoch: int = None,  # the one whose weights were kept if None
     split: str = None,  # which samples; None: all
     drawable: bool = True  # only samples whose maps are kept
 ) -> pd.DataFrame:  # which ('highest', 'median', 'lowest'), sample, r, n
@@ -203,13 +203,13 @@ def error_label(
 def plot_errors_on_map(
     trace: xr.Dataset,  # a trace with coordinates `lat` and `lon`
     task: str = None,  # the main task if None
-    epoch: int = None,  # the last one if None
+    epoch: int = None,  # the one whose weights were kept if None
     split: str = 'test',  # which samples; None: all
     ax=None  # axes to draw on; new ones if None
 ):  # the axes
     "Errors of samples at their positions, the largest drawn last."
     if not {'lat', 'lon'} <= set(trace.coords): raise ValueError('the samples of this trace have no position (coordinates `lat` and `lon`)')
-    task, epoch = task or trace.attrs['main'], trace['epoch'].values[-1] if epoch is None else epoch
+    task, epoch = task or trace.attrs['main'], chosen_epoch(trace, epoch)
     part = trace[['error']].isel(sample=split_positions(trace, split)).sel(task=task, epoch=epoch).sortby('error')
     label, factor = error_label(trace, task)
     lat, lon, error = (part[k].values for k in ('lat', 'lon', 'error'))
