@@ -128,7 +128,7 @@ def make_part(
 ) -> nn.Module:
     "Make a part of a network by the name of its type; `ValueError` if type or option are not known."
     def fail(text): raise ValueError(f'{what}: {text}')
-    if type not in table: fail(f"there is no type '{type}'; choose one of {', '.join(table)}")
+    if not isinstance(type, str) or type not in table: fail(f"there is no type {type!r}; choose one of {', '.join(table)}")
     known = dict(list(inspect.signature(table[type]).parameters.items())[len(args):])
     for key, value in options.items():
         if key not in known: fail(f"'{type}' has no option '{key}'; it has {', '.join(known) or 'none'}")
@@ -137,7 +137,7 @@ def make_part(
         if number and not {'dropout': 0 <= value < 1, 'zero': True, 'start': True}.get(key, value > 0): fail(f"option '{key}' cannot be {value}")
     return table[type](*args, **options)
 
-# %% ../nbs/api/28_layers.ipynb #d8aa62d1
+# %% ../nbs/api/28_layers.ipynb #c0f8bff2
 def make_listed(
     table: dict,  # type -> class; the type '' is the default
     listed: str,  # where the table stands, for messages, e.g. 'mtl_explain.network.bodies'

@@ -12,7 +12,8 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from mtl_explain.explain.hierarchy import (
-    ancestor_index, chance_inside, hierarchy_adherence, hierarchy_cases, plot_hierarchy_adherence,
+    agreements_by_chance, ancestor_index, chance_inside, hierarchy_adherence, hierarchy_cases,
+    plot_hierarchy_adherence,
 )
 from mtl_explain.explain.planted import group_names, planted_world
 from mtl_explain.samples import modalities
@@ -63,12 +64,38 @@ def test_every_world_of_three_parents_and_six_children_obeys_the_theorem():
     assert {(int(g), bool(i)) for g, i in zip(group, inside)} == {(0, True), (1, True), (1, False), (2, False), (3, True), (3, False)}
 
 
+def test_tables_that_their_margins_determine_tables_with_empty_classes_and():
+    "What chance would give."
+    # tables that their margins determine, tables with empty classes, and permutations of them
+    assert (agreements_by_chance(np.array([5]), np.array([5]), 100) == 5).all()
+    assert (agreements_by_chance(np.array([0, 5]), np.array([0, 5]), 100) == 5).all()
+    assert (agreements_by_chance(np.array([5, 0]), np.array([3, 2]), 100) == 3).all()
+    assert (agreements_by_chance(np.array([0, 0, 3]), np.array([1, 1, 1]), 100) == 1).all()
+    assert (agreements_by_chance(np.array([0, 4]), np.array([4, 0]), 100) == 0).all()
+    for case in range(60):
+        rng = np.random.default_rng(case)
+        k, m = rng.integers(1, 6), rng.integers(1, 400)
+        x, y = (rng.choice(k, m, p=rng.dirichlet(np.full(k, .4))) for _ in range(2))
+        drawn = agreements_by_chance(np.bincount(x, minlength=k), np.bincount(y, minlength=k), 400, case)
+        permuted = np.array([(rng.permutation(x) == y).sum() for _ in range(400)])
+        assert drawn.min() >= 0 and drawn.max() <= m
+        assert abs(drawn.mean() - permuted.mean()) <= 5 * (drawn.std() + permuted.std() + 1e-9) / 20, case
+
+
 def test_four_samples_by_hand():
     "What chance would give."
     parent, child_parent = np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1])
     mean, low, high, p = chance_inside(parent, child_parent, 4000)
     assert mean == (2 * 3 + 2 * 1) / 16 and {low, high} == {.25, .75}
     assert abs(p - .5) < .03  # the lone 1 meets one of two 1s: half of all permutations
+
+
+def test_a_network_that_always_says_the_same_parent():
+    "What chance would give."
+    # a network that always says the same parent: chance gives just what was seen, and no share leaves 0 to 1
+    mean, low, high, p = chance_inside(np.full(30, 2), np.array([2] * 20 + [1] * 10))
+    assert (mean, low, high, p) == pytest.approx((20 / 30, 20 / 30, 20 / 30, 1))
+    assert chance_inside(np.zeros(7, int), np.zeros(7, int)) == (1, 1, 1, 1)
 
 
 def test_random_tables_against_permutations():

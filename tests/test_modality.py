@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import json
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,8 +14,9 @@ import xarray as xr
 
 from mtl_explain.modality import (
     Modality, Setup, _names, axis_names, channel_axis, check_setup, from_dict, kind_table, kinds, main_share,
-    modality_of, scaled_weights, setup_table, to_dict,
+    modality_of, modality_schema, scaled_weights, setup_schema, setup_table, to_dict,
 )
+from mtl_explain.schemas import check_document
 
 
 # three modalities to play with
@@ -112,19 +114,56 @@ def test_there_and_back_through_json(optical, cover, weather):
     with pytest.raises(ValueError, match='Modality has no field colour'): from_dict(Modality, dict(name='a', kind='category', colour='red'))
 
 
+def test_what_to_dict_writes_fits_the_schema(optical, cover, weather):
+    "To and from JSON."
+    # what `to_dict` writes fits the schema; what it could not have written is named
+    for m in (optical, cover, weather): check_document(json.loads(json.dumps(to_dict(m))), modality_schema, 'here')
+    for field_, value, match in (
+        ('kind', 'video', 'here: kind is .video., expected one of image'), ('shape', [3, -1], r'here: shape\[1\] is -1, expected at least 1'),
+        ('classes', 'abc', 'here: classes is .abc., expected a list'), ('colour', 1, 'here: colour is unknown; known: channels'),
+        ('colors', ['red'], r'here: colors\[0\] is .red., expected text like')):
+        with pytest.raises(ValueError, match=match): check_document(to_dict(optical) | {field_: value}, modality_schema, 'here')
+
+
 def test_the_weights_of_appendix_b_2_and_b_3():
     "What each task weighs."
     w = scaled_weights(('lulc', 'dem', 'climate', 'season', 'weather'), dict(lulc=9, dem=1, climate=1, season=1, weather=1))
     assert w['lulc'] == 9 / 13 and sum(w.values()) == pytest.approx(1)
     assert scaled_weights(('l3', 'l2', 'age'), dict(l3=4, l2=1, age=1))['l3'] == pytest.approx(2 / 3)
     assert scaled_weights(('a', 'b'), {}) == dict(a=.5, b=.5)
-    with pytest.raises(ValueError, match='must be positive'): scaled_weights(('a', 'b'), dict(a=1, b=0))
+    for bad in (0, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match='must be positive'): scaled_weights(('a', 'b'), dict(a=1, b=bad))
+
+
+def test_scaled_once_they_stay_as_they_are_to_the_last_digit_also_by_way_of():
+    "What each task weighs."
+    # scaled once, they stay as they are to the last digit, also by way of JSON: a run knows its own folder again
+    rng = np.random.default_rng(0)
+    for n in range(1, 9):
+        for _ in range(100):
+            made = scaled_weights(tuple('abcdefgh'[:n]), dict(zip('abcdefgh', 10 ** rng.uniform(-6, 6, n))))
+            again = scaled_weights(tuple(made), json.loads(json.dumps(made)))
+            assert again == made and math.isclose(math.fsum(made.values()), 1, rel_tol=1e-15)
 
 
 def test_sixty_per_cent_for_the_main_task():
     "What each task weighs."
     assert main_share(('lulc', 'dem', 'season'), .6) == dict(lulc=.6, dem=.2, season=.2)
     with pytest.raises(ValueError, match='between 0 and 1'): main_share(('a', 'b'), 60)
+
+
+def test_a_setup_with_all_fields_fits_its_schema_after_json():
+    "Its rules."
+    # a setup with all fields fits its schema after JSON; wrong fields are named
+    full = Setup(('optical', 'dem'), ('landcover', 'age'), 'age', dict(landcover=1, age=3), 'all', ('optical',), dict(optical=dict(type='unet')), dict(age=dict(width=3)), dict(widths=[8]),
+                 dict(type=''), dict(landcover=dict(class_weights=[1, 2])), (dict(type='consistency', tasks=['a', 'b']),), dict(type='dwa'), dict(dem=dict(mean=[0.], std=[1.])),
+                 dict(crop='soybean'), 'crop', dict(photos=['optical']))
+    check_document(json.loads(json.dumps(to_dict(full))), setup_schema, 'here')
+    for values, match in (
+        (dict(inputs='optical'), 'inputs is .optical., expected a list'), (dict(inputs=[]), 'expected at least 1 entries'), (dict(weights=dict(age='3')), 'weights.age is .3., expected a number'),
+        (dict(scaling=dict(dem=dict(mean=[0.], std=[0]))), r'scaling.dem.std\[0\] is 0, expected more than 0'), (dict(encoders=dict(optical='unet')), 'encoders.optical is .unet., expected a dictionary'),
+        (dict(losses=[]), 'losses is .*, expected a dictionary'), (dict(cost=3), 'cost is unknown')):
+        with pytest.raises(ValueError, match=match): check_document(json.loads(json.dumps(to_dict(full))) | values, setup_schema, 'here')
 
 
 def test_defaults_and_rules_of_a_setup():

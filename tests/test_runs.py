@@ -9,6 +9,8 @@ import errno
 import io
 import json
 import os
+import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +76,20 @@ def trackers_and_tracked(samples_setup_and_learn):
         run = train_run(samples, setup, folder/'run', cbs=cbs, path=folder, epochs=4, bs=16, lr=1e-2, bar=False, device='cpu')
         return run, cbs[0].best
     return trackers, tracked
+
+
+@pytest.fixture(scope='module')
+def stranger(home_and_run):
+    "No name in a config is imported or called."
+    home, run = home_and_run
+    def stranger(folder, **changes):
+        "A copy of the finished run whose setup says something else."
+        shutil.copytree(home/'whole', folder)
+        config = json.loads((folder/'config.json').read_text())
+        config['setup'] |= changes
+        (folder/'config.json').write_text(json.dumps(config))
+        return folder
+    return stranger
 
 
 def test_the_new_content_replaces_the_old_and_nothing_else_is_left():
@@ -151,12 +167,12 @@ def test_a_learner_that_is_kept_epoch_by_epoch(samples_setup_and_learn):
 def test_a_folder_is_claimed_once(samples_setup_and_learn):
     "One call."
     samples, setup, learn = samples_setup_and_learn
-    config = run_config(samples, learn, epochs=3)
+    config = run_config(samples, learn, epochs=3, seed=0)
     with tempfile.TemporaryDirectory() as d:
         run = Path(d)/'run'
         for _ in range(2): _claim_folder(run, config)
         assert json.loads((run/'config.json').read_text()) == config
-        other = run_config(samples, learn, epochs=4)
+        other = run_config(samples, learn, epochs=4, seed=0)
         with pytest.raises(FileExistsError, match='options.epochs: the folder has 3, asked for is 4'): _claim_folder(run, other)
         with pytest.raises(FileExistsError, match='is not a run folder'): _claim_folder(Path(d), config)
 
@@ -267,6 +283,58 @@ def test_a_run_that_starts_from_another_one_says_so(samples_setup_and_learn, hom
         assert twin.config['options']['start'] == weights_digest(run) and twin.config['options']['started'].startswith(f'{len(begun)} of {len(begun)} tensors of the body taken')
         assert 'start' not in run.config['options']
         with pytest.raises(FileExistsError, match='options.start: the folder has .*, asked for is None'): train_run(samples, other, Path(d)/'twin', **options)
+
+
+def test_each_field_that_names_something_is_tried(stranger):
+    "A folder from a stranger."
+    # each field that names something is tried; nothing is written, imported or started
+    with tempfile.TemporaryDirectory() as d, mock.patch.object(sys, 'path', [d, *sys.path]):
+        proof = Path(d)/'proof.txt'
+        (Path(d)/'evil_module.py').write_text(f'open({str(proof)!r}, "w").write("ran")\nclass Body:\n    def __init__(self, *a, **k): pass\n')
+        names = ('evil_module.Body', 'evil_module', 'os.system', 'subprocess.Popen', 'builtins.exec', 'torch.nn.Linear', '__import__("evil_module")', ['evil_module.Body'], dict(type='evil_module.Body'))
+        fields = {
+            'network': lambda name: dict(type=name), 'fusion': lambda name: dict(type=name),
+            'encoders': lambda name: dict(optical=dict(type=name)), 'heads': lambda name: dict(cover=dict(type=name))}
+        for n, (field, made) in enumerate(fields.items()):
+            for k, name in enumerate(names):
+                opened = load_run(stranger(Path(d)/f'{n}-{k}', **{field: made(name)}))
+                with pytest.raises(ValueError) as caught: opened.network
+                assert '\n' not in str(caught.value) and 'evil_module' not in sys.modules and not proof.exists()
+
+
+def test_a_config_of_another_structure(home_and_run):
+    "A folder from a stranger."
+    # a config of another structure: one line that names file and field
+    home, run = home_and_run
+    faults = {
+        'setup.inputs is .optical., expected a list': lambda c: c['setup'].update(inputs='optical'),
+        'setup is missing': lambda c: c.pop('setup'),
+        'options.epochs is .two., expected a whole number': lambda c: c['options'].update(epochs='two'),
+        'options.bs is 0, expected at least 1': lambda c: c['options'].update(bs=0),
+        'modalities.optical.kind is .video., expected one of': lambda c: c['modalities']['optical'].update(kind='video'),
+        "setup names .elevation., which modalities lacks": lambda c: c['setup'].update(inputs=['elevation']),
+        "scaling.optical.std has 1 numbers, .optical. has 3 channels": lambda c: c['scaling']['optical'].update(std=[1.]),
+        r"scaling.optical.std\[0\] is 0, expected more than 0": lambda c: c['scaling']['optical'].update(std=[0, 1, 1]),
+        'scaling.elephants is of no modality': lambda c: c['scaling'].update(elephants=dict(mean=[0], std=[1])),
+        "modalities.climate.name is .cover., expected .climate.": lambda c: c['modalities']['climate'].update(name='cover'),
+        'loss weights are given for': lambda c: c['setup'].update(weights=dict(cover=1)),
+        "needs at least two classes, has 1": lambda c: c['modalities']['cover'].update(classes=['one'], colors=[], parent_index=[], parent=''),
+    }
+    with tempfile.TemporaryDirectory() as d:
+        for match, change in faults.items():
+            config = json.loads(json.dumps(run.config))
+            change(config)
+            (Path(d)/'config.json').write_text(json.dumps(config))
+            with pytest.raises(ValueError, match=f'config.json: .*{match}') as caught: load_run(d)
+            assert '\n' not in str(caught.value)
+
+
+def test_the_network_of_a_config_is_compared_with_the_file_of_weights_before_it(stranger):
+    "A folder from a stranger."
+    # the network of a config is compared with the file of weights before it takes memory
+    with tempfile.TemporaryDirectory() as d:
+        huge = load_run(stranger(Path(d)/'huge', encoders=dict(optical=dict(type='unet', width=3_000_000, depth=1))))
+        with pytest.raises(ValueError, match='these are the weights of another network: .* more'): huge.network
 
 
 def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(samples_setup_and_learn, home_and_run):
