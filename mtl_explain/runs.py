@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['config_schema', 'write_beside', 'save_netcdf', 'fingerprint', 'run_config', 'config_differences', 'save_state',
-           'load_state', 'RunKeeper', 'save_weights', 'trace_pieces', 'resume', 'train_run', 'check_config', 'Run',
-           'load_run']
+           'load_state', 'RunKeeper', 'save_weights', 'trace_pieces', 'resume', 'train_run', 'check_config',
+           'read_table', 'Run', 'load_run']
 
 # %% ../nbs/api/46_runs.ipynb #455aaad6
 import json
@@ -34,7 +34,7 @@ from .modality import Modality, Setup, from_dict, modality_schema, scaling_schem
 from .network import MultitaskNetwork
 from .losses import sample_losses
 from .schemas import check_document, read_document
-from .trace import joined
+from .trace import check_trace, joined
 from .weights import best_file, check_weights, epoch_of, fill_weights, load_weights, read_weights, state_folder, weights_digest, weights_file
 
 # %% ../nbs/api/46_runs.ipynb #5abe30cd
@@ -196,7 +196,7 @@ class RunKeeper(Callback):
     def after_cancel_fit(self): self._wake_up()
     def after_fit(self): self._wake_up()
 
-# %% ../nbs/api/46_runs.ipynb #87218179
+# %% ../nbs/api/46_runs.ipynb #815fce10
 def _done_epochs(
     folder: Path,  # the run
     epochs: int  # that are done
@@ -222,7 +222,7 @@ def _wake_up(self: RunKeeper) -> None:
     for now, then in zip(self.opt.hypers, self.quiet['hypers'], strict=True): now.update(then)
     self.quiet = {}
 
-# %% ../nbs/api/46_runs.ipynb #a558313d
+# %% ../nbs/api/46_runs.ipynb #a30da69c
 def _chosen_by(main: str) -> str: return f'{main}_valid_loss'  # column of the training table that decides
 
 def _is_best(
@@ -365,7 +365,7 @@ def train_run(
     if not (folder/'scores.csv').exists(): _fit(learn, folder, epochs, lr, bar, lambda learn: _all_scores(learn, samples, score))
     return load_run(folder)
 
-# %% ../nbs/api/46_runs.ipynb #b8779637
+# %% ../nbs/api/46_runs.ipynb #a73c0fde
 config_schema = dict(
     type='object', required=['format', 'setup', 'modalities', 'scaling', 'options'],
     properties=dict(
@@ -407,6 +407,19 @@ def check_config(
         for part in ('mean', 'std'):
             if len(s[part]) != channels: fail(f"scaling.{name}.{part} has {len(s[part])} numbers, '{name}' has {channels} channels")
 
+# %% ../nbs/api/46_runs.ipynb #c535f476
+def read_table(
+    path: Path,  # a CSV file of a run
+    columns: list,  # that it must have
+    **options  # of `pandas.read_csv`
+) -> pd.DataFrame:
+    "A table of a run; one line if it is none, or lacks a column."
+    try: table = pd.read_csv(path, **options)
+    except ValueError as e: raise ValueError(f'{path}: no table that can be read ({str(e).splitlines()[0]})') from None
+    missing = [c for c in columns if c not in table]
+    if missing: raise ValueError(f"{path}: the column '{missing[0]}' is missing; it has {', '.join(map(str, table))[:80]}")
+    return table
+
 # %% ../nbs/api/46_runs.ipynb #f1f9d6e3
 class Run:
     "A run folder, opened: setup, modalities, scaling, training table, scores, trace and network, each read when it is asked for."
@@ -428,11 +441,13 @@ class Run:
     @property
     def state(self) -> str: return f'{len(self.metrics) if (self.folder/"metrics.csv").exists() else 0} of {self.options["epochs"]} epochs'
     @cached_property
-    def metrics(self) -> pd.DataFrame: return pd.read_csv(self.folder/'metrics.csv', index_col='epoch')
+    def metrics(self) -> pd.DataFrame: return read_table(self.folder/'metrics.csv', ['epoch', 'train_loss', 'seconds']).set_index('epoch')
     @cached_property
-    def scores(self) -> pd.DataFrame: return pd.read_csv(self.folder/'scores.csv', keep_default_na=False, na_values=['nan'])
+    def scores(self) -> pd.DataFrame: return read_table(self.folder/'scores.csv', ['task', 'metric', 'value', 'units', 'split'], keep_default_na=False, na_values=['nan'])
     @cached_property
-    def trace(self) -> xr.Dataset: return joined(trace_pieces(self.folder, len(self.metrics))).assign_attrs(kept=self.epoch)
+    def trace(self) -> xr.Dataset:
+        found = joined(trace_pieces(self.folder, len(self.metrics)))
+        return check_trace(found, self.modalities, self.folder/'trace').assign_attrs(kept=self.epoch)
     @cached_property
     def network(self) -> MultitaskNetwork: return _trained_network(self)
 

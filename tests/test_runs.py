@@ -329,6 +329,24 @@ def test_a_config_of_another_structure(home_and_run):
             assert '\n' not in str(caught.value)
 
 
+def test_tables_and_traces_of_another_structure(home_and_run):
+    "A folder from a stranger."
+    # tables and traces of another structure: one line that names the file and what it lacks
+    home, run = home_and_run
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copytree(home/'whole', Path(d)/'run')
+        odd, piece = load_run(Path(d)/'run'), Path(d)/'run'/'trace'/'001.nc'
+        for name, text, match in (
+            ('scores.csv', 'task,score\ncover,1\n', "scores.csv: the column 'metric' is missing; it has task, score"),
+            ('scores.csv', '', 'scores.csv: no table that can be read'), ('scores.csv', 'a,b\n1,2,3,4\n"', 'scores.csv: no table that can be read')):
+            (odd.folder/name).write_text(text)
+            with pytest.raises(ValueError, match=match): load_run(odd.folder).scores
+        wrong = run.trace.sel(epoch=[1]).drop_attrs(deep=False).assign_attrs(main='cover')
+        wrong['truth'].loc[dict(task='climate')] = 999
+        for k in range(3): save_netcdf(wrong.assign_coords(epoch=[k]), piece.with_name(f'{k:03d}.nc'))
+        with pytest.raises(ValueError, match="run/trace: 'truth' of 'climate' has the class 999, expected 0 to 3"): odd.trace
+
+
 def test_the_network_of_a_config_is_compared_with_the_file_of_weights_before_it(stranger):
     "A folder from a stranger."
     # the network of a config is compared with the file of weights before it takes memory
