@@ -13,7 +13,7 @@ import pytest
 
 from mtl_explain.folders import (
     _files, _mark, _note, check_replaceable, discard_folder, finish_folder, is_ours, marker, replace_folder,
-    take_folder,
+    scratch_file, take_folder,
 )
 
 
@@ -158,6 +158,11 @@ def test_a_finished_folder_is_the_users():
         (partial/'samples.nc').write_text('')
         world = finish_folder(partial, Path(name)/'world')
         assert [p.name for p in world.iterdir()] == ['samples.nc'] and not is_ours(world, 'store')
+
+
+def test_beside_its_place_and_not_called_like_anything_else():
+    "Single files."
+    assert scratch_file('maps/change.tif') == Path('maps/change.tif.mtl_explain-part')
 
 
 def test_whatever_moment_it_is_killed_at_the_next_call_goes_on_and_ends_the(disk_calls):
