@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['about', 'app', 'data_app', 'Seed', 'Store', 'Width', 'expected', 'main', 'parse_options', 'data_list', 'data_fetch',
-           'data_prepare', 'data_simulate', 'data_describe', 'find_setup', 'train', 'table', 'explain', 'report',
-           'detect', 'course', 'demo_samples', 'demo']
+           'data_prepare', 'data_simulate', 'data_describe', 'data_verify', 'find_setup', 'train', 'table', 'explain',
+           'report', 'detect', 'course', 'demo_samples', 'demo']
 
 # %% ../nbs/api/70_cli.ipynb #35cbaf7f
 import ast
@@ -117,6 +117,15 @@ def data_describe(
     typer.echo(module.describe(samples).to_string())
     counts = samples.split.to_series().value_counts()
     typer.echo('\nsplits: ' + ', '.join(f'{k} {v}' for k, v in counts.items()) + '\nsetups: ' + ', '.join(module.setups))
+
+# %% ../nbs/api/70_cli.ipynb #d156fd7d
+@data_app.command('verify')
+def data_verify(
+    store: Annotated[Path, typer.Argument(help='Folder of a prepared store.')]
+):
+    "Read a whole store and compare it with its checksums: after copying it, or now and then."
+    from mtl_explain.store import verify_store
+    typer.echo(f'verified: {store}, {verify_store(store):,} blocks are as they were written')
 
 # %% ../nbs/api/70_cli.ipynb #2b2bb5f1
 def find_setup(

@@ -15,6 +15,8 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from .folders import scratch_file
+
 # %% ../nbs/api/18_download.ipynb #a162612d
 def zenodo(
     number: int,  # of the record
@@ -133,7 +135,7 @@ def download_file(
 ) -> Path:  # the same path, when the file is whole and right
     "Fetch one file, going on where an earlier attempt stopped."
     path = Path(path)
-    part = path.with_name(path.name + '.part')
+    part = scratch_file(path)
     if path.exists() and (problem := file_problem(path, expected)): raise ValueError(f'{path} is not what the record says: {problem}; remove it and fetch again')
     if path.exists(): return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +163,7 @@ def download_plan(
     "How much is to be fetched."
     def have(name):
         path = safe_path(folder, name)
-        return next((p.stat().st_size for p in (path, path.with_name(path.name + '.part')) if p.exists()), 0)
+        return next((p.stat().st_size for p in (path, scratch_file(path)) if p.exists()), 0)
     return sum(f.get('bytes') or 0 for f in files), sum(max((f.get('bytes') or 0) - have(f['name']), 0) for f in files)
 
 # %% ../nbs/api/18_download.ipynb #aaed2a06
@@ -233,7 +235,7 @@ def _unpack_member(
     "Write one file of an archive, whole or not at all."
     if path.is_file() and path.stat().st_size == size: return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
+    part = scratch_file(path)
     with source, open(part, 'wb') as file:
         while chunk := source.read(2**20):
             if file.write(chunk) and file.tell() > size: raise ValueError(f'{path.name} is larger than the {size:,} bytes announced')

@@ -7,7 +7,7 @@ __all__ = ['BadSample', 'as_bad_sample', 'expectations', 'read_sample', 'read_ch
            'complaint', 'prepare_samples']
 
 # %% ../nbs/api/17_native.ipynb #b7a59d1f
-import errno, json, multiprocessing, os, shutil, signal, sys, threading, zlib
+import errno, json, multiprocessing, os, signal, sys, threading, zlib
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +20,7 @@ import pandas as pd
 import rasterio
 import xarray as xr
 
+from .folders import discard_folder, is_ours, take_folder
 from .modality import modality_of
 from .store import existing_store, open_store, placeholder, write_store
 from .tables import check_index, file_source, index_from_splits, read_csv_checked, read_json_checked, read_text_checked
@@ -300,6 +301,21 @@ def _copy_good(
     data = {n: v.data for n, v in open_store(staged).data_vars.items()}
     return write_store(dest, template, lambda start, stop: {n: v[good[start:stop]] for n, v in data.items()}, **options)
 
+# %% ../nbs/api/17_native.ipynb #9ff29241
+def _staging(
+    dest: Path  # store to write
+) -> Path:
+    "The folder in which all samples stand, good and bad, until the good ones are copied."
+    return dest.with_name(dest.name + '.staged')
+
+def _tidy(
+    dest: Path  # a finished store
+) -> Path:  # the same
+    "Remove what this call, or an earlier one that was killed, has staged; somebody's folder of that name is left alone."
+    if is_ours(_staging(dest), 'staged samples'):
+        discard_folder(_staging(dest), 'staged samples')
+    return dest
+
 # %% ../nbs/api/17_native.ipynb #29818e07
 def _without_bad(
     index, # one row a sample
@@ -310,7 +326,7 @@ def _without_bad(
     **options  # for `write_store`
 ) -> Path:
     "Write what can be read, and say what was left out."
-    staged, (read_block, block) = dest.with_name(dest.name + '.staged'), reader
+    staged, (read_block, block) = take_folder(_staging(dest), 'staged samples')/'all', reader
     write_store(staged, make(index), _noting(read_block, staged), block=block, dropped=dropped, **options)
     if not (bad := _noted(staged)):
         os.replace(staged, dest)
@@ -334,7 +350,7 @@ def prepare_samples(
 ) -> Path:  # folder of the store
     "Read native files into a store, block by block with all cores; interrupted, the next call goes on."
     dest, options = Path(dest), dict(settings=settings or {}, sources=sources or [], progress=progress)
-    if existing_store(dest, options['settings'], options['sources']): return dest
+    if existing_store(dest, options['settings'], options['sources']): return _tidy(dest)
     index = check_index(index)
     marked = [BadSample(i, '', p) for i, p in index.problem[index.problem != ''].items()]
     if marked and not skip_bad: raise ValueError(complaint(marked, len(index), len(index)))
@@ -343,5 +359,4 @@ def prepare_samples(
     with block_reader(read, template, index, workers) as (read_block, block):
         if skip_bad: _without_bad(index, (read_block, block), make, dest, dropped, **options)
         else: write_store(dest, make(index), _strict(read_block, block, len(index)), block=block, **options)
-    for rest in ('.staged', '.staged.partial'): shutil.rmtree(dest.with_name(dest.name + rest), ignore_errors=True)
-    return dest
+    return _tidy(dest)

@@ -9,7 +9,6 @@ __all__ = ['figure_png', 'table_html', 'training_curves', 'write_report']
 import base64
 import io
 import json
-import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from .experiments import durations, paper_table, row_name
 from .explain.overview import explain
 from .explain.views import chart_html, explorer_chart
+from .folders import check_replaceable, discard_folder, replace_folder, take_folder
 from .runs import Run, write_beside
 
 # %% ../nbs/api/61_report.ipynb #b33b99cb
@@ -174,12 +174,13 @@ def _page_text(
 def _claim_report(
     folder: Path  # where the report shall be
 ) -> Path:  # an empty folder beside it, with places for figures and tables
-    "Where to write; `FileExistsError` if something else than a report is in the way."
-    taken = folder.exists() and not (folder/'report.html').exists() and any(folder.iterdir())
-    if taken: raise FileExistsError(f'{folder} exists and holds no report; choose another folder')
+    "Where to write; `FileExistsError` if something else than a report of ours is in the way."
+    check_replaceable(folder, 'report')
     partial = folder.with_name(folder.name + '.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    for part in ('figures', 'tables'): (partial/part).mkdir(parents=True)
+    discard_folder(partial, 'report')
+    take_folder(partial, 'report')
+    for part in ('figures', 'tables'):
+        (partial/part).mkdir()
     return partial
 
 # %% ../nbs/api/61_report.ipynb #68578a53
@@ -192,13 +193,12 @@ def write_report(
     bar: bool = True,  # show progress
     **how  # of `explain`: level, n_boot, cluster, seed, epoch
 ) -> Path:  # of the html page
-    "Write figures, tables and one self-contained html page; an older report in that folder is replaced as a whole."
+    "Write figures, tables and one self-contained html page; an older report there is replaced, anything else refused."
     folder = Path(folder or run.folder/'report')
     partial = _claim_report(folder)
     found = explain(run.trace, run.modalities, samples, split=split, **how)
     runs = [*(r for r in others if r.folder != run.folder), run]
     paper_table(runs, split).to_csv(partial/'tables'/'scores.csv')
     write_beside(partial/'report.html', _page_text(run, runs, _explained(found, partial, bar), found.left_out, split))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    replace_folder(partial, folder, 'report')
     return folder/'report.html'

@@ -110,6 +110,15 @@ def _optimiser_parts(
     return tensors, dict(hypers=[dict(h) for h in state['hypers']], state=numbers)
 
 # %% ../nbs/api/46_runs.ipynb #bd7fabeb
+from .folders import discard_folder, is_ours, replace_folder, take_folder
+
+def _older_state(
+    folder: Path  # a folder `state-*` without the marker of `mtl_explain.folders`
+) -> bool:
+    "Did an earlier version write this? Then it holds these files and nothing else."
+    written = {f'{n}.safetensors' for n in ('weights', 'loss', 'optimiser')} | {'optimiser.json'}
+    return {p.name for p in folder.iterdir()} <= written | {f'{n}.partial' for n in written}
+
 def save_state(
     learn: Learner,  # after a finished epoch
     folder: Path,  # the run
@@ -118,17 +127,17 @@ def save_state(
     "Write weights and optimiser as `state-<epoch>`, then remove older states."
     final = Path(folder)/f'state-{epoch:03d}'
     partial = final.with_name(final.name + '.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    discard_folder(partial, 'state', _older_state)
+    take_folder(partial, 'state')
     save_file({k: v.contiguous() for k, v in learn.model.state_dict().items()}, partial/'weights.safetensors')
     save_file({k: v.contiguous() for k, v in learn.loss_func.state_dict().items()}, partial/'loss.safetensors')
     tensors, rest = _optimiser_parts(learn.opt)
     save_file(tensors, partial/'optimiser.safetensors')
     write_beside(partial/'optimiser.json', json.dumps(dict(epoch=epoch, smooth_loss=_smooth_loss(learn)) | rest))
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(partial, final)
+    replace_folder(partial, final, 'state', _older_state)
     for old in Path(folder).glob('state-*'):
-        if old != final: shutil.rmtree(old)
+        if old != final and is_ours(old, 'state', _older_state):
+            discard_folder(old, 'state', _older_state)
 
 # %% ../nbs/api/46_runs.ipynb #a0ff4ad5
 def load_state(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['modality_array', 'modalities', 'toy_samples', 'block_size', 'sample_blocks', 'missing_share', 'describe',
-           'check_samples']
+           'problems_in_names', 'check_samples']
 
 # %% ../nbs/api/10_samples.ipynb #7ba0048c
 from collections import Counter
@@ -182,6 +182,22 @@ def _problems_in_coordinates(
         if (shared > 1).any(): found.append(f'{int((shared > 1).sum())} groups stand in more than one split, e.g. {shared.index[shared > 1][0]}')
     return found
 
+# %% ../nbs/api/10_samples.ipynb #03b86d56
+def problems_in_names(
+    samples: xr.Dataset  # a sample set
+) -> list:  # of str, empty if all is well
+    "What is wrong with the names of variables, coordinates and dimensions, and with the type of ids."
+    found = []
+    for name in dict.fromkeys((*samples.data_vars, *samples.coords, *samples.dims)):
+        if not isinstance(name, str):
+            found.append(f'the name {name!r} is no text: rename it')
+        elif not name.strip() or name == '.' or '/' in name or not name.isprintable():
+            found.append(f"the name '{name}' cannot be kept in a file (empty, a slash, or a sign that cannot be printed): rename it")
+    for name in ('sample', 'split'):
+        if name in samples.coords and samples[name].dtype.kind == 'S':
+            found.append(f"'{name}' holds bytes, not text: samples.assign_coords({name}=samples.{name}.values.astype(str))")
+    return found
+
 # %% ../nbs/api/10_samples.ipynb #3ed102bb
 def check_samples(
     samples: xr.Dataset,  # a sample set
@@ -192,7 +208,8 @@ def check_samples(
     if not mods: raise ValueError('no modality in these samples: no variable has the attribute `kind` (see `modality_array`)')
     if setup is not None: check_setup(setup, mods)
     wrong_dims = [f"'{n}': the first dimension must be `sample`, it has {samples[n].dims}" for n in mods if samples[n].dims[:1] != ('sample',)]
-    found = wrong_dims or _problems_in_coordinates(samples)
-    for n in ([] if wrong_dims else setup.names if setup is not None else mods):
+    unusable = problems_in_names(samples) or wrong_dims
+    found = unusable or _problems_in_coordinates(samples)
+    for n in ([] if unusable else setup.names if setup is not None else mods):
         found += _problems_in_values(samples[n], mods[n], setup is not None and n in setup.inputs)
     if found: raise ValueError('these samples cannot be used:\n  ' + '\n  '.join(found))

@@ -25,8 +25,8 @@ from mtl_explain.cli import demo_samples, find_setup, main, parse_options
 from mtl_explain.datasets import globe
 from mtl_explain.modality import Setup
 from mtl_explain.runs import train_run
-from mtl_explain.samples import modality_array
-from mtl_explain.store import save_samples
+from mtl_explain.samples import modality_array, toy_samples
+from mtl_explain.store import contiguous_layout, save_samples
 
 
 # calling the command line in this process
@@ -49,7 +49,7 @@ def failing(error):
 @pytest.fixture(scope='module')
 def names_and_done():
     "A process that prints the help of all commands, and what it had to load."
-    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'detect', 'course', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe']
+    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'detect', 'course', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe', 'data verify']
     code = f"""
 import sys
 from mtl_explain.cli import main
@@ -102,6 +102,18 @@ def test_a_dataset_is_described():
         code, described, _ = command('data', 'describe', 'globe')
     assert code == 0 and 'landcover' in described and 'train 160' in described and 'landcover-mtl' in described
     assert command('data', 'describe', 'mars') == (1, '', ["error: there is no dataset 'mars'; known: globe, cropyield, benge, treesat, hibcd, levir"])
+
+
+def test_a_store_is_verified_and_a_flipped_bit_is_one_line():
+    "Data."
+    with tempfile.TemporaryDirectory() as d:
+        store = save_samples(toy_samples(24), Path(d)/'store', progress=False)
+        assert command('data', 'verify', str(store)) == (0, f'verified: {store}, 8 blocks are as they were written\n', [])
+        content = bytearray((store/'samples.nc').read_bytes())
+        content[contiguous_layout(store/'samples.nc')['cover'][0]] ^= 1
+        (store/'samples.nc').write_bytes(content)
+        code, _, (line,) = command('data', 'verify', str(store))
+        assert code == 1 and "samples.nc is damaged: 'cover' in samples number 0 .. 23; copy it again" in line
 
 
 def test_a_setup_by_name_or_all_names():

@@ -122,7 +122,7 @@ def test_a_line_that_stays_broken_keeps_the_part_for_the_next_call(payload):
         with serving({'a.bin': payload}, hang_up_after=100_000, hang_ups=9) as (record, log):
             with pytest.raises(OSError, match='the line broke after 200,000 of 1,024,000 bytes; what has arrived is kept'):
                 download_file(file_url(record, 'a.bin'), path, record['files'][0], attempts=2, pause=.01, progress=False)
-        assert not path.exists() and (Path(folder)/'a.bin.part').stat().st_size == 200_000
+        assert not path.exists() and (Path(folder)/'a.bin.mtl_explain-part').stat().st_size == 200_000
         with serving({'a.bin': payload}) as (record, log):
             assert download_file(file_url(record, 'a.bin'), path, record['files'][0], progress=False).read_bytes() == payload and log == [('/a.bin', 200_000)]
         with serving({'a.bin': payload}, hang_up_after=300_000) as (record, log):
@@ -159,7 +159,7 @@ def test_a_record_of_two_files_of_which_one_is_half_there(payload):
     "A whole record."
     said = []
     with tempfile.TemporaryDirectory() as folder, serving({'a.bin': payload, 'b.bin': b'abc', 'c.bin': b''}) as (record, log):
-        (Path(folder)/'a.bin.part').write_bytes(payload[:500_000])
+        (Path(folder)/'a.bin.mtl_explain-part').write_bytes(payload[:500_000])
         found = download(record, folder, ['a.bin', 'b.bin'], said.append, progress=False)
         assert {n: p.read_bytes() for n, p in found.items()} == {'a.bin': payload, 'b.bin': b'abc'} and ('/a.bin', 500_000) in log
         assert said[0].startswith('made up: 2 files, 1.0 MB, of which 0.5 MB are to be fetched')

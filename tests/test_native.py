@@ -50,7 +50,7 @@ def bad_folder(folder):
 
 # a script that prepares 1,000 samples; each reading leaves a dot in a file named after its process
 def written(folder):
-    state = folder/'store.staged.partial'/'progress.json'
+    state = folder/'store.staged'/'all.partial'/'progress.json'
     return json.loads(state.read_text())['done'] if state.exists() else 0
 
 

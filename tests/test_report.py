@@ -84,15 +84,31 @@ def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_home_and_run
     "A report on the toy world."
     samples, home, runs = samples_home_and_runs
     folder = home/'twice'
+    old = write_report(runs[1], folder=folder, bar=False).read_text()
+    broken = mock.patch.dict(write_report.__globals__, explain=mock.Mock(side_effect=OSError('broken')))
+    with broken, pytest.raises(OSError, match='broken'):
+        write_report(runs[0], folder=folder)
+    assert (folder/'report.html').read_text() == old
     write_report(runs[0], folder=folder, bar=False)
-    (folder/'tables'/'old.csv').write_text('')
-    with mock.patch.dict(write_report.__globals__, explain=mock.Mock(side_effect=OSError)), pytest.raises(OSError): write_report(runs[0], folder=folder)
-    assert (folder/'tables'/'old.csv').exists()
-    write_report(runs[0], folder=folder, bar=False)
-    assert not (folder/'tables'/'old.csv').exists() and not list(home.glob('*.partial'))
+    assert (folder/'report.html').read_text() != old and not list(home.glob('*.partial'))
+
+
+def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples_home_and_runs):
+    "A report on the toy world."
+    samples, home, runs = samples_home_and_runs
     with tempfile.TemporaryDirectory() as d:
-        (Path(d)/'thesis.tex').write_text('')
-        with pytest.raises(FileExistsError, match='holds no report'): write_report(runs[0], folder=d, bar=False)
+        for name, file in (('thesis', 'report.html'), ('page.partial', 'notes.txt')):
+            (Path(d)/name).mkdir()
+            (Path(d)/name/file).write_text('ten years')
+            dest = Path(d)/name.removesuffix('.partial')
+            with pytest.raises(FileExistsError, match=f'{name} is in the way and nothing proves'):
+                write_report(runs[0], folder=dest, bar=False)
+            assert (Path(d)/name/file).read_text() == 'ten years'
+        page = write_report(runs[0], folder=Path(d)/'mine', bar=False)
+        (page.parent/'tables'/'mine.csv').write_text('ten years')
+        with pytest.raises(FileExistsError, match='it holds tables/mine.csv, which mtl_explain did not write'):
+            write_report(runs[0], folder=page.parent, bar=False)
+        assert (page.parent/'tables'/'mine.csv').exists() and page.exists()
 
 
 def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_home_and_runs):

@@ -12,7 +12,7 @@ import xarray as xr
 from mtl_explain.modality import Modality, Setup, modality_of
 from mtl_explain.samples import (
     _problems_in_coordinates, _problems_in_values, _toy_values, block_size, check_samples, describe,
-    modalities, modality_array, sample_blocks, toy_samples,
+    modalities, modality_array, problems_in_names, sample_blocks, toy_samples,
 )
 
 
@@ -112,6 +112,16 @@ def test_a_group_may_not_leak_from_one_split_into_another(samples):
     leak['split'][0] = 'test'
     assert _problems_in_coordinates(samples) == []
     assert _problems_in_coordinates(leak) == ['1 groups stand in more than one split, e.g. 0']
+
+
+def test_a_slash_in_a_name_and_ids_as_bytes_are_found_by_name(samples):
+    "Does it keep the rules?"
+    slash = samples.rename(elevation='B8A/B04')
+    assert problems_in_names(samples) == []
+    assert "'B8A/B04'" in problems_in_names(slash)[0] and len(problems_in_names(slash)) == 1
+    assert problems_in_names(samples.rename(elevation=3))[0] == 'the name 3 is no text: rename it'
+    read = samples.assign_coords(sample=samples.sample.values.astype('S'))
+    assert problems_in_names(read) == ["'sample' holds bytes, not text: samples.assign_coords(sample=samples.sample.values.astype(str))"]
 
 
 def test_all_problems_come_at_once_each_with_its_count(samples):

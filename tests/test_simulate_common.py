@@ -29,6 +29,17 @@ def test_whole_or_not_at_all():
         with pytest.raises(FileExistsError, match='exists already: choose another folder'), new_folder(world): pass
 
 
+def test_somebodys_folder_beside_it_is_left_alone():
+    "A folder that appears when it is complete."
+    with tempfile.TemporaryDirectory() as folder:
+        world, other = Path(folder)/'a', Path(folder)/'a.partial'
+        other.mkdir()
+        (other/'thesis.tex').write_text('ten years')
+        with pytest.raises(FileExistsError, match='a.partial is in the way'), new_folder(world):
+            pass
+        assert (other/'thesis.tex').exists() and not world.exists()
+
+
 def test_a_small_raster_read_back():
     "Images at their places."
     with tempfile.TemporaryDirectory() as folder:

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from ..batches import to_native, to_standard
 from ..datasets.hibcd import fill_holes
+from ..folders import scratch_file
 from ..modality import Modality
 from ..network import MultitaskNetwork
 from ..runs import load_run
@@ -247,7 +248,7 @@ def new_raster(
 ):  # an open raster, which becomes `path` at the end
     "A GeoTIFF of float32 that appears whole or not at all."
     if path.exists(): raise FileExistsError(f'{path} exists already: choose another name, or remove it')
-    beside = path.with_name(path.name + '.partial')
+    beside = scratch_file(path)
     how = dict(tiled=True, blockxsize=256, blockysize=256, compress='deflate', zlevel=1, predictor=3, interleave='band', bigtiff='if_safer', nodata=np.nan)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

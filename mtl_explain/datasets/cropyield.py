@@ -7,7 +7,7 @@ __all__ = ['sources', 'small', 'satellite_encoder', 'weather_encoder', 'setups',
            'load_sample', 'field_map', 'plot_fields']
 
 # %% ../../nbs/api/21_cropyield.ipynb #74cf2918
-import hashlib, os, shutil, tempfile
+import hashlib, os, tempfile
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import xarray as xr
 from rasterio.warp import transform as project
 
 from .catalog import load_prepared
+from ..folders import discard_folder, is_ours, take_folder
 from .cropfields import bands, crops, read_field, read_fields, read_weather, scene_classes, weather_features
 from ..modality import Setup, main_share
 from ..native import BadSample, complaint, full_template, read_sample
@@ -82,13 +83,16 @@ def _beside(
 ):  # the folder for fields
     "A folder beside a store; killed, the next call finds it again; bad data leave nothing behind."
     folder = dest.with_name(f"{dest.name}.fields-{who['settings'][:6]}{who['sources'][:6]}")
-    for other in set(dest.parent.glob(f'{dest.name}.fields-*')) - {folder}: shutil.rmtree(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    try: yield folder
+    for other in set(dest.parent.glob(f'{dest.name}.fields-*')) - {folder}:
+        if is_ours(other, 'fields'):
+            discard_folder(other, 'fields')
+    take_folder(folder, 'fields')
+    try:
+        yield folder
     except ValueError:
-        shutil.rmtree(folder)
+        discard_folder(folder, 'fields')
         raise
-    shutil.rmtree(folder)
+    discard_folder(folder, 'fields')
 
 # %% ../../nbs/api/21_cropyield.ipynb #5f824328
 small = ('x', 'y', 'row', 'column', 'points', 'satellite_time', 'weather_time')  # what is small of a field

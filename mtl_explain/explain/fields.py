@@ -22,6 +22,7 @@ from rasterio.warp import transform as reproject
 from .correctness import correctness, group_colors, group_names, label_correct, regression_error
 from .maps import common_range, draw_values, task_maps
 from .resampling import chosen_epoch, split_positions
+from ..folders import scratch_file
 
 # %% ../../nbs/api/54_fields.ipynb #c2e606c2
 def determination(
@@ -169,7 +170,7 @@ def export_geotiff(
 ) -> Path:  # the file
     "Maps as a GeoTIFF with named bands; written beside its place, then renamed."
     path, names = Path(path), list(maps.data_vars)
-    beside = path.with_name(path.name + '.partial')
+    beside = scratch_file(path)
     height, width = maps[names[0]].shape[-2:]
     with rasterio.open(beside, 'w', driver='GTiff', height=height, width=width, count=len(names), dtype='float32', nodata=np.nan, crs=crs, transform=transform, compress='deflate') as file:
         for i, name in enumerate(names, 1):

@@ -6,7 +6,7 @@
 __all__ = ['new_folder', 'write_geotiff', 'over_cores', 'sun_position']
 
 # %% ../../nbs/api/26_simulate.ipynb #c3003471
-import os, shutil
+import os
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +16,7 @@ import rasterio
 from rasterio.transform import Affine
 from tqdm import tqdm
 
+from ..folders import discard_folder, finish_folder, take_folder
 from ..native import n_cores
 
 # %% ../../nbs/api/26_simulate.ipynb #0def12f5
@@ -25,15 +26,17 @@ def new_folder(
 ):  # the path to write into, which becomes `folder` at the end
     "A folder that appears whole or not at all; one that exists is an error."
     folder = Path(folder)
-    if folder.exists(): raise FileExistsError(f'{folder} exists already: choose another folder, or remove it')
+    if folder.exists():
+        raise FileExistsError(f'{folder} exists already: choose another folder, or remove it')
     beside = folder.with_name(folder.name + '.partial')
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try: yield beside
+    discard_folder(beside, 'simulated world')
+    take_folder(beside, 'simulated world')
+    try:
+        yield beside
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        discard_folder(beside, 'simulated world')
         raise
-    os.replace(beside, folder)
+    finish_folder(beside, folder)
 
 # %% ../../nbs/api/26_simulate.ipynb #1d14b15a
 def write_geotiff(

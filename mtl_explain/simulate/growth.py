@@ -23,6 +23,7 @@ from scipy.signal import lfilter
 from tqdm import tqdm
 
 import mtl_explain
+from ..folders import scratch_file
 from .common import over_cores
 
 # %% ../../nbs/api/26_simulate_growth.ipynb #9fa63152
@@ -252,7 +253,7 @@ def write_tables(
 ) -> Path:  # the file
     "Pack the tables into a file."
     encoding = {k: dict(dtype=d, scale_factor=s, _FillValue=np.iinfo(d).max, zlib=True, complevel=9) for k, (d, s) in packing.items()}
-    part = Path(f'{dest}.partial')
+    part = scratch_file(dest)
     tables.to_netcdf(part, engine='h5netcdf', encoding=encoding | dict(maturity=dict(zlib=True, complevel=9)))
     os.replace(part, dest)
     return Path(dest)
