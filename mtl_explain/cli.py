@@ -111,12 +111,15 @@ def data_describe(
     name: Annotated[str, typer.Argument(help='A dataset, see `mtl_explain data list`.')],
     store: Store = None
 ):
-    "What is in a dataset: its modalities, its splits, its setups."
+    "What is in a dataset: its modalities, its splits, its groups, its setups."
+    from mtl_explain.splits import said_groups
     module = dataset(name)
     samples = module.load(store)
     typer.echo(module.describe(samples).to_string())
     counts = samples.split.to_series().value_counts()
-    typer.echo('\nsplits: ' + ', '.join(f'{k} {v}' for k, v in counts.items()) + '\nsetups: ' + ', '.join(module.setups))
+    typer.echo('\nsplits: ' + ', '.join(f'{k} {v}' for k, v in counts.items()))
+    typer.echo(said_groups(samples))
+    typer.echo('setups: ' + ', '.join(module.setups))
 
 # %% ../nbs/api/70_cli.ipynb #d156fd7d
 @data_app.command('verify')

@@ -9,6 +9,7 @@ __all__ = ['bodies', 'example_inputs', 'scaled_size', 'target_grid', 'reference_
 
 # %% ../nbs/api/33_network.ipynb #076d3527
 from dataclasses import replace
+from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -255,7 +256,8 @@ def _repr(self):
     return f'MultitaskNetwork({", ".join(self.setup.inputs)} → {", ".join(self.setup.targets)}; {n_parameters(self):,} parameters)'
 
 def _repr_html(self):
-    return self.summary().style.format({'parameters': '{:,}'}).hide(axis='index').set_caption(_repr(self)).to_html()
+    shown = self.summary().style.format({'parameters': '{:,}'}, escape='html').hide(axis='index')
+    return shown.set_caption(escape(_repr(self))).to_html()  # pandas escapes neither cells nor caption by itself
 
 MultitaskNetwork.summary, MultitaskNetwork.__repr__, MultitaskNetwork._repr_html_ = summary, _repr, _repr_html
 

@@ -506,5 +506,6 @@ def load_run(
 
 @patch
 def _repr_html_(self: Run) -> str:
+    from html import escape
     scores = self.scores.pivot(index=['task', 'metric', 'units'], columns='split', values='value').round(4).to_html() if self.finished else ''
-    return f'<p><b>{self!r}</b></p>{self.setup._repr_html_()}{scores or "<p>not finished</p>"}'
+    return f'<p><b>{escape(repr(self))}</b></p>{self.setup._repr_html_()}{scores or "<p>not finished</p>"}'

@@ -97,10 +97,13 @@ def test_what_is_asked_of_a_dataset():
 
 def test_a_dataset_is_described():
     "Data."
-    # a dataset is described: modalities, splits, setups
+    # a dataset is described: modalities, splits, groups or that there are none, setups
     with tempfile.TemporaryDirectory() as d, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d):  # an empty data folder: the shipped sample
         code, described, _ = command('data', 'describe', 'globe')
-    assert code == 0 and 'landcover' in described and 'train 160' in described and 'landcover-mtl' in described
+    assert code == 0 and 'landcover' in described and 'train 160' in described and 'landcover-mtl' in described and 'groups, each in one split' in described
+    alone = mock.Mock(load=lambda store: globe.load_sample().drop_vars('group'), describe=globe.describe, setups=globe.setups)
+    with mock.patch.dict(main.__globals__, dataset=lambda name: alone):
+        assert '\nno groups: intervals take samples as independent' in command('data', 'describe', 'globe')[1]
     assert command('data', 'describe', 'mars') == (1, '', ["error: there is no dataset 'mars'; known: globe, cropyield, benge, treesat, hibcd, levir"])
 
 

@@ -7,14 +7,17 @@ Do not edit: change the notebook, then `make export`.
 import tempfile
 from pathlib import Path
 
+import altair as alt
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from mtl_explain.datasets import globe
 from mtl_explain.explain.explore import (
-    chart_script, compare_runs, explore, picture_of, plot_gallery, selected_samples, selection_table,
+    chart_script, compare_runs, explore, live_chart, picture_of, plot_gallery, selected_samples,
+    selection_table,
 )
+from mtl_explain.explain.views import chart_style
 from mtl_explain.runs import train_run
 
 
@@ -60,8 +63,9 @@ def test_predictions_in_the_gallery_are_the_networks_and_labels_are_told_from(ea
 
 def test_the_script_is_complete():
     "The explorer."
-    # the script is complete: it fetches nothing, and keeps its keys
+    # the script is complete: it fetches nothing, and keeps its keys; the style is that of every page with charts
     assert 'lmSuppressShortcuts' in chart_script() and 'esm.sh' not in chart_script()
+    assert live_chart(alt.Chart(pd.DataFrame(dict(a=[1]))).mark_point())._css == chart_style
 
 
 def test_the_explorer_answers_to_what_the_browser_would_send(earth_cover_and_climate):
@@ -84,7 +88,7 @@ def test_without_samples_there_are_no_maps_and_it_says_so(earth_cover_and_climat
     "The explorer."
     # without samples there are no maps, and it says so; two runs stand side by side; an unfinished run is refused
     earth, cover, climate = earth_cover_and_climate
-    assert 'Maps need the samples' in explore(cover).children[3].value
+    assert 'Maps need the samples' in explore(cover).children[2].value
     assert compare_runs(climate, climate).chart.to_dict()['title'] == 'climate: climate-mtl, climate and climate-mtl, climate'
     unfinished = type('Unfinished', (), dict(finished=False, __repr__=lambda self: 'Run(x)'))()
     with pytest.raises(ValueError, match=r'Run\(x\) is not finished'): explore(unfinished)

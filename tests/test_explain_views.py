@@ -15,8 +15,9 @@ import xarray as xr
 
 from mtl_explain.explain.planted import planted_trace, planted_world
 from mtl_explain.explain.views import (
-    _as_lists, _both, chart_html, comparison_chart, epoch_control, explorer_chart, flow_chart, flow_table,
-    hierarchy_chart, hierarchy_table, linked_chart, measure_of, rows_of, sample_points,
+    _as_lists, _better, _both, chart_html, comparison_chart, epoch_control, explorer_chart, flow_chart,
+    flow_table, hierarchy_chart, hierarchy_table, linked_chart, measure_of, rows_of, sample_points,
+    script_json,
 )
 from mtl_explain.samples import modalities
 
@@ -117,9 +118,21 @@ def test_the_same_run_twice_lies_on_the_line(trace, other):
     assert comparison_chart(trace, other, ('MTL', 'other')).to_dict()['params'][0]['name'] == 'epoch'
 
 
+def test_what_a_name_may_try_and_what_comes_out_of_it():
+    "In any page."
+    # what a name may try, and what comes out of it: the same value, and nothing that html or a Vega expression obeys
+    hostile = ['<img src=x onerror=alert(1)>', '\'"]; </script><script>alert(1)</script>', '<!--<script', '\u2028\u2029']
+    written = script_json(hostile)
+    assert json.loads(written) == hostile and '<' not in written and written.isascii()
+    small = dict(description=hostile[1], title=hostile[0])
+    page = chart_html(small, hostile[0] + '"', scripts=False)
+    assert page.count('<') == 6 and page.count('<script') == page.count('</script') == 1
+    assert _better('a', "b'") == """datum.x > datum.y ? "better in b'" : datum.x < datum.y ? "better in a" : 'the same'"""
+
+
 def test_a_page_with_two_charts_carries_the_scripts_once_and_no_address_of(trace, other):
     "In any page."
     # a page with two charts carries the scripts once, and no address of anybody
     page = chart_html(comparison_chart(trace, other).to_dict(), 'one') + chart_html(linked_chart(trace, n_boot=20).to_dict(), 'two', scripts=False)
-    assert page.count('window.vegaEmbed=') == 1 and page.count('vegaEmbed("#') == 2 and 'aria-label="Errors of the tasks' in page
+    assert page.count('window.vegaEmbed=') == 1 and page.count('vegaEmbed(document') == 2 and 'aria-label="Errors of the tasks' in page
     assert 'src=' not in re.sub(r'<script.*?</script>', '', page, flags=re.S) and len(page) < 1.3e6

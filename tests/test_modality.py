@@ -228,6 +228,8 @@ def test_the_arrows(base, mml, mtl):
 def test_a_setup_in_a_notebook_shows_its_roles_and_weights(mtl):
     "A setup shows itself."
     assert '□⇒' in mtl._repr_html_() and '0.75' in mtl._repr_html_()
+    hostile = '<img src=x onerror=alert(1)>'
+    assert '<img' not in Setup(hostile, (hostile + '1', hostile + '2'), name=hostile)._repr_html_()
 
 
 def test_a_modality_moves_from_one_side_to_the_other(mml):

@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -201,7 +202,16 @@ def test_a_row_a_part(made_up_and_modalities, setup):
     assert table.role.tolist() == ['encoder'] * 3 + ['fusion'] + ['head'] * 3 and table.parameters.sum() == n_parameters(net)
     assert table.set_index('modality').output['cover'] == (4, 32, 32) and table.type[0] == 'unet'
     assert repr(net).startswith('MultitaskNetwork(optical, weather, zone → cover, elevation, season; ') and net.training
-    assert '<table' in net._repr_html_()
+    assert '<table' in net._repr_html_() and '{:,}'.format(n_parameters(net)) in net._repr_html_()
+
+
+def test_a_name_that_looks_like_html_is_shown_not_obeyed(made_up_and_modalities):
+    "Seeing it."
+    made_up, modalities = made_up_and_modalities
+    image = '<img src=x onerror=alert(1)>'
+    named = {image if n == 'cover' else n: replace(m, name=image) if n == 'cover' else m for n, m in modalities.items()}
+    page = MultitaskNetwork(named, Setup('optical', image, encoders=dict(optical=dict(type='unet', width=4, depth=1))))._repr_html_()
+    assert '<img' not in page and page.count('&lt;img src=x') == 2
 
 
 def test_a_picture_of_the_parts(made_up_and_modalities, setup):

@@ -16,14 +16,21 @@ import pytest
 from jinja2 import Environment
 from markupsafe import Markup
 
+from mtl_explain.dev.browser import (
+    asked_for, browser, browser_missing, console_errors, keep_screenshot, wait_for,
+)
 from mtl_explain.experiments import train_table
+from mtl_explain.explain.planted import planted_trace
 from mtl_explain.modality import Setup
-from mtl_explain.report import _inside, _page, _style, figure_png, table_html, training_curves, write_report
+from mtl_explain.report import (
+    _inside, _page, _style, figure_png, said_resampling, table_html, training_curves, write_report,
+)
+from mtl_explain.runs import train_run
 from mtl_explain.samples import toy_samples
 
 
 @pytest.fixture(scope='module')
-def samples_home_and_runs():
+def samples_unet_home_and_runs():
     "A table of three runs."
     samples = toy_samples(96)
     unet = dict(optical=dict(type='unet', width=4, depth=1))
@@ -34,7 +41,7 @@ def samples_home_and_runs():
         Setup('optical', tasks, core='optical', name='mtl', weights=weights, encoders=unet)]
     home = Path(tempfile.mkdtemp())
     runs = train_table(samples, setups, home, epochs=2, bs=16, lr=1e-2, bar=False, device='cpu')
-    return samples, home, runs
+    return samples, unet, home, runs
 
 
 def test_a_figure_becomes_bytes_and_is_closed_whatever_hands_it_over():
@@ -53,9 +60,9 @@ def test_digits_gaps_cuts_and_harmless_names():
     assert '<script>' not in table_html(pd.DataFrame(dict(a=['<script>']))) and 'first' not in table_html(pd.DataFrame(dict(a=[1])))
 
 
-def test_the_training_at_a_glance(samples_home_and_runs):
+def test_the_training_at_a_glance(samples_unet_home_and_runs):
     "Pieces."
-    samples, home, runs = samples_home_and_runs
+    samples, unet, home, runs = samples_unet_home_and_runs
     fig = training_curves(runs[-1])
     assert [ax.get_title() for ax in fig.axes] == ['loss', 'cover accuracy', 'elevation mae', 'climate accuracy']
     assert [ax.get_ylabel() for ax in fig.axes] == ['', '', 'm', '']
@@ -68,9 +75,18 @@ def test_names_that_look_like_html_are_shown_tables_are_html():
     assert '<title>&lt;b&gt;</title>' in text and '<table></table>' in text and '<b>&lt;i&gt;</b>: a &gt; b' in text and '18%, transparent' in text
 
 
-def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_home_and_runs):
+def test_groups_if_there_are_groups_else_samples_with_what_that_means():
+    "The page."
+    trace = planted_trace(n_samples=60, n_groups=6, n_epochs=2)
+    assert said_resampling(trace, None).startswith('intervals resample whole groups of samples, of which there are 6')
+    for asked, words in (('group', 'no groups'), ('sample', 'as was asked')):
+        said = said_resampling(trace.drop_vars('group'), 'test', asked)
+        assert 'single samples' in said and words in said and 'too narrow' in said
+
+
+def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_home_and_runs):
     "A report on the toy world."
-    samples, home, runs = samples_home_and_runs
+    samples, unet, home, runs = samples_unet_home_and_runs
     page = write_report(runs[-1], samples, others=runs, folder=home/'page', n_boot=100, bar=False)
     text = page.read_text()
     markup = re.sub(r'<script.*?</script>', '', text, flags=re.S)
@@ -80,9 +96,9 @@ def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_home_
     assert 'Do other tasks fail where cover fails?' in text
 
 
-def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_home_and_runs):
+def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_unet_home_and_runs):
     "A report on the toy world."
-    samples, home, runs = samples_home_and_runs
+    samples, unet, home, runs = samples_unet_home_and_runs
     folder = home/'twice'
     old = write_report(runs[1], folder=folder, bar=False).read_text()
     broken = mock.patch.dict(write_report.__globals__, explain=mock.Mock(side_effect=OSError('broken')))
@@ -93,9 +109,9 @@ def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_home_and_run
     assert (folder/'report.html').read_text() != old and not list(home.glob('*.partial'))
 
 
-def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples_home_and_runs):
+def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples_unet_home_and_runs):
     "A report on the toy world."
-    samples, home, runs = samples_home_and_runs
+    samples, unet, home, runs = samples_unet_home_and_runs
     with tempfile.TemporaryDirectory() as d:
         for name, file in (('thesis', 'report.html'), ('page.partial', 'notes.txt')):
             (Path(d)/name).mkdir()
@@ -111,8 +127,34 @@ def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples
         assert (page.parent/'tables'/'mine.csv').exists() and page.exists()
 
 
-def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_home_and_runs):
+def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_unet_home_and_runs):
     "A report on the toy world."
-    samples, home, runs = samples_home_and_runs
+    samples, unet, home, runs = samples_unet_home_and_runs
     text = write_report(runs[-1], folder=home/'bare', n_boot=100, bar=False).read_text()
     assert 'What does not apply' in text and '<b>error maps' in text
+
+
+def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(samples_unet_home_and_runs):
+    "A report on the toy world."
+    # hostile names of tasks, classes, samples and setups do nothing in a report
+    samples, unet, home, runs = samples_unet_home_and_runs
+    image, script, comment = '<img src=x onerror=alert(1)>', '\'"]; </script><script>alert(1)</script>', '<!--<script'
+    strange = toy_samples(96).rename(cover=image, climate=script).drop_vars('group')
+    strange = strange.assign_coords(sample=[f'{comment}{i}' for i in range(96)])
+    for n in (image, script): strange[n].attrs['classes'] = [f'{script}{c}' for c in strange[n].attrs['classes']]
+    for n in strange.data_vars:
+        if strange[n].attrs.get('parent') == 'climate': strange[n].attrs['parent'] = script
+    named = Setup('optical', (image, 'elevation', script), core='optical', name=comment + image, encoders=unet)
+    harmless = train_run(strange, named, home/'strange', epochs=2, bs=16, bar=False, device='cpu')
+    assert '<img' not in harmless._repr_html_() and '<script' not in harmless._repr_html_()
+    page = write_report(harmless, strange, folder=home/'strange-page', n_boot=50, bar=False)
+    assert 'intervals resample single samples, since the samples have no groups' in page.read_text()
+    if not browser_missing():
+        with browser(1000, 1300) as driver:
+            driver.get(page.as_uri())
+            wait_for(driver, "return document.querySelector('.vega-embed canvas')", 30, 'the chart')
+            keep_screenshot(driver, 'hostile-report')
+            pictures = driver.execute_script("return [...document.images].map(i => i.src.slice(0, 22))")
+            assert set(pictures) == {'data:image/png;base64,'}
+            assert driver.execute_script("return document.scripts.length") == 2
+            assert console_errors(driver) == [] and all(a.startswith('file:') for a in asked_for(driver))

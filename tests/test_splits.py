@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from mtl_explain.samples import toy_samples
-from mtl_explain.splits import assign_splits, beside_another_split, block_names, plot_split, split_imbalance
+from mtl_explain.splits import (
+    assign_splits, beside_another_split, block_names, plot_split, said_groups, split_imbalance,
+)
 
 
 def test_kaiserslautern_buenos_aires_auckland():
@@ -67,7 +69,19 @@ def test_three_blocks_in_a_plane():
     assert (side[:, None] == side)[near].all() and out.sum() == 19
 
 
+def test_groups_that_keep_to_one_split_one_that_does_not_and_none_at_all():
+    "What can be said of a split."
+    toy = toy_samples(48)
+    assert said_groups(toy) == '24 groups, each in one split'
+    torn = toy.assign_coords(split=('sample', ['test', *toy.split.values[1:]]))
+    assert said_groups(torn) == '1 of 24 groups in more than one split'
+    assert said_groups(toy.drop_vars('group')).startswith('no groups: intervals take samples as independent')
+
+
 def test_each_split_has_its_colour():
     "On the map."
+    # each split has its colour; a title claims nothing about samples without groups
     ax = plot_split(toy_samples())
+    assert ax.get_title() == '24 groups, each in one split'
+    assert plot_split(toy_samples().drop_vars('group')).get_title() == ''
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ['train (64)', 'valid (16)', 'test (16)']

@@ -30,7 +30,8 @@ def browser_missing(
 def browser(
     width: int = 1280,  # of the window, pixels
     height: int = 900,
-    dark: bool = False  # as if the system preferred dark colours
+    dark: bool = False,  # as if the system preferred dark colours
+    ratio: int = 1  # pixels of the screen a pixel of the page: 2 on many laptops and phones
 ):  # a selenium driver
     "Chromium without a window; it is closed at the end."
     from selenium import webdriver
@@ -39,7 +40,7 @@ def browser(
     for flag in ('--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--hide-scrollbars', f'--window-size={width},{height}'): options.add_argument(flag)
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which('chromedriver')))
-    driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', dict(width=width, height=height, deviceScaleFactor=1, mobile=width < 600))
+    driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', dict(width=width, height=height, deviceScaleFactor=ratio, mobile=width < 600))
     driver.execute_cdp_cmd('Emulation.setEmulatedMedia', dict(features=[dict(name='prefers-color-scheme', value='dark' if dark else 'light')]))
     try: yield driver
     finally: driver.quit()
@@ -145,8 +146,14 @@ def drag(
     end: tuple  # where to let go
 ) -> None:
     "Drag the mouse over an element."
-    from selenium.webdriver import ActionChains
-    size = element.size
-    def at(share): return round((share[0] - .5) * size['width']), round((share[1] - .5) * size['height'])
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+    look = "arguments[0].scrollIntoView({block: 'nearest'}); return arguments[0].getBoundingClientRect()"
+    box = driver.execute_script(look, element)
+    def at(share): return box['x'] + share[0] * box['width'], box['y'] + share[1] * box['height']
     (x, y), (x2, y2) = at(start), at(end)
-    ActionChains(driver).move_to_element_with_offset(element, x, y).click_and_hold().move_by_offset((x2 - x) // 2, (y2 - y) // 2).move_by_offset(x2 - x - (x2 - x) // 2, y2 - y - (y2 - y) // 2).release().perform()
+    actions = ActionBuilder(driver)
+    actions.pointer_action.move_to_location(round(x), round(y)).pointer_down()
+    for part in (.5, 1):
+        actions.pointer_action.move_to_location(round(x + part * (x2 - x)), round(y + part * (y2 - y)))
+    actions.pointer_action.pointer_up()
+    actions.perform()

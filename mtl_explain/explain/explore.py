@@ -21,7 +21,7 @@ import xarray as xr
 from altair.jupyter.jupyter_chart import load_js_src
 
 from .maps import common_range, draw_classes, draw_values, pixel_errors
-from .views import comparison_chart, controls_first, explorer_chart, measure_of, sample_points
+from .views import chart_style, comparison_chart, explorer_chart, measure_of, sample_points
 from ..modality import modality_of
 from ..report import figure_png
 from ..runs import Run
@@ -133,7 +133,7 @@ def live_chart(
     chart: alt.TopLevelMixin  # any chart
 ) -> alt.JupyterChart:
     "A chart as a widget that needs no connection to the internet."
-    kind = type('LiveChart', (alt.JupyterChart,), dict(_esm=chart_script()))
+    kind = type('LiveChart', (alt.JupyterChart,), dict(_esm=chart_script(), _css=chart_style))
     return kind(chart, embed_options=dict(renderer='canvas', actions=False))
 
 # %% ../../nbs/api/58_explore.ipynb #ab9388e4
@@ -163,7 +163,7 @@ class Explorer(widgets.VBox):
         self.button.on_click(self._draw)
         self.chart.selections.observe(self._choose, 'brush')
         self.chart.params.observe(self._choose, ['epoch', 'main', 'auxiliary'])
-        super().__init__([widgets.HTML(controls_first), self.chart, self.table, self.button if samples is not None else widgets.HTML('<p>Maps need the samples: explore(run, samples).</p>'), self.maps])
+        super().__init__([self.chart, self.table, self.button if samples is not None else widgets.HTML('<p>Maps need the samples: explore(run, samples).</p>'), self.maps])
 
     def _choose(self, change):
         p, brush = self.chart.params, self.chart.selections.brush.value
