@@ -384,6 +384,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'mtl_explain.change.pair.read_pair': ('api/pair.html#read_pair', 'mtl_explain/change/pair.py'),
                                          'mtl_explain.change.pair.repeat_channel': ( 'api/pair.html#repeat_channel',
                                                                                      'mtl_explain/change/pair.py'),
+                                         'mtl_explain.change.pair.resampled': ('api/pair.html#resampled', 'mtl_explain/change/pair.py'),
                                          'mtl_explain.change.pair.start_weights': ( 'api/pair.html#start_weights',
                                                                                     'mtl_explain/change/pair.py'),
                                          'mtl_explain.change.pair.upsample': ('api/pair.html#upsample', 'mtl_explain/change/pair.py')},
