@@ -218,7 +218,7 @@ _change = Setup(inputs=('early', 'late'), targets=('change',), name='levir-chang
 _networks = ('mmcd', 'changeformer', 'fcsiamese', 'snunet', 'mtbit', 'p2vnet')  # of `mtl_explain.network.bodies`
 setups = {s.name: s for s in (_change, *(replace(_change, name=f'levir-{n}', network=dict(type=n)) for n in _networks))}
 
-# %% ../../nbs/api/25_levir.ipynb #a352fee2
+# %% ../../nbs/api/25_levir.ipynb #e154f45a
 _augment = dict(photos=['early', 'late'], place=dict(turn=False), outside='unchanged')
 recipe = Recipe(
     'paper B', epochs=300, bs=8, at_once=2, lr=1e-4, schedule='constant',

@@ -328,5 +328,5 @@ def _setup(
 _rows = {'1': ('', ''), '2': ('age', ''), '3': ('', 'stand_type'), '4': ('', 'foliage'), '5': ('', 'age'), '6': ('', 'stand_type foliage'), '7': ('', 'stand_type age'), '8': ('', 'stand_type foliage age')}
 setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
 
-# %% ../../nbs/api/23_treesat.ipynb #6b63a397
+# %% ../../nbs/api/23_treesat.ipynb #ee76d19a
 recipe = Recipe('paper A', epochs=100, bs=64, lr=1e-3, origin=dict(epochs='not stated; more than the 93 of figure 7'))
