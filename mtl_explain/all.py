@@ -41,6 +41,7 @@ from .explain.maps import *
 from .explain.fields import *
 from .explain.activations import *
 from .explain.overview import *
+from .recipe import *
 from .experiments import *
 from .papers import *
 from .report import *

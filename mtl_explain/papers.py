@@ -153,7 +153,7 @@ def rows_in_paper(
 ) -> list:  # of `Setup`
     "The rows that the paper has; all setups of a dataset without a table."
     found = experiments(dataset=name)
-    return [e.setup for e in found if e.table] or [e.setup for e in found]
+    return [e.setup for e in found if e.table] or list(dataset(name).setups.values())
 
 # %% ../nbs/api/62_papers.ipynb #6a1ef0b1
 def beside_paper(

@@ -339,13 +339,15 @@ def _fit(
     epochs: int,  # of one cycle
     lr: float,  # maximum learning rate
     bar: bool,  # show progress
-    scored  # function learner -> table of scores
+    scored,  # function learner -> table of scores
+    schedule: str = 'one-cycle'  # of the learning rate; or 'constant'
 ) -> None:
     "Train what is left of a run, go back to the weights that are kept, then write their scores."
     done = resume(learn, folder)
     with ExitStack() as quiet:
         for silence in () if bar else (learn.no_bar(), learn.no_logging()): quiet.enter_context(silence)
-        learn.fit_one_cycle(epochs, lr, start_epoch=done)
+        fit = learn.fit if schedule == 'constant' else learn.fit_one_cycle
+        fit(epochs, lr, start_epoch=done)
     fill_weights(learn.model, weights_file(folder))
     write_beside(folder/'scores.csv', scored(learn).to_csv(index=False, na_rep='nan'))
 
@@ -362,6 +364,8 @@ def train_run(
     cbs: list = (),  # further callbacks
     score=None,  # function (learner, samples) -> columns task, metric, value, units: the dataset's own scores
     keep: str = 'best',  # which weights: of the epoch that is 'best' in the main task on the validation samples, or of the 'last' one
+    schedule: str = 'one-cycle',  # of the learning rate; or 'constant'
+    recipe: dict = None,  # what else shall be on record, see `recipe_record`
     **options  # of `multitask_learner`: trace, shown, scaling, start, device, ...
 ) -> 'Run':
     "Train one cycle and keep it; a run that is finished already is only loaded."
@@ -370,8 +374,10 @@ def train_run(
     kept = dict(keep=keep)
     kept |= {k: list(options[k]) if isinstance(options[k], tuple) else options[k] for k in ('trace', 'shown') if k in options}
     if learn.started: kept |= dict(start=weights_digest(options['start']), started=str(learn.started))
+    if schedule != 'one-cycle': kept |= dict(schedule=schedule)
+    if recipe: kept |= dict(recipe=recipe)
     _claim_folder(folder, run_config(samples, learn, epochs=epochs, lr=lr, bs=bs, seed=seed, **kept))
-    if not (folder/'scores.csv').exists(): _fit(learn, folder, epochs, lr, bar, lambda learn: _all_scores(learn, samples, score))
+    if not (folder/'scores.csv').exists(): _fit(learn, folder, epochs, lr, bar, lambda learn: _all_scores(learn, samples, score), schedule)
     return load_run(folder)
 
 # %% ../nbs/api/46_runs.ipynb #a73c0fde

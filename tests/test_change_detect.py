@@ -245,11 +245,12 @@ def test_how_scenes_are_cut(network_Opened_scaling_small_mods_and_targets):
     "One call."
     network, Opened, scaling, small, mods, targets = network_Opened_scaling_small_mods_and_targets
     assert window_plan(small.network, (200, 100)) == ((64, 64), ([0, 48, 96, 136], [0, 36]))
-    assert window_plan(small.network, (50, 70), 64, 10) == ((48, 64), ([0, 2], [0, 6])), 'a scene that is smaller than a window'
-    assert window_plan(network('mmcd', 100), (500, 500))[0] == (96, 96)
-    for options, match in ((dict(size=50), 'size=50: this network needs windows with sides divisible by 4; take 48 or 52'), (dict(shape=(3, 90)), '3 × 90 pixels; this network needs 4 × 4 at least'),
-                           (dict(overlap=64), 'overlap=64: expected 0 to 60 pixels for windows of 64'), (dict(overlap=-4), 'overlap=-4')):
-        with pytest.raises(ValueError, match=match): window_plan(small.network, **dict(shape=(90, 90)) | options)
+    assert window_plan(small.network, (50, 70), 64, 10) == ((50, 64), ([0], [0, 6])), 'a scene that is smaller than a window'
+    assert window_plan(network('mmcd', 100), (500, 500)) == ((100, 100), ([0, 64, 128, 192, 256, 320, 384, 400],) * 2)
+    assert window_plan(small.network, (90, 3), 50) == ((50, 3), ([0, 36, 40], [0])), 'no size is wrong'
+    assert window_plan(small.network, (9, 9), 7, 5) == ((7, 7), ([0, 2],) * 2), 'no room for a multiple'
+    for overlap, match in ((64, 'overlap=64: expected 0 to 63 pixels for windows of 64'), (-4, 'overlap=-4')):
+        with pytest.raises(ValueError, match=match): window_plan(small.network, (90, 90), overlap=overlap)
 
 
 def test_rows_in_whole_blocks_each_once():
@@ -334,7 +335,7 @@ def test_mistakes_and_what_they_leave_behind(truth_early_and_late, roles_and_run
         refuses('words.tif, row 0, column 0: values of 9000 in the mean', late=words)
         refuses('cut.tif: cannot be read', early=cut)
         refuses('no such raster', FileNotFoundError, early=Path(d)/'nowhere.tif')
-        refuses('size=50: this network needs windows with sides divisible by 4', size=50)
+        refuses('overlap=64: expected 0 to 63 pixels', size=64, overlap=64)
         with mock.patch.object(MultitaskNetwork, 'forward', side_effect=KeyboardInterrupt): refuses(None, KeyboardInterrupt)
     with pytest.raises(FileExistsError, match='found.tif exists already: choose another name, or remove it'): detect_change(early, late, run, made, device='cpu', progress=False)
 

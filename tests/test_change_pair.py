@@ -16,8 +16,22 @@ from mtl_explain.change.pair import (
     TransformerBlock, as_map, as_tokens, check_pair, diagram, drop_path, edge_point, operations,
     repeat_channel, start_weights, upsample,
 )
+from mtl_explain.encoders import pad_to_multiple
 from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality, Setup
+from mtl_explain.network import make_body, with_network
+
+
+# a network that keeps what it is given
+class Listener(PairBody):
+    multiple, out_features = 4, 3
+    def compare(self, early, late):
+        self.heard = early, late
+        return late - early
+
+
+# narrow networks of all kinds, and a pair of images
+def cut(x, h, w): return {n: v[..., :h, :w] for n, v in x.items()}
 
 
 # modalities of the examples
@@ -32,6 +46,24 @@ def modalities():
 @pytest.fixture(scope='module')
 def setup():
     return Setup(('early_dsm', 'late_image'), ('change', 'height_change'))
+
+
+# narrow networks of all kinds, and a pair of images
+@pytest.fixture(scope='module')
+def narrow_and_narrow_body(modalities, setup):
+    narrow = dict(fcsiamese=dict(widths=[4, 4], depths=[1, 1]), p2vnet=dict(film=[4, 4], pair=[4, 4, 4], ascent=[4, 4, 4, 4]), snunet=dict(base=4, depth=2),
+                  mtbit=dict(width=8, n_readings=1, grid=8), mmcd=dict(widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8),
+                  changeformer=dict(widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8))
+    def narrow_body(kind):
+        torch.manual_seed(0)
+        return make_body(modalities, with_network(setup, kind, **narrow[kind])).eval()
+    return narrow, narrow_body
+
+
+@pytest.fixture(scope='module')
+def scene():
+    g = torch.Generator().manual_seed(0)
+    return dict(early_dsm=torch.randn(1, 1, 160, 192, generator=g), late_image=torch.randn(1, 3, 160, 192, generator=g))
 
 
 def test_which_pairs_fit(modalities, setup):
@@ -49,8 +81,8 @@ def test_a_body_of_ones_own_and_what_it_refuses(modalities, setup):
     "The base class."
     class Difference(PairBody):
         multiple, out_features, roles = 4, 3, {'encoder': 'mean of 3×3'}
-        def __init__(self, modalities, setup, pretrained=True):
-            super().__init__(modalities, setup)
+        def __init__(self, modalities, setup, pretrained=True, resize=None):
+            super().__init__(modalities, setup, resize)
             self.encoder = nn.AvgPool2d(3, 1, 1)
         def compare(self, early, late): return self.encoder(late - early)
 
@@ -59,11 +91,62 @@ def test_a_body_of_ones_own_and_what_it_refuses(modalities, setup):
     assert body(pair).shape == (2, 3, 8, 12) and not body(pair).any() and body(pair | {'zone': None}).shape == (2, 3, 8, 12)
     assert [p[:3] for p in body.parts] == [('encoder', 'early_dsm + late_image', 'mean of 3×3')] and body.grid == (64, 64) and body.n_in == 3
     for wrong, why in (({'late_image': torch.ones(2, 3, 8, 9)}, "'early_dsm' has 8×12 pixels in this batch, 'late_image' 8×9"), ({'late_image': torch.ones(2, 4, 8, 12)}, 'expected 3 channels, got 4'),
-                       (dict(early_dsm=torch.ones(2, 1, 10, 9), late_image=torch.ones(2, 3, 10, 9)), 'sides divisible by 4, got 10×9; crop, tile or resample them to 8×8 or 12×12'),
-                       (dict(early_dsm=torch.ones(2, 1, 2, 9), late_image=torch.ones(2, 3, 2, 9)), 'to 4×8 or 4×12')):
+                       (dict(early_dsm=torch.ones(2, 1, 0, 9), late_image=torch.ones(2, 3, 0, 9)), "'early_dsm' has 0×9 pixels in this batch: there is nothing to compare")):
         with pytest.raises(ValueError, match=why): body(pair | wrong)
     with pytest.raises(ValueError, match="the network reads 'late_image', which the batch lacks; it has early_dsm"): body({'early_dsm': pair['early_dsm']})
     with pytest.raises(NotImplementedError, match='PairBody must define compare'): PairBody(modalities, setup)(pair)
+
+
+def test_any_size_by_hand(modalities, setup):
+    "The base class."
+    body = Listener(modalities, setup)
+    early, late = torch.arange(30.).view(1, 1, 5, 6), torch.zeros(1, 3, 5, 6)
+    found = body(dict(early_dsm=early, late_image=late))
+    assert body.heard[0].shape == body.heard[1].shape == (1, 3, 8, 8)
+    assert torch.equal(body.heard[0][0, 0, :5, :6], early[0, 0])
+    assert body.heard[0][0, 0, 7].tolist() == [24, 25, 26, 27, 28, 29, 29, 29]
+    assert torch.equal(found, -early.expand(1, 3, 5, 6))
+    fitting = torch.ones(1, 3, 8, 4)
+    body(dict(early_dsm=fitting[:, :1], late_image=fitting))
+    assert body.heard[1] is fitting, 'what fits is not touched'
+    assert body(dict(early_dsm=torch.ones(2, 1, 1, 1), late_image=torch.ones(2, 3, 1, 1))).shape == (2, 3, 1, 1)
+
+
+def test_resized_and_back_on_its_own_grid(modalities, setup):
+    "The base class."
+    body = Listener(modalities, setup, resize=80)
+    slope = torch.linspace(-20, 80, 64).expand(1, 1, 64, 64)
+    found = body(dict(early_dsm=slope, late_image=torch.zeros(1, 3, 64, 64)))
+    assert body.heard[0].shape == (1, 3, 80, 80) and found.shape == (1, 3, 64, 64)
+    assert body.heard[0].min() > -20.001 and body.heard[0].max() < 80.001
+    torch.testing.assert_close(found[0, 0, :, 2:-2], -slope[0, 0, :, 2:-2], atol=1e-3, rtol=0)
+    body(dict(early_dsm=slope[..., :32, :32], late_image=torch.zeros(1, 3, 32, 32)))
+    assert body.heard[0].shape == (1, 3, 40, 40)
+
+
+def test_what_a_margin_does_in_every_network(narrow_and_narrow_body, scene):
+    "The base class."
+    narrow, narrow_body = narrow_and_narrow_body
+    with torch.no_grad():
+        for kind in narrow:
+            body = narrow_body(kind)
+            odd = cut(scene, 41, 51)
+            continued = {n: pad_to_multiple(v, body.multiple) for n, v in odd.items()}
+            assert torch.equal(body(odd), body(continued)[..., :41, :51]), kind
+            assert body(cut(scene, 1, 2)).isfinite().all(), kind
+
+
+def test_far_from_the_margin_convolutions_say_what_they_say_of_a_larger_image(narrow_and_narrow_body, scene):
+    "The base class."
+    narrow, narrow_body = narrow_and_narrow_body
+    with torch.no_grad():
+        for kind, reach in dict(fcsiamese=16, p2vnet=88).items():
+            body = narrow_body(kind)
+            whole, part = body(scene), body(cut(scene, 139, 150))
+            assert part.shape[-2:] == (139, 150)
+            h, w = 139 - reach, 150 - reach
+            torch.testing.assert_close(part[..., :h, :w], whole[..., :h, :w], atol=1e-5, rtol=1e-5)
+            assert not torch.allclose(part[..., -1, :], whole[..., 138, :150], atol=1e-5), 'but the edge knows'
 
 
 def test_a_map_and_a_sequence_are_the_same_numbers():

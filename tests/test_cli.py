@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -21,9 +22,10 @@ import xarray as xr
 
 from mtl_explain import experiments, papers, runs
 from mtl_explain.change import detect as detection
-from mtl_explain.cli import demo_samples, find_setup, main, parse_options
+from mtl_explain.cli import chosen_recipe, demo_samples, find_setup, main, parse_options
 from mtl_explain.datasets import globe
 from mtl_explain.modality import Setup
+from mtl_explain.recipe import Recipe, recipe_record, small_recipe
 from mtl_explain.runs import train_run
 from mtl_explain.samples import modality_array, toy_samples
 from mtl_explain.store import contiguous_layout, save_samples
@@ -126,31 +128,59 @@ def test_a_setup_by_name_or_all_names():
     with pytest.raises(ValueError, match="there is no setup 'medium'; known: small, large"): find_setup(module, 'medium')
 
 
+def test_the_recipe_a_smaller_one_single_values():
+    "Train, explain, report."
+    told = Recipe('paper C', epochs=50, bs=8, lr=1e-4, start='levir')
+    assert chosen_recipe(told, 'paper', None, epochs=None, bs=None) == told
+    assert chosen_recipe(told, 'paper', None, epochs=3, bs=None) == replace(told, epochs=3)
+    assert chosen_recipe(told, 'small', None, lr=1.) == replace(small_recipe, lr=1.)
+    assert chosen_recipe(told, 'paper', 'none').start == '' and chosen_recipe(told, 'small', 'runs/levir').start == 'levir'
+    assert chosen_recipe(small_recipe, 'paper', 'first').start == 'first'
+    with pytest.raises(ValueError, match="there is no recipe 'large'; known: paper, small"): chosen_recipe(told, 'large', None)
+
+
 def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
     "Train, explain, report."
     # the words of `train` reach the run, and a setup that is not there is known at once
-    module = mock.Mock(setups=dict(large='roles'), load=lambda store: f'samples of {store}')
+    roles = Setup('a', 'b', name='large')
+    module = mock.Mock(setups=dict(large=roles), load=lambda store: f'samples of {store}', recipe=replace(small_recipe, whose='paper C'))
     run = mock.Mock(folder='kept')
     with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch.object(runs, 'train_run', return_value=run) as made:
         code, out, _ = command('train', 'globe', 'large', '--epochs', '3', '--seed', '5', '--store', 'here')
-        assert code == 0 and 'run: kept' in out
+        assert code == 0 and "run: kept\nnot paper C's recipe: epochs 3 instead of 6\n" in out
         assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
-        made.assert_called_once_with('samples of here', 'roles', Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, seed=5, score=module.scores)
+        record = recipe_record(module.recipe, replace(small_recipe, epochs=3))
+        made.assert_called_once_with('samples of here', roles, Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, schedule='one-cycle', recipe=record, seed=5, score=module.scores)
         run.config = dict(options=dict(started='12 of 12 tensors'))
-        assert 'started from first: 12 of 12 tensors\n' in command('train', 'globe', 'large', '--start', 'first')[1] and made.call_args.kwargs['start'] == Path('first')
+        assert 'started from first: 12 of 12 tensors\n' in command('train', 'globe', 'large', '--start', 'first')[1] and made.call_args.kwargs['start'] == 'first'
 
 
 def test_the_words_of_table_reach_the_trainings():
     "Train, explain, report."
-    module = mock.Mock(setups={'1': 'one', '7': 'seven'}, load=lambda store: f'samples of {store}')
+    setups = {n: Setup('a', 'b', name=n, network=dict(type='mmcd')) for n in ('1', '7')}
+    told = Recipe('paper C', epochs=50, bs=8, lr=1e-4, start='levir', resize=1024)
+    module = mock.Mock(setups=setups, load=lambda store: f'samples of {store}', recipe=told)
     with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch.object(experiments, 'train_table', return_value='runs') as made, mock.patch.object(papers, 'beside_paper') as shown:
         shown.return_value.T.to_string.return_value = 'the table'
-        code, out, _ = command('table', 'treesat', '--rows', '7, 1', '--seeds', '2', '--data', 'here', '--epochs', '3')
+        words = ['table', 'treesat', '--rows', '7, 1', '--seeds', '2', '--data', 'here']
+        code, out, _ = command(*words, '--epochs', '3', '--recipe', 'small')
         assert code == 0 and 'the table' in out and '2 seeds, 3 epochs' in out
+        assert "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, no resize\n" in out
         assert command('table', 'treesat', '--rows', '7,9') == (1, '', ["error: there is no setup '9'; known: 1, 7"])
-        made.assert_called_once_with('samples of here', ['seven', 'one'], Path('runs')/'treesat', (0, 1), epochs=3, lr=2e-3, bs=32, score=module.scores)
-        with mock.patch('mtl_explain.papers.rows_in_paper', lambda name: [f'rows of {name}']): assert command('table', 'change')[0] == 0
-        assert made.call_args.args[1:3] == (['rows of hibcd'], Path('runs')/'hibcd')
+        record = recipe_record(told, replace(small_recipe, epochs=3))
+        made.assert_called_once_with('samples of here', [setups['7'], setups['1']], Path('runs')/'treesat', (0, 1), starts={}, epochs=3, lr=2e-3, bs=32, schedule='one-cycle', recipe=record, score=module.scores)
+        code, _, errors = command(*words)
+        assert code == 1 and errors[0].startswith(f"error: no finished run in {Path('runs')/'levir'/'levir-mmcd-seed0'}: the networks begin with")
+        with tempfile.TemporaryDirectory() as first:
+            finished = Path(first)/'levir-mmcd-seed0'
+            finished.mkdir()
+            (finished/'scores.csv').touch()
+            code, out, _ = command(*words, '--start', first)
+            assert code == 0 and out.endswith("\npaper C's recipe\n") and made.call_args.kwargs['starts'] == dict(mmcd=finished)
+            assert made.call_args.args[1][0].network == dict(type='mmcd', resize=1024) and made.call_args.kwargs['bs'] == 8
+        with mock.patch('mtl_explain.papers.rows_in_paper', lambda name: [replace(setups['7'], name=f'rows of {name}')]): assert command('table', 'change', '--start', 'none')[0] == 0
+        assert made.call_args.args[1][0].name == 'rows of hibcd' and made.call_args.args[2] == Path('runs')/'hibcd'
+        assert made.call_args.kwargs['recipe']['followed'] == "not paper C's recipe: no start"
 
 
 def test_a_run_that_is_not_there():

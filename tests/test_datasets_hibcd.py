@@ -6,24 +6,28 @@ Do not edit: change the notebook, then `make export`.
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from fastai.callback.core import Callback
 
 from mtl_explain.datasets.hibcd import (
     change_table, check_codes, cumulative_heights, fetch, fill_holes, index_tiles, intersection_rates, load,
-    plot_cumulative, plot_tile, prepare, read_tile, scores, setups, table_2, template, to_classes,
+    plot_cumulative, plot_tile, prepare, read_tile, recipe, scores, setups, table_2, template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.learner import multitask_learner
 from mtl_explain.modality import setup_table
 from mtl_explain.native import BadSample
 from mtl_explain.raster import read_raster
+from mtl_explain.recipe import recipe_table, recipe_values, with_recipe
 from mtl_explain.samples import check_samples, describe, modalities
 from mtl_explain.simulate.city import simulate_city
+from mtl_explain.simulate.common import write_geotiff
 from mtl_explain.store import read_manifest
 
 
@@ -52,6 +56,25 @@ def spoilt_copy(source, dest):
     return names
 
 
+# tiles of full size in the native layout
+def enlarged(source, dest, edge=1000):
+    "The first tile of each split, its pixels repeated until it has `edge` of them a side."
+    for split in ('train', 'val', 'test'):
+        tile = next((source/'amsterdam_025'/split/folders['late_image']).glob('*.tif')).name
+        for folder in folders.values():
+            values = read_raster(source/'amsterdam_025'/split/folder/tile)
+            times = -(-edge // values.shape[-1])
+            large = values.repeat(times, 1).repeat(times, 2)[:, :edge, :edge]
+            write_geotiff(dest/'amsterdam_025'/split/folder/tile, large, (120_000, 487_000), .25, 'EPSG:28992')
+    return dest
+
+
+class Shapes(Callback):
+    "Keeps the sizes of what the heads say."
+    def before_fit(self): self.said = set()
+    def after_pred(self): self.said |= {tuple(p.shape[-2:]) for p in self.pred.values()}
+
+
 @pytest.fixture(scope='module')
 def _folder_and_native():
     "Two small simulated cities in the published layout."
@@ -65,6 +88,15 @@ def samples(_folder_and_native):
     "The simulated cities as a sample set."
     _folder, native = _folder_and_native
     return load(prepare(native, Path(_folder.name)/'store', progress=False))
+
+
+@pytest.fixture(scope='module')
+def narrow():
+    "Tiles of full size in the native layout."
+    pyramid = dict(widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8, dropout=0.)  # dropout would cost memory
+    return dict(fcsiamese=dict(widths=[4, 8, 8, 8], depths=[1, 1, 1, 1]), snunet=dict(base=4), mtbit=dict(n_readings=1, width=8),
+                  changeformer=pyramid, mmcd=pyramid,
+                  p2vnet=dict(n_frames=2, film=[4, 8], pair=[4, 8, 8], ascent=[16, 8, 8, 8]))
 
 
 def test_fetch_says_where_to_look_and_what_to_expect_and_finds_what_is_there():
@@ -205,6 +237,27 @@ def test_the_setups_fit_the_samples_and_have_the_papers_weights(samples):
     assert setups['mmcd-released'].weights['height_change'] == pytest.approx(.6) and len(setups['mmcd-explicit'].relations) == 1
     assert setups['fcsiamese-consistency'].heads['pseudo_change']['variant'] == 'small' and 'variant' not in setups['changeformer-consistency'].heads['pseudo_change']
     setup_table(setups.values())
+
+
+def test_the_recipe_and_who_states_it():
+    "Recipe."
+    assert not {n for n in recipe_values if 'ours' in recipe_table(recipe).loc[n, 'stated by']}
+    recipe_table(recipe)
+
+
+def test_a_step_of_each_network_on_a_tile_of_1000_pixels(_folder_and_native, narrow):
+    "Recipe."
+    _folder, native = _folder_and_native
+    with tempfile.TemporaryDirectory() as folder:
+        large = load(prepare(enlarged(native, Path(folder)/'tiles'), Path(folder)/'store', workers=1, progress=False))
+        assert large.late_image.shape[1:] == (3, 1000, 1000)
+        for kind, options in narrow.items():
+            row = setups[f'{kind}-both']
+            row = with_recipe(replace(row, network=row.network | options), recipe if kind == 'p2vnet' else replace(recipe, resize=0, augment={}))
+            learner = multitask_learner(large, row, bs=1, trace=(), device='cpu', cbs=[shapes := Shapes()])
+            with learner.no_bar(), learner.no_logging(): learner.fit(1)
+            assert shapes.said == {(1000, 1000)} and np.isfinite(learner.recorder.values[-1][0]), kind
+        del large, learner
 
 
 def test_the_scores_of_a_network_that_has_learnt_nothing_yet(samples):

@@ -16,13 +16,15 @@ import torch
 import xarray as xr
 from PIL import Image
 
+from mtl_explain.augment import Augment
 from mtl_explain.change.scene import example_scene, scene_setup
 from mtl_explain.datasets.levir import (
-    _pair, convention, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, setups, sources,
-    tile_index,
+    _pair, convention, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, recipe, setups,
+    sources, tile_index,
 )
 from mtl_explain.learner import multitask_learner
 from mtl_explain.network import bodies, with_network
+from mtl_explain.recipe import recipe_table
 from mtl_explain.runs import train_run
 from mtl_explain.samples import check_samples, describe, modalities, modality_array
 from mtl_explain.store import read_manifest
@@ -143,6 +145,12 @@ def test_anything_but_zero_is_a_change_in_a_mask_of_0_and_1_and_in_one_of_four()
             Image.fromarray(other).save(row.change)
             _pair.cache_clear()
             assert np.array_equal(read_pair(row, (32, 32))['change'], mask > 0)
+
+
+def test_the_recipe_and_who_states_it():
+    "The store."
+    assert Augment(**recipe.augment).place == dict(turn=False)
+    recipe_table(recipe)
 
 
 def test_the_same_store_whatever_the_convention():

@@ -24,7 +24,7 @@ import rasterio
 import xarray as xr
 from rasterio.transform import Affine
 
-from mtl_explain.datasets.tree_species import fraction_vector, species, spruce_and_fir
+from mtl_explain.datasets.tree_species import aerial_bands, fraction_vector, species, spruce_and_fir
 from mtl_explain.datasets.treesat import (
     fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
 )
@@ -135,7 +135,7 @@ def test_the_sample_set_is_sound_and_says_what_it_is(prepared_and_samples):
     "The sample set."
     prepared, samples = prepared_and_samples
     check_samples(samples)
-    assert samples.sizes['sample'] == 60 and samples.aerial.shape == (60, 4, 24, 24) and samples.attrs['title'] == 'TreeSatAI'
+    assert samples.sizes['sample'] == 60 and samples.aerial.shape == (60, 3, 24, 24) and samples.attrs['title'] == 'TreeSatAI'
     assert ancestor_index(modalities(samples), 'species', 'foliage')[0] == 'foliage'
     assert all(len(modalities(samples)[n].classes) == k for n, k in (('foliage', 3), ('stand_type', 9), ('genus', 15), ('species', 20)))
     describe(samples)
@@ -147,7 +147,8 @@ def test_the_simulators_truth_comes_back(plots, prepared_and_samples):
     for _, plot in plots.iterrows():
         truth, _ = simulate_patch(plot, size=24, seed=3, nodata=.1)
         one, (name, age, _) = samples.sel(sample=plot.file.removesuffix('.tif')), plot.parts[0]
-        assert np.array_equal(one.aerial, truth['aerial']) and np.array_equal(one.s2, truth['s2'])
+        rgb = truth['aerial'][[aerial_bands.index(b) for b in 'RGB']]
+        assert np.array_equal(one.aerial, rgb) and np.array_equal(one.s2, truth['s2'])
         lost = truth['s1'] == nodata_value
         assert np.array_equal(one.s1.values[~lost], truth['s1'][~lost]) and np.array_equal(one.s1_missing, lost.sum((1, 2))) and (one.s1 > -100).all()
         found = [samples[n].attrs['classes'][int(one[n])] for n in ('species', 'genus', 'stand_type', 'foliage')]
@@ -160,7 +161,7 @@ def test_the_simulators_truth_comes_back(plots, prepared_and_samples):
 
 def test_no_9999_in_any_statistic_and_the_aerial_folder_may_be_flat(prepared_and_samples, home_forest_and_index):
     "The sample set."
-    # no -9999 in any statistic, and the aerial folder may be flat; a smaller RGB image on request
+    # no -9999 in any statistic, and the aerial folder may be flat; a smaller image of all four bands on request
     prepared, samples = prepared_and_samples
     home, forest, index = home_forest_and_index
     statistics = read_manifest(prepared)['statistics']
@@ -169,9 +170,9 @@ def test_no_9999_in_any_statistic_and_the_aerial_folder_may_be_flat(prepared_and
         flat = Path(shutil.copytree(forest, Path(temporary)/'flat'))
         for f in (flat/'aerial/60m').iterdir(): f.rename(flat/'aerial'/f.name)
         (flat/'aerial/60m').rmdir()
-        small = load(prepare(flat, Path(temporary)/'store', size=12, bands=('R', 'G', 'B'), label='largest', workers=1, progress=False)).load()
-        assert small.aerial.shape == (60, 3, 12, 12) and list(small.aerial_band.values) == ['R', 'G', 'B']
-        assert np.allclose(small.aerial[:, 0], samples.aerial.sel(aerial_band='R').values.reshape(60, 12, 2, 12, 2).mean((2, 4)), atol=1)
+        small = load(prepare(flat, Path(temporary)/'store', size=12, bands=aerial_bands, label='largest', workers=1, progress=False)).load()
+        assert small.aerial.shape == (60, 4, 12, 12) and list(small.aerial_band.values) == ['IR', 'G', 'B', 'R']
+        assert np.allclose(small.aerial.sel(aerial_band='R'), samples.aerial.sel(aerial_band='R').values.reshape(60, 12, 2, 12, 2).mean((2, 4)), atol=1)
         assert np.array_equal(small.genus, small.fraction.argmax('genus_name')) and (small.genus != samples.genus.sel(sample=small.sample)).any()
 
 

@@ -5,18 +5,31 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from fastai.callback.core import Callback
 
 from mtl_explain.experiments import (
     comparison, durations, find_runs, mean_sd, narrower, paper_table, row_name, run_folder, score_columns,
-    train_table,
+    starts_of, train_table, training_options,
 )
 from mtl_explain.modality import Setup
+from mtl_explain.recipe import Recipe
+from mtl_explain.runs import train_run
 from mtl_explain.samples import toy_samples
+
+
+# options of a training
+class StopAt(Callback):
+    "Somebody who presses Ctrl-C in the middle of an epoch."
+    def __init__(self, epoch): self.at = epoch
+    def after_batch(self):
+        if self.training and self.epoch == self.at and self.iter: raise KeyboardInterrupt
 
 
 # three variants of one question in the toy world
@@ -32,6 +45,19 @@ def setups():
         Setup('optical', 'cover', encoders=unet),
         Setup(('optical', 'months'), 'cover', core='optical', name='with months', encoders=unet),
         Setup('optical', ('cover', 'warmth'), core='optical', name='mtl', encoders=unet)]
+
+
+# options of a training
+@pytest.fixture(scope='module')
+def told_and_plain():
+    told = Recipe('paper C', epochs=2, bs=8, at_once=4, lr=1e-2, schedule='constant', optimiser=dict(sqr_mom=.999, wd=0.))
+    plain = replace(told, at_once=0)
+    return told, plain
+
+
+@pytest.fixture(scope='module')
+def table_only():
+    return Setup(('climate', 'zone'), 'warmth')  # without dropout and normalisation, so that only steps matter
 
 
 @pytest.fixture(scope='module')
@@ -57,8 +83,42 @@ def test_slimmer_u_nets_and_fusion_the_rest_as_it_was():
     with pytest.raises(ValueError, match="'baseline' has no U-Net"): narrower(Setup('months', 'warmth'), 8)
 
 
+def test_what_a_recipe_asks_for_is_done_and_on_record(told_and_plain, samples, table_only):
+    "By a recipe."
+    told, plain = told_and_plain
+    options = training_options(told)
+    assert options['bs'] == 4 and options['cbs'][0].n_acc == 8 and options['schedule'] == 'constant'
+    assert options['opt_func'].keywords == dict(sqr_mom=.999, wd=0.)
+    assert training_options(Recipe('nobody', 1, 4, 1e-3)).keys() == {'epochs', 'lr', 'bs', 'schedule', 'recipe'}
+    with pytest.raises(ValueError, match='a step of 9 samples cannot be put together from batches of 4'): training_options(replace(told, bs=9))
+    with tempfile.TemporaryDirectory() as folder:
+        def trained(name, recipe, **more): return train_run(samples, table_only, f'{folder}/{name}', bar=False, device='cpu', trace=(), **training_options(told, recipe), **more)
+        def weights(run): return torch.cat([p.flatten() for p in run.network.parameters()]).detach()
+        steps, whole, cycle = trained('steps', told), trained('whole', plain), trained('cycle', replace(plain, schedule='one-cycle'))
+        torch.testing.assert_close(weights(steps), weights(whole), atol=1e-4, rtol=1e-3)  # the sum of two halves
+        assert not torch.allclose(weights(whole), weights(cycle), atol=1e-3)
+        assert steps.options['recipe']['followed'] == "paper C's recipe" and steps.options['schedule'] == 'constant'
+        assert cycle.options['recipe']['followed'] == "not paper C's recipe: no at_once, schedule one-cycle instead of constant"
+        stopping = training_options(told)
+        stopping['cbs'] = [*stopping['cbs'], StopAt(1)]
+        with pytest.raises(KeyboardInterrupt): train_run(samples, table_only, f'{folder}/stopped', bar=False, device='cpu', trace=(), **stopping)
+        assert torch.equal(weights(trained('stopped', told)), weights(steps))
+        with pytest.raises(FileExistsError, match='options.recipe: the folder has'): trained('steps', replace(told, optimiser=dict(wd=.1)))
+
+
+def test_where_rows_begin(setups):
+    "By a recipe."
+    rows = [Setup(('a', 'b'), 'c', name=n, network=dict(type=t)) for n, t in (('x', 'mmcd'), ('y', 'mmcd'), ('z', 'snunet'))]
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ('mmcd', 'snunet'):
+            with pytest.raises(FileNotFoundError, match=f'no finished run in .*levir-{kind}-seed0: the networks begin with what they learnt from levir; train them with `mtl_explain table levir`, or .*--start none'): starts_of('levir', rows, folder)
+            (Path(folder)/f'levir-{kind}-seed0').mkdir()
+            (Path(folder)/f'levir-{kind}-seed0'/'scores.csv').touch()
+        assert starts_of('levir', [*rows, setups[0]], folder) == {k: Path(folder)/f'levir-{k}-seed0' for k in ('mmcd', 'snunet')}
+
+
 def test_a_table_that_is_finished_is_only_read_and_can_be_found_again(samples, setups, home_options_and_runs):
-    "Training a table."
+    "By a recipe."
     home, options, runs = home_options_and_runs
     def stamps(): return {p: p.stat().st_mtime_ns for p in home.glob('**/*.safetensors')}
     before = stamps()
@@ -69,7 +129,7 @@ def test_a_table_that_is_finished_is_only_read_and_can_be_found_again(samples, s
 
 
 def test_setups_that_would_share_a_folder_and_a_run_that_is_not_finished(samples, setups, home_options_and_runs):
-    "Training a table."
+    "By a recipe."
     home, options, runs = home_options_and_runs
     with pytest.raises(ValueError, match='need names that differ, got baseline, baseline'): train_table(samples, [setups[0], setups[0]], home)
     with tempfile.TemporaryDirectory() as d:

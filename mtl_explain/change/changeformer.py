@@ -48,9 +48,10 @@ class ChangeFormer(PairBody):
         widths=(64, 128, 320, 512),  # channels of the encoder's stages
         depths=(3, 3, 4, 3),  # blocks of the encoder's stages
         features: int = 64,  # channels of the decoder and of the result
-        dropout: float = .1  # probability, in the encoder
+        dropout: float = .1,  # probability, in the encoder
+        resize: int = None  # see `PairBody`
     ):
-        super().__init__(modalities, setup)
+        super().__init__(modalities, setup, resize)
         self.out_features = features
         self.encoder = Pyramid(self.n_in, widths, depths, dropout=dropout, p_path=dropout)
         self.decoder = DifferenceDecoder(widths, features)

@@ -123,7 +123,7 @@ def change_network(
 def size_rule(
     net: MultitaskNetwork  # the network
 ) -> int:  # pixels
-    "What windows must be divisible by: what the network halves its images by."
+    "What windows begin at multiples of: what the network halves its images by."
     return max([getattr(net.body, 'multiple', 1)] + [2 ** getattr(m, 'depth', 0) for m in getattr(net.body, 'encoders', {}).values()])
 
 # %% ../../nbs/api/48_detect.ipynb #0e6a602a
@@ -269,13 +269,12 @@ def window_plan(
 ) -> tuple:  # rows and columns of a window; where windows begin, along the rows and the columns
     "How a scene is cut into windows."
     k = size_rule(net)
-    wanted = size or max(min(net.grid) // k, 1) * k
-    if wanted % k: raise ValueError(f'size={wanted}: this network needs windows with sides divisible by {k}; take {max(wanted // k, 1) * k} or {(wanted // k + 1) * k}')
-    if min(shape) < k: raise ValueError(f'the scene has {shape[0]} × {shape[1]} pixels; this network needs {k} × {k} at least')
+    wanted = size or min(net.grid)
     shared = wanted // 4 if overlap is None else overlap
-    if not 0 <= shared <= wanted - k: raise ValueError(f'overlap={shared}: expected 0 to {wanted - k} pixels for windows of {wanted}')
-    sizes = tuple(min(wanted, n // k * k) for n in shape)
-    return sizes, tuple(window_starts(n, s, max((s - shared) // k, 1) * k) for n, s in zip(shape, sizes))
+    if not 0 <= shared < wanted: raise ValueError(f'overlap={shared}: expected 0 to {wanted - 1} pixels for windows of {wanted}')
+    step = (wanted - shared) // k * k or wanted - shared
+    sizes = tuple(min(wanted, n) for n in shape)
+    return sizes, tuple(window_starts(n, s, step) for n, s in zip(shape, sizes))
 
 # %% ../../nbs/api/48_detect.ipynb #de39df7c
 class ScenePair:

@@ -72,9 +72,10 @@ class FCSiamese(PairBody):
         pretrained: bool = True,  # there are no pretrained weights; for the protocol of bodies
         merge: str = 'concatenate',  # or 'difference' or 'early': see the table above
         widths=(16, 32, 64, 128),  # channels at each scale
-        depths=(2, 2, 3, 3)  # convolutions at each scale, of encoder and decoder
+        depths=(2, 2, 3, 3),  # convolutions at each scale, of encoder and decoder
+        resize: int = None  # see `PairBody`
     ):
-        super().__init__(modalities, setup)
+        super().__init__(modalities, setup, resize)
         if merge not in ('concatenate', 'difference', 'early'): raise ValueError(f"network 'fcsiamese': merge is one of concatenate, difference, early; got '{merge}'")
         if len(widths) != len(depths): raise ValueError(f"network 'fcsiamese': a width and a depth for each scale, got {len(widths)} widths and {len(depths)} depths")
         self.merge, self.multiple, n_skips = merge, 2**len(widths), 1 + (merge == 'concatenate')

@@ -94,9 +94,10 @@ class MMCD(PairBody):
         fused=None,  # channels within the fusions; the encoder's, but of stage 3 at the finest, if None
         depths=(3, 3, 4, 3),  # blocks of the encoder's stages
         features: int = 64,  # channels of the decoder and of the result
-        dropout: float = .1  # probability, everywhere
+        dropout: float = .1,  # probability, everywhere
+        resize: int = None  # see `PairBody`
     ):
-        super().__init__(modalities, setup)
+        super().__init__(modalities, setup, resize)
         self.out_features = features
         self.encoder = Pyramid(self.n_in, widths, depths, dropout=dropout, p_path=dropout)
         self.fusion = FusionDecoder(widths, fused or (widths[2], *widths[1:]), features, dropout=dropout)

@@ -116,9 +116,10 @@ class SNUNet(PairBody):
         pretrained: bool = True,  # there are no pretrained weights; for the protocol of bodies
         base: int = 16,  # channels at full resolution, doubled at each coarser scale
         depth: int = 4,  # how often the images are halved
-        narrow: int = 4  # of ECAM: how many times fewer hidden features
+        narrow: int = 4,  # of ECAM: how many times fewer hidden features
+        resize: int = None  # see `PairBody`
     ):
-        super().__init__(modalities, setup)
+        super().__init__(modalities, setup, resize)
         if base % narrow: raise ValueError(f"network 'snunet': narrow must divide base, got {narrow} and {base}")
         widths = [base * 2**i for i in range(depth + 1)]
         self.multiple, self.out_features = 2**depth, depth * base

@@ -25,6 +25,7 @@ from .bigearthnet import bands, parse_ids, read_band, read_optical, read_radar, 
 from ..download import download, unpack, zenodo
 from ..modality import Setup
 from ..native import BadSample, prepare_samples
+from ..recipe import Recipe
 from ..samples import describe, modality_array
 from ..simulate.common import new_folder
 from ..splits import assign_splits
@@ -307,6 +308,9 @@ _rows = {'1': ('', ''), '2': ('elevation', ''), '3': ('climate', ''), '4': ('sea
          '8': ('elevation climate season weather', ''), '9': ('', 'elevation'), '10': ('', 'climate'), '11': ('', 'season'), '12': ('', 'weather_target'),
          '13': ('', 'elevation season'), '14': ('', 'elevation weather_target'), '15': ('', 'elevation climate season weather_target')}
 setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
+
+# %% ../../nbs/api/22_benge.ipynb #9eb12066
+recipe = Recipe('paper A', epochs=20, bs=32, lr=2e-3)
 
 # %% ../../nbs/api/22_benge.ipynb #b53878e9
 def absent_modalities(

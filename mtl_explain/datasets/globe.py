@@ -20,6 +20,7 @@ from tqdm import tqdm
 import mtl_explain
 from ..modality import Setup, main_share
 from ..raster import cut_patches, degree_grid, global_grid, patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll
+from ..recipe import Recipe
 from ..samples import describe, modality_array
 from ..splits import assign_splits, beside_another_split, block_names
 from ..store import existing_store, open_store, save_samples
@@ -327,3 +328,6 @@ setups = {s.name: s for s in (
     _setup('precipitation-mml-elevation', 'optical elevation_mean', 'precipitation'),
     _setup('precipitation-mtl', 'optical', 'precipitation climate_type'),
 )}
+
+# %% ../../nbs/api/20_globe.ipynb #f5a6b349
+recipe = Recipe('this library', epochs=6, bs=32, lr=2e-3)
