@@ -14,7 +14,6 @@ import shutil
 import time
 from contextlib import ExitStack
 from functools import cached_property
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from .modality import Modality, Setup, from_dict, modality_schema, scaling_schem
 from .network import MultitaskNetwork
 from .losses import sample_losses
 from .schemas import check_document, read_document
+from .store import content_digest, refuse_external
 from .trace import check_trace, joined
 from .weights import best_file, check_weights, epoch_of, fill_weights, load_weights, read_weights, state_folder, weights_digest, weights_file
 
@@ -62,11 +62,11 @@ def save_netcdf(
 # %% ../nbs/api/46_runs.ipynb #0678be10
 def fingerprint(
     samples: xr.Dataset,  # a sample set
-    mods: dict  # name -> `Modality` of those that the run uses
+    names: list  # of the variables that the run uses
 ) -> str:  # 16 hexadecimal digits
-    "A short hash of the samples' ids, splits and modality descriptions."
-    text = json.dumps([samples.sample.values.tolist(), samples.split.values.tolist(), {n: to_dict(m) for n, m in mods.items()}])
-    return sha256(text.encode()).hexdigest()[:16]
+    "A short hash of all that a run sees of its samples: values, descriptions, ids, splits and other coordinates."
+    used = samples[list(dict.fromkeys(names))]
+    return content_digest(used.drop_attrs(deep=False))
 
 # %% ../nbs/api/46_runs.ipynb #372fdd04
 def run_config(
@@ -76,7 +76,8 @@ def run_config(
 ) -> dict:  # JSON types only
     "All that a run was made from."
     dl, setup = learn.dls.train, learn.model.setup
-    made = dict(dataset=str(samples.attrs.get('title', '')), samples=fingerprint(samples, dl.mods))
+    used = [*dl.mods, *setup.where, *filter(None, [setup.balance])]
+    made = dict(dataset=str(samples.attrs.get('title', '')), samples=fingerprint(samples, used))
     roles = dict(setup=to_dict(setup), modalities={n: to_dict(m) for n, m in dl.mods.items()})
     versions = {p: version(p) for p in ('mtl_explain', 'torch', 'fastai', 'xarray')}
     return dict(format=1) | made | roles | dict(scaling=dl.scaling, options=options, versions=versions)
@@ -303,6 +304,7 @@ def trace_pieces(
 ) -> list:  # of single-epoch datasets
     "The trace of a run as it was written, one dataset an epoch."
     pieces = sorted((Path(folder)/'trace').glob('*.nc'), key=epoch_of)
+    for piece in pieces[:epochs]: refuse_external(piece)
     return [xr.load_dataset(p, engine='h5netcdf') for p in pieces[:epochs]]
 
 # %% ../nbs/api/46_runs.ipynb #bea44d9c

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,6 +33,7 @@ from mtl_explain.runs import (
     save_netcdf, save_state, train_run, write_beside,
 )
 from mtl_explain.samples import toy_samples
+from mtl_explain.store import open_store, save_samples
 from mtl_explain.weights import state_folder, weights_digest
 
 
@@ -111,13 +113,19 @@ def test_a_dataset_comes_back_and_a_crash_while_writing_leaves_the_old_one():
         assert xr.load_dataset(path).equals(new) and os.listdir(path.parent) == ['000.nc']
 
 
-def test_the_fingerprint_sees_ids_splits_and_descriptions(samples_setup_and_learn):
+def test_the_fingerprint_sees_values_ids_splits_and_descriptions_of_what_is(samples_setup_and_learn):
     "What identifies a run."
+    # the fingerprint sees values, ids, splits and descriptions of what is used, and nothing else
     samples, setup, learn = samples_setup_and_learn
-    mods = learn.dls.train.mods
-    others = [samples.isel(sample=slice(1, None)), samples.assign_coords(split=samples.split[::-1].drop_vars('sample'))]
-    assert fingerprint(samples, mods) == fingerprint(samples.copy(deep=True), mods)
-    assert len({fingerprint(s, mods) for s in (samples, *others)} | {fingerprint(samples, {'cover': mods['cover']})}) == 4
+    names, corrected, elsewhere = list(setup.names), samples.copy(deep=True), samples.copy(deep=True)
+    corrected.climate[3] = (corrected.climate[3] + 1) % 4
+    elsewhere.warmth[:] = 0
+    same = [samples.copy(deep=True), samples.assign_attrs(title='another'), elsewhere]
+    others = [samples.isel(sample=slice(1, None)), samples.assign_coords(split=samples.split[::-1].drop_vars('sample')), corrected, samples.assign(cover=samples.cover.assign_attrs(long_name='x'))]
+    with tempfile.TemporaryDirectory() as d:
+        same.append(open_store(save_samples(samples, Path(d)/'store', progress=False)))
+        assert {fingerprint(s, names) for s in same} == {fingerprint(samples, names)}
+    assert len({fingerprint(s, names) for s in (samples, *others)} | {fingerprint(samples, ['cover'])}) == 6
 
 
 def test_what_differs_is_named(samples_setup_and_learn):
@@ -341,6 +349,8 @@ def test_tables_and_traces_of_another_structure(home_and_run):
             ('scores.csv', '', 'scores.csv: no table that can be read'), ('scores.csv', 'a,b\n1,2,3,4\n"', 'scores.csv: no table that can be read')):
             (odd.folder/name).write_text(text)
             with pytest.raises(ValueError, match=match): load_run(odd.folder).scores
+        with h5py.File(piece, 'r+') as file: file['stolen'] = h5py.ExternalLink('/etc/passwd', '/')
+        with pytest.raises(ValueError, match="trace/001.nc: 'stolen' is a link to /etc/passwd, not a variable: it is refused"): load_run(odd.folder).trace
         wrong = run.trace.sel(epoch=[1]).drop_attrs(deep=False).assign_attrs(main='cover')
         wrong['truth'].loc[dict(task='climate')] = 999
         for k in range(3): save_netcdf(wrong.assign_coords(epoch=[k]), piece.with_name(f'{k:03d}.nc'))
@@ -366,6 +376,9 @@ def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(
         (Path(d)/'thesis.tex').write_text('')
         with pytest.raises(FileExistsError, match='not a run folder'): train_run(samples, setup, d, device='cpu')
     with pytest.raises(FileNotFoundError, match='not a run folder'): load_run(home/'nowhere')
+    corrected = samples.copy(deep=True)
+    corrected.climate[3] = (corrected.climate[3] + 1) % 4
+    with pytest.raises(FileExistsError, match='holds another run.*\n  samples: the folder has'): train_run(corrected, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
     with tempfile.TemporaryDirectory() as d:
         (Path(d)/'config.json').write_text(json.dumps(run.config))
         with pytest.raises(FileNotFoundError, match='holds no weights: .* training stopped before the first epoch'): load_run(d).network
