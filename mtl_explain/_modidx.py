@@ -2399,6 +2399,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'mtl_explain.store._moments': ('api/store.html#_moments', 'mtl_explain/store.py'),
                                    'mtl_explain.store._older_partial': ('api/store.html#_older_partial', 'mtl_explain/store.py'),
                                    'mtl_explain.store._plain': ('api/store.html#_plain', 'mtl_explain/store.py'),
+                                   'mtl_explain.store._plain_attributes': ('api/store.html#_plain_attributes', 'mtl_explain/store.py'),
                                    'mtl_explain.store._refuse_external': ('api/store.html#_refuse_external', 'mtl_explain/store.py'),
                                    'mtl_explain.store._remember': ('api/store.html#_remember', 'mtl_explain/store.py'),
                                    'mtl_explain.store._reserve': ('api/store.html#_reserve', 'mtl_explain/store.py'),

@@ -97,6 +97,21 @@ def _coordinate(
         return values.to_numpy(float, na_value=np.nan).reshape(da.shape)
     return _column_text(values).reshape(da.shape)
 
+def _plain_attributes(
+    attrs: dict,  # of a variable or of the samples
+    owner: str  # what to call it
+) -> dict:  # the same, as netCDF gives them back
+    "All attributes in their plain form; `ValueError` names the one that has none."
+    found = {}
+    for name, value in attrs.items():
+        if not isinstance(name, str) or name in _taken:
+            raise ValueError(f"attribute '{name}' of {owner} cannot be stored: readers change values by it; apply it, or rename it")
+        try:
+            found[name] = _plain(value)
+        except TypeError as error:
+            raise ValueError(f"attribute '{name}' of {owner} cannot be stored: {error}") from None
+    return found
+
 def storable(
     samples: xr.Dataset  # a sample set, or a template of one
 ) -> xr.Dataset:  # the same values, attributes and coordinates as they will be read again
@@ -104,17 +119,9 @@ def storable(
     if problems := problems_in_names(samples):
         raise ValueError('these samples cannot be stored: ' + '; '.join(problems))
     found = samples.copy().drop_encoding()
-    owners = {'the samples': samples.attrs} | {f"'{n}'": v.attrs for n, v in samples.variables.items()}
-    for owner, attrs in owners.items():
-        for name, value in attrs.items():
-            try:
-                kept = _plain(value)
-            except TypeError as error:
-                raise ValueError(f"attribute '{name}' of {owner} cannot be stored: {error}") from None
-            if name in _taken or not isinstance(name, str):
-                raise ValueError(f"attribute '{name}' of {owner} cannot be stored: readers change values by it; apply it, or rename it")
-            place = found if owner == 'the samples' else found.variables[owner[1:-1]]
-            place.attrs[name] = kept
+    found.attrs = _plain_attributes(samples.attrs, 'the samples')
+    for name, variable in found.variables.items():
+        variable.attrs = _plain_attributes(samples[name].attrs, f"'{name}'")
     for name, da in samples.coords.items():
         if isinstance(samples.indexes.get(name), pd.MultiIndex):
             raise ValueError(f"coordinate '{name}' cannot be stored: it is a MultiIndex; samples.reset_index('{name}')")
@@ -148,7 +155,7 @@ def _reserve(
 def _hdf5_file(
     path: Path  # an HDF5 file
 ):  # an open `h5py.File`
-    "Open a file to read it, without a lock where there is none to be had."
+    "Open a file to read it, without a lock where there is none to be had; what goes wrong in it names the file."
     try:
         file = h5py.File(path, 'r')
     except FileNotFoundError:
@@ -161,7 +168,12 @@ def _hdf5_file(
         except OSError as again:
             raise OSError(f'{path} cannot be opened, not even without a lock: {again}; set HDF5_USE_FILE_LOCKING=FALSE') from None
     with file:
-        yield file
+        try:
+            yield file
+        except Exception as error:  # HDF5 raises whatever it likes, and names no file
+            if str(path) in str(error):
+                raise
+            raise ValueError(f'{path} is damaged, or was not written by this package: {error}') from None
 
 # %% ../nbs/api/11_store.ipynb #4e717d68
 def _layout(
@@ -843,6 +855,8 @@ def content_digest(
         attrs = {str(k): _attribute_or_text(v) for k, v in da.attrs.items()}
         return [list(map(str, da.dims)), list(da.shape), attrs]
     def values(da):
+        if da.ndim == 0 or not isinstance(da.dtype, np.dtype) or da.dtype.kind not in 'iufb':
+            return _coordinate_digest(da)
         known = _known_checksums(da, manifests)
         return [da.dtype.newbyteorder('<').str, *(block_checksums(da) if known is None else known)]
     attrs = {str(k): _attribute_or_text(v) for k, v in samples.attrs.items()}

@@ -33,6 +33,18 @@ def world():
 
 
 @pytest.fixture(scope='module')
+def grown(world):
+    "A small netCDF file with something added by means of HDF5."
+    def grown(home, grow):
+        path = home/'samples.nc'
+        world.coords.to_dataset().to_netcdf(path, engine='h5netcdf')
+        with h5py.File(path, 'a') as file:
+            grow(file)
+        return path
+    return grown
+
+
+@pytest.fixture(scope='module')
 def reader_of(world):
     "Reads the made-up world, notes each call, and may be interrupted at one of them."
     def reader_of(calls, stop_at=None):
@@ -167,16 +179,9 @@ def test_checksums_know_values_and_types_not_byte_orders_memory_layouts_or(world
     assert [a == b for a, b in zip(block_checksums(large), block_checksums(0 * large))] == [True, True, True, False, True]
 
 
-def test_what_points_out_of_the_file_holds_objects_or_is_absurdly_large_is(world):
+def test_what_points_out_of_the_file_holds_objects_or_is_absurdly_large_is(grown):
     "Opening."
     # what points out of the file, holds objects or is absurdly large is refused by name
-    def grown(home, grow):
-        path = home/'samples.nc'
-        world.coords.to_dataset().to_netcdf(path, engine='h5netcdf')
-        with h5py.File(path, 'a') as file:
-            grow(file)
-        return path
-
     def virtual(file):
         layout = h5py.VirtualLayout((3,), 'u1')
         layout[:] = h5py.VirtualSource('secret.h5', 'x', (3,))
@@ -200,6 +205,19 @@ def test_what_points_out_of_the_file_holds_objects_or_is_absurdly_large_is(world
         (Path(folder)/'text.nc').write_text('no HDF5')
         with pytest.raises(OSError, match='text.nc cannot be read as HDF5'):
             refuse_external(Path(folder)/'text.nc')
+
+
+def test_whatever_hdf5_says_about_a_damaged_file_the_file_is_named(grown):
+    "Opening."
+    with tempfile.TemporaryDirectory() as folder:
+        path = grown(Path(folder), lambda file: None)
+        whole = path.read_bytes()
+        for place in range(0, len(whole), max(1, len(whole) // 40)):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1:])
+            try:
+                refuse_external(path)
+            except (OSError, ValueError) as error:
+                assert str(path) in str(error)
 
 
 def test_what_is_stored_is_read_back_with_and_without_this_package(world):
@@ -245,6 +263,9 @@ def test_what_was_interrupted_goes_on(world, reader_of):
         write_store(dest, world, reader_of(second), block=10, progress=False)
         assert second == list(range(20, 96, 10))
         xr.testing.assert_equal(open_store(dest).load(), world)
+        at_once = write_store(Path(folder)/'at once', world, reader_of([]), progress=False)
+        one, two = (read_manifest(store)['checksums'] | dict(modified=0) for store in (dest, at_once))
+        assert one == two and verify_store(dest, progress=False) == 8
 
 
 def test_a_full_disk_is_one_clear_line_and_what_was_written_stays(world):
@@ -308,6 +329,8 @@ def test_samples_in_memory_and_in_a_store_have_the_same_digest_and_whatever_is(w
         lambda w: w.update(dict(zone=w.zone.astype('int16'))),
     ]
     assert len({content_digest(world), *map(other, changes)}) == 1 + len(changes)
+    notes = [world.assign(note=('sample', np.array([text] * 96, object)), year=2020) for text in 'ab']  # no modalities, and no obstacle
+    assert content_digest(notes[0]) != content_digest(notes[1]) == content_digest(notes[1].copy(deep=True))
 
 
 def test_the_values_of_an_unchanged_store_are_not_read_for_its_digest(world):

