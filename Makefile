@@ -28,7 +28,9 @@ demo: $(INSTALLED) ## train baseline, MML and MTL on real data and write a repor
 
 test: $(INSTALLED) ## all that must hold: exports up to date, notebooks run, the site builds, tests pass
 	$(BIN)/python -m mtl_explain.dev.fresh --check
-	@for folder in $(wildcard nbs/tutorials nbs/studies nbs/gallery); do \
+	@echo "running the lessons with their answers"
+	OMP_NUM_THREADS=1 MTL_EXPLAIN_SCALE=small $(BIN)/python -m mtl_explain.dev.answers
+	@for folder in $(wildcard nbs/studies nbs/gallery); do \
 	  echo "running $$folder at small scale"; OMP_NUM_THREADS=1 MTL_EXPLAIN_SCALE=small $(BIN)/nbdev-test $$folder --timing --n-workers 2 || exit 1; done
 	$(BIN)/python -m mtl_explain.dev.site --check
 	$(BIN)/python -m pytest --cov --cov-report=term
