@@ -144,7 +144,7 @@ def find_setup(
     if name not in module.setups: raise ValueError(f"there is no setup '{name}'; known: {', '.join(module.setups)}")
     return module.setups[name]
 
-# %% ../nbs/api/70_cli.ipynb #4becc7f9
+# %% ../nbs/api/70_cli.ipynb #48626f1b
 def chosen_recipe(
     told,  # `Recipe` of a dataset
     name: str,  # 'paper' or 'small'
@@ -160,7 +160,7 @@ def chosen_recipe(
     if start: used = replace(used, start='' if start == 'none' else told.start or start)
     return used
 
-# %% ../nbs/api/70_cli.ipynb #08b09615
+# %% ../nbs/api/70_cli.ipynb #b9984e44
 def narrowed(
     width: Optional[int]  # of the U-Nets, or None
 ) -> tuple:  # of str

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['recipe_values', 'small_recipe', 'Recipe', 'recipe_table', 'with_recipe', 'recipe_changes', 'recipe_record']
 
-# %% ../nbs/api/19_recipe.ipynb #9a4f0e41
+# %% ../nbs/api/19_recipe.ipynb #4b540104
 from dataclasses import asdict, dataclass, field, fields, replace
 
 import pandas as pd
 
 from .modality import Setup
 
-# %% ../nbs/api/19_recipe.ipynb #d63db26d
+# %% ../nbs/api/19_recipe.ipynb #8ae97bd3
 @dataclass(frozen=True)
 class Recipe:
     "How the networks of a table are trained, and who says so."
@@ -25,7 +25,7 @@ class Recipe:
     optimiser: dict = field(default_factory=dict)  # of fastai's `Adam`: mom, sqr_mom, eps, wd
     start: str = ''  # dataset on which the bodies are trained first; random weights if empty
     augment: dict = field(default_factory=dict)  # options of `Augment`; as it comes if empty
-    resize: int = 0  # pixels a side at which tiles are compared; their own if 0
+    zoom: float = 1.  # images are compared in so many times as many pixels a side
     origin: dict = field(default_factory=dict)  # value -> who states it; ours if not named
 
     def __post_init__(self):
@@ -38,7 +38,7 @@ recipe_values = tuple(f.name for f in fields(Recipe) if f.name not in ('whose', 
 
 small_recipe = Recipe('a quick trial', epochs=6, bs=32, lr=2e-3)
 
-# %% ../nbs/api/19_recipe.ipynb #4d9c0c91
+# %% ../nbs/api/19_recipe.ipynb #865493f1
 def recipe_table(
     recipe: Recipe  # of a dataset
 ) -> pd.DataFrame:  # one row a value: what it is, who states it
@@ -47,16 +47,16 @@ def recipe_table(
     rows = [(n, text(getattr(recipe, n)) or '-', recipe.origin.get(n, 'not stated; ours')) for n in recipe_values]
     return pd.DataFrame(rows, columns=['value', 'is', 'stated by']).set_index('value')
 
-# %% ../nbs/api/19_recipe.ipynb #91484e9a
+# %% ../nbs/api/19_recipe.ipynb #fd2f5dbb
 def with_recipe(
     setup: Setup,  # a row of a table
     recipe: Recipe  # how it is trained
 ) -> Setup:  # under the same name
     "The setup as the recipe trains it."
-    resize = dict(resize=recipe.resize) if recipe.resize and setup.network else {}
-    return replace(setup, augment=setup.augment or recipe.augment, network=setup.network | resize)
+    zoom = dict(zoom=recipe.zoom) if recipe.zoom != 1 and setup.network else {}
+    return replace(setup, augment=setup.augment or recipe.augment, network=setup.network | zoom)
 
-# %% ../nbs/api/19_recipe.ipynb #947fbce1
+# %% ../nbs/api/19_recipe.ipynb #8764b468
 def recipe_changes(
     told: Recipe,  # what the paper did
     used: Recipe  # what was done here

@@ -117,7 +117,7 @@ def test_any_size(scene_modalities_mmcd_setup_three_soft_and_small):
         y = net({'early_dsm': torch.randn(2, 1, *size), 'late_image': torch.randn(2, 3, *size)})
         assert y['change'].shape == (2, 3, *size) and y['height_change'].shape == (2, 1, *size) and y['height_change'].abs().max() <= 1
     with pytest.raises(ValueError, match="MMCD compares two images of one place"): MultitaskNetwork(modalities, Setup(('late_image',), ('change',), network=mmcd))
-    with pytest.raises(ValueError, match="network: 'mmcd' has no option 'width'; it has widths, fused, depths, features, dropout, resize"): MultitaskNetwork(modalities, Setup(setup.inputs, ('change',), network=dict(type='mmcd', width=3)))
+    with pytest.raises(ValueError, match="network: 'mmcd' has no option 'width'; it has widths, fused, depths, features, dropout, zoom"): MultitaskNetwork(modalities, Setup(setup.inputs, ('change',), network=dict(type='mmcd', width=3)))
 
 
 def test_a_repeated_channel_and_images_that_are_told_apart(scene_modalities_mmcd_setup_three_soft_and_small):

@@ -81,8 +81,8 @@ def test_a_body_of_ones_own_and_what_it_refuses(modalities, setup):
     "The base class."
     class Difference(PairBody):
         multiple, out_features, roles = 4, 3, {'encoder': 'mean of 3×3'}
-        def __init__(self, modalities, setup, pretrained=True, resize=None):
-            super().__init__(modalities, setup, resize)
+        def __init__(self, modalities, setup, pretrained=True):
+            super().__init__(modalities, setup)
             self.encoder = nn.AvgPool2d(3, 1, 1)
         def compare(self, early, late): return self.encoder(late - early)
 
@@ -114,7 +114,7 @@ def test_any_size_by_hand(modalities, setup):
 
 def test_resized_and_back_on_its_own_grid(modalities, setup):
     "The base class."
-    body = Listener(modalities, setup, resize=80)
+    body = Listener(modalities, setup, zoom=1.25)
     slope = torch.linspace(-20, 80, 64).expand(1, 1, 64, 64)
     found = body(dict(early_dsm=slope, late_image=torch.zeros(1, 3, 64, 64)))
     assert body.heard[0].shape == (1, 3, 80, 80) and found.shape == (1, 3, 64, 64)

@@ -158,14 +158,14 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
 def test_the_words_of_table_reach_the_trainings():
     "Train, explain, report."
     setups = {n: Setup('a', 'b', name=n, network=dict(type='mmcd')) for n in ('1', '7')}
-    told = Recipe('paper C', epochs=50, bs=8, lr=1e-4, start='levir', resize=1024)
+    told = Recipe('paper C', epochs=50, bs=8, lr=1e-4, start='levir', zoom=1.024)
     module = mock.Mock(setups=setups, load=lambda store: f'samples of {store}', recipe=told)
     with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch.object(experiments, 'train_table', return_value='runs') as made, mock.patch.object(papers, 'beside_paper') as shown:
         shown.return_value.T.to_string.return_value = 'the table'
         words = ['table', 'treesat', '--rows', '7, 1', '--seeds', '2', '--data', 'here']
         code, out, _ = command(*words, '--epochs', '3', '--recipe', 'small')
         assert code == 0 and 'the table' in out and '2 seeds, 3 epochs' in out
-        assert "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, no resize\n" in out
+        assert "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, zoom 1.0 instead of 1.024\n" in out
         assert command('table', 'treesat', '--rows', '7,9') == (1, '', ["error: there is no setup '9'; known: 1, 7"])
         record = recipe_record(told, replace(small_recipe, epochs=3))
         made.assert_called_once_with('samples of here', [setups['7'], setups['1']], Path('runs')/'treesat', (0, 1), starts={}, epochs=3, lr=2e-3, bs=32, schedule='one-cycle', recipe=record, score=module.scores)
@@ -177,7 +177,7 @@ def test_the_words_of_table_reach_the_trainings():
             (finished/'scores.csv').touch()
             code, out, _ = command(*words, '--start', first)
             assert code == 0 and out.endswith("\npaper C's recipe\n") and made.call_args.kwargs['starts'] == dict(mmcd=finished)
-            assert made.call_args.args[1][0].network == dict(type='mmcd', resize=1024) and made.call_args.kwargs['bs'] == 8
+            assert made.call_args.args[1][0].network == dict(type='mmcd', zoom=1.024) and made.call_args.kwargs['bs'] == 8
         with mock.patch('mtl_explain.papers.rows_in_paper', lambda name: [replace(setups['7'], name=f'rows of {name}')]): assert command('table', 'change', '--start', 'none')[0] == 0
         assert made.call_args.args[1][0].name == 'rows of hibcd' and made.call_args.args[2] == Path('runs')/'hibcd'
         assert made.call_args.kwargs['recipe']['followed'] == "not paper C's recipe: no start"

@@ -253,7 +253,7 @@ def test_a_step_of_each_network_on_a_tile_of_1000_pixels(_folder_and_native, nar
         assert large.late_image.shape[1:] == (3, 1000, 1000)
         for kind, options in narrow.items():
             row = setups[f'{kind}-both']
-            row = with_recipe(replace(row, network=row.network | options), recipe if kind == 'p2vnet' else replace(recipe, resize=0, augment={}))
+            row = with_recipe(replace(row, network=row.network | options), recipe if kind == 'p2vnet' else replace(recipe, zoom=1., augment={}))
             learner = multitask_learner(large, row, bs=1, trace=(), device='cpu', cbs=[shapes := Shapes()])
             with learner.no_bar(), learner.no_logging(): learner.fit(1)
             assert shapes.said == {(1000, 1000)} and np.isfinite(learner.recorder.values[-1][0]), kind

@@ -16,7 +16,7 @@ from mtl_explain.recipe import Recipe, recipe_changes, recipe_record, recipe_tab
 def stated():
     "A paper that states some of it."
     return Recipe('paper C', epochs=50, bs=8, lr=1e-4, at_once=2, start='levir', augment=dict(photos=['late']),
-                    resize=64, origin=dict(epochs='paper', lr='released code'))
+                    zoom=2., origin=dict(epochs='paper', lr='released code'))
 
 
 def test_a_recipe_to_read(stated):
@@ -33,7 +33,7 @@ def test_a_setup_by_a_recipe(stated):
     "A setup by a recipe."
     row = Setup(('early', 'late'), 'change', network=dict(type='mmcd', features=8))
     made = with_recipe(row, stated)
-    assert made.network == dict(type='mmcd', features=8, resize=64) and made.augment == dict(photos=['late'])
+    assert made.network == dict(type='mmcd', features=8, zoom=2.) and made.augment == dict(photos=['late'])
     own = replace(row, augment=dict(photos=['early']))
     assert with_recipe(own, stated).augment == dict(photos=['early'])
     assert with_recipe(row, small_recipe) == row
@@ -49,4 +49,4 @@ def test_what_is_not_the_papers_has_a_name(stated):
     record = recipe_record(stated, replace(stated, epochs=3), ('U-Nets of 4 channels',))
     assert record['followed'] == "not paper C's recipe: epochs 3 instead of 50, U-Nets of 4 channels"
     assert record['epochs'] == 3 and 'origin' not in record
-    assert recipe_changes(stated, small_recipe) == ['epochs 6 instead of 50', 'bs 32 instead of 8', 'lr 0.002 instead of 0.0001', 'no at_once', 'no start', 'no augment', 'no resize']
+    assert recipe_changes(stated, small_recipe) == ['epochs 6 instead of 50', 'bs 32 instead of 8', 'lr 0.002 instead of 0.0001', 'no at_once', 'no start', 'no augment', 'zoom 1.0 instead of 2.0']

@@ -49,9 +49,9 @@ class ChangeFormer(PairBody):
         depths=(3, 3, 4, 3),  # blocks of the encoder's stages
         features: int = 64,  # channels of the decoder and of the result
         dropout: float = .1,  # probability, in the encoder
-        resize: int = None  # see `PairBody`
+        zoom: float = 1.  # images are compared in so many times as many pixels, see `PairBody`
     ):
-        super().__init__(modalities, setup, resize)
+        super().__init__(modalities, setup, zoom)
         self.out_features = features
         self.encoder = Pyramid(self.n_in, widths, depths, dropout=dropout, p_path=dropout)
         self.decoder = DifferenceDecoder(widths, features)

@@ -73,9 +73,9 @@ class FCSiamese(PairBody):
         merge: str = 'concatenate',  # or 'difference' or 'early': see the table above
         widths=(16, 32, 64, 128),  # channels at each scale
         depths=(2, 2, 3, 3),  # convolutions at each scale, of encoder and decoder
-        resize: int = None  # see `PairBody`
+        zoom: float = 1.  # images are compared in so many times as many pixels, see `PairBody`
     ):
-        super().__init__(modalities, setup, resize)
+        super().__init__(modalities, setup, zoom)
         if merge not in ('concatenate', 'difference', 'early'): raise ValueError(f"network 'fcsiamese': merge is one of concatenate, difference, early; got '{merge}'")
         if len(widths) != len(depths): raise ValueError(f"network 'fcsiamese': a width and a depth for each scale, got {len(widths)} widths and {len(depths)} depths")
         self.merge, self.multiple, n_skips = merge, 2**len(widths), 1 + (merge == 'concatenate')

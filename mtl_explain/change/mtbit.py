@@ -164,9 +164,9 @@ class MTBIT(PairBody):
         n_talks: int = 1,  # layers among tokens
         n_readings: int = 8,  # layers in which pixels read tokens
         grid: int = 256,  # side of the learned map of positions
-        resize: int = None  # see `PairBody`
+        zoom: float = 1.  # images are compared in so many times as many pixels, see `PairBody`
     ):
-        super().__init__(modalities, setup, resize)
+        super().__init__(modalities, setup, zoom)
         self.out_features, head = width, dict(n_layers=2, width=width, batchnorm=True, last_kernel=3)
         self.encoder, self.fusion = Backbone(self.n_in, width, imagenet and pretrained), TokenComparison(width, n_tokens, n_talks, n_readings, grid)
         self.head_options = {'mask': head, 'image': head | dict(activation='tanh')}

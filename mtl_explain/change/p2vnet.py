@@ -205,9 +205,9 @@ class P2VNet(PairBody):
         film=(64, 128),  # channels inside the film's blocks, two scales
         pair=(32, 64, 128),  # channels of the pair's maps, three scales
         ascent=(256, 128, 64, 32),  # channels of the decoder, the coarsest first
-        resize: int = None  # see `PairBody`
+        zoom: float = 1.  # images are compared in so many times as many pixels, see `PairBody`
     ):
-        super().__init__(modalities, setup, resize)
+        super().__init__(modalities, setup, zoom)
         if n_frames < 2: raise ValueError(f"network 'p2vnet': a film needs at least 2 frames, got {n_frames}")
         if (len(film), len(pair), len(ascent)) != (2, 3, 4): raise ValueError(f"network 'p2vnet': film, pair and ascent have 2, 3 and 4 widths, got {len(film)}, {len(pair)} and {len(ascent)}")
         self.out_features, self.encoder = ascent[-1], P2VEncoder(self.n_in, n_frames, film, pair)

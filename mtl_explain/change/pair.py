@@ -46,7 +46,7 @@ def repeat_channel(
     "A single channel repeated `n` times; `n` channels as they are."
     return x if x.shape[1] == n else x.expand(-1, n, -1, -1)
 
-# %% ../../nbs/api/34_pair.ipynb #da42cc05
+# %% ../../nbs/api/34_pair.ipynb #a45172f1
 def resampled(
     x: Tensor,  # (B,C,H,W)
     size: tuple  # height and width wanted, pixels
@@ -67,13 +67,13 @@ class PairBody(nn.Module):
     def __init__(self,
         modalities: dict,  # name -> `Modality`
         setup: Setup,  # roles; its two inputs are early and late
-        resize: int = None  # at how many pixels a side the training's tiles are compared; at their own if None
+        zoom: float = 1.  # images are compared in so many times as many pixels a side
     ):
         super().__init__()
         self.pair = check_pair(modalities, setup, type(self).__name__)
         self.n_in = max(m.n_channels for m in self.pair)
         self.grid = tuple(self.pair[0].shape[-2:])
-        self.zoom = resize / max(self.grid) if resize else 1.
+        self.zoom = zoom
 
     @property
     def parts(self):

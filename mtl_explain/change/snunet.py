@@ -117,9 +117,9 @@ class SNUNet(PairBody):
         base: int = 16,  # channels at full resolution, doubled at each coarser scale
         depth: int = 4,  # how often the images are halved
         narrow: int = 4,  # of ECAM: how many times fewer hidden features
-        resize: int = None  # see `PairBody`
+        zoom: float = 1.  # images are compared in so many times as many pixels, see `PairBody`
     ):
-        super().__init__(modalities, setup, resize)
+        super().__init__(modalities, setup, zoom)
         if base % narrow: raise ValueError(f"network 'snunet': narrow must divide base, got {narrow} and {base}")
         widths = [base * 2**i for i in range(depth + 1)]
         self.multiple, self.out_features = 2**depth, depth * base

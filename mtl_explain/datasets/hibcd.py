@@ -357,12 +357,12 @@ setups = {f'{net}-{b}': change_setup(f'{net}-{b}', branches[b], net) for net, na
 setups |= {f'mmcd-{p}': change_setup(f'mmcd-{p}', branches['consistency'], 'mmcd', p) for p in ('explicit', 'released')}
 setups |= {n: change_setup(n, branches[b]) for n, b in dict(semantic='semantic', height='height', multitask='both', consistency='consistency').items()}
 
-# %% ../../nbs/api/24_hibcd.ipynb #298e385d
+# %% ../../nbs/api/24_hibcd.ipynb #228cec9d
 _released = dict.fromkeys(('at_once', 'lr', 'schedule', 'optimiser', 'augment'), 'released code')
-_stated = dict.fromkeys(('epochs', 'bs', 'start', 'resize'), 'paper')
+_stated = dict.fromkeys(('epochs', 'bs', 'start', 'zoom'), 'paper')
 recipe = Recipe(
     'paper B', epochs=300, bs=8, at_once=2, lr=1e-4, schedule='constant',
-    optimiser=dict(mom=.9, sqr_mom=.999, eps=1e-8, wd=1e-3), start='levir', resize=1024,
+    optimiser=dict(mom=.9, sqr_mom=.999, eps=1e-8, wd=1e-3), start='levir', zoom=1.024,
     augment=dict(photos=['late_image'], place=dict(turn=False), outside='unchanged'), origin=_stated | _released)
 
 # %% ../../nbs/api/24_hibcd.ipynb #a5e6c85c
