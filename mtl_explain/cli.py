@@ -195,7 +195,7 @@ def train(
     roles = with_recipe(narrower(roles, width) if width else roles, used)
     run = train_run(module.load(store), roles, out or Path('runs')/name/f'{setup}-seed{seed}', seed=seed, score=getattr(module, 'scores', None), **options)
     if 'start' in options: typer.echo(f"started from {start}: {run.config['options']['started']}")
-    typer.echo(f"{run.scores.to_string(index=False)}\nrun: {run.folder}\n{options['recipe']['followed']}")
+    typer.echo(f"{run.scores.to_string(index=False)}\n{run.about}\nrun: {run.folder}\n{options['recipe']['followed']}")
 
 # %% ../nbs/api/70_cli.ipynb #019cdc2f
 @app.command()
@@ -239,6 +239,7 @@ def explain(
     from mtl_explain.runs import load_run
     opened = load_run(run)
     found = explain(opened.trace, opened.modalities, split=split, seed=seed)
+    typer.echo(f'{opened!r}\n{opened.about}\n')
     for e in found.applied.values(): typer.echo(f'{typer.style(e.question, bold=True)}\n  {e.reading}')
     for k, reason in found.left_out.items(): typer.echo(f'left out: {k} ({reason})')
 

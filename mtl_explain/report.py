@@ -104,7 +104,7 @@ _page = '''<!doctype html>
 <p>The network reads the modalities marked →□ and predicts those marked □→ (□⇒: the main task).
 Scores on the <b>{{ split }}</b> split{{ seeds }}.</p>
 <div class="wide">{{ scores }}</div>
-<p class="small">Trained for {{ options.epochs }} {{ 'epoch' if options.epochs == 1 else 'epochs' }}, {{ options.bs }} samples a batch, learning rate up to {{ options.lr }}.
+<p class="small">Trained for {{ options.epochs }} {{ 'epoch' if options.epochs == 1 else 'epochs' }}, {{ options.bs }} samples a batch, learning rate up to {{ options.lr }}. {{ about }}
 Seconds a training: {{ durations }}.</p>
 <h2>How it learnt</h2>
 <img src="{{ curves }}" alt="training curves of {{ title }}">
@@ -179,7 +179,7 @@ def _page_text(
     n, setup, config = len({r.options['seed'] for r in runs}), run.setup, run.config
     reads = f'reads {", ".join(setup.inputs)} and predicts {", ".join(setup.targets)}'
     return Environment(autoescape=True).from_string(_page).render(
-        title=f'{row_name(setup)}: what the errors tell', style=Markup(_style), main=setup.main, split=split, options=run.options,
+        title=f'{row_name(setup)}: what the errors tell', style=Markup(_style), main=setup.main, split=split, options=run.options, about=run.about,
         resampled=said_resampling(run.trace, split, cluster),
         lead=f'A multitask network on {config["dataset"] or "these samples"}: it {reads}.',
         seeds=f', mean ± standard deviation over {n} seeds' if n > 1 else ', one seed',

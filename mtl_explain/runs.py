@@ -454,6 +454,8 @@ class Run:
     @property
     def epoch(self) -> int: return _kept_epoch(self)  # whose weights, scores, predictions and explanations these are
     @property
+    def about(self) -> str: return _about_epoch(self)  # a sentence
+    @property
     def finished(self) -> bool: return (self.folder/'scores.csv').exists()
     @property
     def state(self) -> str: return f'{len(self.metrics) if (self.folder/"metrics.csv").exists() else 0} of {self.options["epochs"]} epochs'
@@ -497,6 +499,13 @@ def _trained_network(
     net = made()
     load_weights(net, weights)
     return net.eval()
+
+def _about_epoch(
+    run: Run  # an opened run
+) -> str:
+    "Which epoch scores, predictions and explanations are about, in words."
+    if best_file(run.folder): return f'Epoch {run.epoch} of 0 to {len(run.metrics) - 1} is kept: the lowest loss of {run.setup.main} on the validation samples.'
+    return f'Epoch {run.epoch}, the last one, is kept.'
 
 def _kept_epoch(
     run: Run  # an opened run

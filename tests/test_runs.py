@@ -210,6 +210,7 @@ def test_scores_weights_and_explanations_are_about_one_epoch_which_the_run(sampl
             assert told == pytest.approx(float(traced.mean()), abs=1e-6)
             tested = samples.isel(sample=samples.split.values == 'test')
             assert (made.predict(tested).cover.values == tested.cover.values).mean() == pytest.approx(float(traced.mean()), abs=1e-6)
+        assert best.about == f'Epoch {best.epoch} of 0 to 3 is kept: the lowest loss of cover on the validation samples.' and last.about == 'Epoch 3, the last one, is kept.'
         assert not best.trace.drop_attrs().identical(last.trace) and f'epoch {best.epoch} kept' in repr(best)
         assert [p.name for p in sorted(best.folder.glob('best-*'))] == [f'best-{best.epoch:03d}.safetensors'] and not list(last.folder.glob('best-*'))
         with pytest.raises(FileExistsError, match='options.keep: the folder has .best., asked for is .last.'): train_run(samples, setup, best.folder, keep='last', **options)

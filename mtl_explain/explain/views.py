@@ -23,7 +23,7 @@ from .correlation import error_correlation
 from .hierarchy import ancestor_index
 from .overview import label_pairs
 from .planted import group_names
-from .resampling import split_positions
+from .resampling import chosen_epoch, split_positions
 
 # %% ../../nbs/api/57_views.ipynb #d0f80a84
 def measure_of(
@@ -93,9 +93,10 @@ def task_controls(
 ) -> list:  # of altair parameters: epoch (as a position), main, auxiliary
     "A slider and two choosers."
     tasks, main = trace['task'].values.tolist(), trace.attrs['main']
+    kept = trace['epoch'].values.tolist().index(chosen_epoch(trace))
     def chooser(name, value, label): return alt.param(name=name, value=value, bind=alt.binding_select(options=tasks, name=label))
     other = next((t for t in tasks if t != main), main)
-    return [alt.param(name='epoch', value=trace.sizes['epoch'] - 1, bind=alt.binding_range(min=0, max=trace.sizes['epoch'] - 1, step=1, name='epoch ')),
+    return [alt.param(name='epoch', value=kept, bind=alt.binding_range(min=0, max=trace.sizes['epoch'] - 1, step=1, name='epoch ')),
             chooser('main', main, 'main task '), chooser('auxiliary', other, 'auxiliary task ')]
 
 # %% ../../nbs/api/57_views.ipynb #14bb0392
