@@ -6,7 +6,7 @@
 __all__ = ['Answer', 'answers_of', 'Number', 'numbers_in', 'differences', 'unfounded', 'with_answers', 'shown_by',
            'lesson_faults', 'main']
 
-# %% ../../nbs/api/85_answers.ipynb #45788276
+# %% ../../nbs/api/85_answers.ipynb #9491e296
 import argparse
 import json
 import re
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from nbdev.config import get_config
 from nbdev.test import test_nb as run_cells
 
-# %% ../../nbs/api/85_answers.ipynb #6626ecaa
+# %% ../../nbs/api/85_answers.ipynb #a8da2f10
 class Answer(NamedTuple):
     "A folded answer, in its parts."
     code: str  # '' if it has none
@@ -42,7 +42,7 @@ def _answer(
     code, shown = (''.join(b for kind, b in blocks if kind == wanted) for wanted in ('python', 'text'))
     return Answer(code, shown, re.sub(r'^```.*?^```', '', body, flags=re.S | re.M).strip())
 
-# %% ../../nbs/api/85_answers.ipynb #541cd2a0
+# %% ../../nbs/api/85_answers.ipynb #9e40e29b
 _number = re.compile(r'(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])')
 
 class Number(NamedTuple):
@@ -81,7 +81,7 @@ def _close(
     "Within two of the last digit of what was said."
     return abs(said.value - shown.value) <= 2 * said.step * (1 + 1e-9)
 
-# %% ../../nbs/api/85_answers.ipynb #10ea8581
+# %% ../../nbs/api/85_answers.ipynb #9273d23d
 def unfounded(
     prose: str,  # sentences
     shown: str  # the block of text before them
@@ -94,7 +94,7 @@ def unfounded(
     def founded(n): return any(abs(k * s - abs(n.value)) <= n.step / 2 + 1e-9 for k in known for s in (1, 100))
     return [f'the sentences say {n.written}, which the code does not show' for n in said if not founded(n)]
 
-# %% ../../nbs/api/85_answers.ipynb #2bacbd90
+# %% ../../nbs/api/85_answers.ipynb #ea874f00
 def with_answers(
     nb: dict  # a lesson
 ) -> tuple:  # notebook with the answers behind it, answers that have code, in the same order
@@ -113,7 +113,7 @@ def shown_by(
     parts = [text(o['text']) for o in cell['outputs'] if o['output_type'] == 'stream' and o['name'] == 'stdout']
     return '\n'.join(parts + [text(o['data']['text/plain']) for o in cell['outputs'] if o['output_type'] == 'execute_result'])
 
-# %% ../../nbs/api/85_answers.ipynb #fefbeb8b
+# %% ../../nbs/api/85_answers.ipynb #d1eb0618
 def lesson_faults(
     path: Path  # of a lesson
 ) -> list:  # complaints
@@ -132,7 +132,7 @@ def lesson_faults(
     print(f'{Path(path).name}: {len(answers)} answers with code, {seconds:.0f} seconds')
     return [f'{Path(path).name}: {f}' for f in faults]
 
-# %% ../../nbs/api/85_answers.ipynb #653d1b7f
+# %% ../../nbs/api/85_answers.ipynb #b02fa02b
 def main(
     args: list[str] | None = None  # command line arguments
 ) -> int:  # exit status
@@ -140,7 +140,8 @@ def main(
     parser = argparse.ArgumentParser(prog='python -m mtl_explain.dev.answers', description=main.__doc__)
     parser.add_argument('lessons', nargs='*', type=Path, help='notebooks; all of nbs/tutorials if none is given')
     paths = parser.parse_args(args).lessons or sorted((get_config().nbs_path/'tutorials').glob('[0-9]*.ipynb'))
-    with ProcessPoolExecutor(2, get_context('spawn')) as pool: faults = [f for found in pool.map(lesson_faults, paths) for f in found]
+    with ProcessPoolExecutor(2, get_context('spawn'), max_tasks_per_child=1) as pool:
+        faults = [f for found in pool.map(lesson_faults, paths) for f in found]
     for fault in faults: print(fault, file=sys.stderr)
     return 1 if faults else 0
 
