@@ -1157,6 +1157,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'mtl_explain/experiments.py'),
                                          'mtl_explain.experiments.score_columns': ( 'api/experiments.html#score_columns',
                                                                                     'mtl_explain/experiments.py'),
+                                         'mtl_explain.experiments.start_changes': ( 'api/experiments.html#start_changes',
+                                                                                    'mtl_explain/experiments.py'),
                                          'mtl_explain.experiments.starts_of': ( 'api/experiments.html#starts_of',
                                                                                 'mtl_explain/experiments.py'),
                                          'mtl_explain.experiments.train_table': ( 'api/experiments.html#train_table',

@@ -144,7 +144,7 @@ def find_setup(
     if name not in module.setups: raise ValueError(f"there is no setup '{name}'; known: {', '.join(module.setups)}")
     return module.setups[name]
 
-# %% ../nbs/api/70_cli.ipynb #48626f1b
+# %% ../nbs/api/70_cli.ipynb #bc933f1b
 def chosen_recipe(
     told,  # `Recipe` of a dataset
     name: str,  # 'paper' or 'small'
@@ -160,7 +160,7 @@ def chosen_recipe(
     if start: used = replace(used, start='' if start == 'none' else told.start or start)
     return used
 
-# %% ../nbs/api/70_cli.ipynb #b9984e44
+# %% ../nbs/api/70_cli.ipynb #7369f6a5
 def narrowed(
     width: Optional[int]  # of the U-Nets, or None
 ) -> tuple:  # of str
@@ -185,13 +185,14 @@ def train(
     "Train one setup and keep the run; an interrupted run is resumed, a finished one is only shown."
     module = dataset(name)
     roles = find_setup(module, setup)
-    from mtl_explain.experiments import narrower, starts_of, training_options
+    from mtl_explain.experiments import narrower, start_changes, starts_of, training_options
     from mtl_explain.recipe import with_recipe
     from mtl_explain.runs import train_run
     used = chosen_recipe(module.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
-    if used.start and not start: start = starts_of(used.start, [roles], Path('runs')/used.start).get(roles.network.get('type'))
-    options = training_options(module.recipe, used, narrowed(width))
-    if used.start and start: options['start'] = start
+    starts = {}
+    if used.start and not start: starts = starts_of(used.start, [roles], Path('runs')/used.start)
+    options = training_options(module.recipe, used, (*narrowed(width), *start_changes(starts)))
+    if used.start: options['start'] = start = start or starts[roles.network['type']]
     roles = with_recipe(narrower(roles, width) if width else roles, used)
     run = train_run(module.load(store), roles, out or Path('runs')/name/f'{setup}-seed{seed}', seed=seed, score=getattr(module, 'scores', None), **options)
     if 'start' in options: typer.echo(f"started from {start}: {run.config['options']['started']}")
@@ -216,14 +217,14 @@ def table(
     name = aliases.get(name, name)
     module = dataset(name)
     chosen = [find_setup(module, r.strip()) for r in rows.split(',')] if rows else None
-    from mtl_explain.experiments import narrower, starts_of, train_table, training_options
+    from mtl_explain.experiments import narrower, start_changes, starts_of, train_table, training_options
     from mtl_explain.papers import beside_paper, rows_in_paper
     from mtl_explain.recipe import with_recipe
     if start not in (None, 'none') and not module.recipe.start: raise ValueError(f'the networks of {name} begin with no other dataset; a single row can, see `mtl_explain train --help`')
     used = chosen_recipe(module.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
     chosen = [with_recipe(narrower(s, width) if width else s, used) for s in chosen or rows_in_paper(name)]
     starts = starts_of(used.start, chosen, start or Path('runs')/used.start) if used.start else {}
-    options = training_options(module.recipe, used, narrowed(width))
+    options = training_options(module.recipe, used, (*narrowed(width), *start_changes(starts)))
     runs = train_table(module.load(store), chosen, out or Path('runs')/name, tuple(range(seeds)), starts=starts, score=getattr(module, 'scores', None), **options)
     typer.echo(f"\n{beside_paper(runs, name).T.to_string()}\n\n{seeds} seed{'s' * (seeds > 1)}, {used.epochs} epochs; in brackets: the paper\n{options['recipe']['followed']}")
 

@@ -175,7 +175,7 @@ def test_the_words_of_table_reach_the_trainings():
             finished = Path(first)/'levir-mmcd-seed0'
             finished.mkdir()
             (finished/'scores.csv').touch()
-            code, out, _ = command(*words, '--start', first)
+            with mock.patch.object(experiments, 'load_run', return_value=mock.Mock(options=dict(recipe=dict(followed="paper C's recipe")))): code, out, _ = command(*words, '--start', first)
             assert code == 0 and out.endswith("\npaper C's recipe\n") and made.call_args.kwargs['starts'] == dict(mmcd=finished)
             assert made.call_args.args[1][0].network == dict(type='mmcd', zoom=1.024) and made.call_args.kwargs['bs'] == 8
         with mock.patch('mtl_explain.papers.rows_in_paper', lambda name: [replace(setups['7'], name=f'rows of {name}')]): assert command('table', 'change', '--start', 'none')[0] == 0

@@ -16,7 +16,7 @@ from fastai.callback.core import Callback
 
 from mtl_explain.experiments import (
     comparison, durations, find_runs, mean_sd, narrower, paper_table, row_name, run_folder, score_columns,
-    starts_of, train_table, training_options,
+    start_changes, starts_of, train_table, training_options,
 )
 from mtl_explain.modality import Setup
 from mtl_explain.recipe import Recipe
@@ -106,15 +106,22 @@ def test_what_a_recipe_asks_for_is_done_and_on_record(told_and_plain, samples, t
         with pytest.raises(FileExistsError, match='options.recipe: the folder has'): trained('steps', replace(told, optimiser=dict(wd=.1)))
 
 
-def test_where_rows_begin(setups):
+def test_where_rows_begin(setups, told_and_plain, samples):
     "By a recipe."
+    told, plain = told_and_plain
     rows = [Setup(('a', 'b'), 'c', name=n, network=dict(type=t)) for n, t in (('x', 'mmcd'), ('y', 'mmcd'), ('z', 'snunet'))]
     with tempfile.TemporaryDirectory() as folder:
         for kind in ('mmcd', 'snunet'):
             with pytest.raises(FileNotFoundError, match=f'no finished run in .*levir-{kind}-seed0: the networks begin with what they learnt from levir; train them with `mtl_explain table levir`, or .*--start none'): starts_of('levir', rows, folder)
             (Path(folder)/f'levir-{kind}-seed0').mkdir()
             (Path(folder)/f'levir-{kind}-seed0'/'scores.csv').touch()
-        assert starts_of('levir', [*rows, setups[0]], folder) == {k: Path(folder)/f'levir-{k}-seed0' for k in ('mmcd', 'snunet')}
+        assert starts_of('levir', rows, folder) == {k: Path(folder)/f'levir-{k}-seed0' for k in ('mmcd', 'snunet')}
+        with pytest.raises(ValueError, match="'baseline' has encoders of its own, which no run of levir has trained"): starts_of('levir', [setups[0]], folder)
+        small = Setup(('climate', 'zone'), 'warmth')
+        def first(name, used): return train_run(samples, small, f'{folder}/{name}', bar=False, device='cpu', trace=(), **training_options(told, used)).folder
+        whole, short = first('whole', told), first('short', replace(told, epochs=1))
+        assert start_changes(dict(mmcd=whole)) == ()
+        assert start_changes(dict(mmcd=whole, snunet=short, mtbit=short)) == ("begun with runs that are not paper C's recipe: epochs 1 instead of 2",)
 
 
 def test_a_table_that_is_finished_is_only_read_and_can_be_found_again(samples, setups, home_options_and_runs):

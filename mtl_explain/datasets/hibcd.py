@@ -357,7 +357,7 @@ setups = {f'{net}-{b}': change_setup(f'{net}-{b}', branches[b], net) for net, na
 setups |= {f'mmcd-{p}': change_setup(f'mmcd-{p}', branches['consistency'], 'mmcd', p) for p in ('explicit', 'released')}
 setups |= {n: change_setup(n, branches[b]) for n, b in dict(semantic='semantic', height='height', multitask='both', consistency='consistency').items()}
 
-# %% ../../nbs/api/24_hibcd.ipynb #228cec9d
+# %% ../../nbs/api/24_hibcd.ipynb #87c7b4d8
 _released = dict.fromkeys(('at_once', 'lr', 'schedule', 'optimiser', 'augment'), 'released code')
 _stated = dict.fromkeys(('epochs', 'bs', 'start', 'zoom'), 'paper')
 recipe = Recipe(
