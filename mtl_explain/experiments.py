@@ -85,7 +85,7 @@ def training_options(
     used = used or told
     at_once = min(used.at_once or used.bs, used.bs)
     if used.bs % at_once: raise ValueError(f'a step of {used.bs} samples cannot be put together from batches of {at_once}')
-    options = dict(epochs=used.epochs, lr=used.lr, bs=at_once, schedule=used.schedule)
+    options = dict(epochs=used.epochs, lr=used.lr, bs=at_once, schedule=used.schedule, keep=used.keep)
     if used.optimiser: options['opt_func'] = partial(Adam, **used.optimiser)
     if at_once < used.bs: options['cbs'] = [Accumulate(used.bs)]
     return options | dict(recipe=recipe_record(told, used, more))

@@ -22,6 +22,7 @@ class Recipe:
     lr: float  # learning rate; the largest one of a cycle
     at_once: int = 0  # samples in memory, where a step adds up several batches; all of a step if 0
     schedule: str = 'one-cycle'  # of the learning rate; or 'constant'
+    keep: str = 'best'  # weights of the epoch that is 'best' on the validation samples, or of the 'last'
     optimiser: dict = field(default_factory=dict)  # of fastai's `Adam`: mom, sqr_mom, eps, wd
     start: str = ''  # dataset on which the bodies are trained first; random weights if empty
     augment: dict = field(default_factory=dict)  # options of `Augment`; as it comes if empty
@@ -31,6 +32,8 @@ class Recipe:
     def __post_init__(self):
         if self.schedule not in ('one-cycle', 'constant'):
             raise ValueError(f"schedule is 'one-cycle' or 'constant', got '{self.schedule}'")
+        if self.keep not in ('best', 'last'):
+            raise ValueError(f"keep is 'best' or 'last', got '{self.keep}'")
         if odd := set(self.origin) - set(recipe_values):
             raise ValueError(f"origin names '{min(odd)}', which is no value of a recipe")
 

@@ -80,7 +80,7 @@ def state_folder(
     folder: Path  # the run
 ) -> Path | None:  # None before the first finished epoch
     "The newest complete state of a run."
-    return max((p for p in Path(folder).glob('state-*') if p.suffix != '.partial'), key=epoch_of, default=None)
+    return max((p for p in Path(folder).glob('state-[0-9]*') if p.suffix != '.partial'), key=epoch_of, default=None)
 
 def epoch_of(
     path: Path  # named after an epoch: `state-003`, `best-003.safetensors`, `003.nc`

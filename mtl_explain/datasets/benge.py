@@ -310,7 +310,7 @@ _rows = {'1': ('', ''), '2': ('elevation', ''), '3': ('climate', ''), '4': ('sea
 setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
 
 # %% ../../nbs/api/22_benge.ipynb #9eb12066
-recipe = Recipe('paper A', epochs=20, bs=32, lr=2e-3)
+recipe = Recipe('paper A', epochs=20, bs=32, lr=2e-3, origin=dict(keep='paper A'))
 
 # %% ../../nbs/api/22_benge.ipynb #b53878e9
 def absent_modalities(

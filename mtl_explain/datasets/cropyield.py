@@ -267,4 +267,4 @@ setups = {number: _setup(number, '', '', where=dict(crop=crop)) for number, crop
 setups |= {number: _setup(number, *roles, balance='crop') for number, roles in _rows.items()}
 
 # %% ../../nbs/api/21_cropyield.ipynb #710bfebb
-recipe = Recipe('paper A', epochs=27, bs=64, lr=5e-3, origin=dict(epochs='not stated; as many as its figure 8 shows'))
+recipe = Recipe('paper A', epochs=27, bs=64, lr=5e-3, origin=dict(epochs='not stated; as many as its figure 8 shows', keep='paper A'))

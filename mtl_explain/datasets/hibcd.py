@@ -358,10 +358,10 @@ setups |= {f'mmcd-{p}': change_setup(f'mmcd-{p}', branches['consistency'], 'mmcd
 setups |= {n: change_setup(n, branches[b]) for n, b in dict(semantic='semantic', height='height', multitask='both', consistency='consistency').items()}
 
 # %% ../../nbs/api/24_hibcd.ipynb #87c7b4d8
-_released = dict.fromkeys(('at_once', 'lr', 'schedule', 'optimiser', 'augment'), 'released code')
+_released = dict.fromkeys(('at_once', 'lr', 'schedule', 'keep', 'optimiser', 'augment'), 'released code')
 _stated = dict.fromkeys(('epochs', 'bs', 'start', 'zoom'), 'paper')
 recipe = Recipe(
-    'paper B', epochs=300, bs=8, at_once=2, lr=1e-4, schedule='constant',
+    'paper B', epochs=300, bs=8, at_once=2, lr=1e-4, schedule='constant', keep='last',
     optimiser=dict(mom=.9, sqr_mom=.999, eps=1e-8, wd=1e-3), start='levir', zoom=1.024,
     augment=dict(photos=['late_image'], place=dict(turn=False), outside='unchanged'), origin=_stated | _released)
 

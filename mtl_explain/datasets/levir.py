@@ -221,9 +221,9 @@ setups = {s.name: s for s in (_change, *(replace(_change, name=f'levir-{n}', net
 # %% ../../nbs/api/25_levir.ipynb #e154f45a
 _augment = dict(photos=['early', 'late'], place=dict(turn=False), outside='unchanged')
 recipe = Recipe(
-    'paper B', epochs=300, bs=8, at_once=2, lr=1e-4, schedule='constant',
+    'paper B', epochs=300, bs=8, at_once=2, lr=1e-4, schedule='constant', keep='last',
     optimiser=dict(mom=.9, sqr_mom=.999, eps=1e-8, wd=1e-3), augment=_augment,
-    origin=dict.fromkeys(('epochs', 'at_once', 'lr', 'schedule', 'optimiser', 'augment'), 'released code'))
+    origin=dict.fromkeys(('epochs', 'at_once', 'lr', 'schedule', 'keep', 'optimiser', 'augment'), 'released code'))
 
 # %% ../../nbs/api/25_levir.ipynb #a4e8c4de
 def plot_pair(

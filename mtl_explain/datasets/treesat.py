@@ -329,4 +329,4 @@ _rows = {'1': ('', ''), '2': ('age', ''), '3': ('', 'stand_type'), '4': ('', 'fo
 setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
 
 # %% ../../nbs/api/23_treesat.ipynb #ee76d19a
-recipe = Recipe('paper A', epochs=100, bs=64, lr=1e-3, origin=dict(epochs='not stated; more than the 93 of figure 7'))
+recipe = Recipe('paper A', epochs=100, bs=64, lr=1e-3, origin=dict(epochs='not stated; more than the 93 of figure 7', keep='paper A'))
