@@ -150,7 +150,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
         assert code == 0 and "run: kept\nnot paper C's recipe: epochs 3 instead of 6\n" in out
         assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
         record = recipe_record(module.recipe, replace(small_recipe, epochs=3))
-        made.assert_called_once_with('samples of here', roles, Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, schedule='one-cycle', recipe=record, seed=5, score=module.scores)
+        made.assert_called_once_with('samples of here', roles, Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, schedule='one-cycle', keep='best', recipe=record, seed=5, score=module.scores)
         run.config = dict(options=dict(started='12 of 12 tensors'))
         assert 'started from first: 12 of 12 tensors\n' in command('train', 'globe', 'large', '--start', 'first')[1] and made.call_args.kwargs['start'] == 'first'
 
@@ -168,7 +168,7 @@ def test_the_words_of_table_reach_the_trainings():
         assert "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, zoom 1.0 instead of 1.024\n" in out
         assert command('table', 'treesat', '--rows', '7,9') == (1, '', ["error: there is no setup '9'; known: 1, 7"])
         record = recipe_record(told, replace(small_recipe, epochs=3))
-        made.assert_called_once_with('samples of here', [setups['7'], setups['1']], Path('runs')/'treesat', (0, 1), starts={}, epochs=3, lr=2e-3, bs=32, schedule='one-cycle', recipe=record, score=module.scores)
+        made.assert_called_once_with('samples of here', [setups['7'], setups['1']], Path('runs')/'treesat', (0, 1), starts={}, epochs=3, lr=2e-3, bs=32, schedule='one-cycle', keep='best', recipe=record, score=module.scores)
         code, _, errors = command(*words)
         assert code == 1 and errors[0].startswith(f"error: no finished run in {Path('runs')/'levir'/'levir-mmcd-seed0'}: the networks begin with")
         with tempfile.TemporaryDirectory() as first:

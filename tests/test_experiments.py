@@ -89,7 +89,7 @@ def test_what_a_recipe_asks_for_is_done_and_on_record(told_and_plain, samples, t
     options = training_options(told)
     assert options['bs'] == 4 and options['cbs'][0].n_acc == 8 and options['schedule'] == 'constant'
     assert options['opt_func'].keywords == dict(sqr_mom=.999, wd=0.)
-    assert training_options(Recipe('nobody', 1, 4, 1e-3)).keys() == {'epochs', 'lr', 'bs', 'schedule', 'recipe'}
+    assert training_options(Recipe('nobody', 1, 4, 1e-3)).keys() == {'epochs', 'lr', 'bs', 'schedule', 'keep', 'recipe'}
     with pytest.raises(ValueError, match='a step of 9 samples cannot be put together from batches of 4'): training_options(replace(told, bs=9))
     with tempfile.TemporaryDirectory() as folder:
         def trained(name, recipe, **more): return train_run(samples, table_only, f'{folder}/{name}', bar=False, device='cpu', trace=(), **training_options(told, recipe), **more)
