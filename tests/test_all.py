@@ -1,6 +1,6 @@
 """Everything
 
-Written by nbdev-export from the check cells of nbs/api/90_all.ipynb.
+Written by nbdev-export from the check cells of nbs/api/99_all.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

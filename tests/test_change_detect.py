@@ -1,6 +1,6 @@
 """Detecting change
 
-Written by nbdev-export from the check cells of nbs/api/48_detect.ipynb.
+Written by nbdev-export from the check cells of nbs/api/change/03_detect.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -30,14 +30,16 @@ from mtl_explain.change.detect import (
     whole_blocks, window_plan, window_starts, window_weights,
 )
 from mtl_explain.change.losses import range_scaling
-from mtl_explain.change.scene import example_scene, scene_modalities, scene_setup
+from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets import hibcd
-from mtl_explain.folders import scratch_file
-from mtl_explain.learner import multitask_learner
-from mtl_explain.modality import Modality, Setup
-from mtl_explain.network import MultitaskNetwork, with_network
-from mtl_explain.runs import train_run
-from mtl_explain.samples import modality_array, toy_samples
+from mtl_explain.files.paths import scratch_file
+from mtl_explain.modality import Modality
+from mtl_explain.networks.multitask import MultitaskNetwork, with_network
+from mtl_explain.setup import Setup
+from mtl_explain.testing.scene import example_scene, scene_modalities, scene_setup
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.training.learner import multitask_learner
+from mtl_explain.training.runs import train_run
 
 
 # writing small rasters
@@ -362,7 +364,7 @@ def test_rasters_of_57_mb_within_40_mb(roles_and_run, truth_early_and_late):
 import resource, sys, pathlib
 import numpy as np, rasterio, torch
 from mtl_explain.change.detect import detect_change
-from mtl_explain.runs import load_run
+from mtl_explain.training.runs import load_run
 folder, run = pathlib.Path(sys.argv[1]), load_run(sys.argv[2])
 torch.set_num_threads(1)
 run.network({n: torch.zeros(1, *run.modalities[n].shape) for n in run.setup.inputs})

@@ -1,6 +1,6 @@
 """Losses of change
 
-Written by nbdev-export from the check cells of nbs/api/41_change_losses.ipynb.
+Written by nbdev-export from the check cells of nbs/api/change/01_losses.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mtl_explain.batches import to_standard
 from mtl_explain.change.losses import height_ranges, loss_presets, range_scaling, scaled_zero, with_losses
-from mtl_explain.losses import MultitaskLoss
-from mtl_explain.modality import Modality, Setup
-from mtl_explain.network import MultitaskNetwork
+from mtl_explain.data.batches import to_standard
+from mtl_explain.modality import Modality
+from mtl_explain.networks.multitask import MultitaskNetwork
+from mtl_explain.setup import Setup
+from mtl_explain.training.losses import MultitaskLoss
 
 
 @pytest.fixture(scope='module')

@@ -1,6 +1,6 @@
 """Change metrics
 
-Written by nbdev-export from the check cells of nbs/api/47_change_metrics.ipynb.
+Written by nbdev-export from the check cells of nbs/api/change/02_metrics.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -14,9 +14,9 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from mtl_explain.change.metrics import HeightScores, SemanticScores, change_scores, deviations, tile_sums
-from mtl_explain.learner import multitask_learner
-from mtl_explain.modality import Setup
-from mtl_explain.samples import modality_array
+from mtl_explain.data.samples import modality_array
+from mtl_explain.setup import Setup
+from mtl_explain.training.learner import multitask_learner
 
 
 # some tiles, by definition and as released

@@ -1,6 +1,6 @@
 """Command line
 
-Written by nbdev-export from the check cells of nbs/api/70_cli.ipynb.
+Written by nbdev-export from the check cells of nbs/api/90_cli.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -20,15 +20,17 @@ import rasterio
 import typer
 import xarray as xr
 
-from mtl_explain import experiments, papers, runs
+from mtl_explain import papers
 from mtl_explain.change import detect as detection
 from mtl_explain.cli import chosen_recipe, demo_samples, find_setup, main, parse_options
+from mtl_explain.data.samples import modality_array
+from mtl_explain.data.store import contiguous_layout, save_samples
 from mtl_explain.datasets import globe
-from mtl_explain.modality import Setup
-from mtl_explain.recipe import Recipe, recipe_record, small_recipe
-from mtl_explain.runs import train_run
-from mtl_explain.samples import modality_array, toy_samples
-from mtl_explain.store import contiguous_layout, save_samples
+from mtl_explain.setup import Setup
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.training import experiments, runs
+from mtl_explain.training.recipe import Recipe, recipe_record, small_recipe
+from mtl_explain.training.runs import train_run
 
 
 # calling the command line in this process

@@ -1,6 +1,6 @@
 """The course
 
-Written by nbdev-export from the check cells of nbs/api/64_course.ipynb.
+Written by nbdev-export from the check cells of nbs/api/80_course.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -18,7 +18,7 @@ def lesson():
     "A page by hand, and its lesson."
     page = dict(cells=[
         dict(cell_type='raw', source='---\norder: 1\n---'),
-        dict(cell_type='markdown', source=['# One\n', 'See [correlation](../api/50_correlation.ipynb) and [lesson 2](2-two.ipynb).']),
+        dict(cell_type='markdown', source=['# One\n', 'See [correlation](../api/explain/01_correlation.ipynb) and [lesson 2](2-two.ipynb).']),
         dict(cell_type='code', source='#| code-fold: true\nx = 1\n', outputs=[dict(text='1')], execution_count=3),
         dict(cell_type='markdown', source='**1.** What is x?\n\n<details>\n<summary>Answer</summary>\n\nOne.\n\n</details>\n\nAnd now?')])
     return bare_lesson(page)

@@ -1,6 +1,6 @@
 """ben-ge
 
-Written by nbdev-export from the check cells of nbs/api/22_benge.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/05_benge.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -17,17 +17,17 @@ import pandas as pd
 import pytest
 import rasterio
 
+from mtl_explain.data.native import BadSample
+from mtl_explain.data.samples import check_samples, describe, modalities
+from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.benge import (
     blocked_split, climate_zones, dataset_folder, fetch, load, make_examples, patch_index, prepare,
     read_climate, read_numbers, read_patch, read_tables, season_of, setups, sources, template,
     weather_columns, worldcover,
 )
-from mtl_explain.modality import check_setup, setup_table
-from mtl_explain.native import BadSample
-from mtl_explain.samples import check_samples, describe, modalities
-from mtl_explain.simulate.europe import plan, see_block, simulate_europe
-from mtl_explain.simulate.landscape import make_land
-from mtl_explain.store import open_store, read_manifest
+from mtl_explain.setup import check_setup, setup_table
+from mtl_explain.simulate.europe.landscape import make_land
+from mtl_explain.simulate.europe.patches import plan, see_block, simulate_europe
 
 
 # a small simulated dataset for the checks below, removed at the end; a copy of it that a check may change

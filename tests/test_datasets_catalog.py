@@ -1,6 +1,6 @@
 """The catalogue
 
-Written by nbdev-export from the check cells of nbs/api/19_catalog.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/00_catalog.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

@@ -1,6 +1,6 @@
 """CropYield
 
-Written by nbdev-export from the check cells of nbs/api/21_cropyield.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/03_cropyield.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -15,15 +15,16 @@ import pytest
 import rasterio
 import xarray as xr
 
-from mtl_explain.datasets.cropfields import crops, read_field, read_fields, read_weather
+from mtl_explain.data.samples import check_samples, describe, modalities
+from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.cropyield import (
     fetch, field_map, load, load_sample, plot_fields, prepare, setups, template,
 )
-from mtl_explain.modality import modality_of, setup_table
-from mtl_explain.network import MultitaskNetwork, example_inputs
-from mtl_explain.samples import check_samples, describe, modalities
-from mtl_explain.simulate.crops import simulate_crops
-from mtl_explain.store import open_store, read_manifest
+from mtl_explain.datasets.cropyield_fields import crops, read_field, read_fields, read_weather
+from mtl_explain.modality import modality_of
+from mtl_explain.networks.multitask import MultitaskNetwork, example_inputs
+from mtl_explain.setup import setup_table
+from mtl_explain.simulate.crops.fields import simulate_crops
 
 
 # breaks a file, or the row of a field

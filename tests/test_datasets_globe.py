@@ -1,6 +1,6 @@
 """Globe
 
-Written by nbdev-export from the check cells of nbs/api/20_globe.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/01_globe.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -20,15 +20,15 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from mtl_explain.data.samples import check_samples, describe, modalities
+from mtl_explain.data.splits import plot_split
+from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.globe import (
     climate_levels, cut_earth, fetch, find_patches, igbp, koeppen, load, load_sample, make_sample, plot_patch,
     prepare, read_earth, sample_file, setups, sources,
 )
-from mtl_explain.modality import setup_table
-from mtl_explain.raster import MemoryFile, NotGeoreferencedWarning, degree_grid
-from mtl_explain.samples import check_samples, describe, modalities
-from mtl_explain.splits import plot_split
-from mtl_explain.store import open_store, read_manifest
+from mtl_explain.files.raster import MemoryFile, NotGeoreferencedWarning, degree_grid
+from mtl_explain.setup import setup_table
 
 
 # the made-up planet: what is where

@@ -1,6 +1,6 @@
 """Hi-BCD
 
-Written by nbdev-export from the check cells of nbs/api/24_hibcd.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/10_hibcd.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -15,20 +15,19 @@ import rasterio
 import xarray as xr
 from fastai.callback.core import Callback, CancelValidException
 
+from mtl_explain.data.native import BadSample
+from mtl_explain.data.samples import check_samples, describe, modalities
+from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.hibcd import (
-    change_table, check_codes, cumulative_heights, fetch, fill_holes, index_tiles, intersection_rates, load,
+    change_table, check_codes, cumulative_heights, fetch, index_tiles, intersection_rates, load,
     plot_cumulative, plot_tile, prepare, read_tile, recipe, scores, setups, table_2, template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
-from mtl_explain.learner import multitask_learner
-from mtl_explain.modality import setup_table
-from mtl_explain.native import BadSample
-from mtl_explain.raster import read_raster
-from mtl_explain.recipe import recipe_table, recipe_values, with_recipe
-from mtl_explain.samples import check_samples, describe, modalities
-from mtl_explain.simulate.city import simulate_city
-from mtl_explain.simulate.common import write_geotiff
-from mtl_explain.store import read_manifest
+from mtl_explain.files.raster import fill_holes, read_raster, write_geotiff
+from mtl_explain.setup import setup_table
+from mtl_explain.simulate.city.tiles import simulate_city
+from mtl_explain.training.learner import multitask_learner
+from mtl_explain.training.recipe import recipe_table, recipe_values, with_recipe
 
 
 # a copy of the native tiles, each of ten tiles spoilt in its own way
@@ -123,7 +122,7 @@ def test_the_index_knows_split_city_and_place_of_each_tile(_folder_and_native):
 
 
 def test_holes_are_filled_from_the_nearest_height_and_counted_codes_are_mapped():
-    "One tile."
+    "Reading the tiles."
     # holes are filled from the nearest height and counted, codes are mapped or refused
     h, inf = np.array([[1., 3.4e38, 5.], [1., -np.inf, 5.2], [np.nan, 2., -9999]]), np.inf
     filled, share = fill_holes(h)
@@ -135,7 +134,7 @@ def test_holes_are_filled_from_the_nearest_height_and_counted_codes_are_mapped()
 
 
 def test_a_tile_as_it_comes_from_its_files(_folder_and_native):
-    "One tile."
+    "Reading the tiles."
     _folder, native = _folder_and_native
     tile = read_tile(index_tiles(native).loc['amsterdam_01_02'], 64)
     assert {n: (v.shape, str(v.dtype)) for n, v in tile.items()} == dict(

@@ -1,6 +1,6 @@
 """Building Hi-BCD
 
-Written by nbdev-export from the check cells of nbs/api/24_hibcd_build.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/09_hibcd_build.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -8,18 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import rasterio
 
-from mtl_explain.datasets.hibcd_build import (
-    build_tiles, folders, height_difference, make_labels, pseudo_label, semantic_label, split_tiles,
-)
-from mtl_explain.raster import read_raster
+from mtl_explain.datasets.hibcd_build import build_tiles, folders, make_labels, split_tiles
+from mtl_explain.files.raster import read_raster
 
 
 # rasters of noise, on disk, and in memory
@@ -34,38 +30,6 @@ def noisy_rasters(folder, rows, columns, seed=0):
         paths[name], values[name] = Path(folder)/f'{name}.tif', found
         with rasterio.open(paths[name], 'w', driver='GTiff', count=count, height=rows, width=columns, dtype=dtype, crs=crs, transform=transform) as file: file.write(found)
     return paths, values
-
-
-def test_the_eleven_cases_of_section_4_a_pixel_each():
-    "From heights to labels."
-    cases = pd.DataFrame([
-        ('new house on a meadow',            0.,  9.,  1, 0, 1, 2, 2),
-        ('house gone',                       8.,  0.,  1, 1, 0, 1, 1),
-        ('rebuilt higher',                   6., 12.,  1, 1, 1, 2, 2),
-        ('rebuilt lower',                   12.,  6.,  1, 1, 1, 1, 1),
-        ('house gone, under a grown tree',   9., 11., -1, 1, 0, 1, 2),
-        ('new glass roof, laser on floor',  .2, -.2,  -1, 0, 1, 2, 1),
-        ('house gone, tree taken as height', 9., 11.,  1, 1, 0, 0, 2),
-        ('garden inside the mask',           0.,  2.,  1, 0, 0, 0, 2),
-        ('untouched house',                  8.,  8.1, 0, 1, 1, 0, 0),
-        ('same height to the millimetre',    8.,  8.,  1, 1, 1, 0, 0),
-        ('new house where water was',    np.inf,  9.,  1, 0, 1, 0, -1),
-    ], columns=['what', 'early', 'late', 'M', 'before', 'after', 'semantic', 'pseudo'])
-    difference = height_difference(cases.early.values, cases.late.values, cases.M.values)
-    assert semantic_label(difference, cases.M, cases.before, cases.after).tolist() == cases.semantic.tolist()
-    assert pseudo_label(difference).tolist() == cases.pseudo.tolist()
-    cases.assign(change=difference.round(1)).set_index('what')
-
-
-def test_the_threshold_of_equation_3_is_strict_and_symmetric():
-    "From heights to labels."
-    x = np.array([-7.3, -1.2, -1, -.4, 0, .6, 1, 1.2, 7.9])
-    assert pseudo_label(x).tolist() == [1, 1, 1, 1, 0, 2, 2, 2, 2]
-    assert pseudo_label(x, 1.).tolist() == [1, 1, 0, 0, 0, 0, 0, 2, 2]
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')  # huge and infinite nodata must not overflow on the way
-        nothing = height_difference(np.array([3.4028235e38, -np.inf, np.nan, -9999, -999], 'float32'), np.array([-3.4e38, 1, 2, 3, 4], 'float32'), np.ones(5))
-    assert np.isnan(nothing).all()
 
 
 def test_500_tiles_are_split_into_340_40_and_120_as_published():

@@ -1,6 +1,6 @@
 """LEVIR-CD
 
-Written by nbdev-export from the check cells of nbs/api/25_levir.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/11_levir.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -16,18 +16,18 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from mtl_explain.augment import Augment
-from mtl_explain.change.scene import example_scene, scene_setup
+from mtl_explain.data.augment import Augment
+from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
+from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.levir import (
     _pair, convention, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, recipe, setups,
     sources, tile_index,
 )
-from mtl_explain.learner import multitask_learner
-from mtl_explain.network import bodies, with_network
-from mtl_explain.recipe import recipe_table
-from mtl_explain.runs import train_run
-from mtl_explain.samples import check_samples, describe, modalities, modality_array
-from mtl_explain.store import read_manifest
+from mtl_explain.networks.multitask import bodies, with_network
+from mtl_explain.testing.scene import example_scene, scene_setup
+from mtl_explain.training.learner import multitask_learner
+from mtl_explain.training.recipe import recipe_table
+from mtl_explain.training.runs import train_run
 
 
 # writes made-up pairs in one of the conventions

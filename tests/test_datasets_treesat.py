@@ -1,6 +1,6 @@
 """TreeSatAI
 
-Written by nbdev-export from the check cells of nbs/api/23_treesat.ipynb.
+Written by nbdev-export from the check cells of nbs/api/datasets/08_treesat.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -24,17 +24,17 @@ import rasterio
 import xarray as xr
 from rasterio.transform import Affine
 
-from mtl_explain.datasets.tree_species import aerial_bands, fraction_vector, species, spruce_and_fir
+from mtl_explain.data.samples import check_samples, describe, modalities
+from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.treesat import (
     fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
 )
-from mtl_explain.datasets.treesat_tables import nearest_training, read_fractions, read_lists
-from mtl_explain.explain.hierarchy import ancestor_index
-from mtl_explain.modality import setup_table
-from mtl_explain.samples import check_samples, describe, modalities
-from mtl_explain.simulate.forest import nodata_value, simulate_forest, simulate_patch
-from mtl_explain.simulate.trees import draw_plots
-from mtl_explain.store import read_manifest
+from mtl_explain.datasets.treesat_index import nearest_training, read_fractions, read_lists
+from mtl_explain.datasets.treesat_labels import aerial_bands, fraction_vector, species, spruce_and_fir
+from mtl_explain.modality import ancestor_index
+from mtl_explain.setup import setup_table
+from mtl_explain.simulate.forest.patches import nodata_value, simulate_forest, simulate_patch
+from mtl_explain.simulate.forest.trees import draw_plots
 
 
 # a simulated archive of 60 patches with small images

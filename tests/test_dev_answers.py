@@ -1,6 +1,6 @@
 """Answers that hold
 
-Written by nbdev-export from the check cells of nbs/api/85_answers.ipynb.
+Written by nbdev-export from the check cells of nbs/dev/06_answers.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

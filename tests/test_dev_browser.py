@@ -1,6 +1,6 @@
 """In a real browser
 
-Written by nbdev-export from the check cells of nbs/api/59_browser.ipynb.
+Written by nbdev-export from the check cells of nbs/dev/00_browser.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtl_explain.data.samples import modalities
 from mtl_explain.datasets import globe
 from mtl_explain.dev.browser import (
     asked_for, browser, browser_missing, console_errors, drag, jupyter_lab, keep_screenshot, run_notebook,
     wait_for, write_notebook,
 )
-from mtl_explain.explain.explore import selected_samples
-from mtl_explain.explain.planted import planted_world
-from mtl_explain.explain.views import chart_html, comparison_chart, explorer_chart, sample_points
-from mtl_explain.runs import load_run, train_run
-from mtl_explain.samples import modalities
+from mtl_explain.show.explore import selected_samples
+from mtl_explain.show.views import chart_html, comparison_chart, explorer_chart, sample_points
+from mtl_explain.testing.planted import planted_world
+from mtl_explain.training.runs import load_run, train_run
 
 
 # a page that keeps the view of its chart, and where the samples are drawn

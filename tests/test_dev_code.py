@@ -1,6 +1,6 @@
 """Reading code
 
-Written by nbdev-export from the check cells of nbs/api/78_code.ipynb.
+Written by nbdev-export from the check cells of nbs/dev/01_code.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

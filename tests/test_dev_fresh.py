@@ -1,6 +1,6 @@
 """Up to date
 
-Written by nbdev-export from the check cells of nbs/api/84_fresh.ipynb.
+Written by nbdev-export from the check cells of nbs/dev/05_fresh.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

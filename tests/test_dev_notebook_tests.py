@@ -1,6 +1,6 @@
 """Tests from notebooks
 
-Written by nbdev-export from the check cells of nbs/api/80_notebook_tests.ipynb.
+Written by nbdev-export from the check cells of nbs/dev/02_notebook_tests.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

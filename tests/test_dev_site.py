@@ -1,6 +1,6 @@
 """The site and the README
 
-Written by nbdev-export from the check cells of nbs/api/82_site.ipynb.
+Written by nbdev-export from the check cells of nbs/dev/03_site.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -27,7 +27,7 @@ from mtl_explain.dev.site import (
     relative_links, render_stand_in, sidebar, sidebar_text, site_problems, sized, stand_in_copy, symbol_docs,
     title_of,
 )
-from mtl_explain.simulate.blocks import City
+from mtl_explain.simulate.city.blocks import City
 
 
 # a notebook as it lies on disk
@@ -62,7 +62,7 @@ def site_project(folder, home='The function `twice_over`.'):
         '[project]\nname = "sitepkg"\n[tool.nbdev]\ndoc_path = "_site"\ncustom_sidebar = true\nupdate_pyproject = false\n'
         'skip_procs = "exec_show_docs"\ndoc_procs = ["mtl_explain.dev.site:SymbolDocs"]\n')
     room = ['# Room\n\n> A room', '#| default_exp room', '#| export\ndef twice_over(x): return 2 * x', '#| hide\nsecret = 1', 'twice_over(2)']
-    write_page(root / 'nbs' / 'api' / '00_room.ipynb', *room)
+    write_page(root / 'nbs' / 'api' / '00_modality.ipynb', *room)
     write_page(root / 'nbs' / 'index.ipynb', '# Home\n\n> A home page', 'Come in.\n\n' + home)
     (root / 'nbs' / '_quarto.yml').write_text('project:\n  type: website\nmetadata-files: [nbdev.yml, sidebar.yml]\n')
     (root / 'nbs' / 'sidebar.yml').write_text(sidebar_text(notebooks(root / 'nbs')))
@@ -82,7 +82,7 @@ def write_page(path, *sources):
 def front_and_five():
     "A project of five notebooks."
     def front(order): return {'cells': [{'cell_type': 'raw', 'source': f'---\norder: {order}\n---'}]}
-    five = {'api/50_correlation.ipynb': page, 'api/80_site.ipynb': {'cells': []}, 'index.ipynb': {'cells': []},
+    five = {'api/90_cli.ipynb': {'cells': []}, 'api/explain/01_correlation.ipynb': page, 'index.ipynb': {'cells': []},
             'tutorials/a.ipynb': front(2), 'tutorials/b.ipynb': front(1)}
     return front, five
 
@@ -110,6 +110,7 @@ def test_tutorials_in_reading_order_the_reference_in_sections(front_and_five):
     assert home['href'] == 'index.ipynb'
     assert tutorials == {'section': 'Tutorials', 'contents': ['tutorials/b.ipynb', 'tutorials/a.ipynb']}
     assert [s['section'] for s in reference['contents']] == ['Explanations', 'Running it']
+    with pytest.raises(ValueError, match="api/cellar/00_wine.ipynb: there is no room 'cellar'"): sidebar(five | {'api/cellar/00_wine.ipynb': page})
     assert yaml.safe_load(sidebar_text(five))['website']['sidebar']['contents'] == sidebar(five)
     assert sidebar(five | {'papers-to-code.ipynb': page, 'changes.ipynb': front(2), 'glossary.ipynb': front(1)})[2::2] == ['papers-to-code.ipynb', 'glossary.ipynb']
 
@@ -246,7 +247,7 @@ def test_two_pages_from_notebooks_to_html():
         prepared = prepare()
         assert site_problems(prepared) == []
         render_stand_in(prepared, Path('_site'))
-        html = Path('_site/api/room.html').read_text()
+        html = Path('_site/api/modality.html').read_text()
         assert Path('_site/index.html').exists() and 'twice_over' in html and 'Source' in html and 'secret' not in html
 
 

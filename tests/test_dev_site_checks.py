@@ -1,6 +1,6 @@
 """What a reader's browser finds
 
-Written by nbdev-export from the check cells of nbs/api/83_site_checks.ipynb.
+Written by nbdev-export from the check cells of nbs/dev/04_site_checks.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

@@ -1,6 +1,6 @@
 """Correct and false together
 
-Written by nbdev-export from the check cells of nbs/api/51_correctness.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/02_correctness.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -17,8 +17,9 @@ from mtl_explain.explain.correctness import (
     pixel_groups, plot_correctness_groups, plot_error_by_correctness, plot_error_by_groups, plot_group_fate,
     plot_transition_matrix, regression_error, transition_matrix,
 )
-from mtl_explain.explain.planted import group_names, planted_trace
-from mtl_explain.trace import co_moments, moment_names
+from mtl_explain.testing.planted import planted_trace
+from mtl_explain.trace import group_names, moment_names
+from mtl_explain.training.recorder import co_moments
 
 
 @pytest.fixture(scope='module')

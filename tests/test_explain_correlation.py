@@ -1,6 +1,6 @@
 """Error correlation
 
-Written by nbdev-export from the check cells of nbs/api/50_correlation.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/01_correlation.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -17,7 +17,7 @@ from mtl_explain.explain.correlation import (
     _correlation_of_sums, _distinct_sums, _pooled, _standard_sums, correlation_of_moments, error_correlation,
     merge_moments, pair_basis, pixel_moments, plot_error_correlation, sample_moments,
 )
-from mtl_explain.explain.planted import map_moments, planted_trace
+from mtl_explain.testing.planted import map_moments, planted_trace
 
 
 @pytest.fixture(scope='module')

@@ -1,6 +1,6 @@
 """Fields and classes
 
-Written by nbdev-export from the check cells of nbs/api/54_fields.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/05_fields.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -20,7 +20,7 @@ from mtl_explain.explain.fields import (
     patch_place, plot_field_maps, plot_field_performance, plot_truth_by_groups, random_share, scores_by_class,
     truth_by_groups,
 )
-from mtl_explain.explain.planted import planted_world
+from mtl_explain.testing.planted import planted_world
 
 
 # three crops on nine fields, and what a network made of them

@@ -1,22 +1,20 @@
 """Hierarchy
 
-Written by nbdev-export from the check cells of nbs/api/52_hierarchy.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/03_hierarchy.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
-
-from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from mtl_explain.data.samples import modalities
 from mtl_explain.explain.hierarchy import (
-    agreements_by_chance, ancestor_index, chance_inside, hierarchy_adherence, hierarchy_cases,
-    plot_hierarchy_adherence,
+    agreements_by_chance, chance_inside, hierarchy_adherence, hierarchy_cases, plot_hierarchy_adherence,
 )
-from mtl_explain.explain.planted import group_names, planted_world
-from mtl_explain.samples import modalities
+from mtl_explain.testing.planted import planted_world
+from mtl_explain.trace import group_names
 
 
 @pytest.fixture(scope='module')
@@ -32,17 +30,6 @@ def result(trace_and_mods):
     "The table at the first and the last epoch."
     trace, mods = trace_and_mods
     return hierarchy_adherence(trace, mods, 'climate')
-
-
-def test_parent_and_grandparent(trace_and_mods):
-    "Up the hierarchy."
-    trace, mods = trace_and_mods
-    name, index = ancestor_index(mods, 'climate')
-    assert name == 'zone' and index.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3]
-    three = mods | dict(zone=replace(mods['zone'], parent='half', parent_index=(0, 0, 1, 1)), half=replace(mods['zone'], name='half', classes=('warm', 'cool')))
-    assert ancestor_index(three, 'climate', 'half')[1].tolist() == [0] * 5 + [1] * 6
-    with pytest.raises(ValueError, match="'zone' has no parent label"): ancestor_index(mods, 'zone')
-    with pytest.raises(ValueError, match="'half' is not above 'climate': the hierarchy ends at 'zone'"): ancestor_index(mods, 'climate', 'half')
 
 
 def test_six_samples_one_of_each_case():

@@ -1,6 +1,6 @@
 """Error maps
 
-Written by nbdev-export from the check cells of nbs/api/53_maps.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/04_maps.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -15,8 +15,8 @@ from mtl_explain.explain.maps import (
     _visible, class_colors, common_range, draw_classes, error_label, missing_color, pixel_errors,
     plot_error_maps, plot_errors_on_map, sample_correlations, samples_worth_showing, task_maps,
 )
-from mtl_explain.explain.planted import planted_world
 from mtl_explain.modality import modality_of
+from mtl_explain.testing.planted import planted_world
 
 
 @pytest.fixture(scope='module')

@@ -1,6 +1,6 @@
 """Explain
 
-Written by nbdev-export from the check cells of nbs/api/55_explain.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/06_overview.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mtl_explain.data.samples import modalities
 from mtl_explain.explain.correctness import (
     correctness_groups, error_by_correctness, error_by_groups, transition_matrix,
 )
@@ -21,8 +22,7 @@ from mtl_explain.explain.overview import (
     Explanation, _is_above, _names, _with_interval, check_traced, explain, label_pairs, read_correlation,
     read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_transitions,
 )
-from mtl_explain.explain.planted import planted_world
-from mtl_explain.samples import modalities
+from mtl_explain.testing.planted import planted_world
 
 
 @pytest.fixture(scope='module')
@@ -155,5 +155,5 @@ def test_a_ground_truth_that_breaks_its_hierarchy_is_a_reason(world_and_mods):
 
 def test_no_torch_is_imported():
     "In one call."
-    code = 'import sys, mtl_explain.explain.overview, mtl_explain.explain.planted; print("torch" in sys.modules)'
+    code = 'import sys, mtl_explain.explain.overview, mtl_explain.testing.planted; print("torch" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == 'False'

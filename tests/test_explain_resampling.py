@@ -1,6 +1,6 @@
 """Intervals that know about neighbours
 
-Written by nbdev-export from the check cells of nbs/api/48_resampling.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/00_resampling.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -8,28 +8,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from scipy import stats
 
 from mtl_explain.explain.resampling import (
-    as_slice, best_epoch, chosen_epoch, cluster_codes, cluster_sums, resampled_means, resampled_sums,
-    share_interval, split_positions, t_interval,
+    as_slice, cluster_codes, cluster_sums, resampled_means, resampled_sums, share_interval, t_interval,
 )
-from mtl_explain.samples import toy_samples
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import split_positions
 
 
 @pytest.fixture(scope='module')
 def samples():
     "Sixteen of the toy world's samples are test samples."
     return toy_samples(96, 4)
-
-
-def test_the_positions_of_a_split(samples):
-    "Which samples, which clusters."
-    test = split_positions(samples, 'test')
-    assert set(samples.split.values[test]) == {'test'} and len(test) == (samples.split == 'test').sum()
-    assert len(split_positions(samples, None)) == 96
-    with pytest.raises(ValueError, match="no samples of split 'tset'.*test, train, valid"): split_positions(samples, 'tset')
 
 
 def test_groups_and_no_groups(samples):
@@ -41,19 +32,8 @@ def test_groups_and_no_groups(samples):
     with pytest.raises(ValueError, match="no coordinate 'field'"): cluster_codes(samples, np.arange(3), 'field')
 
 
-def test_the_best_epoch_is_chosen_on_validation_samples():
-    "Which epoch."
-    # the best epoch is chosen on validation samples; what was kept, or asked for, comes first
-    loss = np.array([[3., 3], [1, 2], [2, 1]])  # three epochs; a validation and a test sample
-    told = xr.Dataset(dict(loss=(('epoch', 'sample', 'task'), loss[..., None])), dict(epoch=range(3), task=['a'], split=('sample', ['valid', 'test'])), dict(main='a'))
-    assert best_epoch(told) == 1 and best_epoch(told, split='test') == 2 and best_epoch(told.drop_vars('split')) == 2
-    assert best_epoch(told.where(told.epoch != 1)) == 2 and best_epoch(told * np.nan, 'a') == 2, 'without a loss: not that one; without any: the last'
-    assert chosen_epoch(told) == 1 and chosen_epoch(told.assign_attrs(kept=2)) == 2 and chosen_epoch(told, 0) == 0
-    with pytest.raises(ValueError, match='there is no epoch 7 in the trace; it has 0 to 2'): chosen_epoch(told, 7)
-
-
 def test_consecutive_positions_are_a_slice():
-    "Which epoch."
+    "Which samples, which clusters."
     assert as_slice(np.arange(3, 7)) == slice(3, 7) and as_slice(np.array([5])) == slice(5, 6)
     assert [list(as_slice(np.array(p))) for p in ([0, 2, 1, 3], [3, 2, 1], [])] == [[0, 2, 1, 3], [3, 2, 1], []]
 

@@ -1,6 +1,6 @@
 """The papers' experiments
 
-Written by nbdev-export from the check cells of nbs/api/62_papers.ipynb.
+Written by nbdev-export from the check cells of nbs/api/70_papers.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from mtl_explain.datasets.catalog import dataset
-from mtl_explain.layers import n_parameters
 from mtl_explain.modality import Modality
-from mtl_explain.network import MultitaskNetwork
+from mtl_explain.networks.layers import n_parameters
+from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.papers import beside_paper, experiments, reported_scores, rows_in_paper
 
 

@@ -1,6 +1,6 @@
 """Seen from above
 
-Written by nbdev-export from the check cells of nbs/api/26_simulate_aerial.ipynb.
+Written by nbdev-export from the check cells of nbs/api/simulate/01_aerial.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
