@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['config_schema', 'fingerprint', 'run_config', 'config_differences', 'save_state', 'load_state', 'RunKeeper',
-           'save_weights', 'trace_pieces', 'resume', 'train_run', 'check_config', 'read_table', 'Run', 'load_run']
+           'save_weights', 'check_config', 'trace_pieces', 'resume', 'train_run', 'read_table', 'Run', 'load_run']
 
 # %% ../../nbs/api/training/08_runs.ipynb #455aaad6
 import json
@@ -264,6 +264,61 @@ def _keep(self: RunKeeper) -> None:
     save_state(self.learn, self.folder, self.epoch)
     if better: _remove_older(self.folder, self.epoch)
 
+# %% ../../nbs/api/training/08_runs.ipynb #a73c0fde
+config_schema = dict(
+    type='object', required=['format', 'setup', 'modalities', 'scaling', 'options'],
+    properties=dict(
+        format=dict(const=1),
+        dataset=dict(type='string'),
+        samples=dict(type='string'),
+        setup=setup_schema,
+        modalities=dict(type='object', additionalProperties=modality_schema, minProperties=2),
+        scaling=scaling_schema,
+        options=dict(
+            type='object', required=['epochs', 'seed'],
+            properties=dict(
+                epochs=dict(type='integer', minimum=1),
+                lr=dict(type='number', exclusiveMinimum=0),
+                bs=dict(type='integer', minimum=1),
+                seed=dict(type='integer'),
+                keep=dict(enum=['best', 'last']),
+            )),
+        versions=dict(type='object', additionalProperties=dict(type='string')),
+    ))
+
+def check_config(
+    config: dict,  # of a run, which fits `config_schema`
+    where  # the file, for messages
+) -> None:
+    "`ValueError` where one part of a config contradicts another."
+    def fail(text): raise ValueError(f'{where}: {text}')
+    mods = config['modalities']
+    for name in config['setup']['inputs'] + config['setup']['targets']:
+        if name not in mods: fail(f"setup names '{name}', which modalities lacks; it has {', '.join(mods)}")
+    for name, m in mods.items():
+        if m['name'] != name: fail(f"modalities.{name}.name is '{m['name']}', expected '{name}'")
+        parents = len(mods[m['parent']].get('classes', ())) if m.get('parent') in mods else None
+        highest = max(m.get('parent_index') or [0])
+        if parents is not None and highest >= parents: fail(f"modalities.{name}.parent_index names class {highest} of '{m['parent']}', which has {parents} classes")
+    for name, s in config['scaling'].items():
+        if name not in mods: fail(f"scaling.{name} is of no modality of this run")
+        channels = len(mods[name].get('channels', ()))
+        for part in ('mean', 'std'):
+            if len(s[part]) != channels: fail(f"scaling.{name}.{part} has {len(s[part])} numbers, '{name}' has {channels} channels")
+
+# %% ../../nbs/api/training/08_runs.ipynb #9fd18fee
+def _read_config(
+    folder: Path  # the run folder
+) -> dict:
+    "The config of a run, or a clear error."
+    path = folder/'config.json'
+    if not path.exists(): raise FileNotFoundError(f'{folder} is not a run folder: it has no config.json')
+    config = read_document(path, dict(type='object'))
+    if config.get('format') != 1: raise ValueError(f'{path} has format {config.get("format")}, this version of mtl_explain reads format 1')
+    check_document(config, config_schema, path)
+    check_config(config, path)
+    return config
+
 # %% ../../nbs/api/training/08_runs.ipynb #1a851b86
 def _claim_folder(
     folder: Path,  # where the run shall be
@@ -364,48 +419,6 @@ def train_run(
     if not (folder/'scores.csv').exists(): _fit(learn, folder, epochs, lr, bar, lambda learn: _all_scores(learn, samples, score), schedule)
     return load_run(folder)
 
-# %% ../../nbs/api/training/08_runs.ipynb #a73c0fde
-config_schema = dict(
-    type='object', required=['format', 'setup', 'modalities', 'scaling', 'options'],
-    properties=dict(
-        format=dict(const=1),
-        dataset=dict(type='string'),
-        samples=dict(type='string'),
-        setup=setup_schema,
-        modalities=dict(type='object', additionalProperties=modality_schema, minProperties=2),
-        scaling=scaling_schema,
-        options=dict(
-            type='object', required=['epochs', 'seed'],
-            properties=dict(
-                epochs=dict(type='integer', minimum=1),
-                lr=dict(type='number', exclusiveMinimum=0),
-                bs=dict(type='integer', minimum=1),
-                seed=dict(type='integer'),
-                keep=dict(enum=['best', 'last']),
-            )),
-        versions=dict(type='object', additionalProperties=dict(type='string')),
-    ))
-
-def check_config(
-    config: dict,  # of a run, which fits `config_schema`
-    where  # the file, for messages
-) -> None:
-    "`ValueError` where one part of a config contradicts another."
-    def fail(text): raise ValueError(f'{where}: {text}')
-    mods = config['modalities']
-    for name in config['setup']['inputs'] + config['setup']['targets']:
-        if name not in mods: fail(f"setup names '{name}', which modalities lacks; it has {', '.join(mods)}")
-    for name, m in mods.items():
-        if m['name'] != name: fail(f"modalities.{name}.name is '{m['name']}', expected '{name}'")
-        parents = len(mods[m['parent']].get('classes', ())) if m.get('parent') in mods else None
-        highest = max(m.get('parent_index') or [0])
-        if parents is not None and highest >= parents: fail(f"modalities.{name}.parent_index names class {highest} of '{m['parent']}', which has {parents} classes")
-    for name, s in config['scaling'].items():
-        if name not in mods: fail(f"scaling.{name} is of no modality of this run")
-        channels = len(mods[name].get('channels', ()))
-        for part in ('mean', 'std'):
-            if len(s[part]) != channels: fail(f"scaling.{name}.{part} has {len(s[part])} numbers, '{name}' has {channels} channels")
-
 # %% ../../nbs/api/training/08_runs.ipynb #c535f476
 def read_table(
     path: Path,  # a CSV file of a run
@@ -456,19 +469,6 @@ class Run:
     def __repr__(self):
         kept = f', epoch {self.epoch} kept' if self.finished else ''
         return f'Run({self.folder}): {self.setup.name or self.setup.variant}, {self.state}{kept}, seed {self.options.get("seed")}'
-
-# %% ../../nbs/api/training/08_runs.ipynb #9fd18fee
-def _read_config(
-    folder: Path  # the run folder
-) -> dict:
-    "The config of a run, or a clear error."
-    path = folder/'config.json'
-    if not path.exists(): raise FileNotFoundError(f'{folder} is not a run folder: it has no config.json')
-    config = read_document(path, dict(type='object'))
-    if config.get('format') != 1: raise ValueError(f'{path} has format {config.get("format")}, this version of mtl_explain reads format 1')
-    check_document(config, config_schema, path)
-    check_config(config, path)
-    return config
 
 # %% ../../nbs/api/training/08_runs.ipynb #c2068ade
 def _trained_network(
