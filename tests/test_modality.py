@@ -1,4 +1,4 @@
-"""Modalities and setups
+"""Modalities
 
 Written by nbdev-export from the check cells of nbs/api/00_modality.ipynb.
 Do not edit: change the notebook, then `make export`.
