@@ -116,8 +116,9 @@ def file_problems(
 # %% ../../nbs/dev/04_site_checks.ipynb #83d9609b
 def figure_functions(
 ) -> list:  # of (module, name)
-    "All public `plot_` functions of the package."
-    paths = sorted(get_config().lib_path.rglob('*.py'))
+    "All public `plot_` functions that users have; those of `dev` are for its own pages."
+    library = get_config().lib_path
+    paths = [p for p in sorted(library.rglob('*.py')) if 'dev' not in p.relative_to(library).parts]
     return [(p.stem, f.name) for p in paths for f in ast.parse(p.read_text(encoding='utf-8')).body if isinstance(f, ast.FunctionDef) and f.name.startswith('plot_')]
 
 def missing_figures(
