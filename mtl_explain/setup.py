@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from fastcore.basics import patch
 
-from .modality import Modality, _names, _names_schema, _text, modality_schema
+from .modality import _names, _names_schema, _text
 
 # %% ../nbs/api/01_setup.ipynb #882873ea
 @dataclass(frozen=True)
@@ -124,8 +124,6 @@ setup_schema = dict(
         balance=_text,
         augment=_options,
     ))
-assert set(setup_schema['properties']) == set(Setup.__dataclass_fields__)
-assert set(modality_schema['properties']) == set(Modality.__dataclass_fields__)
 
 # %% ../nbs/api/01_setup.ipynb #2a70c006
 @patch(as_prop=True)

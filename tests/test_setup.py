@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mtl_explain.files.schemas import check_document
-from mtl_explain.modality import Modality, from_dict, to_dict
+from mtl_explain.modality import Modality, from_dict, modality_schema, to_dict
 from mtl_explain.setup import Setup, check_setup, main_share, scaled_weights, setup_schema, setup_table
 
 
@@ -78,6 +78,8 @@ def test_sixty_per_cent_for_the_main_task():
 def test_a_setup_with_all_fields_fits_its_schema_after_json():
     "Its rules."
     # a setup with all fields fits its schema after JSON; wrong fields are named
+    assert set(setup_schema['properties']) == set(Setup.__dataclass_fields__)
+    assert set(modality_schema['properties']) == set(Modality.__dataclass_fields__)
     full = Setup(('optical', 'dem'), ('landcover', 'age'), 'age', dict(landcover=1, age=3), 'all', ('optical',), dict(optical=dict(type='unet')), dict(age=dict(width=3)), dict(widths=[8]),
                  dict(type=''), dict(landcover=dict(class_weights=[1, 2])), (dict(type='consistency', tasks=['a', 'b']),), dict(type='dwa'), dict(dem=dict(mean=[0.], std=[1.])),
                  dict(crop='soybean'), 'crop', dict(photos=['optical']))

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.trace import best_epoch, chosen_epoch, split_positions
+from mtl_explain.trace import best_epoch, chosen_epoch, label_correct, split_positions
 
 
 @pytest.fixture(scope='module')
@@ -35,3 +35,15 @@ def test_the_best_epoch_is_chosen_on_validation_samples():
     assert best_epoch(told.where(told.epoch != 1)) == 2 and best_epoch(told * np.nan, 'a') == 2, 'without a loss: not that one; without any: the last'
     assert chosen_epoch(told) == 1 and chosen_epoch(told.assign_attrs(kept=2)) == 2 and chosen_epoch(told, 0) == 0
     with pytest.raises(ValueError, match='there is no epoch 7 in the trace; it has 0 to 2'): chosen_epoch(told, 7)
+
+
+def test_right_wrong_no_label():
+    "Which labels are right."
+    # right, wrong, no label; what is no label is refused by name
+    labels = xr.Dataset(
+        dict(correct=(('epoch', 'sample', 'task'), np.array([[[1., np.nan], [0, np.nan], [np.nan, np.nan]]]))),
+        dict(task=['kind', 'height'], kind=('task', ['category', 'image'])),
+    )
+    np.testing.assert_array_equal(label_correct(labels, 'kind', np.array([0, 1, 2])), [[1, 0, np.nan]])
+    with pytest.raises(ValueError, match="'height' is of kind image"): label_correct(labels, 'height', np.arange(3))
+    with pytest.raises(ValueError, match="'soil' is no task of this trace; it has kind, height"): label_correct(labels, 'soil', np.arange(3))

@@ -9,7 +9,6 @@ __all__ = ['config_schema', 'fingerprint', 'run_config', 'config_differences', '
 # %% ../../nbs/api/training/08_runs.ipynb #455aaad6
 import json
 import os
-import shutil
 import time
 from contextlib import ExitStack
 from functools import cached_property
