@@ -26,13 +26,14 @@ from rasterio.windows import Window
 
 from mtl_explain.change.detect import (
     ScenePair, band_list, blend_windows, change_network, check_bands, common_windows, detect_change,
-    half_cosine, opened, plot_detection, predict_layers, read_input, size_rule, standardised, to_bands,
-    whole_blocks, window_plan, window_starts, window_weights,
+    half_cosine, plot_detection, predict_layers, read_input, size_rule, standardised, to_bands, whole_blocks,
+    window_plan, window_starts, window_weights,
 )
 from mtl_explain.change.losses import range_scaling
 from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets import hibcd
 from mtl_explain.files.paths import scratch_file
+from mtl_explain.files.raster import opened
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, with_network
 from mtl_explain.setup import Setup

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from mtl_explain.data.batches import (
-    SampleDataset, SampleLoader, _tensor, class_balance, narrowed, sample_loaders, split_loaders, split_names,
-    to_native, to_standard, training_scaling,
+    SampleDataset, SampleLoader, _tensor, class_balance, narrowed, sample_loaders, split_loaders, to_native,
+    to_standard, training_scaling,
 )
 from mtl_explain.data.samples import modalities
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import split_names
 
 
 # the toy world and an MTL setup on it

@@ -9,10 +9,11 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 
 from mtl_explain.explain.correlation import correlation_of_moments
 from mtl_explain.explain.maps import (
-    _visible, class_colors, common_range, draw_classes, error_label, missing_color, pixel_errors,
+    _visible, class_colors, common_range, draw_classes, error_label, missing_color, patch_maps, pixel_errors,
     plot_error_maps, plot_errors_on_map, sample_correlations, samples_worth_showing, task_maps,
 )
 from mtl_explain.modality import modality_of
@@ -23,6 +24,14 @@ from mtl_explain.testing.planted import planted_world
 def world():
     "A planted world whose land cover and elevation fail together."
     return planted_world(n_samples=110, n_groups=10, n_epochs=3, size=24, pixel_r=.8, shown=5)
+
+
+@pytest.fixture(scope='module')
+def world_patches_and_name():
+    "A planted world whose patches have two dense tasks."
+    world = planted_world(n_samples=40, n_groups=5, n_epochs=2, size=24, shown=3)
+    patches, name = world.samples, str(world.trace.shown.values[1])
+    return world, patches, name
 
 
 def test_four_pixels_by_hand():
@@ -112,3 +121,26 @@ def test_no_positions(world):
     "On the map of the world."
     with pytest.raises(ValueError, match='no position'): plot_errors_on_map(world.trace.drop_vars(['lat', 'lon']))
     assert error_label(world.trace, 'elevation') == ('mean absolute error [m]', 1)
+
+
+def test_by_name(world_patches_and_name):
+    "All maps of a patch."
+    # by name: truth, prediction and error of each task
+    world, patches, name = world_patches_and_name
+    maps = patch_maps(world.trace, patches, name)
+    assert list(maps) == [f'{t} {w}' for t in ('landcover', 'elevation') for w in ('truth', 'prediction', 'error')]
+    assert np.array_equal(maps['landcover truth'], patches.landcover.sel(sample=name))
+
+
+def test_several_channels_are_several_bands_a_missing_label_is_nan_and_no_maps(world_patches_and_name):
+    "All maps of a patch."
+    # several channels are several bands, a missing label is NaN, and no maps are an error
+    world, patches, name = world_patches_and_name
+    cover, height = patches.landcover.copy(deep=True), patches.elevation
+    cover[:, :, 0] = -1
+    two = patches.drop_vars(['elevation', 'level']).assign(landcover=cover, elevation=xr.concat([height, height], 'level', combine_attrs='override').transpose(*height.dims).assign_coords(level=['low', 'high']))
+    trace_of_two = world.trace.drop_vars('map_elevation').assign(map_elevation=world.trace.map_elevation.isel(level=[0, 0]).drop_vars('level', errors='ignore'))
+    maps = patch_maps(trace_of_two, two, name)
+    assert [n for n in maps if 'elevation' in n] == ['elevation low truth', 'elevation high truth', 'elevation low prediction', 'elevation high prediction', 'elevation error']
+    assert maps['landcover truth'][:, 0].isnull().all() and maps['landcover error'][:, 0].isnull().all() and maps['landcover truth'][:, 1:].notnull().all()
+    with pytest.raises(ValueError, match='keeps no maps'): patch_maps(world.trace.drop_vars(['map_landcover', 'map_elevation']), patches, name)

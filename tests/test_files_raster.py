@@ -19,8 +19,8 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from mtl_explain.files.raster import (
-    cut_patches, degree_grid, global_grid, patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll,
-    valid_mask, write_geotiff,
+    cut_patches, degree_grid, global_grid, grid_transform, patch_mean, patch_mode, read_hdf, read_raster,
+    to_grid, unroll, valid_mask, write_geotiff,
 )
 
 
@@ -175,3 +175,13 @@ def test_a_small_raster_read_back():
         with rasterio.open(Path(folder)/'a/b.tif') as file:
             assert (file.read(1) == [[0, 1, 2], [3, 4, 5]]).all() and file.nodata == -1 and file.crs.to_epsg() == 32632
             assert tuple(file.bounds) == (500_000, 5_599_980, 500_030, 5_600_000)
+
+
+def test_a_turned_grid_and_points_on_no_grid():
+    "Where pixels lie."
+    column, row = (v.ravel() for v in np.meshgrid(np.arange(5), np.arange(4)))
+    turned = Affine(1e-4, 2e-5, -64, 1e-5, -9e-5, -27)
+    lon, lat = np.array([turned @ (c + .5, r + .5) for c, r in zip(column, row)]).T
+    assert np.allclose(grid_transform(column, row, lon, lat), turned, atol=1e-9)
+    with pytest.raises(ValueError, match='do not lie on a grid'): grid_transform(column, row, lon + 1e-4 * (column == 2), lat)
+    with pytest.raises(ValueError, match='one line'): grid_transform(column[:5], row[:5], lon[:5], lat[:5])

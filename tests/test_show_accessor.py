@@ -10,9 +10,10 @@ import xarray as xr
 
 from mtl_explain.data.samples import describe
 from mtl_explain.datasets import globe
-from mtl_explain.show.accessor import shown_split, trace_table
+from mtl_explain.show.accessor import trace_table
 from mtl_explain.testing.planted import planted_trace
 from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import shown_split
 
 
 @pytest.fixture(scope='module')
@@ -21,7 +22,7 @@ def trace():
 
 
 def test_three_samples_by_hand():
-    "A trace as a table."
+    "Datasets that show themselves."
     # three samples by hand: the second epoch is the best for the main task, one label is missing
     error = np.array([[[1., 4.], [1., 2.], [0., np.nan]], [[0., 3.], [0., 1.], [0., np.nan]], [[1., 2.], [0., 0.], [0., np.nan]]])
     small = xr.Dataset(dict(error=(('epoch', 'sample', 'task'), error), loss=(('epoch', 'sample', 'task'), error)),

@@ -11,8 +11,8 @@ import seaborn as sns
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.testing.planted import (
-    _climate_zone, _moves, _spoilt, _terrain, apportion, clustered_noise, empty_trace, map_moments,
-    planted_groups, planted_labels, planted_partner, planted_samples, planted_trace, planted_world,
+    _climate_zone, _moves, _spoilt, _terrain, apportion, clustered_noise, map_moments, planted_groups,
+    planted_labels, planted_partner, planted_samples, planted_trace, planted_world,
 )
 
 
@@ -85,14 +85,6 @@ def test_the_sample_set_is_a_good_one():
     assert list(modalities(made)) == ['landcover', 'elevation', 'weather', 'zone', 'climate', 'temperature']
     assert modalities(made)['climate'].parent_index == _climate_zone and made.group.values.max() == 3
     with pytest.raises(ValueError, match="split 'train' is empty"): check_samples(made)  # by design: all of it is for testing
-
-
-def test_an_empty_trace_has_the_coordinates_of_a_trace():
-    "The planted world."
-    made = planted_samples(44, 4, 6, np.random.default_rng(0))
-    trace = empty_trace(made, ['landcover', 'weather'], 3)
-    assert dict(trace.sizes) == dict(epoch=3, sample=44, task=2) and trace.attrs['main'] == 'landcover'
-    assert list(trace.kind.values) == ['mask', 'series'] and {'split', 'group', 'lat', 'lon', 'units'} <= set(trace.coords)
 
 
 def test_errors_moments_and_maps_agree_with_one_another(world):

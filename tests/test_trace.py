@@ -8,14 +8,24 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from mtl_explain.modality import modality_of
+from mtl_explain.testing.planted import planted_samples, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.trace import best_epoch, chosen_epoch, label_correct, split_positions
+from mtl_explain.trace import (
+    best_epoch, check_trace, chosen_epoch, empty_trace, joined, label_correct, shown_split, split_positions,
+)
 
 
 @pytest.fixture(scope='module')
 def samples():
     "Sixteen of the toy world's samples are test samples."
     return toy_samples(96, 4)
+
+
+@pytest.fixture(scope='module')
+def world():
+    "A planted world."
+    return planted_world(n_samples=24, n_groups=4, n_epochs=3, size=8, shown=2)
 
 
 def test_the_positions_of_a_split(samples):
@@ -47,3 +57,53 @@ def test_right_wrong_no_label():
     np.testing.assert_array_equal(label_correct(labels, 'kind', np.array([0, 1, 2])), [[1, 0, np.nan]])
     with pytest.raises(ValueError, match="'height' is of kind image"): label_correct(labels, 'height', np.arange(3))
     with pytest.raises(ValueError, match="'soil' is no task of this trace; it has kind, height"): label_correct(labels, 'soil', np.arange(3))
+
+
+def test_test_samples_first(samples):
+    "Whose errors are summed up."
+    # test samples first; a trace that knows of no split has none to show
+    assert shown_split(samples) == 'test' and shown_split(samples.drop_vars('split')) == ''
+    assert shown_split(samples.isel(sample=samples.split.values != 'test')) == 'train'
+
+
+def test_an_empty_trace_has_the_coordinates_of_a_trace():
+    "A trace with nothing in it yet."
+    made = planted_samples(44, 4, 6, np.random.default_rng(0))
+    trace = empty_trace(made, ['landcover', 'weather'], 3)
+    assert dict(trace.sizes) == dict(epoch=3, sample=44, task=2) and trace.attrs['main'] == 'landcover'
+    assert list(trace.kind.values) == ['mask', 'series'] and {'split', 'group', 'lat', 'lon', 'units'} <= set(trace.coords)
+
+
+def test_taken_apart_and_joined_again(world):
+    "Epoch by epoch."
+    pieces = [world.trace.isel(epoch=[e]) for e in range(3)]
+    assert joined(pieces).equals(world.trace)
+    with pytest.raises(ValueError, match='train at least one epoch'): joined([])
+
+
+def test_a_trace_passes(world):
+    "A trace from elsewhere."
+    # a trace passes; each nonsense is named
+    trace, mods = world.trace, {n: modality_of(da) for n, da in world.samples.data_vars.items()}
+    assert check_trace(trace, mods) is trace
+    def changed(name, value, **at):
+        "The trace with one value replaced."
+        t = trace.copy(deep=True)
+        t[name].loc[dict(epoch=0, sample=t.sample[1]) | at if name != 'truth' else dict(sample=t.sample[1]) | at] = value
+        return t
+    faults = {
+        "'truth' of 'climate' has the class 999, expected 0 to 10": changed('truth', 999, task='climate'),
+        "'predicted' of 'climate' has the class 0.5": changed('predicted', .5, task='climate'),
+        "'error' is infinite for some samples": changed('error', np.inf, task='landcover'),
+        "errors of 'elevation' are below 0": changed('error', -1, task='elevation'),
+        "'correct' of 'landcover' lies outside 0 to 1": changed('correct', 2, task='landcover'),
+        "a trace has the variable 'loss'": trace.drop_vars('loss'),
+        "'loss' has dimensions": trace.isel(epoch=0),
+        "'truth' is of type object": trace.assign(truth=trace.truth.astype(object)),
+        "main task 'soil' is not among its tasks": trace.assign_attrs(main='soil'),
+        "the coordinate 'kind' of the tasks is missing": trace.drop_vars('kind'),
+        "task 'landcover' is of kind image, expected mask": trace.assign_coords(kind=('task', ['image'] * trace.sizes['task'])),
+    }
+    for match, t in faults.items():
+        with pytest.raises(ValueError, match=f'here: {match}'): check_trace(t, mods, 'here')
+    with pytest.raises(ValueError, match="task 'landcover' is no modality of this run"): check_trace(trace, {'climate': mods['climate']})

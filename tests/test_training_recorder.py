@@ -17,8 +17,8 @@ from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.losses import MultitaskLoss
 from mtl_explain.training.recorder import (
-    TraceRecorder, batch_record, check_trace, co_moments, dense_pairs, epoch_dataset, error_values,
-    sample_means, sample_record,
+    TraceRecorder, batch_record, co_moments, dense_pairs, epoch_dataset, error_values, sample_means,
+    sample_record,
 )
 
 
@@ -221,32 +221,3 @@ def test_errors_of_every_sample_and_task_after_each_epoch(learn_and_trace):
     axs[0].set_ylabel('sample')
     fig.colorbar(mesh, ax=axs, label='error / largest')
     assert len(fig.axes) == 3
-
-
-def test_the_trace_of_a_training_passes(learn_and_trace):
-    "A trace from elsewhere."
-    # the trace of a training passes; each nonsense is named
-    learn, trace = learn_and_trace
-    mods = learn.dls.train.mods
-    assert check_trace(trace, mods) is trace
-    def changed(name, value, **at):
-        "The trace with one value replaced."
-        t = trace.copy(deep=True)
-        t[name].loc[dict(epoch=0, sample=t.sample[1]) | at if name != 'truth' else dict(sample=t.sample[1]) | at] = value
-        return t
-    faults = {
-        "'truth' of 'climate' has the class 999, expected 0 to 3": changed('truth', 999, task='climate'),
-        "'predicted' of 'climate' has the class 0.5": changed('predicted', .5, task='climate'),
-        "'error' is infinite for some samples": changed('error', np.inf, task='cover'),
-        "errors of 'elevation' are below 0": changed('error', -1, task='elevation'),
-        "'correct' of 'cover' lies outside 0 to 1": changed('correct', 2, task='cover'),
-        "a trace has the variable 'loss'": trace.drop_vars('loss'),
-        "'loss' has dimensions": trace.isel(epoch=0),
-        "'truth' is of type object": trace.assign(truth=trace.truth.astype(object)),
-        "main task 'soil' is not among its tasks": trace.assign_attrs(main='soil'),
-        "the coordinate 'kind' of the tasks is missing": trace.drop_vars('kind'),
-        "task 'cover' is of kind image, expected mask": trace.assign_coords(kind=('task', ['image'] * trace.sizes['task'])),
-    }
-    for match, t in faults.items():
-        with pytest.raises(ValueError, match=f'here: {match}'): check_trace(t, mods, 'here')
-    with pytest.raises(ValueError, match="task 'cover' is no modality of this run"): check_trace(trace, {'climate': mods['climate']})

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['window_starts', 'half_cosine', 'window_weights', 'column_bands', 'blend_windows', 'change_network', 'size_rule',
-           'predict_layers', 'Band', 'band_list', 'to_bands', 'opened', 'common_windows', 'check_bands', 'read_input',
+           'predict_layers', 'Band', 'band_list', 'to_bands', 'common_windows', 'check_bands', 'read_input',
            'standardised', 'new_raster', 'window_plan', 'ScenePair', 'whole_blocks', 'n_windows', 'detect_change',
            'plot_detection']
 
 # %% ../../nbs/api/change/03_detect.ipynb #4665007b
-import os, warnings
+import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +21,13 @@ import torch
 from fastai.torch_core import default_device
 from matplotlib.colors import ListedColormap
 from rasterio.enums import MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
 from ..data.batches import to_native, to_standard
-from ..files.raster import fill_holes
 from ..files.paths import scratch_file
+from ..files.raster import fill_holes, opened
 from ..modality import Modality
 from ..networks.multitask import MultitaskNetwork
 from ..training.runs import load_run
@@ -168,17 +168,6 @@ def to_bands(
         if not m.is_label: return to_native(torch.from_numpy(v)[None], m, scaling[m.name])[0].numpy()
         return np.where(np.isnan(v[:1]), np.float32(np.nan), v.argmax(0).astype('float32'))
     return np.concatenate([band(mods[t], v) for t, v in zip(targets, parts)] + [parts[0]] * (probabilities and mods[targets[0]].is_label))
-
-# %% ../../nbs/api/change/03_detect.ipynb #3cecb4a2
-def opened(
-    path  # of a raster
-):  # an open rasterio dataset
-    "Open a raster; if that is impossible, one line says which."
-    if not Path(path).exists(): raise FileNotFoundError(f'no such raster: {path}')
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        try: return rasterio.open(path)
-        except RasterioError as error: raise ValueError(f'{path}: cannot be read, it is truncated or no raster ({error})') from None
 
 # %% ../../nbs/api/change/03_detect.ipynb #eec4b0ce
 def common_windows(

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import warnings
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -28,7 +27,9 @@ from tqdm import tqdm
 from .. import __version__
 from .samples import modalities, problems_in_names
 from .statistics import training_statistics
-from ..files.paths import discard_folder, finish_folder, is_ours, take_folder
+from mtl_explain.files.paths import (
+    check_space, discard_folder, finish_folder, is_ours, json_digest, take_folder, write_json,
+)
 
 # %% ../../nbs/api/data/03_store.ipynb #23b67130
 store_format = 1 # raised when the layout of a store changes; other numbers are refused
@@ -233,12 +234,6 @@ def _write_block(
     os.fsync(file.fileno())
 
 # %% ../../nbs/api/data/03_store.ipynb #80299394
-def _digest(
-    value  # anything that JSON can hold
-) -> str:  # 16 hexadecimal digits
-    "Short hash of a plain value."
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
 def identity(
     settings: dict,  # parameters that decide what is in the store
     sources: list,  # files it is made from: dictionaries with name and sha256
@@ -246,12 +241,12 @@ def identity(
     contents: str=''  # `content_digest` of the samples, where the sources do not say what is in it
 ) -> dict:  # part -> hash
     "What decides whether two stores are the same."
-    parts = dict(format=_digest(store_format), settings=_digest(settings), sources=_digest(sources))
+    parts = dict(format=json_digest(store_format), settings=json_digest(settings), sources=json_digest(sources))
     if contents:
         parts['contents'] = contents
     if template is not None:
         ids = [template[c].values.tolist() for c in ('sample', 'split') if c in template.coords]
-        parts['samples'] = _digest([ids, [[n, str(v.dtype), v.shape] for n, v in template.data_vars.items()]])
+        parts['samples'] = json_digest([ids, [[n, str(v.dtype), v.shape] for n, v in template.data_vars.items()]])
     return parts
 
 def _differences(
@@ -350,26 +345,6 @@ def _check_template(
     if 'split' not in template.coords or not (template.split == 'train').any(): raise ValueError("the split 'train' is empty: nothing could be learnt from this store")
     if odd := set(template.split.values) - {'train', 'valid', 'test'}: raise ValueError(f"unknown split '{min(odd)}'; expected train, valid or test")
 
-# %% ../../nbs/api/data/03_store.ipynb #602c5f18
-def _check_space(
-    folder: Path,  # where the store is going to stand
-    needed: int  # bytes
-) -> None:
-    "Raise `OSError` before anything is written if the disk has no room."
-    while not folder.exists(): folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if free < needed: raise OSError(errno.ENOSPC, f'the store needs {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free at {folder}')
-
-# %% ../../nbs/api/data/03_store.ipynb #df5f6e4e
-def _write_json(
-    path: Path,  # file to write
-    value  # anything that JSON can hold
-) -> None:
-    "Write a JSON file whole or not at all."
-    temporary = path.with_name(path.name + '.new')
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str), encoding='utf-8')
-    os.replace(temporary, path)
-
 # %% ../../nbs/api/data/03_store.ipynb #a1711223
 def _json_or_none(
     path: Path  # perhaps a JSON file of ours
@@ -405,14 +380,14 @@ def _begin(
         take_folder(partial, 'store', _older_partial)
         return state.get('done', template.sizes['sample'])
     discard_folder(partial, 'store', _older_partial)
-    _check_space(partial.parent, int(template.nbytes * 1.02) + 2**20)
+    check_space(partial.parent, int(template.nbytes * 1.02) + 2**20)
     take_folder(partial, 'store')
     try:
         _reserve(partial/'samples.nc', template)
     except Exception:
         discard_folder(partial, 'store')
         raise
-    _write_json(partial/'progress.json', dict(identity=who, done=0))
+    write_json(partial/'progress.json', dict(identity=who, done=0))
     return 0
 
 # %% ../../nbs/api/data/03_store.ipynb #a03d7402
@@ -506,7 +481,7 @@ def _write_blocks(
             values = read_block(start, stop)
             if missing := set(template.data_vars) - set(values): raise ValueError(f"no values for '{min(missing)}' in samples {ids[start]} .. {ids[stop - 1]}")
             _write_block(file, {k: _check_block(k, values[k], template[k], ids[start:stop]) for k in template.data_vars}, layout, start)
-            _write_json(partial/'progress.json', dict(identity=who, done=stop))
+            write_json(partial/'progress.json', dict(identity=who, done=stop))
             bar.update(stop - start)
 
 # %% ../../nbs/api/data/03_store.ipynb #e2f5eff3
@@ -549,7 +524,7 @@ def write_store(
     done = _begin(partial, template, who)
     with _kept(partial):
         _write_blocks(partial, template, read_block, who, done, block, progress)
-        _write_json(partial/'manifest.json', _manifest(partial, who, settings, sources, dropped or {}, progress))
+        write_json(partial/'manifest.json', _manifest(partial, who, settings, sources, dropped or {}, progress))
         (partial/'progress.json').unlink(missing_ok=True)
         finish_folder(partial, dest)
     return dest
@@ -667,7 +642,7 @@ def _remember(
 ) -> None:
     "Note that this copy is sound, where the folder can be written."
     try:
-        _write_json(path/'verified.json', dict(modified=modified))
+        write_json(path/'verified.json', dict(modified=modified))
     except OSError:
         pass
 
@@ -803,7 +778,7 @@ def content_digest(
     attrs = {str(k): _attribute_or_text(v) for k, v in samples.attrs.items()}
     variables = {str(n): [described(da), values(da)] for n, da in samples.data_vars.items()}
     coords = {str(n): [described(da), _coordinate_digest(da)] for n, da in samples.coords.items()}
-    return _digest(dict(attrs=attrs, variables=variables, coords=coords))
+    return json_digest(dict(attrs=attrs, variables=variables, coords=coords))
 
 # %% ../../nbs/api/data/03_store.ipynb #76eccddf
 def save_samples(

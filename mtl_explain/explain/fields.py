@@ -4,26 +4,17 @@
 
 # %% auto #0
 __all__ = ['determination', 'scores_by_class', 'field_performance', 'plot_field_performance', 'field_maps', 'scale_bar',
-           'plot_field_maps', 'grid_transform', 'export_geotiff', 'export_field', 'patch_place', 'patch_maps',
-           'export_patch', 'truth_by_groups', 'plot_truth_by_groups', 'random_share']
+           'plot_field_maps', 'truth_by_groups', 'plot_truth_by_groups', 'random_share']
 
 # %% ../../nbs/api/explain/05_fields.ipynb #c48f3496
-import os
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import rasterio
 import xarray as xr
-from rasterio.transform import Affine
-from rasterio.warp import transform as reproject
 
 from .correctness import correctness, group_colors, group_names, regression_error
-from ..trace import label_correct
-from .maps import common_range, draw_values, task_maps
-from ..trace import chosen_epoch, split_positions
-from ..files.paths import scratch_file
+from .maps import common_range, draw_values
+from ..trace import chosen_epoch, label_correct, split_positions
 
 # %% ../../nbs/api/explain/05_fields.ipynb #c2e606c2
 def determination(
@@ -146,100 +137,6 @@ def plot_field_maps(
         for ax in row: ax.set(xticks=[], yticks=[])
         if 'wrong' not in m: [ax.axis('off') for ax in row[3:]]
     return fig
-
-# %% ../../nbs/api/explain/05_fields.ipynb #3a6a25f4
-def grid_transform(
-    column: np.ndarray,  # (n,) of the pixels
-    row: np.ndarray,  # (n,)
-    lon: np.ndarray,  # (n,) of their centres, degrees
-    lat: np.ndarray  # (n,)
-) -> Affine:  # (column, row) of a pixel's upper left corner -> (lon, lat)
-    "The affine map of a grid of pixels; `ValueError` if they lie on none."
-    known = np.stack([column + .5, row + .5, np.ones(len(row))], 1)
-    if np.linalg.matrix_rank(known) < 3: raise ValueError('pixels of one line or one point do not tell where a raster lies')
-    (a, d), (b, e), (c, f) = np.linalg.lstsq(known, np.stack([lon, lat], 1), rcond=None)[0]
-    off, pixel = np.abs(known @ np.array([[a, d], [b, e], [c, f]]) - np.stack([lon, lat], 1)).max(), np.hypot(a, d)
-    if off > .25 * pixel: raise ValueError(f'the pixels do not lie on a grid: one is {off / pixel:.1f} pixels off')
-    return Affine(a, b, c, d, e, f)
-
-# %% ../../nbs/api/explain/05_fields.ipynb #2e9a1a44
-def export_geotiff(
-    path: str|os.PathLike,  # GeoTIFF to write
-    maps: xr.Dataset,  # variables on the last two dimensions (y, x), a band each
-    transform: Affine,  # (column, row) -> coordinates
-    crs: str = 'EPSG:4326'  # of these coordinates
-) -> Path:  # the file
-    "Maps as a GeoTIFF with named bands; written beside its place, then renamed."
-    path, names = Path(path), list(maps.data_vars)
-    beside = scratch_file(path)
-    height, width = maps[names[0]].shape[-2:]
-    with rasterio.open(beside, 'w', driver='GTiff', height=height, width=width, count=len(names), dtype='float32', nodata=np.nan, crs=crs, transform=transform, compress='deflate') as file:
-        for i, name in enumerate(names, 1):
-            file.write(maps[name].values.astype('float32'), i)
-            file.set_band_description(i, name)
-    os.replace(beside, path)
-    return path
-
-def export_field(
-    path: str|os.PathLike,  # GeoTIFF to write
-    trace: xr.Dataset,  # a trace whose samples have row, column, lat and lon
-    field: str,  # value of `by`
-    regression: str,  # task to map
-    label: str = None,  # label task whose mistakes to map
-    epoch: int = None,  # the one whose weights were kept if None
-    by: str = 'group'  # coordinate that tells the fields
-) -> Path:  # the file
-    "The maps of a field with their place on Earth."
-    maps, part = field_maps(trace, field, regression, label, epoch, by), trace.isel(sample=trace[by].values == field)
-    row, column = part['row'].values - part['row'].values.min(), part['column'].values - part['column'].values.min()
-    return export_geotiff(path, maps, grid_transform(column, row, part['lon'].values, part['lat'].values))
-
-# %% ../../nbs/api/explain/05_fields.ipynb #08ea02e8
-def patch_place(
-    samples: xr.Dataset,  # a sample set with coordinates lat and lon, and the attribute pixel_metres or pixel_degrees
-    sample: str,  # id of a patch
-    height: int,  # of the patch in pixels
-    width: int
-) -> tuple:  # (column, row) -> coordinates, as `Affine`; name of their system
-    "Where a patch lies: north up around its centre."
-    if not {'lat', 'lon'} <= set(samples.coords): raise ValueError('the samples have no position (coordinates lat and lon)')
-    lat, lon = (float(samples[c].sel(sample=sample)) for c in ('lat', 'lon'))
-    edge, degrees = samples.attrs.get('pixel_metres'), samples.attrs.get('pixel_degrees')
-    if not (edge or degrees): raise ValueError('the samples do not say how large a pixel is (attribute pixel_metres or pixel_degrees)')
-    if not np.isfinite(lat + lon): raise ValueError(f"patch '{sample}' has no centre: its lat or lon is missing")
-    crs = f'EPSG:{(32600 if lat >= 0 else 32700) + int((lon + 180) // 6) % 60 + 1}' if edge else 'EPSG:4326'
-    (x,), (y,) = reproject('EPSG:4326', crs, [lon], [lat]) if edge else ([lon], [lat])
-    d = edge or degrees
-    return Affine(d, 0, x - d * width / 2, 0, -d, y + d * height / 2), crs
-
-# %% ../../nbs/api/explain/05_fields.ipynb #18e190ec
-def patch_maps(
-    trace: xr.Dataset,  # a trace that keeps maps of some samples
-    samples: xr.Dataset,  # the sample set, for the truth
-    sample: str,  # id of a patch whose maps are kept
-    epoch: int = None  # the one whose weights were kept if None
-) -> xr.Dataset:  # (y, x) float: '<task> truth', '<task> prediction' (by channel if there are several), '<task> error'; NaN without label
-    "Truth, prediction and error of all dense tasks of one patch (paper A, figures 5, 10 and 11)."
-    tasks, found = [t for t in trace['task'].values.tolist() if f'map_{t}' in trace], {}
-    if not tasks: raise ValueError('the trace keeps no maps; ask for some samples to be shown when training')
-    for t in tasks:
-        maps = task_maps(trace, samples, t, sample, epoch)
-        for what, v in (('truth', maps.truth), ('prediction', maps.prediction)):
-            if maps.modality.kind == 'mask': found[f'{t} {what}'] = np.where(v < 0, np.nan, v)
-            else: found |= {' '.join([t, *[c] * (len(v) > 1), what]): layer for c, layer in zip(maps.modality.channels, v)}
-        found[f'{t} error'] = maps.error
-    return xr.Dataset({k: (('y', 'x'), np.asarray(v, float)) for k, v in found.items()})
-
-def export_patch(
-    path: str|os.PathLike,  # GeoTIFF to write
-    trace: xr.Dataset,  # a trace that keeps maps of some samples
-    samples: xr.Dataset,  # the sample set: truth, centres, edge of a pixel
-    sample: str,  # id of a patch whose maps are kept
-    epoch: int = None  # the one whose weights were kept if None
-) -> Path:  # the file, a band each
-    "The maps of a patch with their place on Earth."
-    maps = patch_maps(trace, samples, sample, epoch)
-    return export_geotiff(path, maps, *patch_place(samples, sample, maps.sizes['y'], maps.sizes['x']))
 
 # %% ../../nbs/api/explain/05_fields.ipynb #988b22b3
 def truth_by_groups(

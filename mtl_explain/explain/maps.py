@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['missing_color', 'pixel_errors', 'TaskMaps', 'task_maps', 'class_colors', 'draw_classes', 'common_range',
            'draw_values', 'plot_error_maps', 'sample_correlations', 'samples_worth_showing', 'error_label',
-           'plot_errors_on_map']
+           'plot_errors_on_map', 'patch_maps']
 
 # %% ../../nbs/api/explain/04_maps.ipynb #ed52ebcf
 from typing import NamedTuple
@@ -223,3 +223,21 @@ def plot_errors_on_map(
     middle = np.cos(np.deg2rad(np.clip(np.abs(np.nanmean(lat)), 0, 80))) if np.ptp(lat) < 60 else 1
     ax.set(xlabel='longitude [°]', ylabel='latitude [°]', title=f'{task}, epoch {epoch}', aspect=1 / middle)
     return ax
+
+# %% ../../nbs/api/explain/04_maps.ipynb #8e372fbf
+def patch_maps(
+    trace: xr.Dataset,  # a trace that keeps maps of some samples
+    samples: xr.Dataset,  # the sample set, for the truth
+    sample: str,  # id of a patch whose maps are kept
+    epoch: int = None  # the one whose weights were kept if None
+) -> xr.Dataset:  # (y, x) float: '<task> truth', '<task> prediction' (by channel if there are several), '<task> error'; NaN without label
+    "Truth, prediction and error of all dense tasks of one patch (paper A, figures 5, 10 and 11)."
+    tasks, found = [t for t in trace['task'].values.tolist() if f'map_{t}' in trace], {}
+    if not tasks: raise ValueError('the trace keeps no maps; ask for some samples to be shown when training')
+    for t in tasks:
+        maps = task_maps(trace, samples, t, sample, epoch)
+        for what, v in (('truth', maps.truth), ('prediction', maps.prediction)):
+            if maps.modality.kind == 'mask': found[f'{t} {what}'] = np.where(v < 0, np.nan, v)
+            else: found |= {' '.join([t, *[c] * (len(v) > 1), what]): layer for c, layer in zip(maps.modality.channels, v)}
+        found[f'{t} error'] = maps.error
+    return xr.Dataset({k: (('y', 'x'), np.asarray(v, float)) for k, v in found.items()})

@@ -4,9 +4,12 @@
 
 # %% auto #0
 __all__ = ['marker', 'check_replaceable', 'is_ours', 'discard_folder', 'take_folder', 'finish_folder', 'replace_folder',
-           'scratch_file', 'new_folder', 'data_folder', 'write_beside', 'save_netcdf', 'n_cores']
+           'scratch_file', 'new_folder', 'data_folder', 'write_beside', 'save_netcdf', 'n_cores', 'check_space',
+           'write_json', 'json_digest']
 
 # %% ../../nbs/api/files/00_paths.ipynb #ca618d58
+import errno
+import hashlib
 import json
 import os
 import shutil
@@ -252,3 +255,30 @@ def n_cores(
 ) -> int:  # that this process may use
     "Number of processor cores at our disposal."
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+# %% ../../nbs/api/files/00_paths.ipynb #602c5f18
+def check_space(
+    folder: Path,  # where something large is going to stand
+    needed: int  # bytes
+) -> None:
+    "Raise `OSError` before anything is written if the disk has no room."
+    while not folder.exists(): folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed: raise OSError(errno.ENOSPC, f'the store needs {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free at {folder}')
+
+# %% ../../nbs/api/files/00_paths.ipynb #df5f6e4e
+def write_json(
+    path: Path,  # file to write
+    value  # anything that JSON can hold
+) -> None:
+    "Write a JSON file whole or not at all."
+    temporary = path.with_name(path.name + '.new')
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str), encoding='utf-8')
+    os.replace(temporary, path)
+
+# %% ../../nbs/api/files/00_paths.ipynb #3b28de2a
+def json_digest(
+    value  # anything that JSON can hold
+) -> str:  # 16 hexadecimal digits
+    "Short hash of a plain value."
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]

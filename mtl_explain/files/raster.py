@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['read_raster', 'read_hdf', 'Grid', 'degree_grid', 'global_grid', 'to_grid', 'unroll', 'valid_mask', 'cut_patches',
-           'patch_mean', 'patch_mode', 'known_heights', 'fill_holes', 'write_geotiff']
+           'patch_mean', 'patch_mode', 'known_heights', 'fill_holes', 'write_geotiff', 'grid_transform',
+           'export_geotiff', 'opened']
 
 # %% ../../nbs/api/files/05_raster.ipynb #68dd682f
 import os
@@ -16,11 +17,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import rasterio
+import xarray as xr
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject
 from scipy.ndimage import distance_transform_edt
+
+from .paths import scratch_file
 
 # %% ../../nbs/api/files/05_raster.ipynb #586a0042
 def _opened(
@@ -219,3 +223,47 @@ def write_geotiff(
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = dict(count=len(values), height=values.shape[1], width=values.shape[2], dtype=str(values.dtype))
     with rasterio.open(path, 'w', driver='GTiff', crs=crs, transform=Affine(pixel, 0, corner[0], 0, -pixel, corner[1]), **shape, **options) as file: file.write(values)
+
+# %% ../../nbs/api/files/05_raster.ipynb #3a6a25f4
+def grid_transform(
+    column: np.ndarray,  # (n,) of the pixels
+    row: np.ndarray,  # (n,)
+    lon: np.ndarray,  # (n,) of their centres, degrees
+    lat: np.ndarray  # (n,)
+) -> Affine:  # (column, row) of a pixel's upper left corner -> (lon, lat)
+    "The affine map of a grid of pixels; `ValueError` if they lie on none."
+    known = np.stack([column + .5, row + .5, np.ones(len(row))], 1)
+    if np.linalg.matrix_rank(known) < 3: raise ValueError('pixels of one line or one point do not tell where a raster lies')
+    (a, d), (b, e), (c, f) = np.linalg.lstsq(known, np.stack([lon, lat], 1), rcond=None)[0]
+    off, pixel = np.abs(known @ np.array([[a, d], [b, e], [c, f]]) - np.stack([lon, lat], 1)).max(), np.hypot(a, d)
+    if off > .25 * pixel: raise ValueError(f'the pixels do not lie on a grid: one is {off / pixel:.1f} pixels off')
+    return Affine(a, b, c, d, e, f)
+
+# %% ../../nbs/api/files/05_raster.ipynb #010beab3
+def export_geotiff(
+    path: str|os.PathLike,  # GeoTIFF to write
+    maps: xr.Dataset,  # variables on the last two dimensions (y, x), a band each
+    transform: Affine,  # (column, row) -> coordinates
+    crs: str = 'EPSG:4326'  # of these coordinates
+) -> Path:  # the file
+    "Maps as a GeoTIFF with named bands; written beside its place, then renamed."
+    path, names = Path(path), list(maps.data_vars)
+    beside = scratch_file(path)
+    height, width = maps[names[0]].shape[-2:]
+    with rasterio.open(beside, 'w', driver='GTiff', height=height, width=width, count=len(names), dtype='float32', nodata=np.nan, crs=crs, transform=transform, compress='deflate') as file:
+        for i, name in enumerate(names, 1):
+            file.write(maps[name].values.astype('float32'), i)
+            file.set_band_description(i, name)
+    os.replace(beside, path)
+    return path
+
+# %% ../../nbs/api/files/05_raster.ipynb #3cecb4a2
+def opened(
+    path  # of a raster
+):  # an open rasterio dataset
+    "Open a raster; if that is impossible, one line says which."
+    if not Path(path).exists(): raise FileNotFoundError(f'no such raster: {path}')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        try: return rasterio.open(path)
+        except RasterioError as error: raise ValueError(f'{path}: cannot be read, it is truncated or no raster ({error})') from None

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['planted_partner', 'clustered_noise', 'apportion', 'planted_groups', 'planted_labels', 'map_moments', 'learning_curve',
-           'planted_samples', 'empty_trace', 'World', 'planted_world', 'planted_trace']
+           'planted_samples', 'World', 'planted_world', 'planted_trace']
 
 # %% ../../nbs/api/testing/01_planted.ipynb #86aa597f
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from ..data.samples import modalities, modality_array
+from ..trace import empty_trace
 
 # %% ../../nbs/api/testing/01_planted.ipynb #d262ec0a
 def planted_partner(
@@ -169,22 +170,6 @@ def planted_samples(
         modality_array('temperature', rng.normal(12, 6, (n_samples, 1)).astype('float32'), 'tabular', channels=['temperature'], units='°C', long_name='mean temperature')]
     coords = {k: ('sample', v) for k, v in dict(split=['test'] * n_samples, group=block, lat=lat, lon=lon).items()}
     return xr.Dataset({da.name: da for da in arrays}).assign_coords(sample=[f'p{i:04d}' for i in range(n_samples)], **coords)
-
-# %% ../../nbs/api/testing/01_planted.ipynb #152d845a
-def empty_trace(
-    samples: xr.Dataset,  # a sample set
-    tasks: list,  # names of the tasks, the main one first
-    n_epochs: int  # number of epochs
-) -> xr.Dataset:  # variables loss, error, correct, predicted (epoch, sample, task), truth (sample, task)
-    "A trace with nothing in it yet."
-    mods = modalities(samples)
-    shape = dict(epoch=n_epochs, sample=samples.sizes['sample'], task=len(tasks))
-    def nan(*dims): return dims, np.full([shape[d] for d in dims], np.nan, 'float32')
-    variables = {v: nan('epoch', 'sample', 'task') for v in ('loss', 'error', 'correct', 'predicted')}
-    coords = {c: ('sample', samples[c].values) for c in ('split', 'group', 'lat', 'lon') if c in samples.coords}
-    return xr.Dataset(variables | dict(truth=nan('sample', 'task')), attrs=dict(main=tasks[0], dataset='planted'), coords=coords | dict(
-        epoch=np.arange(n_epochs), sample=samples['sample'].values, task=list(tasks),
-        kind=('task', [mods[t].kind for t in tasks]), units=('task', [mods[t].units for t in tasks])))
 
 # %% ../../nbs/api/testing/01_planted.ipynb #dbed018e
 def _plant_maps(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['error_values', 'sample_means', 'sample_record', 'co_moments', 'dense_pairs', 'batch_record', 'epoch_dataset',
-           'TraceRecorder', 'sample_coords', 'joined', 'check_trace']
+           'TraceRecorder', 'sample_coords']
 
 # %% ../../nbs/api/training/05_recorder.ipynb #511b8af3
 from itertools import combinations
@@ -16,9 +16,10 @@ from fastai.callback.core import Callback
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..data.batches import split_loaders, split_names, to_native
+from ..data.batches import split_loaders, to_native
+from ..trace import split_names
 from ..modality import Modality
-from ..trace import moment_names
+from ..trace import joined, moment_names
 from .losses import sample_losses, valid_elements
 from .metrics import predictions
 
@@ -239,50 +240,5 @@ def _epoch(
     return piece.merge(self._maps(records)).assign_attrs(main=self.main, dataset=str(self.samples.attrs.get('title', '')))
 
 # %% ../../nbs/api/training/05_recorder.ipynb #38aad7f4
-def joined(
-    epochs: list  # of single-epoch pieces
-) -> xr.Dataset:  # the trace
-    "The pieces of the trace as one dataset; `truth` does not depend on the epoch."
-    if not epochs: raise ValueError('there is no trace yet: train at least one epoch')
-    return xr.concat(epochs, 'epoch', data_vars='minimal', coords='minimal', compat='override', join='override', combine_attrs='override')
-
 @patch(as_prop=True)
 def dataset(self: TraceRecorder) -> xr.Dataset: return joined(self.epochs)
-
-# %% ../../nbs/api/training/05_recorder.ipynb #c69f1e96
-_layout = dict(
-    loss=('epoch', 'sample', 'task'),
-    error=('epoch', 'sample', 'task'),
-    correct=('epoch', 'sample', 'task'),
-    predicted=('epoch', 'sample', 'task'),
-    truth=('sample', 'task'),
-)
-
-def check_trace(
-    trace: xr.Dataset,  # what claims to be a trace
-    mods: dict,  # name -> `Modality`, for the number of classes; those of the run
-    where='the trace'  # its file or folder, for messages
-) -> xr.Dataset:  # the same
-    "`ValueError` where a dataset is no trace, or holds values that no training writes."
-    def fail(text): raise ValueError(f'{where}: {text}')
-    for name, dims in _layout.items():
-        if name not in trace: fail(f"a trace has the variable '{name}', this has {', '.join(map(str, trace.data_vars)) or 'none'}")
-        if set(trace[name].dims) != set(dims): fail(f"'{name}' has dimensions {trace[name].dims}, expected {dims}")
-        if trace[name].dtype.kind != 'f': fail(f"'{name}' is of type {trace[name].dtype}, expected floating point")
-        if np.isinf(trace[name].values).any(): fail(f"'{name}' is infinite for some samples: the file is damaged, or the training diverged")
-    for name in ('kind', 'units'):
-        if name not in trace.coords: fail(f"the coordinate '{name}' of the tasks is missing")
-    tasks = trace['task'].values.tolist()
-    if trace.attrs.get('main') not in tasks: fail(f"main task {trace.attrs.get('main')!r} is not among its tasks {', '.join(map(str, tasks))}")
-    for task, kind in zip(tasks, trace['kind'].values.tolist(), strict=True):
-        if task not in mods: fail(f"task '{task}' is no modality of this run; it has {', '.join(mods)}")
-        if kind != mods[task].kind: fail(f"task '{task}' is of kind {kind}, expected {mods[task].kind}")
-        part = trace.sel(task=task)
-        if (part['error'] < 0).any(): fail(f"errors of '{task}' are below 0")
-        if ((part['correct'] < 0) | (part['correct'] > 1)).any(): fail(f"'correct' of '{task}' lies outside 0 to 1")
-        if kind != 'category': continue
-        for name in ('truth', 'predicted'):
-            found = part[name].values[np.isfinite(part[name].values)]
-            odd = found[(found < 0) | (found >= mods[task].n_classes) | (found % 1 != 0)]
-            if len(odd): fail(f"'{name}' of '{task}' has the class {odd[0]:g}, expected 0 to {mods[task].n_classes - 1}")
-    return trace

@@ -34,7 +34,7 @@ from ..networks.multitask import MultitaskNetwork
 from ..setup import Setup, scaling_schema, setup_schema
 from .learner import multitask_learner, predict_samples
 from .losses import sample_losses
-from .recorder import check_trace, joined
+from ..trace import check_trace, joined
 from mtl_explain.training.weights import (
     best_file, check_weights, epoch_of, fill_weights, load_weights, read_weights, state_folder,
     weights_digest, weights_file,
