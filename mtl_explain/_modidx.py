@@ -820,6 +820,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'mtl_explain.dev.code.statement_texts': ('dev/code.html#statement_texts', 'mtl_explain/dev/code.py')},
             'mtl_explain.dev.fresh': { 'mtl_explain.dev.fresh.bare_copy': ('dev/fresh.html#bare_copy', 'mtl_explain/dev/fresh.py'),
                                        'mtl_explain.dev.fresh.export_all': ('dev/fresh.html#export_all', 'mtl_explain/dev/fresh.py'),
+                                       'mtl_explain.dev.fresh.format_library': ( 'dev/fresh.html#format_library',
+                                                                                 'mtl_explain/dev/fresh.py'),
                                        'mtl_explain.dev.fresh.main': ('dev/fresh.html#main', 'mtl_explain/dev/fresh.py'),
                                        'mtl_explain.dev.fresh.stale_files': ('dev/fresh.html#stale_files', 'mtl_explain/dev/fresh.py'),
                                        'mtl_explain.dev.fresh.unwritable_tests': ( 'dev/fresh.html#unwritable_tests',

@@ -18,8 +18,16 @@ import mtl_explain.all
 def public():
     "The names that the first line of a notebook brings."
     source = ast.parse(Path(mtl_explain.all.__file__).read_text())
-    modules = [node.module for node in ast.walk(source) if isinstance(node, ast.ImportFrom) and node.names[0].name == '*']
-    return [name for module in modules for name in importlib.import_module(f'.{module}', 'mtl_explain').__all__]
+    modules = [
+        node.module
+        for node in ast.walk(source)
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+    ]
+    return [
+        name
+        for module in modules
+        for name in importlib.import_module(module).__all__
+    ]
 
 
 def test_every_public_name_is_there_and_none_hides_another(public):

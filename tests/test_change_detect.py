@@ -43,14 +43,21 @@ from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.runs import train_run
 
 
+# networks that compare two images, and others
+targets = ["semantic_change", "height_change"]
+
+
 # writing small rasters
-def write(path, values, corner=(120_000., 487_000.), pixel=.25, crs='EPSG:28992', **options):
+def write(path, values, corner=(120_000.0, 487_000.0), pixel=0.25, crs="EPSG:28992", **options):
     values = np.asarray(values)
-    shape = dict(count=len(values), height=values.shape[1], width=values.shape[2], dtype=values.dtype)
+    shape = dict(
+        count=len(values), height=values.shape[1], width=values.shape[2], dtype=values.dtype
+    )
     place = dict(crs=crs, transform=from_origin(*corner, pixel, pixel)) if crs else {}
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        with rasterio.open(path, 'w', driver='GTiff', **shape, **place, **options) as file: file.write(values)
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, "w", driver="GTiff", **shape, **place, **options) as file:
+            file.write(values)
     return Path(path)
 
 
@@ -58,31 +65,59 @@ def write(path, values, corner=(120_000., 487_000.), pixel=.25, crs='EPSG:28992'
 def boxes(n, seed):
     "Heights in metres, photographs, kinds of change and height changes of `n` tiles."
     x, y = example_scene(n, 64, seed=seed)
-    return dict(early_height=6 * x['early_height'].numpy(), late_image=(100 + 50 * x['late_image']).clamp(0, 255).byte().numpy(),
-                semantic_change=y['semantic_change'].numpy().astype('int8'), height_change=12 * y['height_change'].numpy())
+    return dict(
+        early_height=6 * x["early_height"].numpy(),
+        late_image=(100 + 50 * x["late_image"]).clamp(0, 255).byte().numpy(),
+        semantic_change=y["semantic_change"].numpy().astype("int8"),
+        height_change=12 * y["height_change"].numpy(),
+    )
 def sample_set(n, seed):
-    arrays = [modality_array(k, v, 'mask' if v.ndim == 3 else 'image', ('y', 'x') if v.ndim == 3 else (f'{k} channel', 'y', 'x'), units='m' if 'height' in k else '',
-                             **(dict(classes=hibcd.classes, colors=hibcd.colors) if v.ndim == 3 else {})) for k, v in boxes(n, seed).items()]
-    return xr.Dataset({a.name: a for a in arrays}, dict(sample=[f's{i:03d}' for i in range(n)], split=('sample', np.array(['train', 'train', 'train', 'valid'])[np.arange(n) % 4])), dict(title='boxes'))
+    arrays = [
+        modality_array(
+            k,
+            v,
+            "mask" if v.ndim == 3 else "image",
+            ("y", "x") if v.ndim == 3 else (f"{k} channel", "y", "x"),
+            units="m" if "height" in k else "",
+            **(dict(classes=hibcd.classes, colors=hibcd.colors) if v.ndim == 3 else {}),
+        )
+        for k, v in boxes(n, seed).items()
+    ]
+    return xr.Dataset(
+        {a.name: a for a in arrays},
+        dict(
+            sample=[f"s{i:03d}" for i in range(n)],
+            split=("sample", np.array(["train", "train", "train", "valid"])[np.arange(n) % 4]),
+        ),
+        dict(title="boxes"),
+    )
 
 
-def mosaic(v): return np.moveaxis(v.reshape(4, 6, -1, 64, 64), (2, 0, 3, 1, 4), range(5)).reshape(-1, 256, 384)
+def mosaic(v):
+    return np.moveaxis(v.reshape(4, 6, -1, 64, 64), (2, 0, 3, 1, 4), range(5)).reshape(-1, 256, 384)
 
 
 @pytest.fixture(scope='module')
-def network_Opened_scaling_small_mods_and_targets():
+def network_Opened_scaling_small_and_mods():
     "Networks that compare two images, and others."
-    def network(type='fcsiamese', size=64, targets=('semantic_change', 'height_change'), **options):
+    def network(type="fcsiamese", size=64, targets=("semantic_change", "height_change"), **options):
         torch.manual_seed(0)
-        return MultitaskNetwork(scene_modalities(size), with_network(scene_setup(targets=targets), type, **options)).eval()
+        return MultitaskNetwork(
+            scene_modalities(size), with_network(scene_setup(targets=targets), type, **options)
+        ).eval()
     class Opened(NamedTuple):
         "What a run has, without a folder."
+
         network: MultitaskNetwork
         scaling: dict
-    scaling = dict(early_height=dict(mean=[4.], std=[5.]), late_image=dict(mean=[100.] * 3, std=[50.] * 3), height_change=dict(mean=[0.], std=[12.]))
+    scaling = dict(
+        early_height=dict(mean=[4.0], std=[5.0]),
+        late_image=dict(mean=[100.0] * 3, std=[50.0] * 3),
+        height_change=dict(mean=[0.0], std=[12.0]),
+    )
     small = Opened(network(widths=[4, 8], depths=[1, 1]), scaling)
-    mods, targets = small.network.modalities, ['semantic_change', 'height_change']
-    return network, Opened, scaling, small, mods, targets
+    mods = small.network.modalities
+    return network, Opened, scaling, small, mods
 
 
 @pytest.fixture(scope='module')
@@ -90,34 +125,82 @@ def _folder_dsm_path_and_image_path():
     "A scene on disk: heights with an edge to them, a photograph."
     _folder = tempfile.TemporaryDirectory()
     rng = np.random.default_rng(0)
-    z = (4 + 5 * rng.normal(size=(1, 40, 56))).repeat(8, 1).repeat(8, 2).astype('float32') + rng.normal(0, .2, (1, 320, 448)).astype('float32')
-    rgb = (100 + 50 * rng.normal(size=(3, 80, 112))).clip(0, 255).repeat(4, 1).repeat(4, 2).astype('uint8')
-    dsm_path, image_path = write(Path(_folder.name)/'dsm.tif', z), write(Path(_folder.name)/'image.tif', rgb)
+    z = (4 + 5 * rng.normal(size=(1, 40, 56))).repeat(8, 1).repeat(8, 2).astype("float32") + rng.normal(
+        0, 0.2, (1, 320, 448)
+    ).astype("float32")
+    rgb = (
+        (100 + 50 * rng.normal(size=(3, 80, 112)))
+        .clip(0, 255)
+        .repeat(4, 1)
+        .repeat(4, 2)
+        .astype("uint8")
+    )
+    dsm_path = write(Path(_folder.name) / "dsm.tif", z)
+    image_path = write(Path(_folder.name) / "image.tif", rgb)
     return _folder, dsm_path, image_path
 
 
+# what the network says of the whole scene, and of windows
 @pytest.fixture(scope='module')
-def in_windows_expected_and_little(_folder_dsm_path_and_image_path, network_Opened_scaling_small_mods_and_targets):
-    "What the network says of the whole scene, and of windows."
+def expected(_folder_dsm_path_and_image_path, network_Opened_scaling_small_and_mods):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    network, Opened, scaling, small, mods, targets = network_Opened_scaling_small_mods_and_targets
+    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
     def at_once():
-        x, _ = ScenePair([opened(dsm_path), opened(image_path)], small.network, scaling).read([0], [0], (320, 448))
-        return to_bands(predict_layers(small.network, x, targets)[0].numpy(), mods, targets, scaling, True)
+        x, _ = ScenePair([opened(dsm_path), opened(image_path)], small.network, scaling).read(
+            [0], [0], (320, 448)
+        )
+        return to_bands(
+            predict_layers(small.network, x, targets)[0].numpy(), mods, targets, scaling, True
+        )
+    return at_once()
+
+
+@pytest.fixture(scope='module')
+def in_windows_and_little(_folder_dsm_path_and_image_path, network_Opened_scaling_small_and_mods):
+    _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
+    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
     def in_windows(**options):
         with tempfile.TemporaryDirectory() as folder:
-            made = detect_change(dsm_path, image_path, small, Path(folder)/'out.tif', probabilities=True, device='cpu', progress=False, **options)
-            with rasterio.open(made) as file: return file.read()
-    expected, little = at_once(), in_windows(size=64, overlap=16)
-    return in_windows, expected, little
+            made = detect_change(
+                dsm_path,
+                image_path,
+                small,
+                Path(folder) / "out.tif",
+                probabilities=True,
+                device="cpu",
+                progress=False,
+                **options,
+            )
+            with rasterio.open(made) as file:
+                return file.read()
+    little = in_windows(size=64, overlap=16)
+    return in_windows, little
 
 
 # a run, and the two rasters of another place
 @pytest.fixture(scope='module')
 def roles_and_run(_folder_dsm_path_and_image_path):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    roles = with_network(scene_setup(losses=dict(semantic_change=dict(class_weights=[.2, .9, .9])), scaling=dict(height_change=range_scaling(-15, 15))), 'fcsiamese', widths=[8, 16], depths=[1, 2])
-    run = train_run(sample_set(64, 0), roles, Path(_folder.name)/'run', epochs=8, lr=1e-2, bs=8, trace=(), bar=False, device='cpu')
+    roles = with_network(
+        scene_setup(
+            losses=dict(semantic_change=dict(class_weights=[0.2, 0.9, 0.9])),
+            scaling=dict(height_change=range_scaling(-15, 15)),
+        ),
+        "fcsiamese",
+        widths=[8, 16],
+        depths=[1, 2],
+    )
+    run = train_run(
+        sample_set(64, 0),
+        roles,
+        Path(_folder.name) / "run",
+        epochs=8,
+        lr=1e-2,
+        bs=8,
+        trace=(),
+        bar=False,
+        device="cpu",
+    )
     return roles, run
 
 
@@ -125,8 +208,10 @@ def roles_and_run(_folder_dsm_path_and_image_path):
 def truth_early_and_late(_folder_dsm_path_and_image_path):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     truth = {k: mosaic(v) for k, v in boxes(24, 1).items()}
-    early = write(Path(_folder.name)/'early.tif', truth['early_height'], pixel=.5)
-    late = write(Path(_folder.name)/'late.tif', truth['late_image'][..., 40:], (120_020., 487_000.), .5)
+    early = write(Path(_folder.name) / "early.tif", truth["early_height"], pixel=0.5)
+    late = write(
+        Path(_folder.name) / "late.tif", truth["late_image"][..., 40:], (120_020.0, 487_000.0), 0.5
+    )
     return truth, early, late
 
 
@@ -136,161 +221,331 @@ def made(truth_early_and_late, roles_and_run, _folder_dsm_path_and_image_path):
     truth, early, late = truth_early_and_late
     roles, run = roles_and_run
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    return detect_change(early, late, run.folder, Path(_folder.name)/'found.tif', probabilities=True, device='cpu', progress=False)
+    return detect_change(
+        early,
+        late,
+        run.folder,
+        Path(_folder.name) / "found.tif",
+        probabilities=True,
+        device="cpu",
+        progress=False,
+    )
 
 
 def test_windows_by_hand_and_weights_that_sum_to_one_everywhere():
     "Windows that overlap."
-    assert window_starts(20, 8, 4) == [0, 4, 8, 12] and window_starts(21, 8, 4) == [0, 4, 8, 12, 13] and window_starts(8, 8, 4) == [0]
-    np.testing.assert_allclose(half_cosine(4), [0, .5 - .5 * np.cos(np.pi / 4), .5 + .5 * np.cos(np.pi / 4), 1])
+    assert window_starts(20, 8, 4) == [0, 4, 8, 12]
+    assert window_starts(21, 8, 4) == [0, 4, 8, 12, 13]
+    assert window_starts(8, 8, 4) == [0]
+    np.testing.assert_allclose(
+        half_cosine(4), [0, 0.5 - 0.5 * np.cos(np.pi / 4), 0.5 + 0.5 * np.cos(np.pi / 4), 1]
+    )
     assert len(half_cosine(0)) == 0
     for n, size, step in ((20, 8, 4), (640, 128, 96), (640, 128, 128), (128, 128, 96)):
-        starts, total = window_starts(n, size, step), np.zeros(n)
-        for s, w in zip(starts, window_weights(starts, size)): total[s:s + size] += w
+        starts = window_starts(n, size, step)
+        total = np.zeros(n)
+        for s, w in zip(starts, window_weights(starts, size), strict=True):
+            total[s : s + size] += w
         np.testing.assert_allclose(total, 1, atol=1e-6)
     starts = window_starts(645, 128, 96)
-    fig, ax = plt.subplots(figsize=(8, 1.6), layout='constrained', dpi=75)
-    for k, (s, w) in enumerate(zip(starts, window_weights(starts, 128))): ax.plot(s + np.arange(128), w, color=('#0173b2', '#de8f05')[k % 2])
-    ax.set(xlabel='pixel of the scene', ylabel='weight', title='windows of 128 pixels that share 32; the last is moved back')
+    fig, ax = plt.subplots(figsize=(8, 1.6), layout="constrained", dpi=75)
+    for k, (s, w) in enumerate(zip(starts, window_weights(starts, 128), strict=True)):
+        ax.plot(s + np.arange(128), w, color=("#0173b2", "#de8f05")[k % 2])
+    ax.set(
+        xlabel="pixel of the scene",
+        ylabel="weight",
+        title="windows of 128 pixels that share 32; the last is moved back",
+    )
 
 
 def test_windows_that_agree_give_what_they_agree_on_whatever_their_layout():
     "Over the scene."
-    rows, cols = np.mgrid[:70, :93].astype('float32')
+    rows, cols = np.mgrid[:70, :93].astype("float32")
     scene = np.stack([rows, cols])
-    def look(r, c): return [scene[:, a:a + 16, b:b + 24] for a, b in zip(r, c)]
+
+
+    def look(r, c):
+        return [scene[:, a : a + 16, b : b + 24] for a, b in zip(r, c, strict=True)]
+
+
     def whole(look, steps, **options):
-        out, times = np.full((2, 70, 93), -1, 'float32'), np.zeros((70, 93), int)
-        for r, c, v in blend_windows(look, 2, (window_starts(70, 16, steps[0]), window_starts(93, 24, steps[1])), (16, 24), **options):
-            out[:, r:r + v.shape[1], c:c + v.shape[2]] = v
-            times[r:r + v.shape[1], c:c + v.shape[2]] += 1
-        assert (times == 1).all(), 'every pixel is handed out once'
+        out = np.full((2, 70, 93), -1, "float32")
+        times = np.zeros((70, 93), int)
+        for r, c, v in blend_windows(
+            look,
+            2,
+            (window_starts(70, 16, steps[0]), window_starts(93, 24, steps[1])),
+            (16, 24),
+            **options,
+        ):
+            out[:, r : r + v.shape[1], c : c + v.shape[2]] = v
+            times[r : r + v.shape[1], c : c + v.shape[2]] += 1
+        assert (times == 1).all(), "every pixel is handed out once"
         return out
+
+
     for steps in ((16, 24), (12, 16), (4, 8)):
-        for options in (dict(), dict(width=20), dict(width=50, bs=3)): np.testing.assert_allclose(whole(look, steps, **options), scene, atol=1e-4)
-    def blind(r, c): return [np.where((a == 12) & (b == 16), np.nan, v) for a, b, v in zip(r, c, look(r, c))]
+        for options in (dict(), dict(width=20), dict(width=50, bs=3)):
+            np.testing.assert_allclose(whole(look, steps, **options), scene, atol=1e-4)
+
+
+    def blind(r, c):
+        return [
+            np.where((a == 12) & (b == 16), np.nan, v) for a, b, v in zip(r, c, look(r, c), strict=True)
+        ]
+
+
     found = whole(blind, (12, 16))
     known = ~np.isnan(found[0])
     np.testing.assert_allclose(found[:, known], scene[:, known], atol=1e-4)
-    assert 0 < (~known).sum() < 16 * 24 and not np.isnan(whole(blind, (4, 8))).any(), 'what one window alone sees stays unknown'
+    assert 0 < (~known).sum() < 16 * 24 and not np.isnan(whole(blind, (4, 8))).any(), (
+        "what one window alone sees stays unknown"
+    )
 
 
-def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened_scaling_small_mods_and_targets):
+def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened_scaling_small_and_mods):
     "Which network, and what it says."
-    network, Opened, scaling, small, mods, targets = network_Opened_scaling_small_mods_and_targets
+    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
     assert change_network(small) == (small.network, scaling, targets)
-    assert [size_rule(network(t)) for t in ('fcsiamese', 'mmcd')] == [16, 32] and size_rule(small.network) == 4
-    unets = Setup(('early_height', 'late_image'), ('height_change',), encoders={n: dict(width=4, depth=d) for n, d in (('early_height', 2), ('late_image', 3))})
+    assert [size_rule(network(t)) for t in ("fcsiamese", "mmcd")] == [16, 32]
+    assert size_rule(small.network) == 4
+    unets = Setup(
+        ("early_height", "late_image"),
+        ("height_change",),
+        encoders={n: dict(width=4, depth=d) for n, d in (("early_height", 2), ("late_image", 3))},
+    )
     assert size_rule(MultitaskNetwork(scene_modalities(64), unets)) == 8
     toy = toy_samples(24, size=16)
-    learner = multitask_learner(toy, Setup('optical', 'cover', encoders=dict(optical=dict(width=4))), device='cpu')
-    with pytest.raises(ValueError, match='reads optical; to detect change it must compare two images, early and late'): change_network(learner)
-    flat = MultitaskNetwork(scene_modalities(64) | dict(zone=Modality('zone', 'category', classes=('a', 'b'))), Setup(('early_height', 'late_image'), 'zone', encoders={n: dict(type='conv') for n in ('early_height', 'late_image')}))
-    with pytest.raises(ValueError, match='predicts zone: none of them is a map'): change_network(Opened(flat, scaling))
-    with pytest.raises(FileNotFoundError, match='is not a run folder'): change_network('nowhere')
+    learner = multitask_learner(
+        toy, Setup("optical", "cover", encoders=dict(optical=dict(width=4))), device="cpu"
+    )
+    with pytest.raises(
+        ValueError, match="reads optical; to detect change it must compare two images, early and late"
+    ):
+        change_network(learner)
+    flat = MultitaskNetwork(
+        scene_modalities(64) | dict(zone=Modality("zone", "category", classes=("a", "b"))),
+        Setup(
+            ("early_height", "late_image"),
+            "zone",
+            encoders={n: dict(type="conv") for n in ("early_height", "late_image")},
+        ),
+    )
+    with pytest.raises(ValueError, match="predicts zone: none of them is a map"):
+        change_network(Opened(flat, scaling))
+    with pytest.raises(FileNotFoundError, match="is not a run folder"):
+        change_network("nowhere")
 
 
-def test_two_pixels_by_hand(network_Opened_scaling_small_mods_and_targets):
+def test_two_pixels_by_hand(network_Opened_scaling_small_and_mods):
     "Which network, and what it says."
     # two pixels by hand: sure and undecided, and one where nothing is known
-    network, Opened, scaling, small, mods, targets = network_Opened_scaling_small_mods_and_targets
-    layers = np.array([[[.1, .4, np.nan]], [[.2, .35, np.nan]], [[.7, .25, np.nan]], [[-.5, .25, np.nan]]], 'float32')
-    np.testing.assert_allclose(to_bands(layers, mods, targets, scaling, True)[:, 0], [[2, 0, np.nan], [-6, 3, np.nan], *layers[:3, 0]])
-    assert [b.text for b in band_list(mods, targets, True)] == ['semantic_change', 'height_change', 'probability of no change', 'probability of demolished', 'probability of newly built']
-    assert band_list(mods, targets, False)[0].classes == '0 no change, 1 demolished, 2 newly built' and len(band_list(mods, targets[::-1], True)) == 2
+    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    layers = np.array(
+        [[[0.1, 0.4, np.nan]], [[0.2, 0.35, np.nan]], [[0.7, 0.25, np.nan]], [[-0.5, 0.25, np.nan]]],
+        "float32",
+    )
+    np.testing.assert_allclose(
+        to_bands(layers, mods, targets, scaling, True)[:, 0],
+        [[2, 0, np.nan], [-6, 3, np.nan], *layers[:3, 0]],
+    )
+    assert [b.text for b in band_list(mods, targets, True)] == [
+        "semantic_change",
+        "height_change",
+        "probability of no change",
+        "probability of demolished",
+        "probability of newly built",
+    ]
+    assert band_list(mods, targets, False)[0].classes == "0 no change, 1 demolished, 2 newly built"
+    assert len(band_list(mods, targets[::-1], True)) == 2
 
 
 def test_what_two_rasters_share_and_rasters_that_do_not_fit():
     "Two rasters on one grid."
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        def made(name, shape, *args, **options): return stack.enter_context(opened(write(Path(folder)/f'{name}.tif', np.zeros((1, *shape), 'float32'), *args, **options)))
-        dsm = made('dsm', (20, 30))
-        assert common_windows(dsm, made('a', (15, 40), (120_000.75, 487_000.5))) == (Window(3, 0, 27, 13), Window(0, 2, 27, 13))
-        assert common_windows(made('plain', (8, 9), crs=None), made('plain2', (8, 9), crs=None)) == (Window(0, 0, 9, 8),) * 2
-        for other, match in ((made('b', (20, 30), crs='EPSG:32631'), r'b.tif: its projection is EPSG:32631, that of .*dsm.tif is EPSG:28992; bring one onto the grid'),
-                             (made('c', (20, 30), crs=None), 'its projection is not known'), (made('d', (20, 30), pixel=.5), 'its pixels are 0.5 × 0.5, those of .*dsm.tif 0.25 × 0.25; resample'),
-                             (made('e', (20, 30), (120_000.1, 487_000.)), r'lie between those of .*dsm.tif \(by 0.40 and 0.00 of a pixel\)'),
-                             (made('f', (20, 30), (121_000., 487_000.)), r'does not overlap .*dsm.tif: x 121000 to 121007.5, y 486995 to 487000 and x 120000 to 120007.5')):
-            with pytest.raises(ValueError, match=match): common_windows(dsm, other)
-        with pytest.raises(ValueError, match='it has 9 × 9 pixels, .* 8 × 9, and neither says where it lies'): common_windows(made('g', (8, 9), crs=None), made('h', (9, 9), crs=None))
-        (Path(folder)/'no.tif').write_text('no raster')
-        with pytest.raises(ValueError, match='no.tif: cannot be read'): opened(Path(folder)/'no.tif')
-        with pytest.raises(FileNotFoundError, match='no such raster: nowhere.tif'): opened('nowhere.tif')
+
+        def made(name, shape, *args, **options):
+            return stack.enter_context(
+                opened(
+                    write(
+                        Path(folder) / f"{name}.tif", np.zeros((1, *shape), "float32"), *args, **options
+                    )
+                )
+            )
+
+        dsm = made("dsm", (20, 30))
+        assert common_windows(dsm, made("a", (15, 40), (120_000.75, 487_000.5))) == (
+            Window(3, 0, 27, 13),
+            Window(0, 2, 27, 13),
+        )
+        assert (
+            common_windows(made("plain", (8, 9), crs=None), made("plain2", (8, 9), crs=None))
+            == (Window(0, 0, 9, 8),) * 2
+        )
+        for other, match in (
+            (
+                made("b", (20, 30), crs="EPSG:32631"),
+                r"b.tif: its projection is EPSG:32631, that of .*dsm.tif is EPSG:28992; bring one onto the grid",
+            ),
+            (made("c", (20, 30), crs=None), "its projection is not known"),
+            (
+                made("d", (20, 30), pixel=0.5),
+                "its pixels are 0.5 × 0.5, those of .*dsm.tif 0.25 × 0.25; resample",
+            ),
+            (
+                made("e", (20, 30), (120_000.1, 487_000.0)),
+                r"lie between those of .*dsm.tif \(by 0.40 and 0.00 of a pixel\)",
+            ),
+            (
+                made("f", (20, 30), (121_000.0, 487_000.0)),
+                r"does not overlap .*dsm.tif: x 121000 to 121007.5, y 486995 to 487000 and x 120000 to 120007.5",
+            ),
+        ):
+            with pytest.raises(ValueError, match=match):
+                common_windows(dsm, other)
+        with pytest.raises(
+            ValueError, match="it has 9 × 9 pixels, .* 8 × 9, and neither says where it lies"
+        ):
+            common_windows(made("g", (8, 9), crs=None), made("h", (9, 9), crs=None))
+        (Path(folder) / "no.tif").write_text("no raster")
+        with pytest.raises(ValueError, match="no.tif: cannot be read"):
+            opened(Path(folder) / "no.tif")
+        with pytest.raises(FileNotFoundError, match="no such raster: nowhere.tif"):
+            opened("nowhere.tif")
 
 
-def test_bands_holes_and_nodata(network_Opened_scaling_small_mods_and_targets):
+def test_bands_holes_and_nodata(network_Opened_scaling_small_and_mods):
     "What the network gets to see."
-    network, Opened, scaling, small, mods, targets = network_Opened_scaling_small_mods_and_targets
+    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
     with tempfile.TemporaryDirectory() as folder:
-        heights, photo = np.full((1, 4, 6), 7, 'float32'), np.full((4, 4, 6), 100, 'uint8')
-        heights[0, 0, :3], heights[0, 3, 5], photo[:3, :, 0], photo[3, :, 0] = (np.inf, 3.4e38, -9999), -8888, 255, 0
-        dsm, image, five = write(Path(folder)/'a.tif', heights, nodata=-8888), write(Path(folder)/'b.tif', photo, photometric='RGB', alpha='YES'), write(Path(folder)/'c.tif', np.zeros((5, 4, 6), 'uint8'))
+        heights = np.full((1, 4, 6), 7, "float32")
+        photo = np.full((4, 4, 6), 100, "uint8")
+        heights[0, 0, :3], heights[0, 3, 5], photo[:3, :, 0], photo[3, :, 0] = (
+            (np.inf, 3.4e38, -9999),
+            -8888,
+            255,
+            0,
+        )
+        dsm = write(Path(folder) / "a.tif", heights, nodata=-8888)
+        image = write(Path(folder) / "b.tif", photo, photometric="RGB", alpha="YES")
+        five = write(Path(folder) / "c.tif", np.zeros((5, 4, 6), "uint8"))
         with opened(dsm) as d, opened(image) as i, opened(five) as f:
-            values, known = read_input(d, Window(0, 0, 6, 4), mods['early_height'], [4.])
-            assert known.all() and (values == 7).all()
-            assert not read_input(d, Window(0, 0, 3, 1), mods['early_height'], [4.])[1].any()
-            values, known = read_input(i, Window(0, 0, 6, 4), mods['late_image'], [90., 91, 92])
-            assert values[:, 2, 0].tolist() == [90, 91, 92] and values.shape == (3, 4, 6) and known.sum() == 20 and (values[:, known] == 100).all()
-            check_bands(d, mods['early_height']), check_bands(i, mods['late_image'])
-            with pytest.raises(ValueError, match=r"c.tif: expected 3 bands for 'late_image' \(late_image 0, late_image 1, late_image 2\), got 5"): check_bands(f, mods['late_image'])
-            with pytest.raises(ValueError, match="b.tif: expected 1 band for 'early_height' .*, got 4"): check_bands(i, mods['early_height'])
+            values, known = read_input(d, Window(0, 0, 6, 4), mods["early_height"], [4.0])
+            assert known.all()
+            assert (values == 7).all()
+            assert not read_input(d, Window(0, 0, 3, 1), mods["early_height"], [4.0])[1].any()
+            values, known = read_input(i, Window(0, 0, 6, 4), mods["late_image"], [90.0, 91, 92])
+            assert values[:, 2, 0].tolist() == [90, 91, 92]
+            assert values.shape == (3, 4, 6)
+            assert known.sum() == 20
+            assert (values[:, known] == 100).all()
+            check_bands(d, mods["early_height"])
+            check_bands(i, mods["late_image"])
+            with pytest.raises(
+                ValueError,
+                match=r"c.tif: expected 3 bands for 'late_image' \(late_image 0, late_image 1, late_image 2\), got 5",
+            ):
+                check_bands(f, mods["late_image"])
+            with pytest.raises(ValueError, match="b.tif: expected 1 band for 'early_height' .*, got 4"):
+                check_bands(i, mods["early_height"])
 
 
-def test_heights_in_centimetres_are_noticed(network_Opened_scaling_small_mods_and_targets):
+def test_heights_in_centimetres_are_noticed(network_Opened_scaling_small_and_mods):
     "What the network gets to see."
-    network, Opened, scaling, small, mods, targets = network_Opened_scaling_small_mods_and_targets
-    assert standardised(np.full((1, 2, 2), 9, 'float32'), np.ones((2, 2), bool), mods['early_height'], scaling['early_height'], 'a.tif').tolist() == [[[1, 1], [1, 1]]]
-    with pytest.raises(ValueError, match="a.tif: values of 900 in the mean, where 'early_height' was 4 ± 5 in training: other units"):
-        standardised(np.full((1, 2, 2), 900, 'float32'), np.ones((2, 2), bool), mods['early_height'], scaling['early_height'], 'a.tif')
+    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    assert standardised(
+        np.full((1, 2, 2), 9, "float32"),
+        np.ones((2, 2), bool),
+        mods["early_height"],
+        scaling["early_height"],
+        "a.tif",
+    ).tolist() == [[[1, 1], [1, 1]]]
+    with pytest.raises(
+        ValueError,
+        match="a.tif: values of 900 in the mean, where 'early_height' was 4 ± 5 in training: other units",
+    ):
+        standardised(
+            np.full((1, 2, 2), 900, "float32"),
+            np.ones((2, 2), bool),
+            mods["early_height"],
+            scaling["early_height"],
+            "a.tif",
+        )
 
 
-def test_how_scenes_are_cut(network_Opened_scaling_small_mods_and_targets):
+def test_how_scenes_are_cut(network_Opened_scaling_small_and_mods):
     "One call."
-    network, Opened, scaling, small, mods, targets = network_Opened_scaling_small_mods_and_targets
+    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
     assert window_plan(small.network, (200, 100)) == ((64, 64), ([0, 48, 96, 136], [0, 36]))
-    assert window_plan(small.network, (50, 70), 64, 10) == ((50, 64), ([0], [0, 6])), 'a scene that is smaller than a window'
-    assert window_plan(network('mmcd', 100), (500, 500)) == ((100, 100), ([0, 64, 128, 192, 256, 320, 384, 400],) * 2)
-    assert window_plan(small.network, (90, 3), 50) == ((50, 3), ([0, 36, 40], [0])), 'no size is wrong'
-    assert window_plan(small.network, (9, 9), 7, 5) == ((7, 7), ([0, 2],) * 2), 'no room for a multiple'
-    for overlap, match in ((64, 'overlap=64: expected 0 to 63 pixels for windows of 64'), (-4, 'overlap=-4')):
-        with pytest.raises(ValueError, match=match): window_plan(small.network, (90, 90), overlap=overlap)
+    assert window_plan(small.network, (50, 70), 64, 10) == ((50, 64), ([0], [0, 6])), (
+        "a scene that is smaller than a window"
+    )
+    assert window_plan(network("mmcd", 100), (500, 500)) == (
+        (100, 100),
+        ([0, 64, 128, 192, 256, 320, 384, 400],) * 2,
+    )
+    assert window_plan(small.network, (90, 3), 50) == ((50, 3), ([0, 36, 40], [0])), "no size is wrong"
+    assert window_plan(small.network, (9, 9), 7, 5) == ((7, 7), ([0, 2],) * 2), "no room for a multiple"
+    for overlap, match in (
+        (64, "overlap=64: expected 0 to 63 pixels for windows of 64"),
+        (-4, "overlap=-4"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            window_plan(small.network, (90, 90), overlap=overlap)
 
 
 def test_rows_in_whole_blocks_each_once():
     "One call."
     rows = np.arange(100).reshape(1, 100, 1).repeat(3, 2)
-    parts = [(r, c, rows[:, r:r + n]) for c in (0, 3) for r, n in ((0, 30), (30, 40), (70, 20), (90, 10))]
+    parts = [
+        (r, c, rows[:, r : r + n]) for c in (0, 3) for r, n in ((0, 30), (30, 40), (70, 20), (90, 10))
+    ]
     got = list(whole_blocks(parts, 100, 32))
-    assert [(r, c, v.shape[1]) for r, c, v in got] == [(r, c, n) for c in (0, 3) for r, n in ((0, 64), (64, 36))]
+    assert [(r, c, v.shape[1]) for r, c, v in got] == [
+        (r, c, n) for c in (0, 3) for r, n in ((0, 64), (64, 36))
+    ]
     assert all((v[0, :, 0] == np.arange(r, r + v.shape[1])).all() for r, _, v in got)
 
 
-def test_windows_and_the_whole_scene_agree(in_windows_expected_and_little):
+def test_windows_and_the_whole_scene_agree(in_windows_and_little, expected):
     "The same as the whole scene at once."
-    in_windows, expected, little = in_windows_expected_and_little
+    in_windows, little = in_windows_and_little
     found = in_windows(size=192, overlap=128)
     np.testing.assert_allclose(found[1:], expected[1:], atol=1e-4)
     np.testing.assert_allclose(in_windows(size=192, overlap=128, width=100, bs=3), found, atol=1e-4)
-    assert (found[0] == expected[0]).mean() > .9999 and len(np.unique(found[0])) > 1
-    away = np.array([min(abs(i - edge) for s in range(48, 448, 48) for edge in (s, s + 16)) > 20 for i in range(448)])
+    assert (found[0] == expected[0]).mean() > 0.9999
+    assert len(np.unique(found[0])) > 1
+    away = np.array(
+        [
+            min(abs(i - edge) for s in range(48, 448, 48) for edge in (s, s + 16)) > 20
+            for i in range(448)
+        ]
+    )
     inside = away[:320, None] & away
-    assert inside.mean() > .005 and np.abs(little[1] - expected[1])[inside].max() < 1e-3 < np.abs(little[1] - expected[1]).max()
+    assert inside.mean() > 0.005
+    assert np.abs(little[1] - expected[1])[inside].max() < 1e-3 < np.abs(little[1] - expected[1]).max()
 
 
-def test_how_visible_the_borders_of_windows_are(in_windows_expected_and_little):
+def test_how_visible_the_borders_of_windows_are(in_windows_and_little, expected):
     "Seams."
-    in_windows, expected, little = in_windows_expected_and_little
+    in_windows, little = in_windows_and_little
     def seam(values):
         "Mean step of the difference from the whole scene, in the column where it is largest."
         return np.abs(np.diff(values[1] - expected[1], axis=1)).mean(0).max()
 
-    found = {'cut hard': in_windows(size=64, overlap=0), '16 pixels shared': little, '32 pixels shared': in_windows(size=64, overlap=32)}
-    fig, axs = plt.subplots(1, 3, figsize=(9, 2.5), layout='constrained', dpi=70)
-    for ax, (title, v) in zip(axs, found.items()):
-        shown = ax.imshow(np.abs(v[1] - expected[1])[:192, :256], cmap='cividis', vmin=0, vmax=.2)
+
+    found = {
+        "cut hard": in_windows(size=64, overlap=0),
+        "16 pixels shared": little,
+        "32 pixels shared": in_windows(size=64, overlap=32),
+    }
+    fig, axs = plt.subplots(1, 3, figsize=(9, 2.5), layout="constrained", dpi=70)
+    for ax, (title, v) in zip(axs, found.items(), strict=True):
+        shown = ax.imshow(np.abs(v[1] - expected[1])[:192, :256], cmap="cividis", vmin=0, vmax=0.2)
         ax.set(title=title, xticks=range(0, 257, 64), yticks=range(0, 193, 64))
-    fig.colorbar(shown, ax=axs, shrink=.8, label='off by [m]')
-    assert seam(found['32 pixels shared']) < .001 * seam(found['cut hard']) and seam(little) < .02 * seam(found['cut hard'])
+    fig.colorbar(shown, ax=axs, shrink=0.8, label="off by [m]")
+    assert seam(found["32 pixels shared"]) < 0.001 * seam(found["cut hard"])
+    assert seam(little) < 0.02 * seam(found["cut hard"])
 
 
 def test_classes_metres_and_probabilities_where_the_rasters_lie(made, truth_early_and_late, roles_and_run, _folder_dsm_path_and_image_path):
@@ -300,24 +555,54 @@ def test_classes_metres_and_probabilities_where_the_rasters_lie(made, truth_earl
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     with rasterio.open(made) as file:
         found = file.read()
-        assert (file.shape, file.crs.to_epsg(), file.transform.c, file.transform.f, file.transform.a) == ((256, 344), 28992, 120_020, 487_000, .5)
-        assert file.descriptions == ('semantic_change', 'height_change', 'probability of unchanged', 'probability of demolished', 'probability of newly built')
-        assert file.units[1] == 'm' and file.tags(1)['classes'] == '0 unchanged, 1 demolished, 2 newly built' and np.isnan(file.nodata) and file.dtypes[0] == 'float32'
+        assert (
+            file.shape,
+            file.crs.to_epsg(),
+            file.transform.c,
+            file.transform.f,
+            file.transform.a,
+        ) == ((256, 344), 28992, 120_020, 487_000, 0.5)
+        assert file.descriptions == (
+            "semantic_change",
+            "height_change",
+            "probability of unchanged",
+            "probability of demolished",
+            "probability of newly built",
+        )
+        assert file.units[1] == "m"
+        assert file.tags(1)["classes"] == "0 unchanged, 1 demolished, 2 newly built"
+        assert np.isnan(file.nodata)
+        assert file.dtypes[0] == "float32"
     np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-5)
-    assert (found[0] == found[2:].argmax(0)).all() and set(np.unique(found[0])) == {0, 1, 2}
-    right = found[0] == truth['semantic_change'][0, :, 40:]
-    high = np.abs(truth['height_change'][0, :, 40:]) > 4
-    assert made.stat().st_size < 1.05 * found.nbytes and right.mean() > .9 and np.abs(found[1] - truth['height_change'][0, :, 40:])[high].mean() < 3 and not scratch_file(made).exists()
-    by_learner = multitask_learner(sample_set(64, 0), roles, bs=8, trace=(), device='cpu')
+    assert (found[0] == found[2:].argmax(0)).all()
+    assert set(np.unique(found[0])) == {0, 1, 2}
+    right = found[0] == truth["semantic_change"][0, :, 40:]
+    high = np.abs(truth["height_change"][0, :, 40:]) > 4
+    assert made.stat().st_size < 1.05 * found.nbytes
+    assert right.mean() > 0.9
+    assert np.abs(found[1] - truth["height_change"][0, :, 40:])[high].mean() < 3
+    assert not scratch_file(made).exists()
+    by_learner = multitask_learner(sample_set(64, 0), roles, bs=8, trace=(), device="cpu")
     by_learner.model.load_state_dict(run.network.state_dict())
-    with rasterio.open(detect_change(early, late, by_learner, Path(_folder.name)/'same.tif', device='cpu', progress=False)) as file: assert np.array_equal(file.read(), found[:2])
-    print(f'{right.mean():.1%} of the pixels have the right class, after {run.options["epochs"]} epochs')
+    with rasterio.open(
+        detect_change(
+            early, late, by_learner, Path(_folder.name) / "same.tif", device="cpu", progress=False
+        )
+    ) as file:
+        assert np.array_equal(file.read(), found[:2])
+    print(
+        f"{right.mean():.1%} of the pixels have the right class, after {run.options['epochs']} epochs"
+    )
 
 
 def test_the_result_drawn(made):
     "A run, and two files."
-    axes = plot_detection(made, ['#dddddd', *hibcd.colors[1:]], plt.figure(figsize=(8, 2.6), dpi=72, layout='constrained').subplots(1, 2))
-    assert [ax.get_title() for ax in axes] == ['semantic change', 'height change [m]']
+    axes = plot_detection(
+        made,
+        ["#dddddd", *hibcd.colors[1:]],
+        plt.figure(figsize=(8, 2.6), dpi=72, layout="constrained").subplots(1, 2),
+    )
+    assert [ax.get_title() for ax in axes] == ["semantic change", "height change [m]"]
 
 
 def test_mistakes_and_what_they_leave_behind(truth_early_and_late, roles_and_run, made):
@@ -326,21 +611,38 @@ def test_mistakes_and_what_they_leave_behind(truth_early_and_late, roles_and_run
     roles, run = roles_and_run
     def refuses(match, error=ValueError, early=early, late=late, source=run, **options):
         with tempfile.TemporaryDirectory() as d:
-            with pytest.raises(error, match=match): detect_change(early, late, source, Path(d)/'out.tif', device='cpu', progress=False, **options)
+            with pytest.raises(error, match=match):
+                detect_change(
+                    early, late, source, Path(d) / "out.tif", device="cpu", progress=False, **options
+                )
             assert os.listdir(d) == []
+
+
     with tempfile.TemporaryDirectory() as d:
-        five, centimetres, words = write(Path(d)/'five.tif', np.zeros((5, 64, 64), 'uint8'), pixel=.5), write(Path(d)/'cm.tif', 100 * truth['early_height'], pixel=.5), write(Path(d)/'words.tif', np.full((3, 64, 64), 9000, 'uint16'), pixel=.5)
-        cut = Path(d)/'cut.tif'
+        five = write(Path(d) / "five.tif", np.zeros((5, 64, 64), "uint8"), pixel=0.5)
+        centimetres = write(Path(d) / "cm.tif", 100 * truth["early_height"], pixel=0.5)
+        words = write(Path(d) / "words.tif", np.full((3, 64, 64), 9000, "uint16"), pixel=0.5)
+        cut = Path(d) / "cut.tif"
         cut.write_bytes(early.read_bytes()[:200_000])
         refuses("five.tif: expected 3 bands for 'late_image'", late=five)
-        refuses('does not overlap', late=write(Path(d)/'far.tif', np.zeros((3, 64, 64), 'uint8'), (0., 0.), .5))
-        refuses("cm.tif, row 0, column 40: values of .* in the mean, where 'early_height' was .* in training: other units", early=centimetres)
-        refuses('words.tif, row 0, column 0: values of 9000 in the mean', late=words)
-        refuses('cut.tif: cannot be read', early=cut)
-        refuses('no such raster', FileNotFoundError, early=Path(d)/'nowhere.tif')
-        refuses('overlap=64: expected 0 to 63 pixels', size=64, overlap=64)
-        with mock.patch.object(MultitaskNetwork, 'forward', side_effect=KeyboardInterrupt): refuses(None, KeyboardInterrupt)
-    with pytest.raises(FileExistsError, match='found.tif exists already: choose another name, or remove it'): detect_change(early, late, run, made, device='cpu', progress=False)
+        refuses(
+            "does not overlap",
+            late=write(Path(d) / "far.tif", np.zeros((3, 64, 64), "uint8"), (0.0, 0.0), 0.5),
+        )
+        refuses(
+            "cm.tif, row 0, column 40: values of .* in the mean, where 'early_height' was .* in training: other units",
+            early=centimetres,
+        )
+        refuses("words.tif, row 0, column 0: values of 9000 in the mean", late=words)
+        refuses("cut.tif: cannot be read", early=cut)
+        refuses("no such raster", FileNotFoundError, early=Path(d) / "nowhere.tif")
+        refuses("overlap=64: expected 0 to 63 pixels", size=64, overlap=64)
+        with mock.patch.object(MultitaskNetwork, "forward", side_effect=KeyboardInterrupt):
+            refuses(None, KeyboardInterrupt)
+    with pytest.raises(
+        FileExistsError, match="found.tif exists already: choose another name, or remove it"
+    ):
+        detect_change(early, late, run, made, device="cpu", progress=False)
 
 
 def test_nodata_in_both_rasters(truth_early_and_late, roles_and_run):
@@ -348,20 +650,34 @@ def test_nodata_in_both_rasters(truth_early_and_late, roles_and_run):
     truth, early, late = truth_early_and_late
     roles, run = roles_and_run
     with tempfile.TemporaryDirectory() as d:
-        z, rgb = truth['early_height'].copy(), truth['late_image'].copy()
+        z = truth["early_height"].copy()
+        rgb = truth["late_image"].copy()
         z[0, 10:20, 60:70], z[0, 128:, 256:], rgb[:, :40, :50] = np.inf, 3.4e38, 0
-        options = dict(pixel=.5)
-        out = detect_change(write(Path(d)/'z.tif', z, **options), write(Path(d)/'rgb.tif', rgb, nodata=0, **options), run, Path(d)/'out.tif', size=64, overlap=16, device='cpu', progress=False)
-        with rasterio.open(out) as file: got = file.read(1)
+        options = dict(pixel=0.5)
+        out = detect_change(
+            write(Path(d) / "z.tif", z, **options),
+            write(Path(d) / "rgb.tif", rgb, nodata=0, **options),
+            run,
+            Path(d) / "out.tif",
+            size=64,
+            overlap=16,
+            device="cpu",
+            progress=False,
+        )
+        with rasterio.open(out) as file:
+            got = file.read(1)
     lost = np.isnan(got)
-    assert lost[:40, :50].all() and lost[160:, 304:].all() and not lost[:120, 60:].any() and not lost[10:20, 60:70].any()
+    assert lost[:40, :50].all()
+    assert lost[160:, 304:].all()
+    assert not lost[:120, 60:].any()
+    assert not lost[10:20, 60:70].any()
 
 
 def test_rasters_of_57_mb_within_40_mb(roles_and_run, truth_early_and_late):
     "Constant memory, measured."
     roles, run = roles_and_run
     truth, early, late = truth_early_and_late
-    script = '''
+    script = """
 import resource, sys, pathlib
 import numpy as np, rasterio, torch
 from mtl_explain.change.detect import detect_change
@@ -374,18 +690,59 @@ resource.setrlimit(resource.RLIMIT_DATA, (used + 40 * 2**20,) * 2)
 detect_change(folder/'early.tif', folder/'late.tif', run, folder/'found.tif', size=128, overlap=16, width=512, cache=4, device='cpu', progress=False)
 try: held = [rasterio.open(folder/f'{n}.tif').read() for n in ('early', 'late', 'found')]
 except MemoryError: print('the limit bites')
-'''
+"""
+
 
     def tiled(path, v, shape):
         "A raster that repeats a small one, written row by row of tiles."
-        with rasterio.open(path, 'w', driver='GTiff', count=len(v), height=shape[0], width=shape[1], dtype=v.dtype, crs='EPSG:28992', transform=from_origin(0, 0, .5, .5), tiled=True, compress='deflate', zlevel=1) as file:
-            wide = np.tile(v, (1, 1, -(-shape[1] // v.shape[2])))[..., :shape[1]]
-            for r in range(0, shape[0], v.shape[1]): file.write(wide[:, :shape[0] - r], window=Window(0, r, shape[1], min(v.shape[1], shape[0] - r)))
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=len(v),
+            height=shape[0],
+            width=shape[1],
+            dtype=v.dtype,
+            crs="EPSG:28992",
+            transform=from_origin(0, 0, 0.5, 0.5),
+            tiled=True,
+            compress="deflate",
+            zlevel=1,
+        ) as file:
+            wide = np.tile(v, (1, 1, -(-shape[1] // v.shape[2])))[..., : shape[1]]
+            for r in range(0, shape[0], v.shape[1]):
+                file.write(
+                    wide[:, : shape[0] - r],
+                    window=Window(0, r, shape[1], min(v.shape[1], shape[0] - r)),
+                )
 
-    if sys.platform == 'linux':
+
+    if sys.platform == "linux":
         with tempfile.TemporaryDirectory() as d:
-            tiny = train_run(sample_set(16, 0), with_network(roles, 'fcsiamese', widths=[2, 4], depths=[1, 1]), Path(d)/'run', epochs=1, bs=8, trace=(), bar=False, device='cpu')
-            for name, k in (('early', 'early_height'), ('late', 'late_image')): tiled(Path(d)/f'{name}.tif', truth[k].astype('float64' if name == 'early' else 'uint8'), (1500, 2000))
-            done = subprocess.run([sys.executable, '-W', 'ignore', '-c', script, d, str(tiny.folder)], capture_output=True, text=True, env=os.environ | dict(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MALLOC_ARENA_MAX='1'))
-            assert done.returncode == 0 and 'the limit bites' in done.stdout, done.stderr
-            with rasterio.open(Path(d)/'found.tif') as file: assert file.shape == (1500, 2000) and not np.isnan(file.read(1, window=Window(1300, 1000, 700, 500))).any()
+            tiny = train_run(
+                sample_set(16, 0),
+                with_network(roles, "fcsiamese", widths=[2, 4], depths=[1, 1]),
+                Path(d) / "run",
+                epochs=1,
+                bs=8,
+                trace=(),
+                bar=False,
+                device="cpu",
+            )
+            for name, k in (("early", "early_height"), ("late", "late_image")):
+                tiled(
+                    Path(d) / f"{name}.tif",
+                    truth[k].astype("float64" if name == "early" else "uint8"),
+                    (1500, 2000),
+                )
+            done = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", script, d, str(tiny.folder)],
+                capture_output=True,
+                text=True,
+                env=os.environ
+                | dict(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="1"),
+            )
+            assert done.returncode == 0 and "the limit bites" in done.stdout, done.stderr
+            with rasterio.open(Path(d) / "found.tif") as file:
+                assert file.shape == (1500, 2000)
+                assert not np.isnan(file.read(1, window=Window(1300, 1000, 700, 500))).any()

@@ -20,66 +20,118 @@ from mtl_explain.training.losses import MultitaskLoss
 @pytest.fixture(scope='module')
 def paper_scaling():
     "The paper's range."
-    return range_scaling(*height_ranges['paper'])
+    return range_scaling(*height_ranges["paper"])
 
 
 @pytest.fixture(scope='module')
 def full():
     "A setup with its losses."
-    return Setup(('early_height', 'late_image'), ('semantic_change', 'pseudo_change', 'height_change'))
+    return Setup(("early_height", "late_image"), ("semantic_change", "pseudo_change", "height_change"))
 
 
 def test_the_range_by_hand(paper_scaling):
     "Heights in the network's units."
     s = paper_scaling
-    height = Modality('height', 'image', (1, 1, 3), channels=('height',), units='m')
-    scaled = to_standard(torch.tensor([[[[-27.29, 0., 87.26]]]]), height, s).flatten().tolist()
-    assert scaled == pytest.approx([-1, scaled_zero(s), 1], abs=1e-6) and scaled_zero(s) == pytest.approx(-.5235, abs=1e-4)
-    assert 1 / s['std'][0] == pytest.approx(.01746, abs=1e-5)
-    assert scaled_zero(range_scaling(*height_ranges['released'])) == pytest.approx(-.506, abs=5e-4)
-    with pytest.raises(ValueError, match='low < high, got 3 and 3'): range_scaling(3, 3)
+    height = Modality("height", "image", (1, 1, 3), channels=("height",), units="m")
+    scaled = to_standard(torch.tensor([[[[-27.29, 0.0, 87.26]]]]), height, s).flatten().tolist()
+    assert scaled == pytest.approx([-1, scaled_zero(s), 1], abs=1e-6)
+    assert scaled_zero(s) == pytest.approx(-0.5235, abs=1e-4)
+    assert 1 / s["std"][0] == pytest.approx(0.01746, abs=1e-5)
+    assert scaled_zero(range_scaling(*height_ranges["released"])) == pytest.approx(-0.506, abs=5e-4)
+    with pytest.raises(ValueError, match="low < high, got 3 and 3"):
+        range_scaling(3, 3)
 
 
 def test_presets_by_hand(full, paper_scaling):
     "Separately supervised."
     paper, explicit, released = (with_losses(full, p) for p in loss_presets)
-    assert paper.weights == pytest.approx(dict(semantic_change=.6, pseudo_change=.2, height_change=.2)) and paper.relations == ()
-    assert paper.losses == {t: dict(class_weights=[.05, .95, .95]) for t in ('semantic_change', 'pseudo_change')}
-    assert paper.heads['pseudo_change'] == dict(type='soft-threshold', reads='height_change', zero=scaled_zero(paper_scaling)) and 'semantic_change' not in paper.heads
+    assert paper.weights == pytest.approx(
+        dict(semantic_change=0.6, pseudo_change=0.2, height_change=0.2)
+    )
+    assert paper.relations == ()
+    assert paper.losses == {
+        t: dict(class_weights=[0.05, 0.95, 0.95]) for t in ("semantic_change", "pseudo_change")
+    }
+    assert paper.heads["pseudo_change"] == dict(
+        type="soft-threshold", reads="height_change", zero=scaled_zero(paper_scaling)
+    )
+    assert "semantic_change" not in paper.heads
     assert paper.scaling == dict(height_change=paper_scaling)
-    assert explicit == replace(paper, relations=(dict(type='consistency', tasks=['pseudo_change', 'semantic_change'], weight=.2),))
-    assert released.weights == pytest.approx(dict(semantic_change=.2, pseudo_change=.2, height_change=.6)) and released.relations[0]['weight'] == .1
-    assert released.heads['semantic_change'] == dict(type='soft-threshold', reads='height_change', gate='sigmoid', temperature=1, zero=0) and 'pseudo_change' not in released.heads
-    own = with_losses(replace(full, heads=dict(pseudo_change=dict(temperature=.1))))
-    assert own.heads['pseudo_change'] == paper.heads['pseudo_change'] | dict(temperature=.1)
-    with pytest.raises(ValueError, match="no preset 'best'; choose one of paper, explicit, released"): with_losses(full, 'best')
-    with pytest.raises(ValueError, match='knows the tasks of none of these names; the setup has age'): with_losses(Setup('late_image', 'age'))
+    assert explicit == replace(
+        paper,
+        relations=(dict(type="consistency", tasks=["pseudo_change", "semantic_change"], weight=0.2),),
+    )
+    assert released.weights == pytest.approx(
+        dict(semantic_change=0.2, pseudo_change=0.2, height_change=0.6)
+    )
+    assert released.relations[0]["weight"] == 0.1
+    assert released.heads["semantic_change"] == dict(
+        type="soft-threshold", reads="height_change", gate="sigmoid", temperature=1, zero=0
+    )
+    assert "pseudo_change" not in released.heads
+    own = with_losses(replace(full, heads=dict(pseudo_change=dict(temperature=0.1))))
+    assert own.heads["pseudo_change"] == paper.heads["pseudo_change"] | dict(temperature=0.1)
+    with pytest.raises(ValueError, match="no preset 'best'; choose one of paper, explicit, released"):
+        with_losses(full, "best")
+    with pytest.raises(ValueError, match="knows the tasks of none of these names; the setup has age"):
+        with_losses(Setup("late_image", "age"))
 
 
 def test_table_5_as_setups(full):
     "Separately supervised."
-    def row(*targets): return with_losses(Setup(('early_height', 'late_image'), targets), 'explicit')
-    assert row('semantic_change').weights == dict(semantic_change=1) and row('semantic_change').heads == row('semantic_change').scaling == {}
-    assert row('height_change').losses == {} and row('height_change').heads == dict(height_change=dict(activation='tanh'))
-    assert row('semantic_change', 'height_change').weights == pytest.approx(dict(semantic_change=.75, height_change=.25)) and row('semantic_change', 'height_change').relations == ()
-    assert row('height_change', 'pseudo_change').heads['pseudo_change']['reads'] == 'height_change' and row('height_change', 'pseudo_change').relations == ()
-    assert row('semantic_change', 'pseudo_change').heads == {} and row('semantic_change', 'pseudo_change').relations == with_losses(full, 'explicit').relations
+    def row(*targets):
+        return with_losses(Setup(("early_height", "late_image"), targets), "explicit")
+
+
+    assert row("semantic_change").weights == dict(semantic_change=1)
+    assert row("semantic_change").heads == row("semantic_change").scaling == {}
+    assert row("height_change").losses == {}
+    assert row("height_change").heads == dict(height_change=dict(activation="tanh"))
+    assert row("semantic_change", "height_change").weights == pytest.approx(
+        dict(semantic_change=0.75, height_change=0.25)
+    )
+    assert row("semantic_change", "height_change").relations == ()
+    assert row("height_change", "pseudo_change").heads["pseudo_change"]["reads"] == "height_change"
+    assert row("height_change", "pseudo_change").relations == ()
+    assert row("semantic_change", "pseudo_change").heads == {}
+    assert row("semantic_change", "pseudo_change").relations == with_losses(full, "explicit").relations
 
 
 def test_each_preset_trains(full):
     "Separately supervised."
     shapes = dict(early_height=(1, 16, 16), late_image=(3, 16, 16), height_change=(1, 16, 16))
-    mods = {n: Modality(n, 'image', s, channels=tuple('abc'[:s[0]])) for n, s in shapes.items()} | {n: Modality(n, 'mask', (16, 16), classes=('unchanged', 'demolished', 'newly built')) for n in ('semantic_change', 'pseudo_change')}
+    mods = {n: Modality(n, "image", s, channels=tuple("abc"[: s[0]])) for n, s in shapes.items()} | {
+        n: Modality(n, "mask", (16, 16), classes=("unchanged", "demolished", "newly built"))
+        for n in ("semantic_change", "pseudo_change")
+    }
     g = torch.Generator().manual_seed(0)
     x = {n: torch.randn(2, *shapes[n], generator=g) for n in full.inputs}
-    y = dict(height_change=torch.rand(2, *shapes['height_change'], generator=g) * 2 - 1) | {n: torch.randint(-1, 3, (2, 16, 16), generator=g) for n in ('semantic_change', 'pseudo_change')}
-    for preset, reader in (('paper', 'pseudo_change'), ('explicit', 'pseudo_change'), ('released', 'semantic_change')):
+    y = dict(height_change=torch.rand(2, *shapes["height_change"], generator=g) * 2 - 1) | {
+        n: torch.randint(-1, 3, (2, 16, 16), generator=g) for n in ("semantic_change", "pseudo_change")
+    }
+    for preset, reader in (
+        ("paper", "pseudo_change"),
+        ("explicit", "pseudo_change"),
+        ("released", "semantic_change"),
+    ):
         setup = with_losses(full, preset)
         torch.manual_seed(0)
-        net, loss = MultitaskNetwork(mods, setup), MultitaskLoss(mods, setup)
+        net = MultitaskNetwork(mods, setup)
+        loss = MultitaskLoss(mods, setup)
         preds = net(x)
         parts = loss.parts(preds, y)
-        assert all(v.any() for v in torch.autograd.grad(parts[reader], net.heads['height_change'].parameters(), retain_graph=True)), 'the class loss trains the height'
-        related = sum(r['weight'] * relation(preds, y).item() for r, relation in zip(setup.relations, loss.relations))
-        assert loss(preds, y).item() == pytest.approx(sum(w * parts[t].item() for t, w in setup.weights.items()) + related, rel=1e-5)
-        assert bool(related) == (preset != 'paper') and net.order.index('height_change') < net.order.index(reader)
+        assert all(
+            v.any()
+            for v in torch.autograd.grad(
+                parts[reader], net.heads["height_change"].parameters(), retain_graph=True
+            )
+        ), "the class loss trains the height"
+        related = sum(
+            r["weight"] * relation(preds, y).item()
+            for r, relation in zip(setup.relations, loss.relations, strict=True)
+        )
+        assert loss(preds, y).item() == pytest.approx(
+            sum(w * parts[t].item() for t, w in setup.weights.items()) + related, rel=1e-5
+        )
+        assert bool(related) == (preset != "paper")
+        assert net.order.index("height_change") < net.order.index(reader)

@@ -22,19 +22,26 @@ from mtl_explain.training.learner import multitask_learner
 # some tiles, by definition and as released
 def scored(pred, true, semantic):
     both = {r: HeightScores(as_released=r) for r in (False, True)}
-    for s in both.values(): s.update(*(torch.tensor(v) for v in (pred, true, semantic)))
+    for s in both.values():
+        s.update(*(torch.tensor(v) for v in (pred, true, semantic)))
     return both[False].table(), both[True].table()
 
 
 @pytest.fixture(scope='module')
 def make_tiles_and_tiles():
     "Thirty tiles."
-    def make_tiles(n=30, size=12, seed=0, unknown=.05):
+    def make_tiles(n=30, size=12, seed=0, unknown=0.05):
         rng = np.random.default_rng(seed)
-        semantic = rng.choice(3, (n, size, size), p=[.7, .1, .2]) * (np.arange(n) % 2 == 0)[:, None, None]
-        height = np.where(semantic == 0, np.where(rng.random(semantic.shape) < .1, rng.normal(0, 2, semantic.shape), 0), np.array([0, -1, 1])[semantic] * rng.gamma(3, 3, semantic.shape))
+        semantic = (
+            rng.choice(3, (n, size, size), p=[0.7, 0.1, 0.2]) * (np.arange(n) % 2 == 0)[:, None, None]
+        )
+        height = np.where(
+            semantic == 0,
+            np.where(rng.random(semantic.shape) < 0.1, rng.normal(0, 2, semantic.shape), 0),
+            np.array([0, -1, 1])[semantic] * rng.gamma(3, 3, semantic.shape),
+        )
         height[1] = 0
-        pred = height * .7 + rng.normal(0, .8, height.shape)
+        pred = height * 0.7 + rng.normal(0, 0.8, height.shape)
         height[rng.random(height.shape) < unknown] = np.nan
         return pred, height, semantic
     tiles = make_tiles()
@@ -46,15 +53,33 @@ def trained_and_world(make_tiles_and_tiles):
     "A network and its tiles."
     make_tiles, tiles = make_tiles_and_tiles
     def change_world():
-        pred, height, semantic = make_tiles(unknown=.02)
-        arrays = [modality_array('image', pred[:, None].astype('float32'), 'image'), modality_array('height_change', height[:, None].astype('float32'), 'image', units='m'),
-                  modality_array('semantic_change', semantic.astype('int8'), 'mask', classes=['unchanged', 'demolished', 'newly built'])]
-        split = ['train'] * 20 + ['valid'] * 4 + ['test'] * 6
-        return xr.Dataset({a.name: a for a in arrays}).assign_coords(sample=np.arange(30), split=('sample', split))
+        pred, height, semantic = make_tiles(unknown=0.02)
+        arrays = [
+            modality_array("image", pred[:, None].astype("float32"), "image"),
+            modality_array("height_change", height[:, None].astype("float32"), "image", units="m"),
+            modality_array(
+                "semantic_change",
+                semantic.astype("int8"),
+                "mask",
+                classes=["unchanged", "demolished", "newly built"],
+            ),
+        ]
+        split = ["train"] * 20 + ["valid"] * 4 + ["test"] * 6
+        return xr.Dataset({a.name: a for a in arrays}).assign_coords(
+            sample=np.arange(30), split=("sample", split)
+        )
     def trained(*targets):
-        losses = {t: dict(class_weights=[.05, .95, .95]) for t in targets if t == 'semantic_change'}
-        learner = multitask_learner(change_world(), Setup('image', targets, losses=losses, encoders=dict(image=dict(width=8))), bs=4, lr=.01, trace=(), device='cpu')
-        with learner.no_bar(), learner.no_logging(): learner.fit(6)
+        losses = {t: dict(class_weights=[0.05, 0.95, 0.95]) for t in targets if t == "semantic_change"}
+        learner = multitask_learner(
+            change_world(),
+            Setup("image", targets, losses=losses, encoders=dict(image=dict(width=8))),
+            bs=4,
+            lr=0.01,
+            trace=(),
+            device="cpu",
+        )
+        with learner.no_bar(), learner.no_logging():
+            learner.fit(6)
         return learner
     world = change_world()
     return trained, world
@@ -66,63 +91,113 @@ def test_six_pixels_by_hand_in_two_tiles_one_of_them_unlabelled():
     scores.update(torch.tensor([[0, 1, 1]]), torch.tensor([[0, 1, 0]]))
     scores.update(torch.tensor([[0, 2, 0, 2]]), torch.tensor([[1, 2, 0, -1]]))
     found = {k: v.item() for k, v in scores.compute().items()}
-    assert found['iou demolished'] == pytest.approx(1 / 3) and found['iou newly built'] == 1 and found['iou unchanged'] == .5
-    assert found['miou'] == pytest.approx(2 / 3) and found['f1'] == pytest.approx(3 / 4) and found['counted'] == 2
+    assert found["iou demolished"] == pytest.approx(1 / 3)
+    assert found["iou newly built"] == 1
+    assert found["iou unchanged"] == 0.5
+    assert found["miou"] == pytest.approx(2 / 3)
+    assert found["f1"] == pytest.approx(3 / 4)
+    assert found["counted"] == 2
 
 
 def test_classes_against_scikit_learn_and_torchmetrics_in_eight_updates():
     "Classes."
     rng = np.random.default_rng(0)
-    true = rng.choice(3, (8, 40, 40), p=[.9, .04, .06])
-    pred = np.where(rng.random(true.shape) < .3, rng.integers(0, 3, true.shape), true)
-    scores, other = SemanticScores(), MulticlassJaccardIndex(3, average=None)
-    for p, t in zip(pred, true): scores.update(torch.tensor(p), torch.tensor(t)), other.update(torch.tensor(p), torch.tensor(t))
-    found, flat = scores.compute(), (true.ravel(), pred.ravel())
-    assert found['miou'].item() == pytest.approx(sk.jaccard_score(*flat, labels=[1, 2], average='macro'))
-    assert found['f1'].item() == pytest.approx(sk.f1_score(*flat, labels=[1, 2], average='macro'))
-    np.testing.assert_allclose([found[f'iou {c}'] for c in scores.classes], other.compute(), rtol=1e-6)
-    np.testing.assert_allclose([found[f'precision {c}'] for c in scores.classes], sk.precision_score(*flat, average=None))
-    np.testing.assert_allclose([found[f'recall {c}'] for c in scores.classes], sk.recall_score(*flat, average=None))
+    true = rng.choice(3, (8, 40, 40), p=[0.9, 0.04, 0.06])
+    pred = np.where(rng.random(true.shape) < 0.3, rng.integers(0, 3, true.shape), true)
+    scores = SemanticScores()
+    other = MulticlassJaccardIndex(3, average=None)
+    for p, t in zip(pred, true, strict=True):
+        scores.update(torch.tensor(p), torch.tensor(t))
+        other.update(torch.tensor(p), torch.tensor(t))
+    found = scores.compute()
+    flat = (true.ravel(), pred.ravel())
+    assert found["miou"].item() == pytest.approx(
+        sk.jaccard_score(*flat, labels=[1, 2], average="macro")
+    )
+    assert found["f1"].item() == pytest.approx(sk.f1_score(*flat, labels=[1, 2], average="macro"))
+    np.testing.assert_allclose([found[f"iou {c}"] for c in scores.classes], other.compute(), rtol=1e-6)
+    np.testing.assert_allclose(
+        [found[f"precision {c}"] for c in scores.classes], sk.precision_score(*flat, average=None)
+    )
+    np.testing.assert_allclose(
+        [found[f"recall {c}"] for c in scores.classes], sk.recall_score(*flat, average=None)
+    )
 
 
 def test_table_3_of_paper_b():
     "Classes."
     # table 3 of paper B: demolished, newly built, mIoU, F1 in per cent
-    table3 = np.array([
-        (27.77, 29.18, 28.48, 44.33), (25.47, 26.07, 25.77, 40.98), (47.17, 36.67, 41.92, 58.88), (37.41, 30.61, 34.00, 50.65), (37.44, 29.97, 33.71, 50.31), (43.76, 39.10, 41.43, 58.55),
-        (27.60, 28.34, 27.97, 43.72), (20.77, 22.97, 21.87, 35.87), (38.89, 41.45, 40.17, 57.31), (35.63, 30.46, 33.04, 49.62), (34.40, 27.04, 30.72, 46.88), (44.29, 40.90, 42.59, 59.72)])
+    table3 = np.array(
+        [
+            (27.77, 29.18, 28.48, 44.33),
+            (25.47, 26.07, 25.77, 40.98),
+            (47.17, 36.67, 41.92, 58.88),
+            (37.41, 30.61, 34.00, 50.65),
+            (37.44, 29.97, 33.71, 50.31),
+            (43.76, 39.10, 41.43, 58.55),
+            (27.60, 28.34, 27.97, 43.72),
+            (20.77, 22.97, 21.87, 35.87),
+            (38.89, 41.45, 40.17, 57.31),
+            (35.63, 30.46, 33.04, 49.62),
+            (34.40, 27.04, 30.72, 46.88),
+            (44.29, 40.90, 42.59, 59.72),
+        ]
+    )
     iou = table3[:, :2] / 100
-    assert np.abs(100 * iou.mean(1) - table3[:, 2]).max() < .015
-    assert np.abs(100 * (2 * iou / (1 + iou)).mean(1) - table3[:, 3]).max() < .015
+    assert np.abs(100 * iou.mean(1) - table3[:, 2]).max() < 0.015
+    assert np.abs(100 * (2 * iou / (1 + iou)).mean(1) - table3[:, 3]).max() < 0.015
 
 
 def test_a_class_that_does_not_occur():
     "Classes."
     only = {r: SemanticScores(as_released=r) for r in (False, True)}
-    for s in only.values(): s.update(torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 0, 0]))
-    found, released = only[False].compute(), only[True].compute()
-    assert found['miou'].item() == .5 and found['counted'] == 1 and found['iou newly built'].isnan() and released['miou'].isnan()
-    assert (found['precision demolished'], found['recall demolished']) == (.5, 1) == (released['recall demolished'], released['precision demolished'])
+    for s in only.values():
+        s.update(torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 0, 0]))
+    found = only[False].compute()
+    released = only[True].compute()
+    assert found["miou"].item() == 0.5
+    assert found["counted"] == 1
+    assert found["iou newly built"].isnan()
+    assert released["miou"].isnan()
+    assert (
+        (found["precision demolished"], found["recall demolished"])
+        == (0.5, 1)
+        == (released["recall demolished"], released["precision demolished"])
+    )
 
 
 def test_four_pixels_by_hand_and_a_constant():
     "Heights."
-    sums = {k: v.item() for k, v in tile_sums(*torch.tensor([[[1., 3, 8, 9]], [[1., 1, 4, 0]]]).double(), torch.tensor([[True, True, True, False]])).items()}
+    sums = {
+        k: v.item()
+        for k, v in tile_sums(
+            *torch.tensor([[[1.0, 3, 8, 9]], [[1.0, 1, 4, 0]]]).double(),
+            torch.tensor([[True, True, True, False]]),
+        ).items()
+    }
     assert sums == dict(n=3, se=20, ae=6, tt=6, pp=26, tp=3 + 1 + 8)
     g = torch.Generator().manual_seed(0)
     plain = torch.full((1, 1000), 900.1, dtype=torch.float64)
-    assert not deviations(plain, torch.rand(1, 1000, generator=g) < .5).any()
-    rough = plain + .01 * torch.randn(1, 1000, generator=g, dtype=torch.float64)
-    np.testing.assert_allclose(deviations(rough, rough > 0).square().sum(), 1000 * rough.numpy().var(), rtol=1e-9)
+    assert not deviations(plain, torch.rand(1, 1000, generator=g) < 0.5).any()
+    rough = plain + 0.01 * torch.randn(1, 1000, generator=g, dtype=torch.float64)
+    np.testing.assert_allclose(
+        deviations(rough, rough > 0).square().sum(), 1000 * rough.numpy().var(), rtol=1e-9
+    )
 
 
 def test_two_tiles_by_hand():
     "As released."
     scores = HeightScores()
-    scores.update(torch.tensor([[5., -1, 0, 2]]), torch.tensor([[4., -2, 0, 0]]), torch.tensor([[2, 1, 0, 0]]))
-    scores.update(torch.tensor([[0., 0, 0, 2]]), torch.zeros(1, 4), torch.zeros(1, 4, dtype=torch.long))
+    scores.update(
+        torch.tensor([[5.0, -1, 0, 2]]), torch.tensor([[4.0, -2, 0, 0]]), torch.tensor([[2, 1, 0, 0]])
+    )
+    scores.update(
+        torch.tensor([[0.0, 0, 0, 2]]), torch.zeros(1, 4), torch.zeros(1, 4, dtype=torch.long)
+    )
     found = scores.table()
-    assert found.value.drop('zncc').to_dict() == pytest.approx(dict(rmse=np.sqrt(10 / 8), mae=6 / 8, crmse=1, crel=.375, czncc=1))
+    assert found.value.drop("zncc").to_dict() == pytest.approx(
+        dict(rmse=np.sqrt(10 / 8), mae=6 / 8, crmse=1, crel=0.375, czncc=1)
+    )
     assert found.value.zncc == pytest.approx(np.corrcoef([4, -2, 0, 0], [5, -1, 0, 2])[0, 1])
     assert found.counted.to_dict() == dict(rmse=2, mae=2, crmse=1, crel=1, zncc=1, czncc=1)
     assert {k: v.item() for k, v in scores.compute().items()} == pytest.approx(found.value.to_dict())
@@ -132,21 +207,39 @@ def test_heights_against_scikit_learn_torchmetrics_and_numpy(make_tiles_and_tile
     "Against others."
     make_tiles, tiles = make_tiles_and_tiles
     pred, height, semantic = tiles
-    scores, known, changed = HeightScores(), ~np.isnan(height), (semantic > 0) & ~np.isnan(height)
-    for part in np.array_split(np.arange(30), 7): scores.update(*(torch.tensor(v[part]) for v in tiles))
+    scores = HeightScores()
+    known = ~np.isnan(height)
+    changed = (semantic > 0) & ~np.isnan(height)
+    for part in np.array_split(np.arange(30), 7):
+        scores.update(*(torch.tensor(v[part]) for v in tiles))
     found = scores.table().value
-    assert found.rmse == pytest.approx(sk.root_mean_squared_error(height[known], pred[known])) and found.mae == pytest.approx(sk.mean_absolute_error(height[known], pred[known]))
+    assert found.rmse == pytest.approx(sk.root_mean_squared_error(height[known], pred[known]))
+    assert found.mae == pytest.approx(sk.mean_absolute_error(height[known], pred[known]))
     other = MeanSquaredError(squared=False), MeanAbsoluteError()
-    for m, where in zip(other, (changed, known)): m.update(torch.tensor(pred[where]), torch.tensor(height[where]))
-    assert found.crmse == pytest.approx(other[0].compute().item(), rel=1e-5) and found.mae == pytest.approx(other[1].compute().item(), rel=1e-5)
-    assert found.crel == pytest.approx(sk.mean_absolute_percentage_error(height[changed], pred[changed]))
+    for m, where in zip(other, (changed, known), strict=True):
+        m.update(torch.tensor(pred[where]), torch.tensor(height[where]))
+    assert found.crmse == pytest.approx(other[0].compute().item(), rel=1e-5)
+    assert found.mae == pytest.approx(other[1].compute().item(), rel=1e-5)
+    assert found.crel == pytest.approx(
+        sk.mean_absolute_percentage_error(height[changed], pred[changed])
+    )
+
+
     def pearson(i, where):
         m = PearsonCorrCoef()
         m.update(torch.tensor(pred[i][where[i]]), torch.tensor(height[i][where[i]]))
         return m.compute().item()
-    assert found.zncc == pytest.approx(np.mean([pearson(i, known) for i in range(30) if i != 1]), rel=1e-5)
-    assert found.czncc == pytest.approx(np.mean([pearson(i, changed) for i in range(0, 30, 2)]), rel=1e-5)
-    assert scores.table().counted.to_dict() == dict(rmse=30, mae=30, crmse=15, crel=15, zncc=29, czncc=15)
+
+
+    assert found.zncc == pytest.approx(
+        np.mean([pearson(i, known) for i in range(30) if i != 1]), rel=1e-5
+    )
+    assert found.czncc == pytest.approx(
+        np.mean([pearson(i, changed) for i in range(0, 30, 2)]), rel=1e-5
+    )
+    assert scores.table().counted.to_dict() == dict(
+        rmse=30, mae=30, crmse=15, crel=15, zncc=29, czncc=15
+    )
 
 
 def test_as_released_against_masked_arrays(make_tiles_and_tiles):
@@ -157,74 +250,121 @@ def test_as_released_against_masked_arrays(make_tiles_and_tiles):
     height[3::2] = 0  # elsewhere than in changed tiles, the released code has no answer for cRel
     scores = HeightScores(as_released=True)
     scores.update(*(torch.tensor(v) for v in (pred, height, semantic)))
-    squared, rel, zncc = [], [], []
-    for p, t, c in zip(pred, height, semantic):
+    squared = []
+    rel = []
+    zncc = []
+    for p, t, c in zip(pred, height, semantic, strict=True):
         q, u = (np.ma.masked_array(v, mask=(c == 0) | (np.abs(t) < 1e-3)) for v in (p, t))
-        squared.append(((q - u) ** 2).sum() / np.count_nonzero(u) if c.any() else 0.)
-        rel.append(np.abs((q - u) / (u + 1e-10)).mean() if t.sum() else 0.)
-        zncc.append(np.mean((p - p.mean()) * (t - t.mean()) / (p.std() * t.std())) if t.sum() else 0.)
+        squared.append(((q - u) ** 2).sum() / np.count_nonzero(u) if c.any() else 0.0)
+        rel.append(np.abs((q - u) / (u + 1e-10)).mean() if t.sum() else 0.0)
+        zncc.append(np.mean((p - p.mean()) * (t - t.mean()) / (p.std() * t.std())) if t.sum() else 0.0)
     n = np.count_nonzero(zncc)
-    assert scores.table().value.to_dict() == pytest.approx(dict(
-        rmse=np.sqrt(((pred - height) ** 2).mean()), mae=np.abs(pred - height).mean(), crmse=np.sqrt(sum(squared) / n), crel=sum(rel) / n, czncc=sum(zncc) / n))
+    assert scores.table().value.to_dict() == pytest.approx(
+        dict(
+            rmse=np.sqrt(((pred - height) ** 2).mean()),
+            mae=np.abs(pred - height).mean(),
+            crmse=np.sqrt(sum(squared) / n),
+            crel=sum(rel) / n,
+            czncc=sum(zncc) / n,
+        )
+    )
     assert scores.table().counted.to_dict() == dict(rmse=30, mae=30, crmse=15, crel=15, czncc=15)
 
 
 def test_a_true_crmse_of_one_metre_as_released_half_a_metre():
     "Against others."
-    true = [[5., -3, 1, 1, 1, 1, 1, 1]]
-    ours, released = scored([[6., -2, 1, 1, 1, 1, 1, 1]], true, [[2, 1, 0, 0, 0, 0, 0, 0]])
-    assert ours.value.crmse == 1 and released.value.crmse == .5
+    true = [[5.0, -3, 1, 1, 1, 1, 1, 1]]
+    ours, released = scored([[6.0, -2, 1, 1, 1, 1, 1, 1]], true, [[2, 1, 0, 0, 0, 0, 0, 0]])
+    assert ours.value.crmse == 1
+    assert released.value.crmse == 0.5
 
 
 def test_the_other_quirks_one_by_one():
     "Against others."
-    ours, released = scored([[4., -4, 0, 0]], [[3., -3, 0, 0]], [[2, 1, 0, 0]])  # cancels: no changed tile is left
-    assert ours.value.crmse == 1 and ours.counted.crmse == 1 and released.counted.crmse == 0 and np.isinf(released.value.crmse)
-    two = [[4., -4, 0, 0], [4., 0, 0, 1]], [[3., -3, 0, 0], [3., 0, 0, 0]], [[2, 1, 0, 0], [2, 0, 0, 0]]
-    ours, released = scored(*two)  # both tiles have squared errors of 1, only one is counted: sqrt(1 + 1)
-    assert ours.value.crmse == 1 and released.value.crmse == pytest.approx(np.sqrt(2)) and released.counted.crmse == 1
-    ours, released = scored([[1., 1, 1, 1]], [[3., 0, 0, 0]], [[2, 0, 0, 0]])  # a constant prediction
-    assert ours.value.zncc == 0 and ours.counted.zncc == 1 and released.counted.czncc == 0
-    ours, released = scored([[2., 0, 0, 0], [2., 2, 2, 0]], [[1., 0, 0, 0], [2., 2, 2, 0]], [[2, 0, 0, 0], [2, 2, 2, 0]])  # one wrong pixel, three right ones
-    assert ours.value.crel == .25 and released.value.crel == .5
-    ours, released = scored([[9., 10, 0, 0]], [[10., 9, 0, 0]], [[2, 2, 0, 0]])
-    assert ours.value.czncc == pytest.approx(-1) and released.value.czncc > .98
+    ours, released = scored(
+        [[4.0, -4, 0, 0]], [[3.0, -3, 0, 0]], [[2, 1, 0, 0]]
+    )  # cancels: no changed tile is left
+    assert ours.value.crmse == 1
+    assert ours.counted.crmse == 1
+    assert released.counted.crmse == 0
+    assert np.isinf(released.value.crmse)
+    two = (
+        [[4.0, -4, 0, 0], [4.0, 0, 0, 1]],
+        [[3.0, -3, 0, 0], [3.0, 0, 0, 0]],
+        [[2, 1, 0, 0], [2, 0, 0, 0]],
+    )
+    ours, released = scored(
+        *two
+    )  # both tiles have squared errors of 1, only one is counted: sqrt(1 + 1)
+    assert ours.value.crmse == 1
+    assert released.value.crmse == pytest.approx(np.sqrt(2))
+    assert released.counted.crmse == 1
+    ours, released = scored([[1.0, 1, 1, 1]], [[3.0, 0, 0, 0]], [[2, 0, 0, 0]])  # a constant prediction
+    assert ours.value.zncc == 0
+    assert ours.counted.zncc == 1
+    assert released.counted.czncc == 0
+    ours, released = scored(
+        [[2.0, 0, 0, 0], [2.0, 2, 2, 0]], [[1.0, 0, 0, 0], [2.0, 2, 2, 0]], [[2, 0, 0, 0], [2, 2, 2, 0]]
+    )  # one wrong pixel, three right ones
+    assert ours.value.crel == 0.25
+    assert released.value.crel == 0.5
+    ours, released = scored([[9.0, 10, 0, 0]], [[10.0, 9, 0, 0]], [[2, 2, 0, 0]])
+    assert ours.value.czncc == pytest.approx(-1)
+    assert released.value.czncc > 0.98
 
 
 def test_nothing_to_score_no_change_at_all_unknown_classes_batches_or_single(make_tiles_and_tiles):
     "Against others."
     # nothing to score, no change at all, unknown classes, batches or single tiles
     make_tiles, tiles = make_tiles_and_tiles
-    with pytest.raises(ValueError, match='no tile was scored yet'): HeightScores().table()
+    with pytest.raises(ValueError, match="no tile was scored yet"):
+        HeightScores().table()
     ours, _ = scored(np.ones((2, 1, 2, 2)), np.zeros((2, 1, 2, 2)), np.zeros((2, 2, 2), int))
-    assert ours.value[['crmse', 'crel', 'zncc', 'czncc']].isna().all() and not ours.counted[['crmse', 'crel', 'zncc', 'czncc']].any() and ours.value.rmse == 1
-    ours, _ = scored([[1., 5]], [[0., 0]], [[-1, 2]])
-    assert ours.value.crmse == 5 and np.isnan(ours.value.crel) and ours.counted.crel == 0
-    _, released = scored([[1., 1, 0]], [[2., 0, 0]], [[0, 0, 0]])
+    assert ours.value[["crmse", "crel", "zncc", "czncc"]].isna().all()
+    assert not ours.counted[["crmse", "crel", "zncc", "czncc"]].any()
+    assert ours.value.rmse == 1
+    ours, _ = scored([[1.0, 5]], [[0.0, 0]], [[-1, 2]])
+    assert ours.value.crmse == 5
+    assert np.isnan(ours.value.crel)
+    assert ours.counted.crel == 0
+    _, released = scored([[1.0, 1, 0]], [[2.0, 0, 0]], [[0, 0, 0]])
     assert np.isnan(released.value.crel)
-    with pytest.raises(ValueError, match='have 4, 4 and 5 pixels a tile'): scored([[0.] * 4], [[0.] * 4], [[0] * 5])
+    with pytest.raises(ValueError, match="have 4, 4 and 5 pixels a tile"):
+        scored([[0.0] * 4], [[0.0] * 4], [[0] * 5])
     pred, height, semantic = (torch.tensor(v) for v in tiles)
-    one, many = HeightScores(), HeightScores()
+    one = HeightScores()
+    many = HeightScores()
     many.update(pred, height, semantic)
-    for i in range(30): one.update(pred[i:i + 1], height[i:i + 1], semantic[i:i + 1])
+    for i in range(30):
+        one.update(pred[i : i + 1], height[i : i + 1], semantic[i : i + 1])
     pd.testing.assert_frame_equal(one.tiles(), many.tiles())
     one.reset()
-    with pytest.raises(ValueError, match='no tile'): one.table()
+    with pytest.raises(ValueError, match="no tile"):
+        one.table()
 
 
 def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_and_world):
     "A trained network."
     trained, world = trained_and_world
-    learner = trained('semantic_change', 'height_change')
+    learner = trained("semantic_change", "height_change")
     table = change_scores(learner, world)
-    found, flat = learner.predict_on(world), world.semantic_change.values.ravel()
-    value = table.set_index(['task', 'metric']).value
-    assert value['semantic_change', 'miou'] == pytest.approx(sk.jaccard_score(flat, found.semantic_change.values.ravel(), labels=[1, 2], average='macro'))
-    assert value['semantic_change', 'miou'] > .1
+    found = learner.predict_on(world)
+    flat = world.semantic_change.values.ravel()
+    value = table.set_index(["task", "metric"]).value
+    assert value["semantic_change", "miou"] == pytest.approx(
+        sk.jaccard_score(flat, found.semantic_change.values.ravel(), labels=[1, 2], average="macro")
+    )
+    assert value["semantic_change", "miou"] > 0.1
     error = (found.height_change - world.height_change.values).values[:, 0]
-    assert value['height_change', 'crmse'] == pytest.approx(np.sqrt(np.nanmean(error[world.semantic_change.values > 0] ** 2)), rel=1e-6)
-    assert set(change_scores(learner, world, as_released=True).metric) == set(table.metric) - {'zncc'}
-    alone = change_scores(trained('height_change'), world)
-    assert set(alone.task) == {'height_change'} and alone.set_index('metric').counted.crmse == 15
-    with pytest.raises(ValueError, match="predicts neither 'a' nor 'b', but semantic_change, height_change"): change_scores(learner, world.rename(semantic_change='a', height_change='b'), 'a', 'b')
+    assert value["height_change", "crmse"] == pytest.approx(
+        np.sqrt(np.nanmean(error[world.semantic_change.values > 0] ** 2)), rel=1e-6
+    )
+    assert set(change_scores(learner, world, as_released=True).metric) == set(table.metric) - {"zncc"}
+    alone = change_scores(trained("height_change"), world)
+    assert set(alone.task) == {"height_change"}
+    assert alone.set_index("metric").counted.crmse == 15
+    with pytest.raises(
+        ValueError, match="predicts neither 'a' nor 'b', but semantic_change, height_change"
+    ):
+        change_scores(learner, world.rename(semantic_change="a", height_change="b"), "a", "b")
     table.round(3)

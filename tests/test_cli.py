@@ -37,23 +37,45 @@ from mtl_explain.training.runs import train_run
 def command(*words, app=None):
     "Exit code, output, and lines of errors."
     parts = mock.patch.dict(main.__globals__, app=app) if app else mock.patch.dict(main.__globals__)
-    out, err, wide = io.StringIO(), io.StringIO(), mock.patch.dict(os.environ, COLUMNS='100', TERM='dumb')
-    with redirect_stdout(out), redirect_stderr(err), parts, wide, pytest.raises(SystemExit) as stop: main(list(words))
+    out = io.StringIO()
+    err = io.StringIO()
+    wide = mock.patch.dict(os.environ, COLUMNS="100", TERM="dumb")
+    with redirect_stdout(out), redirect_stderr(err), parts, wide, pytest.raises(SystemExit) as stop:
+        main(list(words))
     return stop.value.code, out.getvalue(), err.getvalue().strip().splitlines()
 
 
 def failing(error):
     "A program whose only command fails."
     probe = typer.Typer(pretty_exceptions_enable=False)
+
     @probe.command()
-    def fail(): raise error
+    def fail():
+        raise error
+
     return probe
 
 
 @pytest.fixture(scope='module')
 def names_and_done():
     "A process that prints the help of all commands, and what it had to load."
-    names = ['', 'demo', 'train', 'table', 'explain', 'report', 'detect', 'course', 'data', 'data list', 'data fetch', 'data prepare', 'data simulate', 'data describe', 'data verify']
+    names = [
+        "",
+        "demo",
+        "train",
+        "table",
+        "explain",
+        "report",
+        "detect",
+        "course",
+        "data",
+        "data list",
+        "data fetch",
+        "data prepare",
+        "data simulate",
+        "data describe",
+        "data verify",
+    ]
     code = f"""
 import sys
 from mtl_explain.cli import main
@@ -62,217 +84,442 @@ for name in {names}:
     except SystemExit as stop: assert stop.code == 0
 print(sorted({{'torch', 'fastai', 'matplotlib', 'xarray'}} & set(sys.modules)), file=sys.stderr)
 """
-    plain = {k: v for k, v in os.environ.items() if 'COLOR' not in k} | dict(COLUMNS='100', TERM='dumb')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=plain)
+    plain = {k: v for k, v in os.environ.items() if "COLOR" not in k} | dict(COLUMNS="100", TERM="dumb")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain)
     return names, done
 
 
 def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
     "Errors in one line."
     # mistakes are one line and exit code 1, Ctrl-C 130, a bug keeps its traceback
-    assert command(app=failing(ValueError('the bands must be named'))) == (1, '', ['error: the bands must be named'])
-    assert command(app=failing(KeyError('no band'))) == (1, '', ['error: no band'])
-    assert command(app=failing(FileNotFoundError(2, 'No such file', 'a.nc'))) == (1, '', ["error: [Errno 2] No such file: 'a.nc'"])
-    assert command(app=failing(KeyboardInterrupt())) == (130, '', ['stopped; the same command goes on where it was'])
-    with pytest.raises(ZeroDivisionError): command(app=failing(ZeroDivisionError()))
+    assert command(app=failing(ValueError("the bands must be named"))) == (
+        1,
+        "",
+        ["error: the bands must be named"],
+    )
+    assert command(app=failing(KeyError("no band"))) == (1, "", ["error: no band"])
+    assert command(app=failing(FileNotFoundError(2, "No such file", "a.nc"))) == (
+        1,
+        "",
+        ["error: [Errno 2] No such file: 'a.nc'"],
+    )
+    assert command(app=failing(KeyboardInterrupt())) == (
+        130,
+        "",
+        ["stopped; the same command goes on where it was"],
+    )
+    with pytest.raises(ZeroDivisionError):
+        command(app=failing(ZeroDivisionError()))
 
 
 def test_options_are_checked_against_the_function_they_go_to():
     "Data."
-    def prepared(source, dest, tile=None, edition=None, skip_bad=False): pass
-    assert parse_options(['tile=256', 'edition=ben-ge-0.2', 'skip_bad=True'], prepared, 'data prepare') == dict(tile=256, edition='ben-ge-0.2', skip_bad=True)
-    with pytest.raises(ValueError, match="data prepare has no option 'size'; it has source, dest, tile"): parse_options(['size=3'], prepared, 'data prepare')
-    with pytest.raises(ValueError, match="an option is written KEY=VALUE, got 'tile'"): parse_options(['tile'], prepared, 'data prepare')
+    def prepared(source, dest, tile=None, edition=None, skip_bad=False):
+        pass
+
+
+    assert parse_options(
+        ["tile=256", "edition=ben-ge-0.2", "skip_bad=True"], prepared, "data prepare"
+    ) == dict(tile=256, edition="ben-ge-0.2", skip_bad=True)
+    with pytest.raises(
+        ValueError, match="data prepare has no option 'size'; it has source, dest, tile"
+    ):
+        parse_options(["size=3"], prepared, "data prepare")
+    with pytest.raises(ValueError, match="an option is written KEY=VALUE, got 'tile'"):
+        parse_options(["tile"], prepared, "data prepare")
 
 
 def test_what_is_asked_of_a_dataset():
     "Data."
-    def prepare(source, dest, tile=None, skip_bad=False): return f'{source} to {dest}, tile {tile}, skip {skip_bad}'
-    module = mock.Mock(fetch=lambda folder, edition='all': {'earth.whl': folder/edition}, prepare=prepare)
-    with mock.patch.dict(main.__globals__, dataset=lambda name: dict(globe=module)[name], simulator=lambda name: lambda folder, n, seed, size=9: f'{folder} {n} {seed} {size}'):
-        assert command('data', 'fetch', 'globe', '--folder', 'raw')[1].split() == ['earth.whl', str(Path('raw')/'all')]
-        assert command('data', 'fetch', 'globe', '--folder', 'raw', '--option', 'edition=old')[1].split() == ['earth.whl', str(Path('raw')/'old')]
-        assert command('data', 'prepare', 'globe', 'raw', 'store')[1] == 'prepared: raw to store, tile None, skip False\n'
-        assert command('data', 'prepare', 'globe', 'raw', 'store', '--skip-bad', '--option', 'tile=64')[1] == 'prepared: raw to store, tile 64, skip True\n'
-        assert command('data', 'prepare', 'globe', '--option', 'size=64')[2] == ["error: globe: data prepare has no option 'size'; it has source, dest, tile, skip_bad"]
-        assert command('data', 'simulate', 'globe', 'made', '-n', '5', '--option', 'size=8')[1] == 'simulated: made 5 0 8\n'
-    assert command('data', 'list')[1].startswith('globe ')
+    def prepare(source, dest, tile=None, skip_bad=False):
+        return f"{source} to {dest}, tile {tile}, skip {skip_bad}"
+
+
+    module = mock.Mock(
+        fetch=lambda folder, edition="all": {"earth.whl": folder / edition}, prepare=prepare
+    )
+    with mock.patch.dict(
+        main.__globals__,
+        dataset=lambda name: dict(globe=module)[name],
+        simulator=lambda name: lambda folder, n, seed, size=9: f"{folder} {n} {seed} {size}",
+    ):
+        assert command("data", "fetch", "globe", "--folder", "raw")[1].split() == [
+            "earth.whl",
+            str(Path("raw") / "all"),
+        ]
+        assert command("data", "fetch", "globe", "--folder", "raw", "--option", "edition=old")[
+            1
+        ].split() == ["earth.whl", str(Path("raw") / "old")]
+        assert (
+            command("data", "prepare", "globe", "raw", "store")[1]
+            == "prepared: raw to store, tile None, skip False\n"
+        )
+        assert (
+            command("data", "prepare", "globe", "raw", "store", "--skip-bad", "--option", "tile=64")[1]
+            == "prepared: raw to store, tile 64, skip True\n"
+        )
+        assert command("data", "prepare", "globe", "--option", "size=64")[2] == [
+            "error: globe: data prepare has no option 'size'; it has source, dest, tile, skip_bad"
+        ]
+        assert (
+            command("data", "simulate", "globe", "made", "-n", "5", "--option", "size=8")[1]
+            == "simulated: made 5 0 8\n"
+        )
+    assert command("data", "list")[1].startswith("globe ")
 
 
 def test_a_dataset_is_described():
     "Data."
     # a dataset is described: modalities, splits, groups or that there are none, setups
-    with tempfile.TemporaryDirectory() as d, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d):  # an empty data folder: the shipped sample
-        code, described, _ = command('data', 'describe', 'globe')
-    assert code == 0 and 'landcover' in described and 'train 160' in described and 'landcover-mtl' in described and 'groups, each in one split' in described
-    alone = mock.Mock(load=lambda store: globe.load_sample().drop_vars('group'), describe=globe.describe, setups=globe.setups)
+    with (
+        tempfile.TemporaryDirectory() as d,
+        mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d),
+    ):  # an empty data folder: the shipped sample
+        code, described, _ = command("data", "describe", "globe")
+    assert code == 0
+    assert "landcover" in described
+    assert "train 160" in described
+    assert "landcover-mtl" in described
+    assert "groups, each in one split" in described
+    alone = mock.Mock(
+        load=lambda store: globe.load_sample().drop_vars("group"),
+        describe=globe.describe,
+        setups=globe.setups,
+    )
     with mock.patch.dict(main.__globals__, dataset=lambda name: alone):
-        assert '\nno groups: intervals take samples as independent' in command('data', 'describe', 'globe')[1]
-    assert command('data', 'describe', 'mars') == (1, '', ["error: there is no dataset 'mars'; known: globe, cropyield, benge, treesat, hibcd, levir"])
+        assert (
+            "\nno groups: intervals take samples as independent"
+            in command("data", "describe", "globe")[1]
+        )
+    assert command("data", "describe", "mars") == (
+        1,
+        "",
+        ["error: there is no dataset 'mars'; known: globe, cropyield, benge, treesat, hibcd, levir"],
+    )
 
 
 def test_a_store_is_verified_and_a_flipped_bit_is_one_line():
     "Data."
     with tempfile.TemporaryDirectory() as d:
-        store = save_samples(toy_samples(24), Path(d)/'store', progress=False)
-        assert command('data', 'verify', str(store)) == (0, f'verified: {store}, 8 blocks are as they were written\n', [])
-        content = bytearray((store/'samples.nc').read_bytes())
-        content[contiguous_layout(store/'samples.nc')['cover'][0]] ^= 1
-        (store/'samples.nc').write_bytes(content)
-        code, _, (line,) = command('data', 'verify', str(store))
-        assert code == 1 and "samples.nc is damaged: 'cover' in samples number 0 .. 23; copy it again" in line
+        store = save_samples(toy_samples(24), Path(d) / "store", progress=False)
+        assert command("data", "verify", str(store)) == (
+            0,
+            f"verified: {store}, 8 blocks are as they were written\n",
+            [],
+        )
+        content = bytearray((store / "samples.nc").read_bytes())
+        content[contiguous_layout(store / "samples.nc")["cover"][0]] ^= 1
+        (store / "samples.nc").write_bytes(content)
+        code, _, (line,) = command("data", "verify", str(store))
+        assert code == 1
+        assert "samples.nc is damaged: 'cover' in samples number 0 .. 23; copy it again" in line
 
 
 def test_a_setup_by_name_or_all_names():
     "Train, explain, report."
     module = mock.Mock(setups=dict(small=1, large=2))
-    assert find_setup(module, 'large') == 2
-    with pytest.raises(ValueError, match="there is no setup 'medium'; known: small, large"): find_setup(module, 'medium')
+    assert find_setup(module, "large") == 2
+    with pytest.raises(ValueError, match="there is no setup 'medium'; known: small, large"):
+        find_setup(module, "medium")
 
 
 def test_the_recipe_a_smaller_one_single_values():
     "Train, explain, report."
-    told = Recipe('paper C', epochs=50, bs=8, lr=1e-4, start='levir')
-    assert chosen_recipe(told, 'paper', None, epochs=None, bs=None) == told
-    assert chosen_recipe(told, 'paper', None, epochs=3, bs=None) == replace(told, epochs=3)
-    assert chosen_recipe(told, 'small', None, lr=1.) == replace(small_recipe, lr=1.)
-    assert chosen_recipe(told, 'paper', 'none').start == '' and chosen_recipe(told, 'small', 'runs/levir').start == 'levir'
-    assert chosen_recipe(small_recipe, 'paper', 'first').start == 'first'
-    with pytest.raises(ValueError, match="there is no recipe 'large'; known: paper, small"): chosen_recipe(told, 'large', None)
+    told = Recipe("paper C", epochs=50, bs=8, lr=1e-4, start="levir")
+    assert chosen_recipe(told, "paper", None, epochs=None, bs=None) == told
+    assert chosen_recipe(told, "paper", None, epochs=3, bs=None) == replace(told, epochs=3)
+    assert chosen_recipe(told, "small", None, lr=1.0) == replace(small_recipe, lr=1.0)
+    assert chosen_recipe(told, "paper", "none").start == ""
+    assert chosen_recipe(told, "small", "runs/levir").start == "levir"
+    assert chosen_recipe(small_recipe, "paper", "first").start == "first"
+    with pytest.raises(ValueError, match="there is no recipe 'large'; known: paper, small"):
+        chosen_recipe(told, "large", None)
 
 
 def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
     "Train, explain, report."
     # the words of `train` reach the run, and a setup that is not there is known at once
-    roles = Setup('a', 'b', name='large')
-    module = mock.Mock(setups=dict(large=roles), load=lambda store: f'samples of {store}', recipe=replace(small_recipe, whose='paper C'))
-    run = mock.Mock(folder='kept')
-    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch.object(runs, 'train_run', return_value=run) as made:
-        code, out, _ = command('train', 'globe', 'large', '--epochs', '3', '--seed', '5', '--store', 'here')
-        assert code == 0 and "run: kept\nnot paper C's recipe: epochs 3 instead of 6\n" in out
-        assert command('train', 'globe', 'best') == (1, '', ["error: there is no setup 'best'; known: large"])
+    roles = Setup("a", "b", name="large")
+    module = mock.Mock(
+        setups=dict(large=roles),
+        load=lambda store: f"samples of {store}",
+        recipe=replace(small_recipe, whose="paper C"),
+    )
+    run = mock.Mock(folder="kept")
+    with (
+        mock.patch.dict(main.__globals__, dataset=lambda name: module),
+        mock.patch.object(runs, "train_run", return_value=run) as made,
+    ):
+        code, out, _ = command(
+            "train", "globe", "large", "--epochs", "3", "--seed", "5", "--store", "here"
+        )
+        assert code == 0
+        assert "run: kept\nnot paper C's recipe: epochs 3 instead of 6\n" in out
+        assert command("train", "globe", "best") == (
+            1,
+            "",
+            ["error: there is no setup 'best'; known: large"],
+        )
         record = recipe_record(module.recipe, replace(small_recipe, epochs=3))
-        made.assert_called_once_with('samples of here', roles, Path('runs')/'globe'/'large-seed5', epochs=3, lr=2e-3, bs=32, schedule='one-cycle', keep='best', recipe=record, seed=5, score=module.scores)
-        run.config = dict(options=dict(started='12 of 12 tensors'))
-        assert 'started from first: 12 of 12 tensors\n' in command('train', 'globe', 'large', '--start', 'first')[1] and made.call_args.kwargs['start'] == 'first'
+        made.assert_called_once_with(
+            "samples of here",
+            roles,
+            Path("runs") / "globe" / "large-seed5",
+            epochs=3,
+            lr=2e-3,
+            bs=32,
+            schedule="one-cycle",
+            keep="best",
+            recipe=record,
+            seed=5,
+            score=module.scores,
+        )
+        run.config = dict(options=dict(started="12 of 12 tensors"))
+        assert (
+            "started from first: 12 of 12 tensors\n"
+            in command("train", "globe", "large", "--start", "first")[1]
+        )
+        assert made.call_args.kwargs["start"] == "first"
 
 
 def test_the_words_of_table_reach_the_trainings():
     "Train, explain, report."
-    setups = {n: Setup('a', 'b', name=n, network=dict(type='mmcd')) for n in ('1', '7')}
-    told = Recipe('paper C', epochs=50, bs=8, lr=1e-4, start='levir', zoom=1.024)
-    module = mock.Mock(setups=setups, load=lambda store: f'samples of {store}', recipe=told)
-    with mock.patch.dict(main.__globals__, dataset=lambda name: module), mock.patch.object(experiments, 'train_table', return_value='runs') as made, mock.patch.object(papers, 'beside_paper') as shown:
-        shown.return_value.T.to_string.return_value = 'the table'
-        words = ['table', 'treesat', '--rows', '7, 1', '--seeds', '2', '--data', 'here']
-        code, out, _ = command(*words, '--epochs', '3', '--recipe', 'small')
-        assert code == 0 and 'the table' in out and '2 seeds, 3 epochs' in out
-        assert "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, zoom 1.0 instead of 1.024\n" in out
-        assert command('table', 'treesat', '--rows', '7,9') == (1, '', ["error: there is no setup '9'; known: 1, 7"])
+    setups = {n: Setup("a", "b", name=n, network=dict(type="mmcd")) for n in ("1", "7")}
+    told = Recipe("paper C", epochs=50, bs=8, lr=1e-4, start="levir", zoom=1.024)
+    module = mock.Mock(setups=setups, load=lambda store: f"samples of {store}", recipe=told)
+    with (
+        mock.patch.dict(main.__globals__, dataset=lambda name: module),
+        mock.patch.object(experiments, "train_table", return_value="runs") as made,
+        mock.patch.object(papers, "beside_paper") as shown,
+    ):
+        shown.return_value.T.to_string.return_value = "the table"
+        words = ["table", "treesat", "--rows", "7, 1", "--seeds", "2", "--data", "here"]
+        code, out, _ = command(*words, "--epochs", "3", "--recipe", "small")
+        assert code == 0
+        assert "the table" in out
+        assert "2 seeds, 3 epochs" in out
+        assert (
+            "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, zoom 1.0 instead of 1.024\n"
+            in out
+        )
+        assert command("table", "treesat", "--rows", "7,9") == (
+            1,
+            "",
+            ["error: there is no setup '9'; known: 1, 7"],
+        )
         record = recipe_record(told, replace(small_recipe, epochs=3))
-        made.assert_called_once_with('samples of here', [setups['7'], setups['1']], Path('runs')/'treesat', (0, 1), starts={}, epochs=3, lr=2e-3, bs=32, schedule='one-cycle', keep='best', recipe=record, score=module.scores)
+        made.assert_called_once_with(
+            "samples of here",
+            [setups["7"], setups["1"]],
+            Path("runs") / "treesat",
+            (0, 1),
+            starts={},
+            epochs=3,
+            lr=2e-3,
+            bs=32,
+            schedule="one-cycle",
+            keep="best",
+            recipe=record,
+            score=module.scores,
+        )
         code, _, errors = command(*words)
-        assert code == 1 and errors[0].startswith(f"error: no finished run in {Path('runs')/'levir'/'levir-mmcd-seed0'}: the networks begin with")
+        assert code == 1
+        assert errors[0].startswith(
+            f"error: no finished run in {Path('runs') / 'levir' / 'levir-mmcd-seed0'}: the networks begin with"
+        )
         with tempfile.TemporaryDirectory() as first:
-            finished = Path(first)/'levir-mmcd-seed0'
+            finished = Path(first) / "levir-mmcd-seed0"
             finished.mkdir()
-            (finished/'scores.csv').touch()
-            with mock.patch.object(experiments, 'load_run', return_value=mock.Mock(options=dict(recipe=dict(followed="paper C's recipe")))): code, out, _ = command(*words, '--start', first)
-            assert code == 0 and out.endswith("\npaper C's recipe\n") and made.call_args.kwargs['starts'] == dict(mmcd=finished)
-            assert made.call_args.args[1][0].network == dict(type='mmcd', zoom=1.024) and made.call_args.kwargs['bs'] == 8
-        with mock.patch('mtl_explain.papers.rows_in_paper', lambda name: [replace(setups['7'], name=f'rows of {name}')]): assert command('table', 'change', '--start', 'none')[0] == 0
-        assert made.call_args.args[1][0].name == 'rows of hibcd' and made.call_args.args[2] == Path('runs')/'hibcd'
-        assert made.call_args.kwargs['recipe']['followed'] == "not paper C's recipe: no start"
+            (finished / "scores.csv").touch()
+            with mock.patch.object(
+                experiments,
+                "load_run",
+                return_value=mock.Mock(options=dict(recipe=dict(followed="paper C's recipe"))),
+            ):
+                code, out, _ = command(*words, "--start", first)
+            assert code == 0
+            assert out.endswith("\npaper C's recipe\n")
+            assert made.call_args.kwargs["starts"] == dict(mmcd=finished)
+            assert made.call_args.args[1][0].network == dict(type="mmcd", zoom=1.024)
+            assert made.call_args.kwargs["bs"] == 8
+        with mock.patch(
+            "mtl_explain.papers.rows_in_paper",
+            lambda name: [replace(setups["7"], name=f"rows of {name}")],
+        ):
+            assert command("table", "change", "--start", "none")[0] == 0
+        assert made.call_args.args[1][0].name == "rows of hibcd"
+        assert made.call_args.args[2] == Path("runs") / "hibcd"
+        assert made.call_args.kwargs["recipe"]["followed"] == "not paper C's recipe: no start"
 
 
 def test_a_run_that_is_not_there():
     "Train, explain, report."
-    assert command('explain', 'nowhere') == (1, '', ['error: nowhere is not a run folder: it has no config.json'])
+    assert command("explain", "nowhere") == (
+        1,
+        "",
+        ["error: nowhere is not a run folder: it has no config.json"],
+    )
 
 
 def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
     "Detect change."
-    words = ['detect', '--dsm', 'a.tif', '--image', 'b.tif', '--run', 'r']
-    with mock.patch.object(detection, 'detect_change', return_value='c.tif') as made:
-        assert command(*words, '--out', 'c.tif', '--size', '512', '--probabilities') == (0, 'detected: c.tif\n', [])
-        made.assert_called_once_with(Path('a.tif'), Path('b.tif'), Path('r'), Path('c.tif'), size=512, overlap=None, bs=1, probabilities=True)
-        made.side_effect = ValueError('b.tif: its pixels lie between those of a.tif')
-        assert command(*words) == (1, '', ['error: b.tif: its pixels lie between those of a.tif'])
-    assert command(*words) == (1, '', ['error: r is not a run folder: it has no config.json'])
-    assert command('detect', '--dsm', 'a.tif')[0] == 2, 'the other rasters and the run are asked for'
+    words = ["detect", "--dsm", "a.tif", "--image", "b.tif", "--run", "r"]
+    with mock.patch.object(detection, "detect_change", return_value="c.tif") as made:
+        assert command(*words, "--out", "c.tif", "--size", "512", "--probabilities") == (
+            0,
+            "detected: c.tif\n",
+            [],
+        )
+        made.assert_called_once_with(
+            Path("a.tif"),
+            Path("b.tif"),
+            Path("r"),
+            Path("c.tif"),
+            size=512,
+            overlap=None,
+            bs=1,
+            probabilities=True,
+        )
+        made.side_effect = ValueError("b.tif: its pixels lie between those of a.tif")
+        assert command(*words) == (1, "", ["error: b.tif: its pixels lie between those of a.tif"])
+    assert command(*words) == (1, "", ["error: r is not a run folder: it has no config.json"])
+    assert command("detect", "--dsm", "a.tif")[0] == 2, "the other rasters and the run are asked for"
 
 
 def test_from_a_run_and_two_rasters_to_a_raster():
     "Detect change."
-    def raster(path, values, crs='EPSG:28992'):
-        with rasterio.open(path, 'w', driver='GTiff', count=len(values), height=values.shape[1], width=values.shape[2], dtype=values.dtype, crs=crs, transform=rasterio.transform.from_origin(1000, 2000, .5, .5)) as file: file.write(values)
+    def raster(path, values, crs="EPSG:28992"):
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=len(values),
+            height=values.shape[1],
+            width=values.shape[2],
+            dtype=values.dtype,
+            crs=crs,
+            transform=rasterio.transform.from_origin(1000, 2000, 0.5, 0.5),
+        ) as file:
+            file.write(values)
         return str(path)
+
+
     with tempfile.TemporaryDirectory() as d:
         rng = np.random.default_rng(0)
-        arrays = [modality_array(n, v, 'image', (f'{n} channel', 'y', 'x')) for n, v in (('before', rng.random((4, 1, 16, 16), 'float32')), ('after', rng.integers(0, 255, (4, 3, 16, 16), 'uint8')))]
-        change = modality_array('change', rng.integers(0, 2, (4, 16, 16)).astype('int8'), 'mask', ('y', 'x'), classes=['no', 'yes'])
-        samples = xr.Dataset({a.name: a for a in (*arrays, change)}, dict(sample=list('abcd'), split=('sample', ['train', 'train', 'valid', 'test'])))
-        setup = Setup(('before', 'after'), 'change', network=dict(type='fcsiamese', widths=[4], depths=[1]))
-        runs.train_run(samples, setup, Path(d)/'run', epochs=1, bs=2, bar=False, device='cpu')
-        dsm, image, far = (raster(Path(d)/n, v, c) for n, v, c in (('a.tif', rng.random((1, 48, 80), 'float32'), 'EPSG:28992'), ('b.tif', rng.integers(0, 255, (3, 48, 80), 'uint8'), 'EPSG:28992'), ('far.tif', rng.random((1, 48, 80), 'float32'), 'EPSG:2263')))
-        words = ['--image', image, '--run', f'{d}/run', '--out', f'{d}/c.tif']
-        code, _, errors = command('detect', '--dsm', far, *words)
-        assert code == 1 and errors[-1].startswith(f'error: {image}: its projection is EPSG:28992, that of {far} is EPSG:2263') and not Path(d, 'c.tif').exists()
-        assert command('detect', '--dsm', dsm, *words)[:2] == (0, f'detected: {d}/c.tif\n')
-        with rasterio.open(f'{d}/c.tif') as file: assert file.shape == (48, 80) and file.descriptions == ('change',) and set(np.unique(file.read(1))) <= {0, 1}
+        arrays = [
+            modality_array(n, v, "image", (f"{n} channel", "y", "x"))
+            for n, v in (
+                ("before", rng.random((4, 1, 16, 16), "float32")),
+                ("after", rng.integers(0, 255, (4, 3, 16, 16), "uint8")),
+            )
+        ]
+        change = modality_array(
+            "change",
+            rng.integers(0, 2, (4, 16, 16)).astype("int8"),
+            "mask",
+            ("y", "x"),
+            classes=["no", "yes"],
+        )
+        samples = xr.Dataset(
+            {a.name: a for a in (*arrays, change)},
+            dict(sample=list("abcd"), split=("sample", ["train", "train", "valid", "test"])),
+        )
+        setup = Setup(
+            ("before", "after"), "change", network=dict(type="fcsiamese", widths=[4], depths=[1])
+        )
+        runs.train_run(samples, setup, Path(d) / "run", epochs=1, bs=2, bar=False, device="cpu")
+        dsm, image, far = (
+            raster(Path(d) / n, v, c)
+            for n, v, c in (
+                ("a.tif", rng.random((1, 48, 80), "float32"), "EPSG:28992"),
+                ("b.tif", rng.integers(0, 255, (3, 48, 80), "uint8"), "EPSG:28992"),
+                ("far.tif", rng.random((1, 48, 80), "float32"), "EPSG:2263"),
+            )
+        )
+        words = ["--image", image, "--run", f"{d}/run", "--out", f"{d}/c.tif"]
+        code, _, errors = command("detect", "--dsm", far, *words)
+        assert code == 1
+        assert errors[-1].startswith(
+            f"error: {image}: its projection is EPSG:28992, that of {far} is EPSG:2263"
+        )
+        assert not Path(d, "c.tif").exists()
+        assert command("detect", "--dsm", dsm, *words)[:2] == (0, f"detected: {d}/c.tif\n")
+        with rasterio.open(f"{d}/c.tif") as file:
+            assert file.shape == (48, 80)
+            assert file.descriptions == ("change",)
+            assert set(np.unique(file.read(1))) <= {0, 1}
 
 
 def test_lessons_go_out():
     "The course."
     # lessons go out; a second time they are not overwritten
     with tempfile.TemporaryDirectory() as folder:
-        code, out, _ = command('course', f'{folder}/lessons', '--lesson', '4', '--no-answers')
-        assert code == 0 and out.startswith(f'written: {folder}/lessons/4-')
-        assert command('course', f'{folder}/lessons', '--lesson', '4')[0] == 1 and command('course', f'{folder}/more', '--lesson', '99')[0] == 1
+        code, out, _ = command("course", f"{folder}/lessons", "--lesson", "4", "--no-answers")
+        assert code == 0
+        assert out.startswith(f"written: {folder}/lessons/4-")
+        assert command("course", f"{folder}/lessons", "--lesson", "4")[0] == 1
+        assert command("course", f"{folder}/more", "--lesson", "99")[0] == 1
 
 
 def test_the_full_data_where_they_can_be_had_else_the_sample_and_the_reason():
     "The demo."
-    module = mock.Mock(load=lambda store: f'all of {store}', load_sample=lambda: 'some', prepare=lambda: 'store')
-    assert demo_samples(module, offline=False) == ('all of store', 'full')
-    for error, reason in ((OSError('no network\nat all'), 'no network'), (TimeoutError(), 'TimeoutError')):
+    module = mock.Mock(
+        load=lambda store: f"all of {store}", load_sample=lambda: "some", prepare=lambda: "store"
+    )
+    assert demo_samples(module, offline=False) == ("all of store", "full")
+    for error, reason in (
+        (OSError("no network\nat all"), "no network"),
+        (TimeoutError(), "TimeoutError"),
+    ):
         module.prepare = mock.Mock(side_effect=error)
-        with redirect_stdout(io.StringIO()) as out: assert demo_samples(module, offline=False) == ('some', 'sample')
-        assert out.getvalue().strip().endswith(f'inside the package: {reason}')
-    with redirect_stdout(io.StringIO()) as out: found = demo_samples(module, offline=True)
-    assert found == ('some', 'sample') and out.getvalue().strip().endswith('asked for by --sample')
+        with redirect_stdout(io.StringIO()) as out:
+            assert demo_samples(module, offline=False) == ("some", "sample")
+        assert out.getvalue().strip().endswith(f"inside the package: {reason}")
+    with redirect_stdout(io.StringIO()) as out:
+        found = demo_samples(module, offline=True)
+    assert found == ("some", "sample")
+    assert out.getvalue().strip().endswith("asked for by --sample")
 
 
 def test_the_demo_makes_a_report_and_goes_on_from_what_is_there():
     "Does it keep its promises?"
     few = globe.load_sample().isel(sample=slice(None, None, 5))
-    with tempfile.TemporaryDirectory() as d, mock.patch.object(globe, 'load_sample', lambda: few):
-        words = ['demo', '--sample', '--family', 'precipitation', '--epochs', '1', '--out', d]
+    with tempfile.TemporaryDirectory() as d, mock.patch.object(globe, "load_sample", lambda: few):
+        words = ["demo", "--sample", "--family", "precipitation", "--epochs", "1", "--out", d]
         code, first, _ = command(*words)
-        run = Path(d)/'sample'/'precipitation-mtl-seed0'
-        page, trained = run/'report'/'report.html', (run/'metrics.csv').read_text()
-        assert code == 0 and f'report: {page.resolve()}' in first and page.stat().st_size > 50_000
-        assert command(*words)[0] == 0 and (run/'metrics.csv').read_text() == trained
-        assert '?' in command('explain', str(run))[1]
-        code, said, _ = command('report', str(run), '--out', f'{d}/again')
-        assert code == 0 and f'report: {Path(d)/"again"/"report.html"}' in said and 'pass `samples`' in Path(f'{d}/again/report.html').read_text()
+        run = Path(d) / "sample" / "precipitation-mtl-seed0"
+        page = run / "report" / "report.html"
+        trained = (run / "metrics.csv").read_text()
+        assert code == 0
+        assert f"report: {page.resolve()}" in first
+        assert page.stat().st_size > 50_000
+        assert command(*words)[0] == 0
+        assert (run / "metrics.csv").read_text() == trained
+        assert "?" in command("explain", str(run))[1]
+        code, said, _ = command("report", str(run), "--out", f"{d}/again")
+        assert code == 0
+        assert f"report: {Path(d) / 'again' / 'report.html'}" in said
+        assert "pass `samples`" in Path(f"{d}/again/report.html").read_text()
 
 
 def test_a_report_with_a_store_of_other_samples_is_refused():
     "Does it keep its promises?"
     with tempfile.TemporaryDirectory() as d:
         earth = globe.load_sample()
-        train_run(earth, globe.setups['precipitation-mtl'], Path(d)/'run', epochs=1, bs=64, bar=False)
-        store = save_samples(earth.isel(sample=slice(100)), Path(d)/'store', progress=False)
-        code, _, said = command('report', f'{d}/run', '--data', str(store))
-        assert code == 1 and 'these samples are not those of the run: ' in said[0] and not Path(f'{d}/run/report').exists()
+        train_run(earth, globe.setups["precipitation-mtl"], Path(d) / "run", epochs=1, bs=64, bar=False)
+        store = save_samples(earth.isel(sample=slice(100)), Path(d) / "store", progress=False)
+        code, _, said = command("report", f"{d}/run", "--data", str(store))
+        assert code == 1
+        assert "these samples are not those of the run: " in said[0]
+        assert not Path(f"{d}/run/report").exists()
 
 
 def test_every_command_has_help_and_nothing_heavy_is_loaded_for_it(names_and_done):
     "Does it keep its promises?"
     names, done = names_and_done
-    helps = done.stdout.split('Usage: mtl_explain ')[1:]
-    assert done.returncode == 0 and len(helps) == len(names)
-    assert all(h.startswith(n) and '--help' in h for h, n in zip(helps, names))
-    assert done.stderr.strip() == '[]'
-    print('Usage: mtl_explain', helps[0])
+    helps = done.stdout.split("Usage: mtl_explain ")[1:]
+    assert done.returncode == 0
+    assert len(helps) == len(names)
+    assert all(h.startswith(n) and "--help" in h for h, n in zip(helps, names, strict=True))
+    assert done.stderr.strip() == "[]"
+    print("Usage: mtl_explain", helps[0])

@@ -28,20 +28,20 @@ def samples():
 
 @pytest.fixture(scope='module')
 def setup():
-    return Setup(('optical', 'months'), ('cover', 'elevation', 'climate', 'warmth'), core='optical')
+    return Setup(("optical", "months"), ("cover", "elevation", "climate", "warmth"), core="optical")
 
 
 @pytest.fixture(scope='module')
 def dls(samples, setup):
     "The loaders of the toy experiment."
-    return sample_loaders(samples, setup, bs=16, device='cpu')
+    return sample_loaders(samples, setup, bs=16, device="cpu")
 
 
 @pytest.fixture(scope='module')
 def order(samples, setup):
     "The order in which a fresh loader would visit the training samples."
     def order(seed, epoch):
-        dl = sample_loaders(samples, setup, bs=8, seed=seed, device='cpu').train
+        dl = sample_loaders(samples, setup, bs=8, seed=seed, device="cpu").train
         dl.set_epoch(epoch)
         return dl.get_idxs()
     return order
@@ -50,113 +50,189 @@ def order(samples, setup):
 def test_against_numpy_over_the_training_split_alone_without_the_missing_value(samples):
     "Scaling."
     holes = samples.copy(deep=True)
-    holes['warmth'][0] = np.nan
-    s, train = training_scaling(holes, ('optical', 'warmth', 'cover')), holes.isel(sample=holes.split.values == 'train')
-    assert list(s) == ['optical', 'warmth']
-    v = train.optical.values.astype('float64')
-    np.testing.assert_allclose(s['optical']['mean'], v.mean((0, 2, 3)), rtol=1e-12)
-    np.testing.assert_allclose(s['optical']['std'], v.std((0, 2, 3)), rtol=1e-12)
-    np.testing.assert_allclose(s['warmth']['mean'], np.nanmean(train.warmth.values.astype('float64'), 0), rtol=1e-12)
+    holes["warmth"][0] = np.nan
+    s = training_scaling(holes, ("optical", "warmth", "cover"))
+    train = holes.isel(sample=holes.split.values == "train")
+    assert list(s) == ["optical", "warmth"]
+    v = train.optical.values.astype("float64")
+    np.testing.assert_allclose(s["optical"]["mean"], v.mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(s["optical"]["std"], v.std((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(
+        s["warmth"]["mean"], np.nanmean(train.warmth.values.astype("float64"), 0), rtol=1e-12
+    )
 
 
 def test_a_constant_channel_keeps_its_values_an_empty_one_is_an_error(samples):
     "Scaling."
     flat = samples.copy(deep=True)
-    flat['warmth'][:] = 3
-    assert training_scaling(flat, ('warmth',)) == dict(warmth=dict(mean=[3.], std=[1.]))
-    flat['warmth'][:] = np.nan
-    with pytest.raises(ValueError, match="'warmth' has no value at all in the training split for temperature"): training_scaling(flat, ('warmth',))
+    flat["warmth"][:] = 3
+    assert training_scaling(flat, ("warmth",)) == dict(warmth=dict(mean=[3.0], std=[1.0]))
+    flat["warmth"][:] = np.nan
+    with pytest.raises(
+        ValueError, match="'warmth' has no value at all in the training split for temperature"
+    ):
+        training_scaling(flat, ("warmth",))
 
 
 def test_a_month_by_hand():
     "Scaling."
-    m, s = Modality('weather', 'series', (1, 2), channels=('temperature', 'rain')), dict(mean=[10., 50.], std=[5., 25.])
+    m = Modality("weather", "series", (1, 2), channels=("temperature", "rain"))
+    s = dict(mean=[10.0, 50.0], std=[5.0, 25.0])
     assert to_standard(torch.tensor([[[20, 25]]]), m, s).tolist() == [[[2, -1]]]
     assert to_native(torch.tensor([[[2, -1]]]), m, s).tolist() == [[[20, 25]]]
 
 
 def test_the_training_split_of_an_image_there_and_back(samples):
     "Scaling."
-    m, s = modalities(samples)['optical'], training_scaling(samples, ('optical',))['optical']
-    v = torch.tensor(samples.optical.values[samples.split.values == 'train'])
+    m = modalities(samples)["optical"]
+    s = training_scaling(samples, ("optical",))["optical"]
+    v = torch.tensor(samples.optical.values[samples.split.values == "train"])
     z = to_standard(v, m, s)
-    assert torch.allclose(z.mean((0, 2, 3)), torch.zeros(3), atol=1e-5) and torch.allclose(z.std((0, 2, 3)), torch.ones(3), atol=1e-3)
+    assert torch.allclose(z.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(z.std((0, 2, 3)), torch.ones(3), atol=1e-3)
     assert torch.allclose(to_native(z, m, s), v.float(), atol=1e-3)
 
 
 def test_bytes_stay_bytes_what_torch_cannot_compute_with_becomes_float():
     "A batch is one indexing operation."
-    kept = {t: _tensor(np.ones(2, t)).dtype for t in ('uint8', 'int8', 'int64', 'float32', 'uint16', 'float64')}
-    assert kept == dict(uint8=torch.uint8, int8=torch.int8, int64=torch.int64, float32=torch.float32, uint16=torch.float32, float64=torch.float32)
+    kept = {
+        t: _tensor(np.ones(2, t)).dtype
+        for t in ("uint8", "int8", "int64", "float32", "uint16", "float64")
+    }
+    assert kept == dict(
+        uint8=torch.uint8,
+        int8=torch.int8,
+        int64=torch.int64,
+        float32=torch.float32,
+        uint16=torch.float32,
+        float64=torch.float32,
+    )
 
 
 def test_three_samples_out_of_order(samples, setup):
     "A batch is one indexing operation."
     x, y = SampleDataset(samples, setup.inputs, setup.targets)[[3, 1, 4]]
-    assert list(x) == ['optical', 'months', 'months_time'] and list(y) == ['cover', 'elevation', 'climate', 'warmth']
-    assert x['optical'].shape == (3, 3, 16, 16) and x['optical'].dtype == torch.uint8 and x['months_time'].shape == (3, 12)
-    assert (y['cover'][1].numpy() == samples.cover.values[1]).all()
+    assert list(x) == ["optical", "months", "months_time"]
+    assert list(y) == [
+        "cover",
+        "elevation",
+        "climate",
+        "warmth",
+    ]
+    assert x["optical"].shape == (3, 3, 16, 16)
+    assert x["optical"].dtype == torch.uint8
+    assert x["months_time"].shape == (3, 12)
+    assert (y["cover"][1].numpy() == samples.cover.values[1]).all()
 
 
 def test_prediction_no_targets_and_every_input(samples, setup):
     "A batch is one indexing operation."
-    x, = SampleDataset(samples[['optical', 'months']], setup.inputs)[[0]]
-    assert list(x) == ['optical', 'months', 'months_time']
-    with pytest.raises(ValueError, match="input modality 'months' is missing: the network reads optical, months"):
-        SampleDataset(samples.drop_vars('months'), setup.inputs)
+    (x,) = SampleDataset(samples[["optical", "months"]], setup.inputs)[[0]]
+    assert list(x) == ["optical", "months", "months_time"]
+    with pytest.raises(
+        ValueError, match="input modality 'months' is missing: the network reads optical, months"
+    ):
+        SampleDataset(samples.drop_vars("months"), setup.inputs)
 
 
 def test_a_loader_of_three_samples(samples):
     "A fastai loader."
     # a loader of three samples: bytes become standard numbers, labels long, times stay
-    mods, scale = modalities(samples), training_scaling(samples, ('optical', 'months'))
-    x, y = next(iter(SampleLoader(SampleDataset(samples, ('optical', 'months'), ('cover',), rows=[7, 8, 9]), scale, mods, bs=3)))
-    expected = (samples.optical.values[7:10] - np.reshape(scale['optical']['mean'], (3, 1, 1))) / np.reshape(scale['optical']['std'], (3, 1, 1))
-    np.testing.assert_allclose(x['optical'], expected, atol=1e-5)
-    assert y['cover'].dtype == torch.int64 and x['months_time'][0, 0] == 15
+    mods = modalities(samples)
+    scale = training_scaling(samples, ("optical", "months"))
+    x, y = next(
+        iter(
+            SampleLoader(
+                SampleDataset(samples, ("optical", "months"), ("cover",), rows=[7, 8, 9]),
+                scale,
+                mods,
+                bs=3,
+            )
+        )
+    )
+    expected = (
+        samples.optical.values[7:10] - np.reshape(scale["optical"]["mean"], (3, 1, 1))
+    ) / np.reshape(scale["optical"]["std"], (3, 1, 1))
+    np.testing.assert_allclose(x["optical"], expected, atol=1e-5)
+    assert y["cover"].dtype == torch.int64
+    assert x["months_time"][0, 0] == 15
 
 
 def test_each_class_weighs_the_same_in_all(samples):
     "A fastai loader."
-    weights, train = class_balance(samples, 'climate'), samples.split.values == 'train'
+    weights = class_balance(samples, "climate")
+    train = samples.split.values == "train"
     present = np.unique(samples.climate.values[train])
     assert np.allclose([weights[train & (samples.climate.values == c)].sum() for c in present], 1)
-    drawn = SampleLoader(SampleDataset(samples, ('optical',), rows=np.flatnonzero(train)), bs=8, shuffle=True, weights=weights[train])
-    counts = np.bincount(np.concatenate([samples.climate.values[train][drawn.shuffle_fn(range(int(train.sum())))] for drawn.epoch in range(200)]))
-    assert np.abs(counts[present] / counts.sum() - 1 / len(present)).max() < .01
-    with pytest.raises(ValueError, match="'cover' is no category of these samples; categories: climate, zone"): class_balance(samples, 'cover')
+    drawn = SampleLoader(
+        SampleDataset(samples, ("optical",), rows=np.flatnonzero(train)),
+        bs=8,
+        shuffle=True,
+        weights=weights[train],
+    )
+    counts = np.bincount(
+        np.concatenate(
+            [
+                samples.climate.values[train][drawn.shuffle_fn(range(int(train.sum())))]
+                for drawn.epoch in range(200)
+            ]
+        )
+    )
+    assert np.abs(counts[present] / counts.sum() - 1 / len(present)).max() < 0.01
+    with pytest.raises(
+        ValueError, match="'cover' is no category of these samples; categories: climate, zone"
+    ):
+        class_balance(samples, "cover")
     holes = samples.copy(deep=True)
-    holes['zone'][np.flatnonzero(train)[:2]] = -1
-    with pytest.raises(ValueError, match="2 training samples have no 'zone'"): class_balance(holes, 'zone')
+    holes["zone"][np.flatnonzero(train)[:2]] = -1
+    with pytest.raises(ValueError, match="2 training samples have no 'zone'"):
+        class_balance(holes, "zone")
 
 
 def test_a_batch_and_where_it_comes_from(dls):
     "A fastai loader."
     x, y = dls.train.one_batch()
-    assert {n: tuple(v.shape) for n, v in x.items()} == dict(optical=(16, 3, 16, 16), months=(16, 12, 1), months_time=(16, 12))
-    assert y['cover'].dtype == torch.int64 and y['elevation'].dtype == torch.float32
-    assert {s: len(dl.dataset) for s, dl in split_loaders(dls).items()} == dict(train=64, valid=16, test=16)
+    assert {n: tuple(v.shape) for n, v in x.items()} == dict(
+        optical=(16, 3, 16, 16), months=(16, 12, 1), months_time=(16, 12)
+    )
+    assert y["cover"].dtype == torch.int64
+    assert y["elevation"].dtype == torch.float32
+    assert {s: len(dl.dataset) for s, dl in split_loaders(dls).items()} == dict(
+        train=64, valid=16, test=16
+    )
 
 
 def test_one_class_only(samples):
     "A fastai loader."
     # one class only: loaders and scaling see nothing else
-    some = sample_loaders(samples, Setup('optical', 'warmth', where=dict(zone='warm half')), bs=8, device='cpu')
-    kept = samples.zone.values == samples.zone.attrs['classes'].index('warm half')
-    assert [len(dl.dataset) for dl in some.loaders] == [int((kept & (samples.split.values == s)).sum()) for s in split_names]
-    assert np.isclose(some.train.scaling['warmth']['mean'][0], samples.warmth.values[kept & (samples.split.values == 'train')].mean())
-    for where, match in ((dict(cover='rock'), "'cover' is no category"), (dict(zone='north'), "'zone' has no class 'north'; it has warm half, cold half")):
-        with pytest.raises(ValueError, match=match): narrowed(samples, where)
-    with pytest.raises(ValueError, match="the split 'valid' has no sample with"): narrowed(samples.isel(sample=samples.split.values == 'train'), dict(zone='warm half'))
+    some = sample_loaders(
+        samples, Setup("optical", "warmth", where=dict(zone="warm half")), bs=8, device="cpu"
+    )
+    kept = samples.zone.values == samples.zone.attrs["classes"].index("warm half")
+    assert [len(dl.dataset) for dl in some.loaders] == [
+        int((kept & (samples.split.values == s)).sum()) for s in split_names
+    ]
+    assert np.isclose(
+        some.train.scaling["warmth"]["mean"][0],
+        samples.warmth.values[kept & (samples.split.values == "train")].mean(),
+    )
+    for where, match in (
+        (dict(cover="rock"), "'cover' is no category"),
+        (dict(zone="north"), "'zone' has no class 'north'; it has warm half, cold half"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            narrowed(samples, where)
+    with pytest.raises(ValueError, match="the split 'valid' has no sample with"):
+        narrowed(samples.isel(sample=samples.split.values == "train"), dict(zone="warm half"))
 
 
 def test_scaled_with_the_statistics_of_the_training_split_not_of_the_split(samples, dls):
     "A fastai loader."
     # scaled with the statistics of the training split, not of the split itself
-    v = samples.warmth.values[samples.split.values == 'valid']
-    s = training_scaling(samples, ('warmth',))['warmth']
-    y = torch.cat([y['warmth'] for _, y in dls.valid])
-    np.testing.assert_allclose(y, (v - s['mean']) / s['std'], rtol=1e-4, atol=1e-5)
+    v = samples.warmth.values[samples.split.values == "valid"]
+    s = training_scaling(samples, ("warmth",))["warmth"]
+    y = torch.cat([y["warmth"] for _, y in dls.valid])
+    np.testing.assert_allclose(y, (v - s["mean"]) / s["std"], rtol=1e-4, atol=1e-5)
     assert abs(y.mean()) > 1e-3
 
 
@@ -164,50 +240,67 @@ def test_every_training_sample_once_an_epoch_in_an_order_that_depends_on_seed(or
     "A fastai loader."
     # every training sample once an epoch, in an order that depends on seed and epoch alone
     assert sorted(order(0, 0)) == list(range(64))
-    assert order(0, 0) == order(0, 0) and order(0, 0) != order(0, 1) and order(0, 0) != order(1, 0)
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
 
 
 def test_validation_keeps_the_order_of_the_samples(dls, samples):
     "A fastai loader."
     assert dls.valid.get_idxs() == list(range(len(dls.valid.dataset)))
-    assert dls.valid.dataset.ids.tolist() == samples.sample.values[samples.split.values == 'valid'].tolist()
+    assert (
+        dls.valid.dataset.ids.tolist()
+        == samples.sample.values[samples.split.values == "valid"].tolist()
+    )
 
 
 def test_missing_labels_stay_missing(samples, setup):
     "A fastai loader."
     holes = samples.copy(deep=True)
-    holes['warmth'][:] = np.where(np.arange(96)[:, None] % 2, np.nan, holes.warmth.values)
-    holes['climate'][::2] = -1
-    x, y = next(iter(sample_loaders(holes, setup, bs=16, device='cpu').valid))
-    assert torch.isnan(y['warmth']).sum() == 8 and (y['climate'] == -1).sum() == 8
+    holes["warmth"][:] = np.where(np.arange(96)[:, None] % 2, np.nan, holes.warmth.values)
+    holes["climate"][::2] = -1
+    x, y = next(iter(sample_loaders(holes, setup, bs=16, device="cpu").valid))
+    assert torch.isnan(y["warmth"]).sum() == 8
+    assert (y["climate"] == -1).sum() == 8
 
 
 def test_channels_that_never_vary_overrides_and_a_series_with_times_by_sample(samples, setup):
     "A fastai loader."
     flat = samples.copy(deep=True)
-    flat['warmth'][:] = 3
-    dls_flat = sample_loaders(flat, setup, scaling=dict(elevation=dict(mean=[0.], std=[1000.])), device='cpu')
+    flat["warmth"][:] = 3
+    dls_flat = sample_loaders(
+        flat, setup, scaling=dict(elevation=dict(mean=[0.0], std=[1000.0])), device="cpu"
+    )
     x, y = next(iter(dls_flat.valid))
-    assert (y['warmth'] == 0).all()
-    np.testing.assert_allclose(y['elevation'].numpy() * 1000, flat.elevation.values[flat.split.values == 'valid'], rtol=1e-5)
-    own = samples.assign_coords(months_time=(('sample', 'months_time'), np.random.default_rng(0).uniform(0, 365, (96, 12))))
-    x, _ = SampleDataset(own, ('months',), ('warmth',))[[5]]
-    np.testing.assert_allclose(x['months_time'][0], own.months_time.values[5], rtol=1e-6)
+    assert (y["warmth"] == 0).all()
+    np.testing.assert_allclose(
+        y["elevation"].numpy() * 1000, flat.elevation.values[flat.split.values == "valid"], rtol=1e-5
+    )
+    own = samples.assign_coords(
+        months_time=(("sample", "months_time"), np.random.default_rng(0).uniform(0, 365, (96, 12)))
+    )
+    x, _ = SampleDataset(own, ("months",), ("warmth",))[[5]]
+    np.testing.assert_allclose(x["months_time"][0], own.months_time.values[5], rtol=1e-6)
 
 
 def test_what_cannot_be_loaded_says_why(samples, setup):
     "A fastai loader."
-    with pytest.raises(ValueError, match="split 'valid' is empty"): sample_loaders(samples.isel(sample=samples.split.values != 'valid'), setup)
-    with pytest.raises(ValueError, match="names 'rain'"): sample_loaders(samples, Setup('rain', 'cover'))
+    with pytest.raises(ValueError, match="split 'valid' is empty"):
+        sample_loaders(samples.isel(sample=samples.split.values != "valid"), setup)
+    with pytest.raises(ValueError, match="names 'rain'"):
+        sample_loaders(samples, Setup("rain", "cover"))
 
 
 def test_order_and_scaling_as_pictures(order, samples, dls):
     "What it looks like."
-    fig, axs = plt.subplots(1, 3, figsize=(10, 2.4), layout='constrained')
-    axs[0].imshow([order(0, epoch)[:40] for epoch in range(6)], aspect='auto', cmap='viridis')
-    axs[1].hist(samples.optical[:, 1].values.ravel(), 40, color='#0173b2')
-    axs[2].hist(torch.cat([x['optical'][:, 1] for x, _ in dls.train]).ravel().numpy(), 40, color='#de8f05')
-    axs[0].set(title='order of the samples', xlabel='place in the epoch', ylabel='epoch')
-    axs[1].set(title='green band, bytes', xlabel='value')
-    axs[2].set(title='the same in batches', xlabel='standard deviations from the mean')
-    assert axs[1].get_xlim()[1] > 100 and axs[2].get_xlim()[1] < 10
+    fig, axs = plt.subplots(1, 3, figsize=(10, 2.4), layout="constrained")
+    axs[0].imshow([order(0, epoch)[:40] for epoch in range(6)], aspect="auto", cmap="viridis")
+    axs[1].hist(samples.optical[:, 1].values.ravel(), 40, color="#0173b2")
+    axs[2].hist(
+        torch.cat([x["optical"][:, 1] for x, _ in dls.train]).ravel().numpy(), 40, color="#de8f05"
+    )
+    axs[0].set(title="order of the samples", xlabel="place in the epoch", ylabel="epoch")
+    axs[1].set(title="green band, bytes", xlabel="value")
+    axs[2].set(title="the same in batches", xlabel="standard deviations from the mean")
+    assert axs[1].get_xlim()[1] > 100
+    assert axs[2].get_xlim()[1] < 10

@@ -30,60 +30,108 @@ from mtl_explain.data.store import open_store, read_manifest
 
 # the toy dataset: its template, its reader, its files, and a folder with three bad ones
 def toy_read(row):
-    with np.load(row.path) as file: return {k: file[k] for k in ('optical', 'crop', 'weather')}
+    with np.load(row.path) as file:
+        return {k: file[k] for k in ("optical", "crop", "weather")}
 
 
 def toy_folder(folder, n):
-    rng, folder = np.random.default_rng(0), Path(folder)
+    rng = np.random.default_rng(0)
+    folder = Path(folder)
     for i in range(n):
-        np.savez(folder/f's{i:04d}.npz', optical=rng.integers(0, 255, (2, 4, 4), 'uint8'), crop=np.int8(i % 3), weather=rng.normal(10, 5, 2).astype('float32'))
-    ids = [f's{i:04d}' for i in range(n)]
-    index = pd.DataFrame(dict(path=[str(folder/f'{s}.npz') for s in ids], split=np.resize(['train', 'train', 'valid', 'test'], n), lat=np.linspace(50, 53, n)), ids)
+        np.savez(
+            folder / f"s{i:04d}.npz",
+            optical=rng.integers(0, 255, (2, 4, 4), "uint8"),
+            crop=np.int8(i % 3),
+            weather=rng.normal(10, 5, 2).astype("float32"),
+        )
+    ids = [f"s{i:04d}" for i in range(n)]
+    index = pd.DataFrame(
+        dict(
+            path=[str(folder / f"{s}.npz") for s in ids],
+            split=np.resize(["train", "train", "valid", "test"], n),
+            lat=np.linspace(50, 53, n),
+        ),
+        ids,
+    )
     return index
 def bad_folder(folder):
     index = toy_folder(folder, 30)
     Path(index.path.iloc[3]).unlink()
     Path(index.path.iloc[11]).write_bytes(Path(index.path.iloc[11]).read_bytes()[:200])
-    np.savez(index.path.iloc[20], optical=np.zeros((2, 4, 5), 'uint8'), crop=np.int8(0), weather=np.zeros(2, 'float32'))
+    np.savez(
+        index.path.iloc[20],
+        optical=np.zeros((2, 4, 5), "uint8"),
+        crop=np.int8(0),
+        weather=np.zeros(2, "float32"),
+    )
     return index
 
 
 # a script that prepares 1,000 samples; each reading leaves a dot in a file named after its process
 def written(folder):
-    state = folder/'store.staged'/'all.partial'/'progress.json'
-    return json.loads(state.read_text())['done'] if state.exists() else 0
+    state = folder / "store.staged" / "all.partial" / "progress.json"
+    return json.loads(state.read_text())["done"] if state.exists() else 0
 
 
 def readers(folder):
-    return {int(f.stem): f.stat().st_size for f in folder.glob('*.reads')}
+    return {int(f.stem): f.stat().st_size for f in folder.glob("*.reads")}
 
 
 def wait_until(condition, seconds=20):
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end: time.sleep(.02)
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
     return condition()
 
 
 def gone(pids):
     def alive(pid):
-        try: return Path(f'/proc/{pid}/stat').read_text().split()[2] != 'Z' if Path('/proc').exists() else not os.kill(pid, 0)
-        except OSError: return False
+        try:
+            return (
+                Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+                if Path("/proc").exists()
+                else not os.kill(pid, 0)
+            )
+        except OSError:
+            return False
+
     return not any(alive(p) for p in pids)
 
 
 @pytest.fixture(scope='module')
 def toy():
     "The toy dataset: its template, its reader, its files, and a folder with three bad ones."
-    return xr.Dataset({da.name: da for da in (
-        modality_array('optical', np.zeros((0, 2, 4, 4), 'uint8'), 'image', ('band', 'y', 'x'), ['red', 'nir']),
-        modality_array('crop', np.zeros(0, 'int8'), 'category', classes=['maize', 'wheat', 'soy']),
-        modality_array('weather', np.zeros((0, 2), 'float32'), 'tabular', ('feature',), ['temperature', 'rain'], units='°C, mm'))})
+    return xr.Dataset(
+        {
+            da.name: da
+            for da in (
+                modality_array(
+                    "optical",
+                    np.zeros((0, 2, 4, 4), "uint8"),
+                    "image",
+                    ("band", "y", "x"),
+                    ["red", "nir"],
+                ),
+                modality_array(
+                    "crop", np.zeros(0, "int8"), "category", classes=["maize", "wheat", "soy"]
+                ),
+                modality_array(
+                    "weather",
+                    np.zeros((0, 2), "float32"),
+                    "tabular",
+                    ("feature",),
+                    ["temperature", "rain"],
+                    units="°C, mm",
+                ),
+            )
+        }
+    )
 
 
 @pytest.fixture(scope='module')
 def start():
     "A script that prepares 1,000 samples; each reading leaves a dot in a file named after its process."
-    script = '''
+    script = """
 import os, sys, time
 from pathlib import Path
 import numpy as np, pandas as pd, xarray as xr
@@ -104,25 +152,39 @@ def read(row):
 template = xr.Dataset(dict(level=modality_array('level', np.zeros((0, 1), 'float32'), 'tabular')))
 index = pd.DataFrame(dict(split='train', number=np.arange(1000.)), [f's{i:04d}' for i in range(1000)])
 prepare_samples(index, read, template, folder/'store', workers=2, skip_bad=True, progress=False)
-'''
+"""
     def start(folder, pause):
-        return subprocess.Popen([sys.executable, '-c', script, str(folder), str(pause)], stderr=subprocess.PIPE, text=True, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", script, str(folder), str(pause)],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     return start
 
 
 def test_a_bad_sample_says_which_where_and_what_even_after_it_came_from_another():
     "A bad sample."
     # a bad sample says which, where and what, even after it came from another process
-    bad = pickle.loads(pickle.dumps(BadSample('s3', 'dem/s3.tif', 'all pixels are nodata')))
-    assert isinstance(bad, ValueError) and str(bad) == 's3: dem/s3.tif: all pixels are nodata' and bad.problem == 'all pixels are nodata'
-    assert str(BadSample('s3', '', 'no row in the table')) == 's3: no row in the table'
+    bad = pickle.loads(pickle.dumps(BadSample("s3", "dem/s3.tif", "all pixels are nodata")))
+    assert isinstance(bad, ValueError)
+    assert str(bad) == "s3: dem/s3.tif: all pixels are nodata"
+    assert bad.problem == "all pixels are nodata"
+    assert str(BadSample("s3", "", "no row in the table")) == "s3: no row in the table"
 
 
 def test_files_at_fault_are_told_from_a_machine_at_fault():
     "A bad sample."
-    assert str(as_bad_sample(FileNotFoundError(errno.ENOENT, 'No such file or directory', 'a.tif'), 's1')) == 's1: a.tif: no such file or directory'
-    assert str(as_bad_sample(ValueError('a.tif: expected shape (6, 6), got (6, 5)'), 's1')) == 's1: a.tif: expected shape (6, 6), got (6, 5)'
-    assert as_bad_sample(OSError(errno.EMFILE, 'Too many open files'), 's1') is None and as_bad_sample(KeyError('path'), 's1') is None
+    assert (
+        str(as_bad_sample(FileNotFoundError(errno.ENOENT, "No such file or directory", "a.tif"), "s1"))
+        == "s1: a.tif: no such file or directory"
+    )
+    assert (
+        str(as_bad_sample(ValueError("a.tif: expected shape (6, 6), got (6, 5)"), "s1"))
+        == "s1: a.tif: expected shape (6, 6), got (6, 5)"
+    )
+    assert as_bad_sample(OSError(errno.EMFILE, "Too many open files"), "s1") is None
+    assert as_bad_sample(KeyError("path"), "s1") is None
 
 
 def test_one_sample_good_or_bad(toy):
@@ -130,64 +192,114 @@ def test_one_sample_good_or_bad(toy):
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 3)
         values, bad = read_sample(toy_read, expectations(toy), index.iloc[1])
-        assert bad is None and values['crop'] == 1 and values['optical'].shape == (2, 4, 4)
-        for odd, text in ((dict(optical=np.zeros((2, 4, 4))), r"'optical': expected type uint8, got float64"), (dict(crop=np.int8(7)), "'crop': a label outside 0..2"),
-                          (dict(weather=np.float32([1, np.inf])), "'weather': infinite values"), (dict(weather=None), "'weather': the reader gave no values"), (dict(crop=np.zeros(2, 'int8')), r"'crop': expected shape \(\), got \(2,\)")):
-            with pytest.raises(BadSample, match=f's0001: {text}'): raise read_sample(lambda row: values | odd, expectations(toy), index.iloc[1])[1]
+        assert bad is None
+        assert values["crop"] == 1
+        assert values["optical"].shape == (2, 4, 4)
+        for odd, text in (
+            (dict(optical=np.zeros((2, 4, 4))), r"'optical': expected type uint8, got float64"),
+            (dict(crop=np.int8(7)), "'crop': a label outside 0..2"),
+            (dict(weather=np.float32([1, np.inf])), "'weather': infinite values"),
+            (dict(weather=None), "'weather': the reader gave no values"),
+            (dict(crop=np.zeros(2, "int8")), r"'crop': expected shape \(\), got \(2,\)"),
+        ):
+            with pytest.raises(BadSample, match=f"s0001: {text}"):
+                raise read_sample(lambda row: values | odd, expectations(toy), index.iloc[1])[1]
         Path(index.path.iloc[2]).unlink()
-        assert 'no such file' in str(read_sample(toy_read, expectations(toy), index.iloc[2])[1])
+        assert "no such file" in str(read_sample(toy_read, expectations(toy), index.iloc[2])[1])
 
 
 def test_small_samples_go_in_blocks_of_256_images_of_a_megapixel_one_by_one(toy):
     "Many samples, all cores, constant memory."
     assert _chunk_sizes(expectations(toy)) == (32, 256)
-    assert _chunk_sizes(dict(image=((3, 1024, 1024), np.dtype('uint8'), 0), late=((3, 1024, 1024), np.dtype('uint8'), 0))) == (1, 8)
+    assert _chunk_sizes(
+        dict(
+            image=((3, 1024, 1024), np.dtype("uint8"), 0), late=((3, 1024, 1024), np.dtype("uint8"), 0)
+        )
+    ) == (1, 8)
 
 
 def test_two_processes_give_the_same_as_one_in_the_same_order(toy):
     "Many samples, all cores, constant memory."
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 300)
-        Path(index.path.iloc[270]).write_bytes(b'PK no archive')
+        Path(index.path.iloc[270]).write_bytes(b"PK no archive")
         results = []
         for workers in (1, 2):
             with block_reader(toy_read, toy, index, workers) as (read_block, block):
-                results.append(_joined([read_block(i, min(i + block, 300)) for i in range(0, 300, block)]))
-    for name, values in results[0][0].items(): np.testing.assert_array_equal(values, results[1][0][name])
+                results.append(
+                    _joined([read_block(i, min(i + block, 300)) for i in range(0, 300, block)])
+                )
+    for name, values in results[0][0].items():
+        np.testing.assert_array_equal(values, results[1][0][name])
     assert [i for i, bad in results[0][1]] == [i for i, bad in results[1][1]] == [270]
-    assert list(results[0][0]['crop'][268:273]) == [1, 2, -1, 1, 2]
+    assert list(results[0][0]["crop"][268:273]) == [1, 2, -1, 1, 2]
 
 
 def test_columns_of_all_sorts_become_coordinates(toy):
     "From index to template."
-    several = pd.DataFrame(dict(split=['train', 'test'], lat=[50., 51], n=pd.array([1, None], 'Int64'), seen=pd.to_datetime(['2017-07-01 09:30:31', None]),
-                                farm=['north', None], days=[np.arange(3.), np.arange(3.) + 1]), ['a', 'b'])
-    sample_set = full_template(toy.assign_coords(days=(('sample', 'time'), np.zeros((0, 3)), dict(units='days'))), several, ['lat', 'n', 'seen', 'farm', 'days'])
-    assert dict(sample_set.sizes) == dict(sample=2, band=2, y=4, x=4, feature=2, time=3) and sample_set.optical.nbytes == 64
-    assert list(sample_set.seen.values) == ['2017-07-01T09:30:31', ''] and list(sample_set.farm.values) == ['north', ''] and np.isnan(sample_set.n[1])
-    assert sample_set.days.values[1, 2] == 3 and sample_set.days.attrs == dict(units='days') and list(sample_set.sample.values) == ['a', 'b']
-    with pytest.raises(ValueError, match="no column 'field' in the index"): full_template(toy, several, ['field'])
+    several = pd.DataFrame(
+        dict(
+            split=["train", "test"],
+            lat=[50.0, 51],
+            n=pd.array([1, None], "Int64"),
+            seen=pd.to_datetime(["2017-07-01 09:30:31", None]),
+            farm=["north", None],
+            days=[np.arange(3.0), np.arange(3.0) + 1],
+        ),
+        ["a", "b"],
+    )
+    sample_set = full_template(
+        toy.assign_coords(days=(("sample", "time"), np.zeros((0, 3)), dict(units="days"))),
+        several,
+        ["lat", "n", "seen", "farm", "days"],
+    )
+    assert dict(sample_set.sizes) == dict(sample=2, band=2, y=4, x=4, feature=2, time=3)
+    assert sample_set.optical.nbytes == 64
+    assert list(sample_set.seen.values) == ["2017-07-01T09:30:31", ""]
+    assert list(sample_set.farm.values) == ["north", ""]
+    assert np.isnan(sample_set.n[1])
+    assert sample_set.days.values[1, 2] == 3
+    assert sample_set.days.attrs == dict(units="days")
+    assert list(sample_set.sample.values) == ["a", "b"]
+    with pytest.raises(ValueError, match="no column 'field' in the index"):
+        full_template(toy, several, ["field"])
 
 
 def test_the_first_ten_and_a_count():
     "Stopping, or leaving out."
-    text = complaint([BadSample(f's{i}', f'dem/s{i}.tif', 'truncated') for i in range(12)], 320, 8000)
+    text = complaint([BadSample(f"s{i}", f"dem/s{i}.tif", "truncated") for i in range(12)], 320, 8000)
     print(text)
-    assert text.startswith('12 bad samples among the first 320 of 8,000:') and 's9: dem/s9.tif' in text and 's10' not in text and '... and 2 more' in text
-    assert complaint([BadSample('a', '', 'odd')], 5, 5).startswith('1 bad sample among 5:')
+    assert text.startswith("12 bad samples among the first 320 of 8,000:")
+    assert "s9: dem/s9.tif" in text
+    assert "s10" not in text
+    assert "... and 2 more" in text
+    assert complaint([BadSample("a", "", "odd")], 5, 5).startswith("1 bad sample among 5:")
 
 
 def test_native_files_become_a_store(toy):
     "Stopping, or leaving out."
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 12)
-        path = prepare_samples(index, toy_read, toy, Path(folder)/'store', dict(dataset='toy'), coords=['lat'], progress=False)
+        path = prepare_samples(
+            index,
+            toy_read,
+            toy,
+            Path(folder) / "store",
+            dict(dataset="toy"),
+            coords=["lat"],
+            progress=False,
+        )
         samples = open_store(path)
         for i in (0, 7, 11):
-            with np.load(index.path.iloc[i]) as file: assert np.array_equal(samples.optical[i], file['optical']) and np.allclose(samples.weather[i], file['weather'])
-        assert list(samples.sample.values) == list(index.index) and np.allclose(samples.lat, index.lat) and list(samples.split.values) == list(index.split)
-        assert read_manifest(path)['dropped'] == {} and sorted(p.name for p in Path(folder).iterdir() if p.is_dir()) == ['store']
-        assert prepare_samples(index, None, toy, path, dict(dataset='toy'), progress=False) == path
+            with np.load(index.path.iloc[i]) as file:
+                assert np.array_equal(samples.optical[i], file["optical"])
+                assert np.allclose(samples.weather[i], file["weather"])
+        assert list(samples.sample.values) == list(index.index)
+        assert np.allclose(samples.lat, index.lat)
+        assert list(samples.split.values) == list(index.split)
+        assert read_manifest(path)["dropped"] == {}
+        assert sorted(p.name for p in Path(folder).iterdir() if p.is_dir()) == ["store"]
+        assert prepare_samples(index, None, toy, path, dict(dataset="toy"), progress=False) == path
         print(samples)
         del samples
 
@@ -196,27 +308,46 @@ def test_by_default_bad_samples_stop_it_and_nothing_is_left_behind(toy):
     "Stopping, or leaving out."
     with tempfile.TemporaryDirectory() as folder:
         index = bad_folder(folder)
-        with pytest.raises(ValueError, match=r'(?s)3 bad samples among 30:.*s0003: .*npz: no such file.*s0011: .*s0020: .optical.: expected shape \(2, 4, 4\), got \(2, 4, 5\).*skip_bad') as error:
-            prepare_samples(index, toy_read, toy, Path(folder)/'store', progress=False)
-        index.loc['s0029', 'split'] = 'holdout'
-        with pytest.raises(ValueError, match="(?s)1 bad sample among 30:.*s0029: unknown split 'holdout'"): prepare_samples(index, toy_read, toy, Path(folder)/'store', progress=False)
+        with pytest.raises(
+            ValueError,
+            match=r"(?s)3 bad samples among 30:.*s0003: .*npz: no such file.*s0011: .*s0020: .optical.: expected shape \(2, 4, 4\), got \(2, 4, 5\).*skip_bad",
+        ) as error:
+            prepare_samples(index, toy_read, toy, Path(folder) / "store", progress=False)
+        index.loc["s0029", "split"] = "holdout"
+        with pytest.raises(
+            ValueError, match="(?s)1 bad sample among 30:.*s0029: unknown split 'holdout'"
+        ):
+            prepare_samples(index, toy_read, toy, Path(folder) / "store", progress=False)
         assert not [p for p in Path(folder).iterdir() if p.is_dir()]
-    print(str(error.value).replace(folder, '...'))
+    print(str(error.value).replace(folder, "..."))
 
 
 def test_left_out_and_said_so_in_the_manifest(toy):
     "Stopping, or leaving out."
     with tempfile.TemporaryDirectory() as folder:
         index = bad_folder(folder)
-        index.loc['s0029', 'split'] = 'holdout'
-        path = prepare_samples(index, toy_read, toy, Path(folder)/'store', skip_bad=True, progress=False)
-        dropped, samples = pd.DataFrame(read_manifest(path)['dropped']), open_store(path).load()
-        assert list(dropped['sample']) == ['s0029', 's0003', 's0011', 's0020'] and dropped.problem[1] == 'no such file or directory'
-        assert samples.sizes['sample'] == 26 and not set(dropped['sample']) & set(samples.sample.values)
-        with np.load(index.path['s0012']) as file: assert np.array_equal(samples.optical.sel(sample='s0012'), file['optical'])
-        assert sorted(p.name for p in Path(folder).iterdir() if p.is_dir()) == ['store']
-        with pytest.raises(ValueError, match='(?s)no sample can be read.*30 bad samples among 30'):
-            prepare_samples(index.assign(split='train', path='none.npz'), toy_read, toy, Path(folder)/'none', skip_bad=True, progress=False)
+        index.loc["s0029", "split"] = "holdout"
+        path = prepare_samples(
+            index, toy_read, toy, Path(folder) / "store", skip_bad=True, progress=False
+        )
+        dropped = pd.DataFrame(read_manifest(path)["dropped"])
+        samples = open_store(path).load()
+        assert list(dropped["sample"]) == ["s0029", "s0003", "s0011", "s0020"]
+        assert dropped.problem[1] == "no such file or directory"
+        assert samples.sizes["sample"] == 26
+        assert not set(dropped["sample"]) & set(samples.sample.values)
+        with np.load(index.path["s0012"]) as file:
+            assert np.array_equal(samples.optical.sel(sample="s0012"), file["optical"])
+        assert sorted(p.name for p in Path(folder).iterdir() if p.is_dir()) == ["store"]
+        with pytest.raises(ValueError, match="(?s)no sample can be read.*30 bad samples among 30"):
+            prepare_samples(
+                index.assign(split="train", path="none.npz"),
+                toy_read,
+                toy,
+                Path(folder) / "none",
+                skip_bad=True,
+                progress=False,
+            )
     dropped.assign(file=[Path(f).name for f in dropped.file])
 
 
@@ -225,9 +356,20 @@ def test_nothing_bad(toy):
     # nothing bad: the same store either way
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 12)
-        one, two = (prepare_samples(index, toy_read, toy, Path(folder)/f'store{s}', skip_bad=s, coords=['lat'], progress=False) for s in (False, True))
+        one, two = (
+            prepare_samples(
+                index,
+                toy_read,
+                toy,
+                Path(folder) / f"store{s}",
+                skip_bad=s,
+                coords=["lat"],
+                progress=False,
+            )
+            for s in (False, True)
+        )
         xr.testing.assert_identical(open_store(one).load(), open_store(two).load())
-        assert read_manifest(one)['identity'] == read_manifest(two)['identity']
+        assert read_manifest(one)["identity"] == read_manifest(two)["identity"]
 
 
 def test_interrupted_then_killed_then_finished(start):
@@ -235,54 +377,90 @@ def test_interrupted_then_killed_then_finished(start):
     # interrupted, then killed, then finished: no process is left behind, and little is read twice
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first = start(folder, .002)
+        first = start(folder, 0.002)
         assert wait_until(lambda: written(folder) >= 256), first.communicate()
         os.killpg(first.pid, signal.SIGINT)
-        assert 'KeyboardInterrupt' in first.communicate(timeout=20)[1] and gone(readers(folder)) and not (folder/'store').exists()
-        second, before = start(folder, .002), written(folder)
+        assert "KeyboardInterrupt" in first.communicate(timeout=20)[1]
+        assert gone(readers(folder))
+        assert not (folder / "store").exists()
+        second = start(folder, 0.002)
+        before = written(folder)
         assert wait_until(lambda: written(folder) > before), second.communicate()
         second.kill()
         second.communicate()
-        assert wait_until(lambda: gone(readers(folder))) and len(readers(folder)) == 4 and not (folder/'store').exists()
+        assert wait_until(lambda: gone(readers(folder)))
+        assert len(readers(folder)) == 4
+        assert not (folder / "store").exists()
         third = start(folder, 0)
-        assert third.communicate(timeout=20) == (None, '') and third.returncode == 0
-        reads, dropped, samples = sum(readers(folder).values()), read_manifest(folder/'store')['dropped'], open_store(folder/'store').load()
-        assert dropped == [dict(sample='s0011', file='s0011.tif', problem='truncated')] and np.array_equal(samples.level[:, 0], np.delete(np.arange(1000), 11))
-        assert 1000 <= reads < 1000 + 2 * (256 + 8 * 32) and sorted(p.name for p in folder.iterdir() if p.is_dir()) == ['store']
-    print(f'{reads:,} readings for 1,000 samples, with two interruptions')
+        assert third.communicate(timeout=20) == (None, "")
+        assert third.returncode == 0
+        reads = sum(readers(folder).values())
+        dropped = read_manifest(folder / "store")["dropped"]
+        samples = open_store(folder / "store").load()
+        assert dropped == [dict(sample="s0011", file="s0011.tif", problem="truncated")]
+        assert np.array_equal(samples.level[:, 0], np.delete(np.arange(1000), 11))
+        assert 1000 <= reads < 1000 + 2 * (256 + 8 * 32)
+        assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["store"]
+    print(f"{reads:,} readings for 1,000 samples, with two interruptions")
 
 
 def test_a_reading_process_that_is_killed_is_one_clear_line(start):
     "Interrupted."
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder/'murder').touch()
+        (folder / "murder").touch()
         done = start(folder, 0)
-        assert 'ChildProcessError: a reading process was killed' in done.communicate(timeout=20)[1] and done.returncode == 1 and written(folder) in (256, 512)
-        assert gone(readers(folder)) and not (folder/'store').exists()
+        assert "ChildProcessError: a reading process was killed" in done.communicate(timeout=20)[1]
+        assert done.returncode == 1
+        assert written(folder) in (256, 512)
+        assert gone(readers(folder))
+        assert not (folder / "store").exists()
 
 
 def test_what_is_not_the_samples_fault_is_not_put_down_to_it(toy):
     "Interrupted."
-    def crowded(row): raise OSError(errno.EMFILE, 'Too many open files')
-    def careless(row): return dict(optical=row['no such column'])
+    def crowded(row):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+    def careless(row):
+        return dict(optical=row["no such column"])
+
+
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 3)
         for reader, error in ((crowded, OSError), (careless, KeyError)):
-            with pytest.raises(error): prepare_samples(index, reader, toy, Path(folder)/'store', skip_bad=True, progress=False)
-        assert not (Path(folder)/'store').exists()
+            with pytest.raises(error):
+                prepare_samples(
+                    index, reader, toy, Path(folder) / "store", skip_bad=True, progress=False
+                )
+        assert not (Path(folder) / "store").exists()
 
 
 def test_a_systematic_mistake_is_seen_early(toy):
     "Interrupted."
     with tempfile.TemporaryDirectory() as folder:
-        index = pd.DataFrame(dict(split='train', path='none.npz'), [f's{i}' for i in range(3000)])
-        with pytest.raises(ValueError, match='(?s)256 bad samples among the first 256 of 3,000:.*s9: .*and 246 more'): prepare_samples(index, toy_read, toy, Path(folder)/'store', workers=2, progress=False)
-        with pytest.raises(ValueError, match="(?s)1 bad sample among 3:.*b: this id occurred before"): prepare_samples(index[:3].set_axis(['a', 'b', 'b']), toy_read, toy, Path(folder)/'store', progress=False)
+        index = pd.DataFrame(dict(split="train", path="none.npz"), [f"s{i}" for i in range(3000)])
+        with pytest.raises(
+            ValueError, match="(?s)256 bad samples among the first 256 of 3,000:.*s9: .*and 246 more"
+        ):
+            prepare_samples(index, toy_read, toy, Path(folder) / "store", workers=2, progress=False)
+        with pytest.raises(ValueError, match="(?s)1 bad sample among 3:.*b: this id occurred before"):
+            prepare_samples(
+                index[:3].set_axis(["a", "b", "b"]),
+                toy_read,
+                toy,
+                Path(folder) / "store",
+                progress=False,
+            )
 
 
 def test_one_process_or_two():
     "All cores."
     # one process or two: the same results in the same order
-    assert over_cores(abs, [-3, 1, -2], workers=2, progress=False) == over_cores(abs, [-3, 1, -2], progress=False) == [3, 1, 2]
+    assert (
+        over_cores(abs, [-3, 1, -2], workers=2, progress=False)
+        == over_cores(abs, [-3, 1, -2], progress=False)
+        == [3, 1, 2]
+    )
     assert over_cores(abs, [], progress=False) == []

@@ -16,42 +16,63 @@ from mtl_explain.testing.toy_samples import toy_samples
 
 def test_kaiserslautern_buenos_aires_auckland():
     "Blocks."
-    assert block_names(np.array([49.4, -34.6, -36.8]), np.array([7.8, -58.4, 174.8])).tolist() == ['050N000E', '030S060W', '030S160E']
+    assert block_names(np.array([49.4, -34.6, -36.8]), np.array([7.8, -58.4, 174.8])).tolist() == [
+        "050N000E",
+        "030S060W",
+        "030S160E",
+    ]
 
 
 def test_alike_unlike_and_lacking_a_class_by_hand():
     "Assigning blocks."
     assert split_imbalance(np.array([[6, 3], [2, 1], [2, 1]])) == 0
-    assert np.isclose(split_imbalance(np.array([[6, 2], [2, 6]])), .25 * 2)
-    assert np.isclose(split_imbalance(np.array([[4, 0], [0, 4]])), .5 * 2 + .1 * 2) and split_imbalance(np.array([[4, 4], [0, 0]])) == np.inf
+    assert np.isclose(split_imbalance(np.array([[6, 2], [2, 6]])), 0.25 * 2)
+    assert np.isclose(split_imbalance(np.array([[4, 0], [0, 4]])), 0.5 * 2 + 0.1 * 2)
+    assert split_imbalance(np.array([[4, 4], [0, 0]])) == np.inf
 
 
 def test_whole_blocks_about_the_right_sizes_the_same_again_with_the_same_seed():
     "Assigning blocks."
     rng = np.random.default_rng(0)
-    blocks, amounts = rng.integers(0, 50, 2000), rng.random((2000, 6))
+    blocks = rng.integers(0, 50, 2000)
+    amounts = rng.random((2000, 6))
     split = assign_splits(blocks, amounts, trials=2000)
     assert all(len(set(split[blocks == b])) == 1 for b in range(50))
-    assert np.allclose(np.bincount(split) / 2000, (.6, .2, .2), atol=.04)
-    assert np.array_equal(split, assign_splits(blocks, amounts, trials=2000)) and not np.array_equal(split, assign_splits(blocks, amounts, trials=2000, seed=1))
-    with pytest.raises(ValueError, match='2 blocks are too few for 3 splits'): assign_splits(blocks % 2, amounts)
+    assert np.allclose(np.bincount(split) / 2000, (0.6, 0.2, 0.2), atol=0.04)
+    assert np.array_equal(split, assign_splits(blocks, amounts, trials=2000))
+    assert not np.array_equal(split, assign_splits(blocks, amounts, trials=2000, seed=1))
+    with pytest.raises(ValueError, match="2 blocks are too few for 3 splits"):
+        assign_splits(blocks % 2, amounts)
 
 
 def test_swapping_balances_what_a_random_start_does_not():
     "Assigning blocks."
     few = np.eye(8)[np.sort(np.random.default_rng(1).integers(0, 8, 600))]
     where = np.repeat(np.arange(60), 10)
+
+
     def score_of(trials):
         split = assign_splits(where, few, trials=trials)
         return split_imbalance(np.stack([few[split == k].sum(0) for k in range(3)]))
+
+
     assert score_of(500) < score_of(1)
 
 
 def test_six_patches_in_a_row_around_the_earth_by_hand():
     "The gap."
-    row, col, split = np.zeros(6, int), np.arange(6), np.array([0, 0, 1, 1, 2, 0])
+    row = np.zeros(6, int)
+    col = np.arange(6)
+    split = np.array([0, 0, 1, 1, 2, 0])
     assert beside_another_split(row, col, split, 6).tolist() == [False, True, False, True, False, True]
-    assert beside_another_split(row, col, np.array([2, 0, 0, 0, 0, 0]), 6).tolist() == [False, True, False, False, False, True]
+    assert beside_another_split(row, col, np.array([2, 0, 0, 0, 0, 0]), 6).tolist() == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_three_blocks_in_a_plane():
@@ -60,28 +81,37 @@ def test_three_blocks_in_a_plane():
     r, c = (v.ravel() for v in np.mgrid[:8, :18])
     side = np.select([c < 7, r < 4], [0, 1], 2)
     out = beside_another_split(r, c, side, 40)
-    fig, ax = plt.subplots(figsize=(5, 2.4), layout='constrained')
-    ax.scatter(c[~out], r[~out], 60, np.array(['#0173b2', '#de8f05', '#029e73'])[side[~out]], marker='s')
-    ax.scatter(c[out], r[out], 20, '#949494', marker='x')
-    ax.set(title='train, valid, test, and the gap', xlabel='column', ylabel='row')
+    fig, ax = plt.subplots(figsize=(5, 2.4), layout="constrained")
+    ax.scatter(
+        c[~out], r[~out], 60, np.array(["#0173b2", "#de8f05", "#029e73"])[side[~out]], marker="s"
+    )
+    ax.scatter(c[out], r[out], 20, "#949494", marker="x")
+    ax.set(title="train, valid, test, and the gap", xlabel="column", ylabel="row")
     ax.invert_yaxis()
     near = (abs(r[:, None] - r) <= 1) & (abs(c[:, None] - c) <= 1) & ~out & ~out[:, None]
-    assert (side[:, None] == side)[near].all() and out.sum() == 19
+    assert (side[:, None] == side)[near].all()
+    assert out.sum() == 19
 
 
 def test_groups_that_keep_to_one_split_one_that_does_not_and_none_at_all():
     "What can be said of a split."
     toy = toy_samples(48)
-    assert said_groups(toy) == '24 groups, each in one split'
-    torn = toy.assign_coords(split=('sample', ['test', *toy.split.values[1:]]))
-    assert said_groups(torn) == '1 of 24 groups in more than one split'
-    assert said_groups(toy.drop_vars('group')).startswith('no groups: intervals take samples as independent')
+    assert said_groups(toy) == "24 groups, each in one split"
+    torn = toy.assign_coords(split=("sample", ["test", *toy.split.values[1:]]))
+    assert said_groups(torn) == "1 of 24 groups in more than one split"
+    assert said_groups(toy.drop_vars("group")).startswith(
+        "no groups: intervals take samples as independent"
+    )
 
 
 def test_each_split_has_its_colour():
     "On the map."
     # each split has its colour; a title claims nothing about samples without groups
     ax = plot_split(toy_samples())
-    assert ax.get_title() == '24 groups, each in one split'
-    assert plot_split(toy_samples().drop_vars('group')).get_title() == ''
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ['train (64)', 'valid (16)', 'test (16)']
+    assert ax.get_title() == "24 groups, each in one split"
+    assert plot_split(toy_samples().drop_vars("group")).get_title() == ""
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "train (64)",
+        "valid (16)",
+        "test (16)",
+    ]

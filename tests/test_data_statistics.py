@@ -21,23 +21,36 @@ def test_merged_moments_are_those_of_numpy_where_naive_sums_in_float32_fail():
     "Block by block."
     values = np.random.default_rng(0).normal(1e4, 1, (1, 200_000))
     values[0, ::7] = np.nan
-    n, mean, squares, low, high = _merge(_moments(values[:, :50]), _merge(_moments(values[:, 50:9999]), _moments(values[:, 9999:])))
-    assert n == np.isfinite(values).sum() and np.isclose(mean, np.nanmean(values), rtol=1e-14) and np.isclose(squares / n, np.nanvar(values), rtol=1e-10)
+    n, mean, squares, low, high = _merge(
+        _moments(values[:, :50]), _merge(_moments(values[:, 50:9999]), _moments(values[:, 9999:]))
+    )
+    assert n == np.isfinite(values).sum()
+    assert np.isclose(mean, np.nanmean(values), rtol=1e-14)
+    assert np.isclose(squares / n, np.nanvar(values), rtol=1e-10)
     assert (low, high) == (np.nanmin(values), np.nanmax(values))
-    x = values[np.isfinite(values)].astype('float32')
-    naive = np.cumsum(x**2, dtype='float32')[-1] / len(x) - (np.cumsum(x, dtype='float32')[-1] / len(x)) ** 2
-    print(f'variance: numpy {np.nanvar(values):.4f}, merged {squares[0] / n[0]:.4f}, naive float32 sums {naive:.0f}')
+    x = values[np.isfinite(values)].astype("float32")
+    naive = (
+        np.cumsum(x**2, dtype="float32")[-1] / len(x)
+        - (np.cumsum(x, dtype="float32")[-1] / len(x)) ** 2
+    )
+    print(
+        f"variance: numpy {np.nanvar(values):.4f}, merged {squares[0] / n[0]:.4f}, naive float32 sums {naive:.0f}"
+    )
 
 
 def test_statistics_are_those_of_numpy_over_the_training_split_whatever_the(world):
     "Block by block."
     # statistics are those of numpy over the training split, whatever the block
-    train = world.isel(sample=world.split.values == 'train')
+    train = world.isel(sample=world.split.values == "train")
     for block in (7, None):
         stats = training_statistics(world, block=block)
-        assert np.allclose(stats['optical']['mean'], train.optical.mean(('sample', 'y', 'x'))) and np.allclose(stats['optical']['std'], train.optical.astype(float).std(('sample', 'y', 'x')))
-        assert stats['months']['channels'] == ['temperature'] and np.isclose(stats['months']['max'][0], train.months.max())
-        assert stats['cover']['count'] == [int((train.cover == k).sum()) for k in range(3)]
+        assert np.allclose(stats["optical"]["mean"], train.optical.mean(("sample", "y", "x")))
+        assert np.allclose(
+            stats["optical"]["std"], train.optical.astype(float).std(("sample", "y", "x"))
+        )
+        assert stats["months"]["channels"] == ["temperature"]
+        assert np.isclose(stats["months"]["max"][0], train.months.max())
+        assert stats["cover"]["count"] == [int((train.cover == k).sum()) for k in range(3)]
 
 
 def test_missing_values_are_counted_and_change_nothing_else(world):
@@ -46,7 +59,13 @@ def test_missing_values_are_counted_and_change_nothing_else(world):
     gaps.climate[:5], gaps.months[0, :3] = -1, np.nan
     gaps.warmth[:] = np.nan
     stats = training_statistics(gaps)
-    assert stats['climate']['missing'] == 5 and sum(stats['climate']['count']) == (world.split == 'train').sum() - 5
-    assert stats['months']['missing'] == [3] and np.isclose(stats['months']['mean'][0], np.nanmean(gaps.months[gaps.split.values == 'train'], dtype=float))
-    assert stats['warmth']['mean'] == [None] and stats['warmth']['count'] == [0]
-    with pytest.raises(ValueError, match="the split 'train' is empty"): training_statistics(world.isel(sample=world.split.values == 'test'))
+    assert stats["climate"]["missing"] == 5
+    assert sum(stats["climate"]["count"]) == (world.split == "train").sum() - 5
+    assert stats["months"]["missing"] == [3]
+    assert np.isclose(
+        stats["months"]["mean"][0], np.nanmean(gaps.months[gaps.split.values == "train"], dtype=float)
+    )
+    assert stats["warmth"]["mean"] == [None]
+    assert stats["warmth"]["count"] == [0]
+    with pytest.raises(ValueError, match="the split 'train' is empty"):
+        training_statistics(world.isel(sample=world.split.values == "test"))

@@ -34,8 +34,8 @@ from mtl_explain.setup import setup_table
 # the made-up planet: what is where
 def planet(lat, lon):
     lat, lon = np.broadcast_arrays(lat, lon)
-    land = np.sin(np.radians(3 * lon)) + np.cos(np.radians(2 * lat)) > -.2
-    warm = 24 - .5 * np.abs(lat) + 5 * np.sin(np.radians(lon))
+    land = np.sin(np.radians(3 * lon)) + np.cos(np.radians(2 * lat)) > -0.2
+    warm = 24 - 0.5 * np.abs(lat) + 5 * np.sin(np.radians(lon))
     zone = np.select([np.abs(lat) < 20, np.abs(lat) < 40, np.abs(lat) < 60], [1, 7, 10], 31)
     return land, warm, zone
 
@@ -43,28 +43,48 @@ def planet(lat, lon):
 # a made-up planet in made-up wheels, and their table
 def _image_bytes(values, driver):
     with MemoryFile() as memory, warnings.catch_warnings():
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        with memory.open(driver=driver, width=values.shape[2], height=values.shape[1], count=len(values), dtype='uint8', **({} if driver != 'JPEG' else dict(quality=95))) as dst: dst.write(values)
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with memory.open(
+            driver=driver,
+            width=values.shape[2],
+            height=values.shape[1],
+            count=len(values),
+            dtype="uint8",
+            **({} if driver != "JPEG" else dict(quality=95)),
+        ) as dst:
+            dst.write(values)
         return memory.read()
 def _hdf_bytes(**values):
-    with h5py.File(buffer := io.BytesIO(), 'w') as file:
-        for name, value in values.items(): file[name] = value
+    with h5py.File(buffer := io.BytesIO(), "w") as file:
+        for name, value in values.items():
+            file[name] = value
     return buffer.getvalue()
 def made_up_wheels(folder):
-    def at(per_degree): g = degree_grid(per_degree); return planet(g.y[:, None], g.x)
+    def at(per_degree):
+        g = degree_grid(per_degree)
+        return planet(g.y[:, None], g.x)
+
     land, warm, zone = at(1.5)
-    optical = np.stack([np.where(land, 120, 10), np.where(land, 100, 20), np.where(land, 60, 90)]).astype('uint8')
-    cover = np.where(at(2)[0], np.where(at(2)[1] > 15, 2, 10), 0).astype('uint8')[None]
+    optical = np.stack(
+        [np.where(land, 120, 10), np.where(land, 100, 20), np.where(land, 60, 90)]
+    ).astype("uint8")
+    cover = np.where(at(2)[0], np.where(at(2)[1] > 15, 2, 10), 0).astype("uint8")[None]
     month = np.cos(2 * np.pi * (np.arange(12)[:, None, None] - 6) / 12)
     warm = planet(np.linspace(90, -90, 73)[:, None], np.arange(0, 360, 2.5))[1]
     rain = np.broadcast_to(np.maximum(warm, 0) * 4, (12, 73, 144))
-    content = dict(optical=_image_bytes(optical, 'JPEG'), landcover=_image_bytes(cover, 'GTiff'), climate=_image_bytes(np.where(at(3)[0], at(3)[2], 32).astype('uint8')[None], 'PNG'),
-                   weather=_hdf_bytes(t2m=(warm + 6 * month).astype('float32'), tp=rain.astype('float32')), altitude=_hdf_bytes(Altitude=np.where(at(1)[0], 30, 255).astype('uint8')))
-    (Path(folder)/'wheels').mkdir(parents=True, exist_ok=True)
+    content = dict(
+        optical=_image_bytes(optical, "JPEG"),
+        landcover=_image_bytes(cover, "GTiff"),
+        climate=_image_bytes(np.where(at(3)[0], at(3)[2], 32).astype("uint8")[None], "PNG"),
+        weather=_hdf_bytes(t2m=(warm + 6 * month).astype("float32"), tp=rain.astype("float32")),
+        altitude=_hdf_bytes(Altitude=np.where(at(1)[0], 30, 255).astype("uint8")),
+    )
+    (Path(folder) / "wheels").mkdir(parents=True, exist_ok=True)
     table = {}
     for name, source in sources.items():
-        path = Path(folder)/'wheels'/source['wheel']
-        with zipfile.ZipFile(path, 'w') as wheel: wheel.writestr(source['file'], content[name])
+        path = Path(folder) / "wheels" / source["wheel"]
+        with zipfile.ZipFile(path, "w") as wheel:
+            wheel.writestr(source["file"], content[name])
         table[name] = source | dict(sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     return table
 
@@ -81,7 +101,7 @@ def small_earth():
 @pytest.fixture(scope='module')
 def small_and_small_dropped(small_earth):
     "The made-up planet in patches."
-    small, small_dropped = cut_earth(small_earth, size=6, min_land=.9, block=30)
+    small, small_dropped = cut_earth(small_earth, size=6, min_land=0.9, block=30)
     return small, small_dropped
 
 
@@ -94,15 +114,26 @@ def sample():
 def test_the_table_of_sources_is_complete():
     "Where the data come from."
     table = pd.DataFrame(sources).T
-    assert all(len(s) == 64 for s in table.sha256) and table.wheel.is_unique and not table.isna().any().any()
+    assert all(len(s) == 64 for s in table.sha256)
+    assert table.wheel.is_unique
+    assert not table.isna().any().any()
 
 
 def test_zones_types_and_groups_hang_together():
     "The legends."
-    levels = climate_levels(['Af', 'BWh', 'BWk', 'Cfb', 'ET'])
-    assert levels['climate_type']['classes'] == ['Af', 'BW', 'Cf', 'ET'] and levels['climate']['parent_index'] == [0, 1, 1, 2, 3]
-    assert levels['climate_group']['classes'] == ['A tropical', 'B dry', 'C temperate', 'E polar'] and levels['climate_type']['parent_index'] == [0, 1, 2, 3]
-    assert len(koeppen) == 31 and len(igbp) == 17 and len(climate_levels(koeppen)['climate_type']['classes']) == 14
+    levels = climate_levels(["Af", "BWh", "BWk", "Cfb", "ET"])
+    assert levels["climate_type"]["classes"] == ["Af", "BW", "Cf", "ET"]
+    assert levels["climate"]["parent_index"] == [0, 1, 1, 2, 3]
+    assert levels["climate_group"]["classes"] == [
+        "A tropical",
+        "B dry",
+        "C temperate",
+        "E polar",
+    ]
+    assert levels["climate_type"]["parent_index"] == [0, 1, 2, 3]
+    assert len(koeppen) == 31
+    assert len(igbp) == 17
+    assert len(climate_levels(koeppen)["climate_type"]["classes"]) == 14
 
 
 def test_the_made_up_planet_is_read_every_thing_at_its_place():
@@ -111,18 +142,27 @@ def test_the_made_up_planet_is_read_every_thing_at_its_place():
         table = made_up_wheels(folder)
         earth = read_earth(fetch(folder, table, progress=False), table, progress=False)
     land, warm, zone = planet(earth.lat.values[:, None], earth.lon.values)
-    assert ((earth.landcover > 0).values == land).mean() > .97 and (earth.climate.values + 1 == zone)[land].mean() > .97
-    assert ((earth.elevation == 28 * 30 - 450).values == land).mean() > .95 and earth.elevation.max() == 390 and earth.elevation.min() == 0
+    assert ((earth.landcover > 0).values == land).mean() > 0.97
+    assert (earth.climate.values + 1 == zone)[land].mean() > 0.97
+    assert ((earth.elevation == 28 * 30 - 450).values == land).mean() > 0.95
+    assert earth.elevation.max() == 390
+    assert earth.elevation.min() == 0
     points = planet(earth.point_lat.values[:, None], earth.point_lon.values)[1]
-    assert np.abs(earth.temperature.mean('month') - points).max() < 1e-4
+    assert np.abs(earth.temperature.mean("month") - points).max() < 1e-4
 
 
 def test_patches_of_land_have_their_centres_on_land(small_earth):
     "Patches."
-    found, dropped = find_patches(small_earth, size=6, min_land=.9)
-    assert planet(found.lat.values, found.lon.values)[0].all() and found.lat.min() > -60
-    assert len(found) + sum(dropped.values()) == (270 // 6) * (540 // 6) and set(dropped) == {'less than 90% land', 'south of 60°S'}
-    with pytest.raises(ValueError, match='no patch of 270×270 pixels has 100% land'): find_patches(small_earth, 270, 1.)
+    found, dropped = find_patches(small_earth, size=6, min_land=0.9)
+    assert planet(found.lat.values, found.lon.values)[0].all()
+    assert found.lat.min() > -60
+    assert len(found) + sum(dropped.values()) == (270 // 6) * (540 // 6)
+    assert set(dropped) == {
+        "less than 90% land",
+        "south of 60°S",
+    }
+    with pytest.raises(ValueError, match="no patch of 270×270 pixels has 100% land"):
+        find_patches(small_earth, 270, 1.0)
 
 
 def test_each_patch_carries_the_values_of_its_place(small_and_small_dropped):
@@ -131,65 +171,93 @@ def test_each_patch_carries_the_values_of_its_place(small_and_small_dropped):
     check_samples(small)
     _, warm, zone = planet(small.lat.values, small.lon.values)
     inside = np.abs(np.abs(small.lat.values) % 20 - 10) < 7
-    names = np.array(small.climate.attrs['classes'])[small.climate.values]
-    assert (names == np.array(list(koeppen))[zone - 1])[inside].all() and len(set(names)) == 4
-    assert np.abs(small.temperature.values[:, 0] - warm).max() < 1 and np.abs(small.weather[..., 0].values[:, 6] - warm - 6).max() < 1
-    assert np.allclose(small.precipitation.values[:, 0], 48 * np.maximum(warm, 0), atol=48) and np.abs(small.elevation_mean - 390).max() < 60
+    names = np.array(small.climate.attrs["classes"])[small.climate.values]
+    assert (names == np.array(list(koeppen))[zone - 1])[inside].all()
+    assert len(set(names)) == 4
+    assert np.abs(small.temperature.values[:, 0] - warm).max() < 1
+    assert np.abs(small.weather[..., 0].values[:, 6] - warm - 6).max() < 1
+    assert np.allclose(small.precipitation.values[:, 0], 48 * np.maximum(warm, 0), atol=48)
+    assert np.abs(small.elevation_mean - 390).max() < 60
 
 
 def test_the_levels_of_the_climate_agree_and_the_split_separates_no_neighbours(small_and_small_dropped):
     "The sample set."
     small, small_dropped = small_and_small_dropped
     mods = modalities(small)
-    types, mains = (np.array(mods[m].parent_index)[small[m].values] for m in ('climate', 'climate_type'))
-    assert np.array_equal(types, small.climate_type) and np.array_equal(mains, small.climate_group)
-    near = (np.abs(small.row.values[:, None] - small.row.values) <= 1) & (np.abs(small.col.values[:, None] - small.col.values) % 89 <= 1)
-    assert near.sum() > len(near) and (small.split.values[:, None] == small.split.values)[near].all()
-    assert small_dropped['beside another split'] > 0
+    types, mains = (
+        np.array(mods[m].parent_index)[small[m].values] for m in ("climate", "climate_type")
+    )
+    assert np.array_equal(types, small.climate_type)
+    assert np.array_equal(mains, small.climate_group)
+    near = (np.abs(small.row.values[:, None] - small.row.values) <= 1) & (
+        np.abs(small.col.values[:, None] - small.col.values) % 89 <= 1
+    )
+    assert near.sum() > len(near)
+    assert (small.split.values[:, None] == small.split.values)[near].all()
+    assert small_dropped["beside another split"] > 0
 
 
 def test_prepare_makes_a_store_once_and_makes_no_other_in_its_place():
     "Preparing."
     with tempfile.TemporaryDirectory() as folder:
         table = made_up_wheels(folder)
-        options = dict(size=6, min_land=.9, sources=table, progress=False)
+        options = dict(size=6, min_land=0.9, sources=table, progress=False)
         path = prepare(folder, **options)
-        stored, manifest = open_store(path).load(), read_manifest(path)
-        with mock.patch('mtl_explain.datasets.globe.fetch', side_effect=AssertionError): assert prepare(folder, **options) == path
-        with pytest.raises(FileExistsError, match='was made with other settings'): prepare(folder, **options | dict(seed=1))
+        stored = open_store(path).load()
+        manifest = read_manifest(path)
+        with mock.patch("mtl_explain.datasets.globe.fetch", side_effect=AssertionError):
+            assert prepare(folder, **options) == path
+        with pytest.raises(FileExistsError, match="was made with other settings"):
+            prepare(folder, **options | dict(seed=1))
     check_samples(stored)
-    assert [s['sha256'] for s in manifest['sources']] == [s['sha256'] for s in table.values()] and manifest['settings']['size'] == 6 and len(manifest['dropped']) == 3
+    assert [s["sha256"] for s in manifest["sources"]] == [s["sha256"] for s in table.values()]
+    assert manifest["settings"]["size"] == 6
+    assert len(manifest["dropped"]) == 3
 
 
 def test_the_sample_is_a_part_of_the_whole_evenly_from_the_zones(small_and_small_dropped):
     "A small real sample."
     small, small_dropped = small_and_small_dropped
     with tempfile.TemporaryDirectory() as folder:
-        part = xr.open_dataset(make_sample(small, Path(folder)/'part.nc', dict(train=30, valid=8, test=8)), engine='h5netcdf').load()
-    assert part.sizes['sample'] == 46 and part.split.to_series().value_counts().to_dict() == dict(train=30, valid=8, test=8)
+        part = xr.open_dataset(
+            make_sample(small, Path(folder) / "part.nc", dict(train=30, valid=8, test=8)),
+            engine="h5netcdf",
+        ).load()
+    assert part.sizes["sample"] == 46
+    assert part.split.to_series().value_counts().to_dict() == dict(train=30, valid=8, test=8)
     xr.testing.assert_equal(part, small.sel(sample=part.sample))
-    assert np.bincount(part.climate[:30]).min() >= 4 and modalities(part) == modalities(small)
+    assert np.bincount(part.climate[:30]).min() >= 4
+    assert modalities(part) == modalities(small)
 
 
 def test_without_a_prepared_store_there_is_the_small_sample_and_it_says_so():
     "A small real sample."
-    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=folder), contextlib.redirect_stdout(io.StringIO()) as said:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=folder),
+        contextlib.redirect_stdout(io.StringIO()) as said,
+    ):
         samples = load()
     check_samples(samples)
-    assert samples.sizes['sample'] == 270 and 'small sample of 270 real patches' in said.getvalue() and sample_file.stat().st_size < 1.5e6
-    with pytest.raises(FileNotFoundError, match='no store at nowhere'): load('nowhere')
+    assert samples.sizes["sample"] == 270
+    assert "small sample of 270 real patches" in said.getvalue()
+    assert sample_file.stat().st_size < 1.5e6
+    with pytest.raises(FileNotFoundError, match="no store at nowhere"):
+        load("nowhere")
 
 
 def test_all_five_kinds(sample):
     "What it looks like."
-    assert set(describe(sample).kind) == {'image', 'series', 'tabular', 'category', 'mask'}
+    assert set(describe(sample).kind) == {"image", "series", "tabular", "category", "mask"}
     describe(sample)
 
 
 def test_two_patches_of_two_climates(sample):
     "What it looks like."
-    for zone in ('BWh', 'Dfc'):
-        first = sample.sample.values[sample.climate.values == list(sample.climate.attrs['classes']).index(zone)][0]
+    for zone in ("BWh", "Dfc"):
+        first = sample.sample.values[
+            sample.climate.values == list(sample.climate.attrs["classes"]).index(zone)
+        ][0]
         axes = plot_patch(sample, first)
         assert axes[3].get_title().startswith(zone)
 
@@ -203,7 +271,10 @@ def test_the_split_of_the_small_sample(sample):
 def test_each_family_has_its_three_variants_and_the_samples_have_what_they_name(sample):
     "Experiments."
     for name, setup in setups.items():
-        assert setup.variant.lower() == name.split('-')[1] and setup.main == name.split('-')[0] and setup.core == ('optical',)
+        assert setup.variant.lower() == name.split("-")[1]
+        assert setup.main == name.split("-")[0]
+        assert setup.core == ("optical",)
         check_samples(sample, setup)
-    assert np.isclose(setups['landcover-mtl'].weights['landcover'], .6) and np.isclose(setups['climate-mtl'].weights['climate_type'], .4 / 3)
+    assert np.isclose(setups["landcover-mtl"].weights["landcover"], 0.6)
+    assert np.isclose(setups["climate-mtl"].weights["climate_type"], 0.4 / 3)
     setup_table(setups.values())

@@ -20,15 +20,41 @@ from mtl_explain.files.raster import read_raster
 
 # rasters of noise, on disk, and in memory
 def noisy_rasters(folder, rows, columns, seed=0):
-    rng, crs = np.random.default_rng(seed), 'EPSG:28992'
-    transform = rasterio.transform.from_origin(120_000, 487_000, .25, .25)
-    paths, values = {}, {}
-    for name, count, dtype in (('early_dsm', 1, 'float32'), ('late_dsm', 1, 'float32'), ('early_buildings', 1, 'uint8'), ('late_buildings', 1, 'uint8'), ('relevance', 1, 'int8'), ('late_image', 3, 'uint8')):
+    rng = np.random.default_rng(seed)
+    crs = "EPSG:28992"
+    transform = rasterio.transform.from_origin(120_000, 487_000, 0.25, 0.25)
+    paths = {}
+    values = {}
+    for name, count, dtype in (
+        ("early_dsm", 1, "float32"),
+        ("late_dsm", 1, "float32"),
+        ("early_buildings", 1, "uint8"),
+        ("late_buildings", 1, "uint8"),
+        ("relevance", 1, "int8"),
+        ("late_image", 3, "uint8"),
+    ):
         low, high = dict(relevance=(-1, 2), late_image=(0, 256)).get(name, (0, 2))
-        found = (rng.integers(low, high, (count, rows, columns)) if dtype != 'float32' else rng.normal(5, 5, (1, rows, columns))).astype(dtype)
-        if dtype == 'float32': found[:, :, :7] = 3.4028235e38
-        paths[name], values[name] = Path(folder)/f'{name}.tif', found
-        with rasterio.open(paths[name], 'w', driver='GTiff', count=count, height=rows, width=columns, dtype=dtype, crs=crs, transform=transform) as file: file.write(found)
+        found = (
+            rng.integers(low, high, (count, rows, columns))
+            if dtype != "float32"
+            else rng.normal(5, 5, (1, rows, columns))
+        ).astype(dtype)
+        if dtype == "float32":
+            found[:, :, :7] = 3.4028235e38
+        paths[name] = Path(folder) / f"{name}.tif"
+        values[name] = found
+        with rasterio.open(
+            paths[name],
+            "w",
+            driver="GTiff",
+            count=count,
+            height=rows,
+            width=columns,
+            dtype=dtype,
+            crs=crs,
+            transform=transform,
+        ) as file:
+            file.write(found)
     return paths, values
 
 
@@ -36,33 +62,42 @@ def test_500_tiles_are_split_into_340_40_and_120_as_published():
     "Tiles from rasters."
     # 500 tiles are split into 340, 40 and 120 as published; blocks stay together but for one at each cut
     names, number = np.unique(split_tiles(25, 20), return_counts=True)
-    assert dict(zip(names.tolist(), number.tolist())) == dict(test=120, train=340, val=40)
+    assert dict(zip(names.tolist(), number.tolist(), strict=True)) == dict(test=120, train=340, val=40)
     blocked = split_tiles(25, 20, block=5).reshape(4, 5, 5, 5).swapaxes(1, 2).reshape(20, 25)
     assert sum(len(set(b)) > 1 for b in blocked) <= 2
-    assert (split_tiles(25, 20, seed=1) != split_tiles(25, 20)).any() and all(len(set(split_tiles(n, 1).ravel())) == 3 for n in range(3, 20))
+    assert (split_tiles(25, 20, seed=1) != split_tiles(25, 20)).any()
+    assert all(len(set(split_tiles(n, 1).ravel())) == 3 for n in range(3, 20))
 
 
 def test_tiles_built_by_windows_are_what_the_equations_say_of_the_whole_raster():
     "Tiles from rasters."
     with tempfile.TemporaryDirectory() as folder:
         paths, whole = noisy_rasters(folder, 130, 170)
-        made = build_tiles(paths, folder, 'delft', 32, progress=False)
+        made = build_tiles(paths, folder, "delft", 32, progress=False)
         change, semantic = make_labels({n: v[0] for n, v in whole.items()})
-        files = sorted(made.glob('*/mask2d_1k/*.tif'))
-        assert len(files) == 4 * 5 and files[0].name.startswith('delft_') and not Path(folder, 'delft_025.partial').exists()
+        files = sorted(made.glob("*/mask2d_1k/*.tif"))
+        assert len(files) == 4 * 5
+        assert files[0].name.startswith("delft_")
+        assert not Path(folder, "delft_025.partial").exists()
         for path in files:
-            col, row = (int(k) for k in path.stem.split('_')[1:])
-            at = np.s_[row * 32:row * 32 + 32, col * 32:col * 32 + 32]
-            def other(name): return read_raster(path.parent.parent/folders[name]/path.name)
-            assert np.array_equal(read_raster(path, dtype='uint8')[0], semantic[at]) and np.array_equal(other('height_change')[0], change[at], equal_nan=True)
-            assert np.array_equal(other('early_height')[0], whole['early_dsm'][0][at]) and np.array_equal(other('late_image'), whole['late_image'][:, *at])
-        with pytest.raises(FileExistsError, match='exists already'): build_tiles(paths, folder, 'delft', 32)
+            col, row = (int(k) for k in path.stem.split("_")[1:])
+            at = np.s_[row * 32 : row * 32 + 32, col * 32 : col * 32 + 32]
+
+            def other(name):
+                return read_raster(path.parent.parent / folders[name] / path.name)
+
+            assert np.array_equal(read_raster(path, dtype="uint8")[0], semantic[at])
+            assert np.array_equal(other("height_change")[0], change[at], equal_nan=True)
+            assert np.array_equal(other("early_height")[0], whole["early_dsm"][0][at])
+            assert np.array_equal(other("late_image"), whole["late_image"][:, *at])
+        with pytest.raises(FileExistsError, match="exists already"):
+            build_tiles(paths, folder, "delft", 32)
     assert set(np.unique(semantic)) == {0, 1, 2, 3}
 
 
 def test_tiles_are_built_within_32_mb_from_rasters_of_48_mb():
     "Never whole in memory."
-    script = '''
+    script = """
 import resource, sys, pathlib
 import numpy as np, rasterio
 from mtl_explain.datasets.hibcd_build import build_tiles, raster_names
@@ -72,33 +107,50 @@ resource.setrlimit(resource.RLIMIT_DATA, (used + 32 * 2**20,) * 2)
 build_tiles({n: folder/f'{n}.tif' for n in raster_names}, folder, 'delft', 400, cache=8, progress=False)
 try: held = [np.ones(rasterio.open(folder/f'{n}.tif').shape, 'float32') for n in raster_names]
 except MemoryError: print('the limit bites')
-'''
-    if sys.platform == 'linux':
+"""
+    if sys.platform == "linux":
         with tempfile.TemporaryDirectory() as folder:
             size = sum(v.nbytes for v in noisy_rasters(folder, 1400, 2450)[1].values())
-            done = subprocess.run([sys.executable, '-c', script, folder], capture_output=True, text=True, env=os.environ | dict(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1'))
-            assert done.returncode == 0 and 'the limit bites' in done.stdout, done.stderr
-            assert size > 48e6 and len(list(Path(folder).glob('delft_025/*/dsm_1k/*.tif'))) == 18
+            done = subprocess.run(
+                [sys.executable, "-c", script, folder],
+                capture_output=True,
+                text=True,
+                env=os.environ | dict(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"),
+            )
+            assert done.returncode == 0 and "the limit bites" in done.stdout, done.stderr
+            assert size > 48e6
+            assert len(list(Path(folder).glob("delft_025/*/dsm_1k/*.tif"))) == 18
 
 
 def test_rasters_that_do_not_fit_together_are_refused_by_name():
     "Never whole in memory."
     with tempfile.TemporaryDirectory() as folder:
         paths, _ = noisy_rasters(folder, 40, 40)
-        Path(folder, 'small').mkdir()
-        small, _ = noisy_rasters(Path(folder, 'small'), 30, 40)
-        with pytest.raises(ValueError, match=r'late_dsm.tif: its shape is \(30, 40\), that of'): build_tiles(paths | dict(late_dsm=small['late_dsm']), folder, 'a', 32)
-        with pytest.raises(ValueError, match="no raster 'relevance'"): build_tiles({k: v for k, v in paths.items() if k != 'relevance'}, folder, 'a', 32)
-        with pytest.raises(FileNotFoundError, match='nowhere.tif'): build_tiles(paths | dict(late_dsm='nowhere.tif'), folder, 'a', 32)
-        with pytest.raises(ValueError, match='smaller than one tile of 50'): build_tiles(paths, folder, 'a', 50)
-        with rasterio.open(paths['late_dsm'], 'r+') as file: file.nodata = file.read(1)[30, 30]  # some height, declared to be none
-        made = build_tiles(paths, folder, 'b', 40, progress=False)
-        change, = (read_raster(p)[0] for p in made.glob('*/mask3d_1k/*.tif'))
-        relevance = read_raster(paths['relevance'])[0]
-        assert np.isnan(change[30, 30]) == (relevance[30, 30] != 0) and np.isfinite(change[:, 8:]).sum() >= 40 * 32 - 1
-        with rasterio.open(paths['relevance'], 'r+') as file: file.write(np.full((1, 40, 40), 7, 'int8'))
-        with pytest.raises(ValueError, match='relevance 7; expected 1, -1 or 0'): build_tiles(paths, folder, 'a', 32, progress=False)
-        assert not Path(folder, 'a_025').exists() and not Path(folder, 'a_025.partial').exists()
+        Path(folder, "small").mkdir()
+        small, _ = noisy_rasters(Path(folder, "small"), 30, 40)
+        with pytest.raises(ValueError, match=r"late_dsm.tif: its shape is \(30, 40\), that of"):
+            build_tiles(paths | dict(late_dsm=small["late_dsm"]), folder, "a", 32)
+        with pytest.raises(ValueError, match="no raster 'relevance'"):
+            build_tiles({k: v for k, v in paths.items() if k != "relevance"}, folder, "a", 32)
+        with pytest.raises(FileNotFoundError, match="nowhere.tif"):
+            build_tiles(paths | dict(late_dsm="nowhere.tif"), folder, "a", 32)
+        with pytest.raises(ValueError, match="smaller than one tile of 50"):
+            build_tiles(paths, folder, "a", 50)
+        with rasterio.open(paths["late_dsm"], "r+") as file:
+            file.nodata = file.read(1)[30, 30]  # some height, declared to be none
+        made = build_tiles(paths, folder, "b", 40, progress=False)
+        (change,) = (read_raster(p)[0] for p in made.glob("*/mask3d_1k/*.tif"))
+        relevance = read_raster(paths["relevance"])[0]
+        assert np.isnan(change[30, 30]) == (relevance[30, 30] != 0)
+        assert np.isfinite(change[:, 8:]).sum() >= 40 * 32 - 1
+        with rasterio.open(paths["relevance"], "r+") as file:
+            file.write(np.full((1, 40, 40), 7, "int8"))
+        with pytest.raises(ValueError, match="relevance 7; expected 1, -1 or 0"):
+            build_tiles(paths, folder, "a", 32, progress=False)
+        assert not Path(folder, "a_025").exists()
+        assert not Path(folder, "a_025.partial").exists()
         for path in paths.values():
-            with rasterio.open(path, 'r+') as file: file.transform = rasterio.Affine(.25, 0, 120_000, 0, -.5, 487_000)
-        with pytest.raises(ValueError, match='expected square pixels with north up'): build_tiles(paths, folder, 'a', 32)
+            with rasterio.open(path, "r+") as file:
+                file.transform = rasterio.Affine(0.25, 0, 120_000, 0, -0.5, 487_000)
+        with pytest.raises(ValueError, match="expected square pixels with north up"):
+            build_tiles(paths, folder, "a", 32)

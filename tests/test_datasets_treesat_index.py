@@ -29,7 +29,7 @@ def home():
 @pytest.fixture(scope='module')
 def plots_and_forest(home):
     "The tables of a simulated archive of 60 patches."
-    plots = draw_plots(60, seed=3).set_index('file', drop=False)
+    plots = draw_plots(60, seed=3).set_index("file", drop=False)
     forest = write_tables(plots, Path(home.name))
     return plots, forest
 
@@ -37,31 +37,45 @@ def plots_and_forest(home):
 def test_lists_and_labels_of_the_simulated_archive_belong_together(plots_and_forest):
     "Labels."
     plots, forest = plots_and_forest
-    lists, fractions = read_lists(forest), read_fractions(forest)
-    assert {s: len(f) for s, f in lists.items()} == dict(train=54, test=6) and set(sum(lists.values(), [])) == set(fractions)
-    assert all(fractions[p.file] == [[species[n].genus, f] for n, _, f in p.parts] for p in plots.itertuples())
-    with pytest.raises(FileNotFoundError, match='is this the folder'): read_lists(forest/'labels')
+    lists = read_lists(forest)
+    fractions = read_fractions(forest)
+    assert {s: len(f) for s, f in lists.items()} == dict(train=54, test=6)
+    assert set(sum(lists.values(), [])) == set(fractions)
+    assert all(
+        fractions[p.file] == [[species[n].genus, f] for n, _, f in p.parts] for p in plots.itertuples()
+    )
+    with pytest.raises(FileNotFoundError, match="is this the folder"):
+        read_lists(forest / "labels")
 
 
 def test_labels_that_are_no_labels():
     "Labels."
-    bad = {'UTF-8': b'{"B\xfcche": 1}', 'no valid table of labels': b'{"a": [["Ab', "'a' occurs again": b'{"a": [["Abies", 1.0]], "a": [["Picea", 1.0]]}', 'got a list': b'[1]'}
+    bad = {
+        "UTF-8": b'{"B\xfcche": 1}',
+        "no valid table of labels": b'{"a": [["Ab',
+        "'a' occurs again": b'{"a": [["Abies", 1.0]], "a": [["Picea", 1.0]]}',
+        "got a list": b"[1]",
+    }
     with tempfile.TemporaryDirectory() as folder:
-        with pytest.raises(FileNotFoundError, match='multi_labels.json'): read_fractions(folder)
+        with pytest.raises(FileNotFoundError, match="multi_labels.json"):
+            read_fractions(folder)
         for message, text in bad.items():
-            (Path(folder)/'TreeSatBA_v9_60m_multi_labels.json').write_bytes(text)
-            with pytest.raises(ValueError, match=message): read_fractions(folder)
-        (Path(folder)/'TreeSatBA_v9_60m_multi_labels.json').write_bytes(b'{"a": [], "a": []}')
-        assert read_fractions(folder) == {'a': []}
+            (Path(folder) / "TreeSatBA_v9_60m_multi_labels.json").write_bytes(text)
+            with pytest.raises(ValueError, match=message):
+                read_fractions(folder)
+        (Path(folder) / "TreeSatBA_v9_60m_multi_labels.json").write_bytes(b'{"a": [], "a": []}')
+        assert read_fractions(folder) == {"a": []}
 
 
 def test_the_simulators_plots_are_found_where_it_put_them(plots_and_forest):
     "Places."
     plots, forest = plots_and_forest
     places = read_places(forest)
-    assert np.allclose(places.loc[plots.index, ['easting', 'northing']], plots[['x', 'y']] + 30) and places.year.between(2011, 2020).all()
-    assert places.lat.between(51.2, 53.9).all() and places.lon.between(6.6, 11.6).all()
-    assert read_places(forest/'geojson').empty
+    assert np.allclose(places.loc[plots.index, ["easting", "northing"]], plots[["x", "y"]] + 30)
+    assert places.year.between(2011, 2020).all()
+    assert places.lat.between(51.2, 53.9).all()
+    assert places.lon.between(6.6, 11.6).all()
+    assert read_places(forest / "geojson").empty
     places.head(3).round(3)
 
 
@@ -70,49 +84,76 @@ def test_places_in_degrees_and_a_file_without_places(plots_and_forest):
     plots, forest = plots_and_forest
     places = read_places(forest)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder)/'geojson').mkdir()
-        path, boxes = Path(folder)/'geojson/bb_60m.GeoJSON', json.loads((forest/'geojson/bb_60m.GeoJSON').read_text())
-        del boxes['crs']
-        for f in boxes['features']: f['geometry']['coordinates'] = [[places.loc[f['properties']['IMG_ID'] + '.tif', ['lon', 'lat']].tolist()]]
+        (Path(folder) / "geojson").mkdir()
+        path = Path(folder) / "geojson/bb_60m.GeoJSON"
+        boxes = json.loads((forest / "geojson/bb_60m.GeoJSON").read_text())
+        del boxes["crs"]
+        for f in boxes["features"]:
+            f["geometry"]["coordinates"] = [
+                [places.loc[f["properties"]["IMG_ID"] + ".tif", ["lon", "lat"]].tolist()]
+            ]
         path.write_text(json.dumps(boxes))
-        assert np.allclose(read_places(folder)[['easting', 'northing']], places[['easting', 'northing']], atol=.01)
-        for text in ('{"features": [{"properties": {}}]}', '[]'):
+        assert np.allclose(
+            read_places(folder)[["easting", "northing"]], places[["easting", "northing"]], atol=0.01
+        )
+        for text in ('{"features": [{"properties": {}}]}', "[]"):
             path.write_text(text)
-            with pytest.raises(ValueError, match='not the boxes'): read_places(folder)
+            with pytest.raises(ValueError, match="not the boxes"):
+                read_places(folder)
 
 
 def test_halves_are_whole_blocks_like_in_size_and_genera_and_seeded():
     "Splits."
     many = draw_plots(800, seed=1)
     where = pd.DataFrame(dict(easting=many.x + 30, northing=many.y + 30)).set_axis(many.file)
-    blocks, halves = block_of(where), halve(list(many.file), block_of(where))
-    assert not {blocks[f] for f in halves['valid']} & {blocks[f] for f in halves['test']} and sorted(halves['valid'] + halves['test']) == sorted(many.file)
-    share = {s: pd.Series([f.split('_')[0] for f in h]).value_counts(normalize=True) for s, h in halves.items()}
-    assert .45 < len(halves['valid']) / 800 < .55 and (share['valid'] - share['test']).abs().max() < .04
+    blocks = block_of(where)
+    halves = halve(list(many.file), block_of(where))
+    assert not {blocks[f] for f in halves["valid"]} & {blocks[f] for f in halves["test"]}
+    assert sorted(halves["valid"] + halves["test"]) == sorted(many.file)
+    share = {
+        s: pd.Series([f.split("_")[0] for f in h]).value_counts(normalize=True)
+        for s, h in halves.items()
+    }
+    assert 0.45 < len(halves["valid"]) / 800 < 0.55
+    assert (share["valid"] - share["test"]).abs().max() < 0.04
     assert halves == halve(list(many.file), blocks) != halve(list(many.file), blocks, seed=1)
-    assert block_of(pd.DataFrame(dict(easting=[412_345.], northing=[5_801_999.])))[0] == 'E0412N5801'
+    assert block_of(pd.DataFrame(dict(easting=[412_345.0], northing=[5_801_999.0])))[0] == "E0412N5801"
     assert [len(v) for v in halve(list(many.file[:2]), pd.Series(dtype=str)).values()] == [1, 1]
-    with pytest.raises(ValueError, match='cannot be divided'): halve(list(many.file[:1]), blocks)
+    with pytest.raises(ValueError, match="cannot be divided"):
+        halve(list(many.file[:1]), blocks)
 
 
 def test_training_as_listed_the_tenth_halved(plots_and_forest):
     "Splits."
     # training as listed, the tenth halved; an official validation list is respected
     plots, forest = plots_and_forest
-    lists, places = read_lists(forest), read_places(forest)
+    lists = read_lists(forest)
+    places = read_places(forest)
     found = official_splits(forest, places)
-    assert found['train'] == lists['train'] and sorted(found['valid'] + found['test']) == sorted(lists['test']) and len(found['valid']) == 3
+    assert found["train"] == lists["train"]
+    assert sorted(found["valid"] + found["test"]) == sorted(lists["test"])
+    assert len(found["valid"]) == 3
     with tempfile.TemporaryDirectory() as temporary:
-        for s, f in dict(train=lists['train'][:-5], val=lists['train'][-5:], test=lists['test']).items(): (Path(temporary)/f'{s}_filenames.lst').write_text('\n'.join(f))
+        for s, f in dict(
+            train=lists["train"][:-5], val=lists["train"][-5:], test=lists["test"]
+        ).items():
+            (Path(temporary) / f"{s}_filenames.lst").write_text("\n".join(f))
         official = official_splits(temporary, places)
-        assert official['valid'] == lists['train'][-5:] and official['test'] == lists['test']
+        assert official["valid"] == lists["train"][-5:]
+        assert official["test"] == lists["test"]
 
 
 def test_worked_by_hand_and_on_the_simulated_plots(plots_and_forest):
     "Neighbours."
     plots, forest = plots_and_forest
-    near = nearest_training(pd.DataFrame(dict(easting=[0, 300, 0], northing=[0, 400, 90], split=['train', 'test', 'valid']), ['a', 'b', 'c']))
+    near = nearest_training(
+        pd.DataFrame(
+            dict(easting=[0, 300, 0], northing=[0, 400, 90], split=["train", "test", "valid"]),
+            ["a", "b", "c"],
+        )
+    )
     assert near.to_dict() == dict(b=500, c=90)
     distance = nearest_training(read_places(forest).join(plots.split))
-    assert len(distance) == 6 and distance.min() >= 60
-    distance.describe()[['min', '50%', 'max']].round(0)
+    assert len(distance) == 6
+    assert distance.min() >= 60
+    distance.describe()[["min", "50%", "max"]].round(0)

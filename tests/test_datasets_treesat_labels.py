@@ -16,10 +16,12 @@ from mtl_explain.datasets.treesat_labels import (
 
 # from a species up the hierarchy, step by step
 def walk(name):
-    levels, found, index = label_levels(), [name], list(species).index(name)
-    for level, up in (('species', 'genus'), ('genus', 'stand_type'), ('stand_type', 'foliage')):
-        index = levels[level]['parent_index'][index]
-        found.append(levels[up]['classes'][index])
+    levels = label_levels()
+    found = [name]
+    index = list(species).index(name)
+    for level, up in (("species", "genus"), ("genus", "stand_type"), ("stand_type", "foliage")):
+        index = levels[level]["parent_index"][index]
+        found.append(levels[up]["classes"][index])
     return found
 
 
@@ -27,65 +29,117 @@ def test_the_table_is_complete():
     "What grows here: the hierarchy as a table."
     # the table is complete: 20 species, 15 genera with Cleared, nine groups and two kinds of foliage without it
     table = pd.DataFrame(species, index=Species._fields).T
-    assert len(table) == 20 and len(genera) == 15 and not table.eq('').any().any()
-    trees = table.drop(index='Cleared')
+    assert len(table) == 20
+    assert len(genera) == 15
+    assert not table.eq("").any().any()
+    trees = table.drop(index="Cleared")
     assert (trees.genus.nunique(), trees.group.nunique(), trees.foliage.nunique()) == (14, 9, 2)
-    assert (table.groupby('genus').group.nunique() == 1).all() and (table.groupby('group').foliage.nunique() == 1).all()
-    table.groupby(['foliage', 'group']).genus.unique().map(', '.join).to_frame()
+    assert (table.groupby("genus").group.nunique() == 1).all()
+    assert (table.groupby("group").foliage.nunique() == 1).all()
+    table.groupby(["foliage", "group"]).genus.unique().map(", ".join).to_frame()
 
 
 def test_the_readings_give_the_counts_of_the_table_above():
     "Three, nine, fifteen."
-    def counts(**options): return [len(label_levels(**options)[n]['classes']) for n in ('foliage', 'stand_type', 'genus', 'species')]
-    assert counts() == [3, 9, 15, 20] and counts(merge={}) == [3, 10, 15, 20] and counts(merge={}, cleared='unlabelled') == [3, 9, 15, 20]
-    assert min(min(v.get('parent_index', [0])) for v in label_levels().values()) == 0
-    bare = label_levels('unlabelled', {})['genus']
-    assert [g for g, p in zip(bare['classes'], bare['parent_index']) if p < 0] == ['Cleared']
-    with pytest.raises(ValueError, match="cleared is 'gone'"): label_levels('gone')
+    def counts(**options):
+        return [
+            len(label_levels(**options)[n]["classes"])
+            for n in ("foliage", "stand_type", "genus", "species")
+        ]
+
+
+    assert counts() == [3, 9, 15, 20]
+    assert counts(merge={}) == [3, 10, 15, 20]
+    assert counts(merge={}, cleared="unlabelled") == [3, 9, 15, 20]
+    assert min(min(v.get("parent_index", [0])) for v in label_levels().values()) == 0
+    bare = label_levels("unlabelled", {})["genus"]
+    assert [g for g, p in zip(bare["classes"], bare["parent_index"], strict=True) if p < 0] == [
+        "Cleared"
+    ]
+    with pytest.raises(ValueError, match="cleared is 'gone'"):
+        label_levels("gone")
 
 
 def test_four_species_walked_up_by_hand():
     "Three, nine, fifteen."
-    assert walk('Fagus sylvatica') == ['Fagus sylvatica', 'Fagus', 'beech', 'broadleaf'] and walk('Cleared') == ['Cleared', 'Cleared', 'cleared', 'cleared']
-    assert walk('Larix kaempferi')[1:] == ['Larix', 'larch', 'needleleaf'] and walk('Abies alba')[2] == walk('Picea abies')[2] == 'spruce and fir'
+    assert walk("Fagus sylvatica") == ["Fagus sylvatica", "Fagus", "beech", "broadleaf"]
+    assert walk("Cleared") == ["Cleared", "Cleared", "cleared", "cleared"]
+    assert walk("Larix kaempferi")[1:] == ["Larix", "larch", "needleleaf"]
+    assert walk("Abies alba")[2] == walk("Picea abies")[2] == "spruce and fir"
 
 
 def test_classes_of_all_levels_by_species():
     "Three, nine, fifteen."
     # classes of all levels by species; a cleared plot can be without a stand type
-    classes, bare = level_classes(label_levels()), level_classes(label_levels('unlabelled', {}))
-    assert all(classes[n][i] == label_levels()[n]['classes'].index(c) for i, name in enumerate(species) for n, c in zip(('species', 'genus', 'stand_type', 'foliage'), walk(name)))
-    cleared = list(species).index('Cleared')
-    assert bare['stand_type'][cleared] == -1 and bare['foliage'][cleared] == label_levels()['foliage']['classes'].index('cleared')
+    classes = level_classes(label_levels())
+    bare = level_classes(label_levels("unlabelled", {}))
+    assert all(
+        classes[n][i] == label_levels()[n]["classes"].index(c)
+        for i, name in enumerate(species)
+        for n, c in zip(("species", "genus", "stand_type", "foliage"), walk(name), strict=True)
+    )
+    cleared = list(species).index("Cleared")
+    assert bare["stand_type"][cleared] == -1
+    assert bare["foliage"][cleared] == label_levels()["foliage"]["classes"].index("cleared")
 
 
 def test_the_traps():
     "What a file name says."
-    assert parse_patch_file('Fagus_sylvatica_1_6647_WEFL_NLF.tif') == ('Fagus sylvatica', 1, 6647, 'WEFL_NLF')
-    assert parse_patch_file('Alnus_spec._5_13114_WEFL_NLF.tif') == ('Alnus spec.', 5, 13114, 'WEFL_NLF')
-    assert parse_patch_file('Cleared_0_1006_WEFL_NLF.tif') == ('Cleared', 0, 1006, 'WEFL_NLF')
-    assert parse_patch_file('Pseudotsuga_menziesii_11_5_BI_NLF.tif').age == 11
-    for wrong, why in (('Fagus_sylvatica_1_6647_WEFL_NLF', 'no file name'), ('Fagus_sylvatica_6647_WEFL_NLF.tif', 'no file name'), ('Fagus_silvatica_1_6647_WEFL_NLF.tif', 'unknown species'),
-                       ('Fagus_sylvatica_1_6647_WEFL_NLF.tif.aux.xml', 'no file name'), ('Fagus_sylvatica_13_1_WEFL_NLF.tif', 'age class 13')):
-        with pytest.raises(ValueError, match=why): parse_patch_file(wrong)
+    assert parse_patch_file("Fagus_sylvatica_1_6647_WEFL_NLF.tif") == (
+        "Fagus sylvatica",
+        1,
+        6647,
+        "WEFL_NLF",
+    )
+    assert parse_patch_file("Alnus_spec._5_13114_WEFL_NLF.tif") == ("Alnus spec.", 5, 13114, "WEFL_NLF")
+    assert parse_patch_file("Cleared_0_1006_WEFL_NLF.tif") == ("Cleared", 0, 1006, "WEFL_NLF")
+    assert parse_patch_file("Pseudotsuga_menziesii_11_5_BI_NLF.tif").age == 11
+    for wrong, why in (
+        ("Fagus_sylvatica_1_6647_WEFL_NLF", "no file name"),
+        ("Fagus_sylvatica_6647_WEFL_NLF.tif", "no file name"),
+        ("Fagus_silvatica_1_6647_WEFL_NLF.tif", "unknown species"),
+        ("Fagus_sylvatica_1_6647_WEFL_NLF.tif.aux.xml", "no file name"),
+        ("Fagus_sylvatica_13_1_WEFL_NLF.tif", "age class 13"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            parse_patch_file(wrong)
 
 
 def test_names_survive_a_round_trip():
     "What a file name says."
-    names = [PatchName(s, a, n, src) for n, (s, a, src) in enumerate((s, a, src) for s in species for a in (0, 5, 12) for src in ('WEFL_NLF', 'BI_NLF'))]
-    assert [parse_patch_file(patch_file(n)) for n in names] == names and len({patch_file(n) for n in names}) == 120
+    names = [
+        PatchName(s, a, n, src)
+        for n, (s, a, src) in enumerate(
+            (s, a, src) for s in species for a in (0, 5, 12) for src in ("WEFL_NLF", "BI_NLF")
+        )
+    ]
+    assert [parse_patch_file(patch_file(n)) for n in names] == names
+    assert len({patch_file(n) for n in names}) == 120
 
 
 def test_by_hand_and_what_is_refused():
     "How much of each genus."
-    one = fraction_vector([['Quercus', .4], ['Abies', .58]])
-    assert one[0] == np.float32(.58) and one[genera.index('Quercus')] == np.float32(.4) and (one > 0).sum() == 2
-    for wrong, why in (([['Oak', 1.]], 'unknown genus'), ([['Quercus', 1.5]], 'sum to 1.5'), ([], 'sum to 0'), ([['Quercus', 1.2], ['Abies', -.2]], 'sum to 1'), ([['Abies', float('nan')]], 'sum to nan')):
-        with pytest.raises(ValueError, match=why): fraction_vector(wrong)
+    one = fraction_vector([["Quercus", 0.4], ["Abies", 0.58]])
+    assert one[0] == np.float32(0.58)
+    assert one[genera.index("Quercus")] == np.float32(0.4)
+    assert (one > 0).sum() == 2
+    for wrong, why in (
+        ([["Oak", 1.0]], "unknown genus"),
+        ([["Quercus", 1.5]], "sum to 1.5"),
+        ([], "sum to 0"),
+        ([["Quercus", 1.2], ["Abies", -0.2]], "sum to 1"),
+        ([["Abies", float("nan")]], "sum to nan"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            fraction_vector(wrong)
 
 
 def test_the_largest_fraction_can_disagree_with_the_name():
     "How much of each genus."
-    one = pd.DataFrame(dict(species=[0], fraction=[fraction_vector([['Abies', .4], ['Quercus', .6]])]))
-    assert labelled_species(one) == [0] and list(species.values())[labelled_species(one, 'largest')[0]].genus == 'Quercus'
-    with pytest.raises(ValueError, match="label is 'main'"): labelled_species(one, 'main')
+    one = pd.DataFrame(
+        dict(species=[0], fraction=[fraction_vector([["Abies", 0.4], ["Quercus", 0.6]])])
+    )
+    assert labelled_species(one) == [0]
+    assert list(species.values())[labelled_species(one, "largest")[0]].genus == "Quercus"
+    with pytest.raises(ValueError, match="label is 'main'"):
+        labelled_species(one, "main")

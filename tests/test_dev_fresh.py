@@ -18,48 +18,85 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from mtl_explain.dev.fresh import export_all, main, stale_files, unwritable_tests, written_files
+from mtl_explain.dev.fresh import (
+    export_all, format_library, main, stale_files, unwritable_tests, written_files,
+)
 from mtl_explain.dev.site import notebooks
 
 
 # a project with one room
 def project(folder):
     "Make a small project and return its folder."
-    root = Path(folder).resolve() / 'project'
-    (root / 'nbs').mkdir(parents=True)
-    (root / 'pyproject.toml').write_text(
+    root = Path(folder).resolve() / "project"
+    (root / "nbs").mkdir(parents=True)
+    (root / "pyproject.toml").write_text(
         '[project]\nname = "pkg"\n[tool.nbdev]\nlib_path = "pkg"\nupdate_pyproject = false\n'
-        'export_procs = ["mtl_explain.dev.notebook_tests:TestExporter"]\n')
-    cells = ['#| default_exp room', '#| export\ndef double(x):\n    return 2 * x', '# twice two\nassert double(2) == 4']
-    write_notebook(root / 'nbs' / '00_room.ipynb', *cells)
-    write_notebook(root / 'nbs' / 'index.ipynb', 'print(1)')
+        'export_procs = ["mtl_explain.dev.notebook_tests:TestExporter"]\n'
+    )
+    cells = [
+        "#| default_exp room",
+        "#| export\ndef double(x):\n    return 2 * x",
+        "# twice two\nassert double(2) == 4",
+    ]
+    write_notebook(root / "nbs" / "00_room.ipynb", *cells)
+    write_notebook(root / "nbs" / "index.ipynb", "print(1)")
     return root
 def write_notebook(path, *cells):
     "A notebook of code cells."
-    made = [{'cell_type': 'code', 'id': f'c{i}', 'metadata': {}, 'outputs': [], 'source': c, 'execution_count': None} for i, c in enumerate(cells)]
-    path.write_text(json.dumps({'nbformat': 4, 'nbformat_minor': 5, 'metadata': {}, 'cells': made}))
+    made = [
+        {
+            "cell_type": "code",
+            "id": f"c{i}",
+            "metadata": {},
+            "outputs": [],
+            "source": c,
+            "execution_count": None,
+        }
+        for i, c in enumerate(cells)
+    ]
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}))
 
 
 # the files of this project
 @pytest.fixture(scope='module')
 def root_pyproject_and_settings():
     root = get_config().config_path
-    pyproject = tomllib.loads((root / 'pyproject.toml').read_text())
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text())
     config = ConfigParser()
-    config.read(root / 'settings.ini')
-    settings = config['DEFAULT']
+    config.read(root / "settings.ini")
+    settings = config["DEFAULT"]
     return root, pyproject, settings
 
 
 @pytest.fixture(scope='module')
 def installed():
-    return importlib.metadata.metadata('mtl_explain')
+    return importlib.metadata.metadata("mtl_explain")
 
 
 def test_every_faulty_notebook_is_named():
     "Exporting everything."
-    def one_cell(code): return {'cells': [{'cell_type': 'code', 'source': s} for s in ('#| default_exp m', code)]}
-    assert [f.split(':')[0] for f in unwritable_tests({'a': one_cell('assert x'), 'b': one_cell('assert 1'), 'c': one_cell('assert y')})] == ['a', 'c']
+    def one_cell(code):
+        return {"cells": [{"cell_type": "code", "source": s} for s in ("#| default_exp m", code)]}
+
+
+    assert [
+        f.split(":")[0]
+        for f in unwritable_tests(
+            {"a": one_cell("assert x"), "b": one_cell("assert 1"), "c": one_cell("assert y")}
+        )
+    ] == ["a", "c"]
+
+
+def test_imports_are_written_out_in_full_and_in_order_lines_are_broken():
+    "Exporting everything."
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        (made / "room.py").write_text("from .door import open_it\nimport sys\nx = {'a':1}\n")
+        (made / "__init__.py").touch()
+        format_library(made, made)
+        text = (made / "room.py").read_text()
+    assert text.index("import sys") < text.index("door import open_it")
+    assert text.endswith('x = {"a": 1}\n')
 
 
 def test_an_exported_project_is_up_to_date():
@@ -67,7 +104,14 @@ def test_an_exported_project_is_up_to_date():
     with tempfile.TemporaryDirectory() as folder:
         root = project(folder)
         export_all(root)
-        assert written_files(root) == {'pkg/__init__.py', 'pkg/_modidx.py', 'pkg/room.py', 'tests/test_room.py', 'README.md', 'nbs/sidebar.yml'}
+        assert written_files(root) == {
+            "pkg/__init__.py",
+            "pkg/_modidx.py",
+            "pkg/room.py",
+            "tests/test_room.py",
+            "README.md",
+            "nbs/sidebar.yml",
+        }
         assert stale_files(root) == []
 
 
@@ -76,73 +120,109 @@ def test_what_was_changed_by_hand_is_found():
     with tempfile.TemporaryDirectory() as folder:
         root = project(folder)
         export_all(root)
-        (root / 'pkg' / 'room.py').write_text('changed = True\n')
-        (root / 'tests' / 'test_room.py').unlink()
-        (root / 'tests' / 'test_old.py').write_text('')
-        assert stale_files(root) == ['pkg/room.py: out of date', 'tests/test_room.py: missing', 'tests/test_old.py: no notebook gives it']
+        (root / "pkg" / "room.py").write_text("changed = True\n")
+        (root / "tests" / "test_room.py").unlink()
+        (root / "tests" / "test_old.py").write_text("")
+        assert stale_files(root) == [
+            "pkg/room.py: out of date",
+            "tests/test_room.py: missing",
+            "tests/test_old.py: no notebook gives it",
+        ]
 
 
 def test_the_command_fails_until_everything_is_exported():
     "Comparing."
     with tempfile.TemporaryDirectory() as folder:
         root = project(folder)
-        assert main(['--check'], root) == 1
+        assert main(["--check"], root) == 1
         assert main([], root) == 0
-        assert main(['--check'], root) == 0
+        assert main(["--check"], root) == 0
 
 
 def test_the_identity_that_pip_sees_is_the_one_in_pyproject_toml(root_pyproject_and_settings, installed):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
-    identity = pyproject['project']
-    assert installed['Name'] == identity['name'] and installed['Summary'] == identity['description']
-    assert installed['License-Expression'] == identity['license']
-    assert installed['Author'] == identity['authors'][0]['name']
-    assert installed['Keywords'].split(',') == identity['keywords']
+    identity = pyproject["project"]
+    assert installed["Name"] == identity["name"]
+    assert installed["Summary"] == identity["description"]
+    assert installed["License-Expression"] == identity["license"]
+    assert installed["Author"] == identity["authors"][0]["name"]
+    assert installed["Keywords"].split(",") == identity["keywords"]
 
 
 def test_the_requirements_that_pip_sees_are_those_of_settings_ini(root_pyproject_and_settings, installed):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
-    def as_set(requirements): return {(canonicalize_name(r.name), str(r.specifier)) for r in map(Requirement, requirements)}
-    seen = [Requirement(r) for r in importlib.metadata.requires('mtl_explain')]
-    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker is None} == as_set(settings['requirements'].split())
-    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker} == as_set(f"{settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split())
-    assert installed['Requires-Python'] == '>=' + settings['min_python']
+    def as_set(requirements):
+        return {(canonicalize_name(r.name), str(r.specifier)) for r in map(Requirement, requirements)}
+
+
+    seen = [Requirement(r) for r in importlib.metadata.requires("mtl_explain")]
+    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker is None} == as_set(
+        settings["requirements"].split()
+    )
+    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker} == as_set(
+        f"{settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split()
+    )
+    assert installed["Requires-Python"] == ">=" + settings["min_python"]
 
 
 def test_the_version_that_pip_sees_is_the_one_in_the_package(installed):
     "Each fact in one place."
     import mtl_explain
-    assert installed['Version'] == mtl_explain.__version__ == get_config().version
+
+    assert installed["Version"] == mtl_explain.__version__ == get_config().version
 
 
 def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
-    dynamic = set(pyproject['project']['dynamic'])
-    assert dynamic == {'version', 'requires-python', 'dependencies', 'optional-dependencies'}
-    assert not dynamic & (pyproject['project'].keys() - {'dynamic'})
-    assert set(settings) == {'min_python', 'requirements', 'dev_requirements', 'simulate_requirements', 'aggregation_requirements'}
-    assert not [line for line in (root / 'setup.py').read_text().splitlines() if any(word in line for word in ('version=', 'name=', 'description='))]
+    dynamic = set(pyproject["project"]["dynamic"])
+    assert dynamic == {"version", "requires-python", "dependencies", "optional-dependencies"}
+    assert not dynamic & (pyproject["project"].keys() - {"dynamic"})
+    assert set(settings) == {
+        "min_python",
+        "requirements",
+        "dev_requirements",
+        "simulate_requirements",
+        "aggregation_requirements",
+    }
+    assert not [
+        line
+        for line in (root / "setup.py").read_text().splitlines()
+        if any(word in line for word in ("version=", "name=", "description="))
+    ]
 
 
 def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
-    pins = dict(line.split('==') for line in (root / 'constraints.txt').read_text().split() if '==' in line)
-    for r in map(Requirement, f"{settings['requirements']} {settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split()):
-        assert r.specifier.contains(pins[canonicalize_name(r.name)]), f'{r} against {pins[canonicalize_name(r.name)]}'
-    assert SpecifierSet('>=' + settings['min_python']).contains('.'.join(map(str, sys.version_info[:2])))
+    pins = dict(
+        line.split("==") for line in (root / "constraints.txt").read_text().split() if "==" in line
+    )
+    for r in map(
+        Requirement,
+        f"{settings['requirements']} {settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split(),
+    ):
+        assert r.specifier.contains(pins[canonicalize_name(r.name)]), (
+            f"{r} against {pins[canonicalize_name(r.name)]}"
+        )
+    assert SpecifierSet(">=" + settings["min_python"]).contains(
+        ".".join(map(str, sys.version_info[:2]))
+    )
 
 
 def test_constraints_hold_names_and_versions_only(root_pyproject_and_settings):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
-    text = (root / 'constraints.txt').read_text()
-    assert '://' not in text and '@' not in text and '+' not in text
+    text = (root / "constraints.txt").read_text()
+    assert "://" not in text
+    assert "@" not in text
+    assert "+" not in text
 
 
 def test_no_notebook_carries_the_state_of_widgets_which_grows_to_megabytes():
     "Each fact in one place."
-    assert [p for p, nb in notebooks(get_config().nbs_path).items() if 'widgets' in nb['metadata']] == []
+    assert [
+        p for p, nb in notebooks(get_config().nbs_path).items() if "widgets" in nb["metadata"]
+    ] == []

@@ -30,24 +30,35 @@ from mtl_explain import trace
 def late():
     from mtl_explain.networks.layers import mlp
 """
-    assert imported_modules(text, 'mtl_explain', 'data') == [
-        (2, 'modality'), (3, 'files.paths'), (4, 'data.samples'), (5, 'trace'), (7, 'networks.layers')]
-    assert imported_modules('from .change.detect import *', 'mtl_explain', '') == [(1, 'change.detect')]
-    assert imported_modules('from ..common import f', 'mtl_explain', 'simulate.city') == [(1, 'simulate.common')]
+    assert imported_modules(text, "mtl_explain", "data") == [
+        (2, "modality"),
+        (3, "files.paths"),
+        (4, "data.samples"),
+        (5, "trace"),
+        (7, "networks.layers"),
+    ]
+    assert imported_modules("from .change.detect import *", "mtl_explain", "") == [(1, "change.detect")]
+    assert imported_modules("from ..common import f", "mtl_explain", "simulate.city") == [
+        (1, "simulate.common")
+    ]
 
 
 def test_an_import_against_the_flow_is_named_with_file_and_line():
     "Reading the imports."
     # an import against the flow is named, with file and line; one with it is not
     with tempfile.TemporaryDirectory() as d:
-        library = Path(d)/'mtl_explain'
-        for name, text in {'data/store.py': 'from ..explain.maps import x', 'explain/maps.py': 'from ..data.batches import x\nfrom .correlation import y',
-                           'cellar/wine.py': 'from ..data.store import x'}.items():
-            (library/name).parent.mkdir(parents=True, exist_ok=True)
-            (library/name).write_text(text)
+        library = Path(d) / "mtl_explain"
+        for name, text in {
+            "data/store.py": "from ..explain.maps import x",
+            "explain/maps.py": "from ..data.batches import x\nfrom .correlation import y",
+            "cellar/wine.py": "from ..data.store import x",
+        }.items():
+            (library / name).parent.mkdir(parents=True, exist_ok=True)
+            (library / name).write_text(text)
         assert against_the_flow(import_table(library)) == [
-            'cellar.wine, line 1: imports data.store, but data stands behind cellar',
-            'data.store, line 1: imports explain.maps, but explain stands behind data']
+            "cellar.wine, line 1: imports data.store, but data stands behind cellar",
+            "data.store, line 1: imports explain.maps, but explain stands behind data",
+        ]
 
 
 def test_no_import_runs_against_the_flow_so_there_is_no_circle_of_folders(imports):
@@ -59,13 +70,19 @@ def test_no_import_runs_against_the_flow_so_there_is_no_circle_of_folders(import
 def test_explanations_need_neither_network_nor_pytorch():
     "This package."
     library = get_config().lib_path
-    for path in sorted((library/'explain').glob('*.py')):
-        heads = [n for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
-                 for n in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ''])]
-        assert not [n for n in heads if n.split('.')[0] in ('torch', 'fastai', 'torchmetrics')], path
+    for path in sorted((library / "explain").glob("*.py")):
+        heads = [
+            n
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for n in (
+                [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            )
+        ]
+        assert not [n for n in heads if n.split(".")[0] in ("torch", "fastai", "torchmetrics")], path
 
 
 def test_all_arcs_lead_to_the_left(imports):
     "This package."
     ax = plot_imports(imports)
-    assert {t.get_text() for t in ax.texts} >= {'modality', 'data', 'networks', 'explain', 'show'}
+    assert {t.get_text() for t in ax.texts} >= {"modality", "data", "networks", "explain", "show"}

@@ -22,30 +22,54 @@ def first():
 def test_a_function_that_is_there_and_two_that_are_not():
     "Where an item points."
     # a function that is there and two that are not; tests by the names they use; headings and their addresses
-    assert found_function('networks.heads.soft_threshold') and not found_function('networks.heads.no_threshold') and not found_function('nowhere.at_all')
-    assert any('test_networks_heads' in t for t in uses_in_tests()['soft_threshold']) and 'no_such_name' not in uses_in_tests()
-    assert headings(dict(cells=[dict(cell_type='markdown', source='# One\n\ntext\n## Two (figure 2)')])) == ['One', 'Two (figure 2)']
-    assert anchor('Tables 3 and 4: one branch and two') == 'tables-3-and-4-one-branch-and-two' and anchor('7 maps') == 'maps'
+    assert found_function("networks.heads.soft_threshold")
+    assert not found_function("networks.heads.no_threshold")
+    assert not found_function("nowhere.at_all")
+    assert any("test_networks_heads" in t for t in uses_in_tests()["soft_threshold"])
+    assert "no_such_name" not in uses_in_tests()
+    assert headings(
+        dict(cells=[dict(cell_type="markdown", source="# One\n\ntext\n## Two (figure 2)")])
+    ) == ["One", "Two (figure 2)"]
+    assert anchor("Tables 3 and 4: one branch and two") == "tables-3-and-4-one-branch-and-two"
+    assert anchor("7 maps") == "maps"
 
 
 def test_the_list_is_complete_and_points_somewhere():
     "Where an item points."
     problems = wrong_numbers(items) + dead_ends(items, notebooks(), uses_in_tests())
-    assert not problems, '\n'.join(problems)
+    assert not problems, "\n".join(problems)
 
 
 def test_what_is_wrong_with_a_list_is_said(first):
     "Where an item points."
-    assert len(wrong_numbers(items[1:])) == 1 and wrong_numbers(items[1:])[0] == 'paper A, table 1: missing'
-    assert wrong_numbers([*items, first]) == ['paper A, table 1: stands 2 times'] and wrong_numbers([*items, first._replace(number=99)]) == ['paper A, table 99: the paper has none']
-    bad = first._replace(functions='networks.heads.nothing', page='studies/none.ipynb', data='guessed')
-    assert dead_ends([bad], {}, {}) == ['paper A, table 1: there is no networks.heads.nothing', 'paper A, table 1: no test uses any of its functions', 'paper A, table 1: there is no notebook studies/none.ipynb', "paper A, table 1: unknown kind of data 'guessed'"]
-    assert dead_ends([first._replace(section='Nothing')], notebooks(), uses_in_tests()) == ["paper A, table 1: studies/cropyield.ipynb has no section 'Nothing'"]
+    assert len(wrong_numbers(items[1:])) == 1
+    assert wrong_numbers(items[1:])[0] == "paper A, table 1: missing"
+    assert wrong_numbers([*items, first]) == ["paper A, table 1: stands 2 times"]
+    assert wrong_numbers([*items, first._replace(number=99)]) == [
+        "paper A, table 99: the paper has none"
+    ]
+    bad = first._replace(functions="networks.heads.nothing", page="studies/none.ipynb", data="guessed")
+    assert dead_ends([bad], {}, {}) == [
+        "paper A, table 1: there is no networks.heads.nothing",
+        "paper A, table 1: no test uses any of its functions",
+        "paper A, table 1: there is no notebook studies/none.ipynb",
+        "paper A, table 1: unknown kind of data 'guessed'",
+    ]
+    assert dead_ends([first._replace(section="Nothing")], notebooks(), uses_in_tests()) == [
+        "paper A, table 1: studies/cropyield.ipynb has no section 'Nothing'"
+    ]
 
 
 def test_rows_with_links(first):
     "The page."
-    assert page_of('studies/change.ipynb', 'x') == 'studies/change.html#x' and page_of('index.ipynb') == 'index.html'
+    assert page_of("studies/change.ipynb", "x") == "studies/change.html#x"
+    assert page_of("index.ipynb") == "index.html"
     row = item_table([first], notebooks(), uses_in_tests()).splitlines()[2]
-    assert '[`beside_paper`](api/papers.html#beside_paper)' in row and '[Tables 1 and 6](studies/cropyield.html#tables-1-and-6)' in row and row.endswith('| simulated |')
-    assert function_link('networks.heads.soft_threshold', notebooks()) == '[`soft_threshold`](api/networks/heads.html#soft_threshold)' and function_link('modality.kinds', notebooks()) == '[`kinds`](api/modality.html)'
+    assert "[`beside_paper`](api/papers.html#beside_paper)" in row
+    assert "[Tables 1 and 6](studies/cropyield.html#tables-1-and-6)" in row
+    assert row.endswith("| simulated |")
+    assert (
+        function_link("networks.heads.soft_threshold", notebooks())
+        == "[`soft_threshold`](api/networks/heads.html#soft_threshold)"
+    )
+    assert function_link("modality.kinds", notebooks()) == "[`kinds`](api/modality.html)"

@@ -31,190 +31,340 @@ from mtl_explain.simulate.city.blocks import City
 
 
 # a notebook as it lies on disk
-page = {'cells': [
-    {'cell_type': 'markdown', 'source': ['# Error `correlation`\n', '> Do two tasks fail together?']},
-    {'cell_type': 'code', 'source': '#| default_exp explain.correlation', 'outputs': []},
-    {'cell_type': 'code', 'source': '#| hide\nsecret = 1', 'outputs': []},
-    {'cell_type': 'markdown', 'source': 'See [the tutorial](../tutorials/start.ipynb) and `error_correlation`.'},
-    {'cell_type': 'code', 'source': 'print(1 + 1)', 'outputs': [{'output_type': 'stream', 'name': 'stdout', 'text': ['2\n']}]}]}
+page = {
+    "cells": [
+        {
+            "cell_type": "markdown",
+            "source": ["# Error `correlation`\n", "> Do two tasks fail together?"],
+        },
+        {"cell_type": "code", "source": "#| default_exp explain.correlation", "outputs": []},
+        {"cell_type": "code", "source": "#| hide\nsecret = 1", "outputs": []},
+        {
+            "cell_type": "markdown",
+            "source": "See [the tutorial](../tutorials/start.ipynb) and `error_correlation`.",
+        },
+        {
+            "cell_type": "code",
+            "source": "print(1 + 1)",
+            "outputs": [{"output_type": "stream", "name": "stdout", "text": ["2\n"]}],
+        },
+    ]
+}
 
 
 # a function with a long default
 def long_default(
-    a=dict(zip('abcdefghijkl', range(12))),  # a table
+    a=dict(zip("abcdefghijkl", range(12), strict=True)),  # a table
     b=(1, 2),  # a pair
     c=(),  # nothing, or else some words of which there are so many that they end in (brackets)
-): "Long."
+):
+    "Long."
 
 
 # a project with a home page and one room
 @contextlib.contextmanager
 def inside(root):
     "Work inside a project, as if its package were installed."
-    with contextlib.chdir(root), mock.patch.object(sys, 'path', [str(root), *sys.path]), mock.patch.dict(sys.modules): yield
+    with (
+        contextlib.chdir(root),
+        mock.patch.object(sys, "path", [str(root), *sys.path]),
+        mock.patch.dict(sys.modules),
+    ):
+        yield
 
 
-def site_project(folder, home='The function `twice_over`.'):
+def site_project(folder, home="The function `twice_over`."):
     "Make a small project, exported; returns its folder."
-    root = Path(folder).resolve() / 'project'
-    (root / 'nbs' / 'api').mkdir(parents=True)
-    (root / 'pyproject.toml').write_text(
+    root = Path(folder).resolve() / "project"
+    (root / "nbs" / "api").mkdir(parents=True)
+    (root / "pyproject.toml").write_text(
         '[project]\nname = "sitepkg"\n[tool.nbdev]\ndoc_path = "_site"\ncustom_sidebar = true\nupdate_pyproject = false\n'
-        'skip_procs = "exec_show_docs"\ndoc_procs = ["mtl_explain.dev.site:SymbolDocs"]\n')
-    room = ['# Room\n\n> A room', '#| default_exp room', '#| export\ndef twice_over(x): return 2 * x', '#| hide\nsecret = 1', 'twice_over(2)']
-    write_page(root / 'nbs' / 'api' / '00_modality.ipynb', *room)
-    write_page(root / 'nbs' / 'index.ipynb', '# Home\n\n> A home page', 'Come in.\n\n' + home)
-    (root / 'nbs' / '_quarto.yml').write_text('project:\n  type: website\nmetadata-files: [nbdev.yml, sidebar.yml]\n')
-    (root / 'nbs' / 'sidebar.yml').write_text(sidebar_text(notebooks(root / 'nbs')))
-    (root / 'sitepkg').mkdir()
-    (root / 'sitepkg' / '__init__.py').write_text('')
-    (root / 'sitepkg' / 'room.py').write_text('def twice_over(x): return 2 * x\n')
+        'skip_procs = "exec_show_docs"\ndoc_procs = ["mtl_explain.dev.site:SymbolDocs"]\n'
+    )
+    room = [
+        "# Room\n\n> A room",
+        "#| default_exp room",
+        "#| export\ndef twice_over(x): return 2 * x",
+        "#| hide\nsecret = 1",
+        "twice_over(2)",
+    ]
+    write_page(root / "nbs" / "api" / "00_modality.ipynb", *room)
+    write_page(root / "nbs" / "index.ipynb", "# Home\n\n> A home page", "Come in.\n\n" + home)
+    (root / "nbs" / "_quarto.yml").write_text(
+        "project:\n  type: website\nmetadata-files: [nbdev.yml, sidebar.yml]\n"
+    )
+    (root / "nbs" / "sidebar.yml").write_text(sidebar_text(notebooks(root / "nbs")))
+    (root / "sitepkg").mkdir()
+    (root / "sitepkg" / "__init__.py").write_text("")
+    (root / "sitepkg" / "room.py").write_text("def twice_over(x): return 2 * x\n")
     return root
 def write_page(path, *sources):
     "A notebook; sources that begin with a capital or a heading are markdown."
-    cells = [{'cell_type': 'markdown' if s[0].isupper() or s.startswith('# ') else 'code', 'id': f'c{i}', 'metadata': {}, 'source': s}
-             for i, s in enumerate(sources)]
-    cells = [c | ({'outputs': [], 'execution_count': None} if c['cell_type'] == 'code' else {}) for c in cells]
-    path.write_text(json.dumps({'nbformat': 4, 'nbformat_minor': 5, 'metadata': {}, 'cells': cells}))
+    cells = [
+        {
+            "cell_type": "markdown" if s[0].isupper() or s.startswith("# ") else "code",
+            "id": f"c{i}",
+            "metadata": {},
+            "source": s,
+        }
+        for i, s in enumerate(sources)
+    ]
+    cells = [
+        c | ({"outputs": [], "execution_count": None} if c["cell_type"] == "code" else {})
+        for c in cells
+    ]
+    path.write_text(
+        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
+    )
 
 
 @pytest.fixture(scope='module')
 def front_and_five():
     "A project of five notebooks."
-    def front(order): return {'cells': [{'cell_type': 'raw', 'source': f'---\norder: {order}\n---'}]}
-    five = {'api/90_cli.ipynb': {'cells': []}, 'api/explain/01_correlation.ipynb': page, 'index.ipynb': {'cells': []},
-            'tutorials/a.ipynb': front(2), 'tutorials/b.ipynb': front(1)}
+    def front(order):
+        return {"cells": [{"cell_type": "raw", "source": f"---\norder: {order}\n---"}]}
+    five = {
+        "api/90_cli.ipynb": {"cells": []},
+        "api/explain/01_correlation.ipynb": page,
+        "index.ipynb": {"cells": []},
+        "tutorials/a.ipynb": front(2),
+        "tutorials/b.ipynb": front(1),
+    }
     return front, five
 
 
 def test_title_module_and_page_name():
     "Reading notebooks."
-    assert title_of(page) == 'Error correlation'
-    assert module_of(page) == 'explain.correlation' and module_of({'cells': []}) == ''
-    assert page_name('nbs/api/50_correlation.ipynb') == 'correlation' and page_name('index.ipynb') == 'index'
+    assert title_of(page) == "Error correlation"
+    assert module_of(page) == "explain.correlation"
+    assert module_of({"cells": []}) == ""
+    assert page_name("nbs/api/50_correlation.ipynb") == "correlation"
+    assert page_name("index.ipynb") == "index"
 
 
 def test_notebooks_are_found_by_folder_and_number_checkpoints_are_not():
     "Reading notebooks."
     with tempfile.TemporaryDirectory() as folder:
-        for name in ('api/20_b.ipynb', 'api/10_c.ipynb', 'index.ipynb', 'api/.ipynb_checkpoints/10_c.ipynb', '_proc/a.ipynb'):
+        for name in (
+            "api/20_b.ipynb",
+            "api/10_c.ipynb",
+            "index.ipynb",
+            "api/.ipynb_checkpoints/10_c.ipynb",
+            "_proc/a.ipynb",
+        ):
             (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / name).write_text(json.dumps(page))
-        assert list(notebooks(Path(folder))) == ['api/10_c.ipynb', 'api/20_b.ipynb', 'index.ipynb']
+        assert list(notebooks(Path(folder))) == ["api/10_c.ipynb", "api/20_b.ipynb", "index.ipynb"]
 
 
 def test_tutorials_in_reading_order_the_reference_in_sections(front_and_five):
     "The sidebar."
     front, five = front_and_five
     home, tutorials, reference = sidebar(five)
-    assert home['href'] == 'index.ipynb'
-    assert tutorials == {'section': 'Tutorials', 'contents': ['tutorials/b.ipynb', 'tutorials/a.ipynb']}
-    assert [s['section'] for s in reference['contents']] == ['Explanations', 'Running it']
-    with pytest.raises(ValueError, match="api/cellar/00_wine.ipynb: there is no room 'cellar'"): sidebar(five | {'api/cellar/00_wine.ipynb': page})
-    assert yaml.safe_load(sidebar_text(five))['website']['sidebar']['contents'] == sidebar(five)
-    assert sidebar(five | {'papers-to-code.ipynb': page, 'changes.ipynb': front(2), 'glossary.ipynb': front(1)})[2::2] == ['papers-to-code.ipynb', 'glossary.ipynb']
+    assert home["href"] == "index.ipynb"
+    assert tutorials == {"section": "Tutorials", "contents": ["tutorials/b.ipynb", "tutorials/a.ipynb"]}
+    assert [s["section"] for s in reference["contents"]] == ["Explanations", "Running it"]
+    with pytest.raises(ValueError, match="api/cellar/00_wine.ipynb: there is no room 'cellar'"):
+        sidebar(five | {"api/cellar/00_wine.ipynb": page})
+    assert yaml.safe_load(sidebar_text(five))["website"]["sidebar"]["contents"] == sidebar(five)
+    assert sidebar(
+        five | {"papers-to-code.ipynb": page, "changes.ipynb": front(2), "glossary.ipynb": front(1)}
+    )[2::2] == ["papers-to-code.ipynb", "glossary.ipynb"]
 
 
 def test_each_field_with_what_is_said_of_it_defaults_included():
     "Documentation of symbols."
-    assert field_lines(Item).startswith("    paper:str, # 'A' or 'B'\n    kind:str, #") and '    seed:int=0,\n' in field_lines(City)
+    assert field_lines(Item).startswith("    paper:str, # 'A' or 'B'\n    kind:str, #")
+    assert "    seed:int=0,\n" in field_lines(City)
 
 
 def test_documentation_of_one_of_the_functions_above():
     "Documentation of symbols."
-    text, source = symbol_docs('page_name', globals()), folded_source('page_name', {'page_name': page_name})
-    assert '### page_name' in text and 'path:' in text and '# a notebook' in text and "file name without the number" in text
-    assert '[source]' not in text or get_config().git_url
-    assert source.startswith('#| code-fold: true') and 'def page_name(' in source
-    assert folded_source('x', {'x': 3}) == ''
+    text = symbol_docs("page_name", globals())
+    source = folded_source("page_name", {"page_name": page_name})
+    assert "### page_name" in text
+    assert "path:" in text
+    assert "# a notebook" in text
+    assert "file name without the number" in text
+    assert "[source]" not in text or get_config().git_url
+    assert source.startswith("#| code-fold: true")
+    assert "def page_name(" in source
+    assert folded_source("x", {"x": 3}) == ""
 
 
 def test_long_defaults_are_cut():
     "Documentation of symbols."
-    text = symbol_docs('f', {'f': long_default})
-    assert '={ … }, # a table' in text and '=(1, 2), # a pair' in text and 'c:tuple=(), # nothing' in text
-    assert field_lines(Item) in symbol_docs('Item', {'Item': Item}) and 'kwargs' not in symbol_docs('Item', {'Item': Item})
+    text = symbol_docs("f", {"f": long_default})
+    assert "={ … }, # a table" in text
+    assert "=(1, 2), # a pair" in text
+    assert "c:tuple=(), # nothing" in text
+    assert field_lines(Item) in symbol_docs("Item", {"Item": Item})
+    assert "kwargs" not in symbol_docs("Item", {"Item": Item})
 
 
 def test_from_the_reference_to_the_reference_and_from_the_home_page():
     "Documentation of symbols."
-    assert relative_links('[`f`](/api/site.html#f)', 'api/80_x.ipynb') == '[`f`](../api/site.html#f)'
-    assert relative_links('[`f`](/api/site.html#f) [web](https://quarto.org)', 'index.ipynb') == '[`f`](api/site.html#f) [web](https://quarto.org)'
-    assert relative_links('[`_f`](/api/site.html#_f), [`f`](/a.html#f)', 'b.ipynb') == '`_f`, [`f`](a.html#f)'
+    assert relative_links("[`f`](/api/site.html#f)", "api/80_x.ipynb") == "[`f`](../api/site.html#f)"
+    assert (
+        relative_links("[`f`](/api/site.html#f) [web](https://quarto.org)", "index.ipynb")
+        == "[`f`](api/site.html#f) [web](https://quarto.org)"
+    )
+    assert (
+        relative_links("[`_f`](/api/site.html#_f), [`f`](/a.html#f)", "b.ipynb")
+        == "`_f`, [`f`](a.html#f)"
+    )
 
 
 def test_only_rows_of_documentation_are_put_in_order():
     "Documentation of symbols."
-    cells = [mk_cell(s) for s in ('x = 1', 'show_doc(b)', 'show_doc(a)', 'y = 2', 'show_doc(a.f)')]
-    assert [c.source for c in in_order(cells, ['a', 'b'])] == ['x = 1', 'show_doc(a)', 'show_doc(b)', 'y = 2', 'show_doc(a.f)']
+    cells = [mk_cell(s) for s in ("x = 1", "show_doc(b)", "show_doc(a)", "y = 2", "show_doc(a.f)")]
+    assert [c.source for c in in_order(cells, ["a", "b"])] == [
+        "x = 1",
+        "show_doc(a)",
+        "show_doc(b)",
+        "y = 2",
+        "show_doc(a.f)",
+    ]
 
 
 def test_the_text_of_a_picture():
     "Documentation of symbols."
     # the text of a picture: heading and comment, or the last line; what is there already stays
-    cells = [mk_cell('## Two maps', 'markdown'), mk_cell('# errors\nplot()'), mk_cell("a = 1\nplot(a)"), mk_cell('#| fig-alt: "mine"\nplot()'), mk_cell('2 + 2')]
-    for cell in cells[1:4]: cell.outputs = [{'output_type': 'display_data', 'data': {'image/png': 'x'}}]
+    cells = [
+        mk_cell("## Two maps", "markdown"),
+        mk_cell("# errors\nplot()"),
+        mk_cell("a = 1\nplot(a)"),
+        mk_cell('#| fig-alt: "mine"\nplot()'),
+        mk_cell("2 + 2"),
+    ]
+    for cell in cells[1:4]:
+        cell.outputs = [{"output_type": "display_data", "data": {"image/png": "x"}}]
     describe_pictures(cells)
-    assert [c.source.splitlines()[0] for c in cells[1:]] == ['#| fig-alt: "Two maps: errors"', '#| fig-alt: "Two maps: plot(a)"', '#| fig-alt: "mine"', '2 + 2']
+    assert [c.source.splitlines()[0] for c in cells[1:]] == [
+        '#| fig-alt: "Two maps: errors"',
+        '#| fig-alt: "Two maps: plot(a)"',
+        '#| fig-alt: "mine"',
+        "2 + 2",
+    ]
 
 
 def test_charts_become_local_the_first_one_brings_the_scripts():
     "Documentation of symbols."
     # charts become local, the first one brings the scripts; other html stays
-    html = alt.Chart(pd.DataFrame(dict(x=[1, 2]))).mark_point().encode(x='x:Q')._repr_mimebundle_(None, None)['text/html']
-    cells = [dict(outputs=[dict(data={'text/html': html})]), dict(outputs=[dict(data={'text/html': html}), dict(data={'text/html': '<b>x</b>'}), dict(text='y')]), dict(source='no outputs')]
+    html = (
+        alt.Chart(pd.DataFrame(dict(x=[1, 2])))
+        .mark_point()
+        .encode(x="x:Q")
+        ._repr_mimebundle_(None, None)["text/html"]
+    )
+    cells = [
+        dict(outputs=[dict(data={"text/html": html})]),
+        dict(
+            outputs=[
+                dict(data={"text/html": html}),
+                dict(data={"text/html": "<b>x</b>"}),
+                dict(text="y"),
+            ]
+        ),
+        dict(source="no outputs"),
+    ]
     local_charts(cells)
-    first, second, other = cells[0]['outputs'][0]['data']['text/html'], cells[1]['outputs'][0]['data']['text/html'], cells[1]['outputs'][1]['data']['text/html']
-    assert 'cdn' in html and 'cdn.jsdelivr' not in first + second and 'window.vegaEmbed=' in first and 'window.vegaEmbed=' not in second and other == '<b>x</b>'
-    assert chart_spec(html)['mark']['type'] == 'point' and chart_spec('<p>nothing</p>') is None
+    first = cells[0]["outputs"][0]["data"]["text/html"]
+    second = cells[1]["outputs"][0]["data"]["text/html"]
+    other = cells[1]["outputs"][1]["data"]["text/html"]
+    assert "cdn" in html
+    assert "cdn.jsdelivr" not in first + second
+    assert "window.vegaEmbed=" in first
+    assert "window.vegaEmbed=" not in second
+    assert other == "<b>x</b>"
+    assert chart_spec(html)["mark"]["type"] == "point"
+    assert chart_spec("<p>nothing</p>") is None
 
 
 def test_a_project_with_one_page_too_few_one_leak_and_one_page_without_a_title():
     "Preparing."
-    made = {'a.ipynb': {'cells': [{'cell_type': 'raw', 'source': '---\ntitle: A\n---'}, page['cells'][2] | {'source': 'secret = 1'}]},
-            'b.ipynb': {'cells': []}}
-    assert missing_pages({'a.ipynb': page, 'b.ipynb': page, 'c.ipynb': page}, made) == [
-        'c.ipynb: is not on the site', 'b.ipynb: has no title cell (`# Title`, `> description`)']
-    assert leaks({'a.ipynb': page}, made) == ["a.ipynb: shows the hidden cell 'secret = 1'"]
-    assert leaks({'a.ipynb': page}, {}) == []
+    made = {
+        "a.ipynb": {
+            "cells": [
+                {"cell_type": "raw", "source": "---\ntitle: A\n---"},
+                page["cells"][2] | {"source": "secret = 1"},
+            ]
+        },
+        "b.ipynb": {"cells": []},
+    }
+    assert missing_pages({"a.ipynb": page, "b.ipynb": page, "c.ipynb": page}, made) == [
+        "c.ipynb: is not on the site",
+        "b.ipynb: has no title cell (`# Title`, `> description`)",
+    ]
+    assert leaks({"a.ipynb": page}, made) == ["a.ipynb: shows the hidden cell 'secret = 1'"]
+    assert leaks({"a.ipynb": page}, {}) == []
 
 
 def test_links_are_found_in_text_not_in_code():
     "Preparing."
-    assert links(page) == ['../tutorials/start.ipynb']
-    assert links({'cells': [{'cell_type': 'markdown', 'source': '`[a](b)` [c](d.html#e) [f](https://g.h) ![i](j.png "k")'}]}) == ['d.html', 'j.png']
+    assert links(page) == ["../tutorials/start.ipynb"]
+    assert links(
+        {
+            "cells": [
+                {
+                    "cell_type": "markdown",
+                    "source": '`[a](b)` [c](d.html#e) [f](https://g.h) ![i](j.png "k")',
+                }
+            ]
+        }
+    ) == ["d.html", "j.png"]
 
 
 def test_a_link_to_a_page_to_its_html_and_to_nothing():
     "Preparing."
-    made = {'api/50_correlation.ipynb': page, 'index.ipynb': {'cells': [{'cell_type': 'markdown', 'source': '[a](api/correlation.html) [b](lost.png)'}]}}
-    assert dead_links(made, Path('.')) == ['api/50_correlation.ipynb: links to ../tutorials/start.ipynb, which is not there',
-                                           'index.ipynb: links to lost.png, which is not there']
+    made = {
+        "api/50_correlation.ipynb": page,
+        "index.ipynb": {
+            "cells": [{"cell_type": "markdown", "source": "[a](api/correlation.html) [b](lost.png)"}]
+        },
+    }
+    assert dead_links(made, Path(".")) == [
+        "api/50_correlation.ipynb: links to ../tutorials/start.ipynb, which is not there",
+        "index.ipynb: links to lost.png, which is not there",
+    ]
 
 
 def test_pages_links_and_sidebar_get_their_final_names():
     "Rendering."
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / 'in' / 'api').mkdir(parents=True)
-        (Path(folder) / 'in' / 'api' / '50_correlation.ipynb').write_text(json.dumps(page))
-        (Path(folder) / 'in' / 'sidebar.yml').write_text('- api/50_correlation.ipynb\n')
-        stand_in_copy(Path(folder) / 'in', Path(folder) / 'out')
-        assert (Path(folder) / 'out' / 'api' / 'correlation.ipynb').exists()
-        assert (Path(folder) / 'out' / 'sidebar.yml').read_text() == '- api/correlation.ipynb\n'
+        (Path(folder) / "in" / "api").mkdir(parents=True)
+        (Path(folder) / "in" / "api" / "50_correlation.ipynb").write_text(json.dumps(page))
+        (Path(folder) / "in" / "sidebar.yml").write_text("- api/50_correlation.ipynb\n")
+        stand_in_copy(Path(folder) / "in", Path(folder) / "out")
+        assert (Path(folder) / "out" / "api" / "correlation.ipynb").exists()
+        assert (Path(folder) / "out" / "sidebar.yml").read_text() == "- api/correlation.ipynb\n"
 
 
 def test_the_size_of_a_picture_of_3_by_2_pixels_inside_the_page_and_beside_it():
     "Rendering."
     with tempfile.TemporaryDirectory() as folder:
-        Image.new('L', (3, 2)).save(Path(folder) / 'a.png')
-        inside_page = f"data:image/png;base64,{base64.b64encode((Path(folder) / 'a.png').read_bytes()).decode()}"
-        for src in (inside_page, 'a.png'): assert sized(f'<img alt="a" src="{src}">', Path(folder)) == f'<img width="3" height="2" alt="a" src="{src}">'
-        for html in ('<img src="https://quarto.org/a.png">', '<img width="3" src="a.png">', '<img src="a.svg">'): assert sized(html, Path(folder)) == html
+        Image.new("L", (3, 2)).save(Path(folder) / "a.png")
+        inside_page = (
+            f"data:image/png;base64,{base64.b64encode((Path(folder) / 'a.png').read_bytes()).decode()}"
+        )
+        for src in (inside_page, "a.png"):
+            assert (
+                sized(f'<img alt="a" src="{src}">', Path(folder))
+                == f'<img width="3" height="2" alt="a" src="{src}">'
+            )
+        for html in (
+            '<img src="https://quarto.org/a.png">',
+            '<img width="3" src="a.png">',
+            '<img src="a.svg">',
+        ):
+            assert sized(html, Path(folder)) == html
 
 
 def test_code_output_links_and_hidden_cells_in_a_readme():
     "The README."
-    assert readme(page) == '''<!-- Written from nbs/index.ipynb by `make export`. -->
+    assert (
+        readme(page)
+        == """<!-- Written from nbs/index.ipynb by `make export`. -->
 
 # Error `correlation`
 > Do two tasks fail together?
@@ -228,17 +378,43 @@ print(1 + 1)
 ```
 2
 ```
-'''
-    assert '(nbs/tutorials/a.ipynb)' in readme({'cells': [{'cell_type': 'markdown', 'source': '[a](tutorials/a.ipynb) [b](https://c.d)'}]})
+"""
+    )
+    assert "(nbs/tutorials/a.ipynb)" in readme(
+        {"cells": [{"cell_type": "markdown", "source": "[a](tutorials/a.ipynb) [b](https://c.d)"}]}
+    )
 
 
 def test_outputs_of_a_readme():
     "The README."
-    assert output_text({'output_type': 'display_data', 'data': {'text/markdown': ['**a**']}}) == '**a**'
-    assert output_text({'output_type': 'display_data', 'data': {'image/png': 'x', 'text/plain': '<Figure>'}}) == ''
-    assert cell_text({'cell_type': 'code', 'source': '#| echo: false\nf()', 'outputs': [{'output_type': 'stream', 'text': 'a\n'}]}) == '```\na\n```'
-    assert cell_text({'cell_type': 'code', 'source': '#| output: false\nf()', 'outputs': [{'output_type': 'stream', 'text': 'a\n'}]}) == '```python\nf()\n```'
-    assert cell_text({'cell_type': 'raw', 'source': '---'}) == ''
+    assert output_text({"output_type": "display_data", "data": {"text/markdown": ["**a**"]}}) == "**a**"
+    assert (
+        output_text(
+            {"output_type": "display_data", "data": {"image/png": "x", "text/plain": "<Figure>"}}
+        )
+        == ""
+    )
+    assert (
+        cell_text(
+            {
+                "cell_type": "code",
+                "source": "#| echo: false\nf()",
+                "outputs": [{"output_type": "stream", "text": "a\n"}],
+            }
+        )
+        == "```\na\n```"
+    )
+    assert (
+        cell_text(
+            {
+                "cell_type": "code",
+                "source": "#| output: false\nf()",
+                "outputs": [{"output_type": "stream", "text": "a\n"}],
+            }
+        )
+        == "```python\nf()\n```"
+    )
+    assert cell_text({"cell_type": "raw", "source": "---"}) == ""
 
 
 def test_two_pages_from_notebooks_to_html():
@@ -246,12 +422,19 @@ def test_two_pages_from_notebooks_to_html():
     with tempfile.TemporaryDirectory() as folder, inside(site_project(folder)):
         prepared = prepare()
         assert site_problems(prepared) == []
-        render_stand_in(prepared, Path('_site'))
-        html = Path('_site/api/modality.html').read_text()
-        assert Path('_site/index.html').exists() and 'twice_over' in html and 'Source' in html and 'secret' not in html
+        render_stand_in(prepared, Path("_site"))
+        html = Path("_site/api/modality.html").read_text()
+        assert Path("_site/index.html").exists()
+        assert "twice_over" in html
+        assert "Source" in html
+        assert "secret" not in html
 
 
 def test_the_command_stops_at_a_dead_link():
     "The command."
-    with tempfile.TemporaryDirectory() as folder, inside(site_project(folder, 'See [this](lost.ipynb).')):
-        assert main(['--check']) == 1 and not Path('_site').exists()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        inside(site_project(folder, "See [this](lost.ipynb).")),
+    ):
+        assert main(["--check"]) == 1
+        assert not Path("_site").exists()

@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,7 +24,7 @@ from mtl_explain.testing.planted import map_moments, planted_trace
 @pytest.fixture(scope='module')
 def trace():
     "A trace with known answers: 0.4 between pixels, 0.3 between samples."
-    return planted_trace(n_samples=440, n_groups=40, n_epochs=4, pixel_r=.4, sample_r=.3, seed=1)
+    return planted_trace(n_samples=440, n_groups=40, n_epochs=4, pixel_r=0.4, sample_r=0.3, seed=1)
 
 
 @pytest.fixture(scope='module')
@@ -34,11 +35,13 @@ def result(trace):
 
 def test_three_pixels_by_hand():
     "Merging sums without losing digits."
-    x, y = np.array([0., 1, 1]), np.array([1., 3, 5])
+    x = np.array([0.0, 1, 1])
+    y = np.array([1.0, 3, 5])
     whole = map_moments(x[None], y[None])
     np.testing.assert_allclose(whole, [3, 2 / 3, 3, 2 / 3, 8, 2])
     assert np.isclose(correlation_of_moments(whole), np.sqrt(3) / 2)
-    first, rest = map_moments(x[None, :1], y[None, :1]), map_moments(x[None, 1:], y[None, 1:])
+    first = map_moments(x[None, :1], y[None, :1])
+    rest = map_moments(x[None, 1:], y[None, 1:])
     np.testing.assert_allclose(merge_moments(np.stack([first, rest])), whole)
 
 
@@ -46,16 +49,19 @@ def test_a_million_pixels_against_scipy_and_naive_sums():
     "Merging sums without losing digits."
     rng = np.random.default_rng(0)
     x = 1e4 + rng.normal(size=1_000_000)
-    y = 1e4 + .4 * (x - 1e4) + rng.normal(size=x.size)
+    y = 1e4 + 0.4 * (x - 1e4) + rng.normal(size=x.size)
     cuts = np.r_[0, np.sort(rng.choice(x.size, 30, replace=False)), x.size]
-    blocks = np.stack([map_moments(x[None, a:b], y[None, a:b]) for a, b in zip(cuts[:-1], cuts[1:])])
-    ours, theirs = correlation_of_moments(merge_moments(blocks)), stats.pearsonr(x, y).statistic
-    a, b = x.astype('float32'), y.astype('float32')
+    blocks = np.stack([map_moments(x[None, a:b], y[None, a:b]) for a, b in pairwise(cuts)])
+    ours = correlation_of_moments(merge_moments(blocks))
+    theirs = stats.pearsonr(x, y).statistic
+    a = x.astype("float32")
+    b = y.astype("float32")
     n = np.float32(x.size)
     s_aa, s_bb, s_ab = ((p * q).sum() - p.sum() * q.sum() / n for p, q in ((a, a), (b, b), (a, b)))
-    print(f'scipy {theirs:.6f}, merged co-moments differ by {abs(ours - theirs):.0e}')
-    print(f'naive float32 sums: M_xx = {s_aa:.0f} instead of {merge_moments(blocks)[3]:.0f}')
-    assert abs(ours - theirs) < 1e-12 and abs(s_aa / 1e6 - 1) > .5
+    print(f"scipy {theirs:.6f}, merged co-moments differ by {abs(ours - theirs):.0e}")
+    print(f"naive float32 sums: M_xx = {s_aa:.0f} instead of {merge_moments(blocks)[3]:.0f}")
+    assert abs(ours - theirs) < 1e-12
+    assert abs(s_aa / 1e6 - 1) > 0.5
 
 
 def test_empty_blocks_other_axes_one_block():
@@ -63,26 +69,38 @@ def test_empty_blocks_other_axes_one_block():
     m = map_moments(*np.random.default_rng(0).normal(size=(2, 4, 5, 3, 3)))
     np.testing.assert_allclose(merge_moments(m, axis=1), merge_moments(np.moveaxis(m, 1, 0)))
     np.testing.assert_allclose(merge_moments(m[:1]), m[0])
-    empty = np.full((2, 5, 6), np.nan); empty[..., 0] = 0; empty[..., 3:] = 0
+    empty = np.full((2, 5, 6), np.nan)
+    empty[..., 0] = 0
+    empty[..., 3:] = 0
     np.testing.assert_allclose(merge_moments(np.concatenate([m, empty])), merge_moments(m))
-    assert np.isnan(correlation_of_moments(np.array([[1., 3, 3, 0, 0, 0], [5, .1, 2, 1e-30, 4, 1e-15], [0, 0, 0, 0, 0, 0]]))).all()
+    assert np.isnan(
+        correlation_of_moments(
+            np.array([[1.0, 3, 3, 0, 0, 0], [5, 0.1, 2, 1e-30, 4, 1e-15], [0, 0, 0, 0, 0, 0]])
+        )
+    ).all()
 
 
 def test_which_pairs_are_known_by_pixel(trace):
     "Pixels or samples."
-    assert pair_basis(trace, 'elevation', 'landcover') == pair_basis(trace, 'landcover', 'elevation') == 0
-    assert pair_basis(trace, 'landcover', 'weather') == -1 and pair_basis(trace, 'landcover', 'elevation', 'loss') == -1
-    assert pair_basis(trace.drop_vars('moments'), 'landcover', 'elevation') == -1
+    assert (
+        pair_basis(trace, "elevation", "landcover") == pair_basis(trace, "landcover", "elevation") == 0
+    )
+    assert pair_basis(trace, "landcover", "weather") == -1
+    assert pair_basis(trace, "landcover", "elevation", "loss") == -1
+    assert pair_basis(trace.drop_vars("moments"), "landcover", "elevation") == -1
 
 
 def test_one_sample_is_one_value(trace):
     "Pixels or samples."
     # one sample is one value; a missing label counts nothing
     gappy = trace.copy(deep=True)
-    gappy['error'].loc[dict(task='weather', sample='p0001')] = np.nan
-    m = sample_moments(gappy, 'landcover', ['weather', 'zone'])(np.array([0, 1]))
-    assert m.shape == (2, 4, 2, 6) and (m[0, ..., 0] == 1).all() and (m[1, :, 0] == 0).all() and (m[1, :, 1, 0] == 1).all()
-    np.testing.assert_allclose(m[0, :, 0, 2], trace.error.sel(task='weather').isel(sample=0))
+    gappy["error"].loc[dict(task="weather", sample="p0001")] = np.nan
+    m = sample_moments(gappy, "landcover", ["weather", "zone"])(np.array([0, 1]))
+    assert m.shape == (2, 4, 2, 6)
+    assert (m[0, ..., 0] == 1).all()
+    assert (m[1, :, 0] == 0).all()
+    assert (m[1, :, 1, 0] == 1).all()
+    np.testing.assert_allclose(m[0, :, 0, 2], trace.error.sel(task="weather").isel(sample=0))
 
 
 def test_both_ways_to_the_same_correlation(trace):
@@ -98,166 +116,253 @@ def test_both_ways_to_the_same_correlation(trace):
 
 def test_copies_are_dropped_only_where_no_label_is_missing(trace):
     "Correlation, interval and p-value."
-    moments = sample_moments(trace, 'landcover', ['weather', 'zone', 'climate'])
+    moments = sample_moments(trace, "landcover", ["weather", "zone", "climate"])
     pooled = _pooled(moments, np.arange(440))
     keep, back = _distinct_sums(pooled, 440)
     sums = _standard_sums(moments(np.arange(440)), pooled)
-    assert len(keep) == 1 + 4 * (2 + 3 * 3) and np.array_equal(sums[:, keep][:, back], sums)
-    gappy = pooled.copy(); gappy[0, 0, [0, 6]] = 439
+    assert len(keep) == 1 + 4 * (2 + 3 * 3)
+    assert np.array_equal(sums[:, keep][:, back], sums)
+    gappy = pooled.copy()
+    gappy[0, 0, [0, 6]] = 439
     assert len(_distinct_sums(gappy, 440)[0]) == sums.shape[1]
 
 
 def test_what_was_planted_is_found(result):
     "Correlation, interval and p-value."
-    for task, truth in (('elevation', .4), ('weather', .3), ('zone', 0), ('climate', 0), ('temperature', 0)):
+    for task, truth in (
+        ("elevation", 0.4),
+        ("weather", 0.3),
+        ("zone", 0),
+        ("climate", 0),
+        ("temperature", 0),
+    ):
         rows = result[result.auxiliary == task]
-        assert (np.abs(rows.r - truth) < .12).all() and ((rows.low < truth) & (truth < rows.high)).sum() >= 3
-    assert set(result[result.basis == 'pixel'].auxiliary) == {'elevation'} and (result.n[result.basis == 'pixel'] == 440 * 144).all()
-    assert ((result.p < .05) == ((result.low > 0) | (result.high < 0))).all()
+        assert (np.abs(rows.r - truth) < 0.12).all()
+        assert ((rows.low < truth) & (truth < rows.high)).sum() >= 3
+    assert set(result[result.basis == "pixel"].auxiliary) == {"elevation"}
+    assert (result.n[result.basis == "pixel"] == 440 * 144).all()
+    assert ((result.p < 0.05) == ((result.low > 0) | (result.high < 0))).all()
 
 
 def test_independent_samples_against_scipy():
     "Against somebody else's."
-    t = planted_trace(n_samples=300, n_epochs=2, n_groups=30, clustering=0, sample_r=.2)
-    ours = error_correlation(t, cluster='sample', n_boot=4000).query("auxiliary == 'weather' and epoch == 1").iloc[0]
-    x, y = t.error.sel(task='landcover', epoch=1).values.astype(float), t.error.sel(task='weather', epoch=1).values.astype(float)
+    t = planted_trace(n_samples=300, n_epochs=2, n_groups=30, clustering=0, sample_r=0.2)
+    ours = (
+        error_correlation(t, cluster="sample", n_boot=4000)
+        .query("auxiliary == 'weather' and epoch == 1")
+        .iloc[0]
+    )
+    x = t.error.sel(task="landcover", epoch=1).values.astype(float)
+    y = t.error.sel(task="weather", epoch=1).values.astype(float)
     theirs = stats.pearsonr(x, y)
-    boot = stats.bootstrap((x, y), lambda a, b: stats.pearsonr(a, b).statistic, paired=True, vectorized=False, n_resamples=2000, method='percentile', rng=0).confidence_interval
-    print(f'ours  r = {ours.r:.4f}, 95 % {ours.low:.3f} to {ours.high:.3f}, p = {ours.p:.1e}')
-    print(f'scipy r = {theirs.statistic:.4f}, 95 % {boot.low:.3f} to {boot.high:.3f}, p = {theirs.pvalue:.1e}')
+    boot = stats.bootstrap(
+        (x, y),
+        lambda a, b: stats.pearsonr(a, b).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=2000,
+        method="percentile",
+        rng=0,
+    ).confidence_interval
+    print(f"ours  r = {ours.r:.4f}, 95 % {ours.low:.3f} to {ours.high:.3f}, p = {ours.p:.1e}")
+    print(
+        f"scipy r = {theirs.statistic:.4f}, 95 % {boot.low:.3f} to {boot.high:.3f}, p = {theirs.pvalue:.1e}"
+    )
     assert abs(ours.r - theirs.statistic) < 1e-12
-    assert abs(ours.low - boot.low) < .02 and abs(ours.high - boot.high) < .02 and abs(np.log(ours.p / theirs.pvalue)) < 1
+    assert abs(ours.low - boot.low) < 0.02
+    assert abs(ours.high - boot.high) < 0.02
+    assert abs(np.log(ours.p / theirs.pvalue)) < 1
 
 
 def test_pixelwise_against_scipy_on_all_pixels():
     "Against somebody else's."
     rng = np.random.default_rng(0)
-    x, y = (rng.random((60, 8, 8)) < .3) * 1., rng.gamma(2, 50, (60, 8, 8))
-    x[3, 2], y[5, :, 1] = np.nan, np.nan
+    x = (rng.random((60, 8, 8)) < 0.3) * 1.0
+    y = rng.gamma(2, 50, (60, 8, 8))
+    x[3, 2] = np.nan
+    y[5, :, 1] = np.nan
     t = planted_trace(n_samples=60, n_epochs=1, n_groups=6, size=8)
-    t['moments'] = t['moments'].dims, map_moments(x, y)[None, :, None]
+    t["moments"] = t["moments"].dims, map_moments(x, y)[None, :, None]
     ok = np.isfinite(x) & np.isfinite(y)
     row = error_correlation(t).query("basis == 'pixel'").iloc[0]
-    assert np.isclose(row.r, stats.pearsonr(x[ok], y[ok]).statistic, rtol=1e-12) and row.n == ok.sum() and row.missing == 0
+    assert np.isclose(row.r, stats.pearsonr(x[ok], y[ok]).statistic, rtol=1e-12)
+    assert row.n == ok.sum()
+    assert row.missing == 0
 
 
 def test_a_loop_over_resampled_groups(trace):
     "Against somebody else's."
     t = trace.isel(epoch=[2])
-    x, y = (t.error.sel(task=k).values[0].astype(float) for k in ('landcover', 'weather'))
+    x, y = (t.error.sel(task=k).values[0].astype(float) for k in ("landcover", "weather"))
     members = [np.flatnonzero(t.group.values == g) for g in range(40)]
     rng = np.random.default_rng(0)
+
+
     def one_resample():
         at = np.concatenate([members[g] for g in rng.integers(0, 40, 40)])
         return np.arctanh(np.corrcoef(x[at], y[at])[0, 1])
-    z, se = np.arctanh(np.corrcoef(x, y)[0, 1]), np.std([one_resample() for _ in range(2000)]) * np.sqrt(40 / 39)
+
+
+    z = np.arctanh(np.corrcoef(x, y)[0, 1])
+    se = np.std([one_resample() for _ in range(2000)]) * np.sqrt(40 / 39)
     row = error_correlation(t, n_boot=4000).query("auxiliary == 'weather'").iloc[0]
-    np.testing.assert_allclose([row.low, row.high], np.tanh(z + stats.t.ppf([.025, .975], 39) * se), atol=.02)
+    np.testing.assert_allclose(
+        [row.low, row.high], np.tanh(z + stats.t.ppf([0.025, 0.975], 39) * se), atol=0.02
+    )
 
 
 def test_a_steady_a_fading_and_three_absent_correlations():
     "What it looks like."
-    fading = planted_trace(n_samples=440, n_epochs=10, sample_r=np.linspace(.6, 0, 10))
+    fading = planted_trace(n_samples=440, n_epochs=10, sample_r=np.linspace(0.6, 0, 10))
     ax = plot_error_correlation(error_correlation(fading))
-    assert len(ax.lines) == 6 and len(ax.collections) == 5
+    assert len(ax.lines) == 6
+    assert len(ax.collections) == 5
 
 
 def test_independent_errors_with_spatial_structure():
     "What it looks like."
-    unrelated = planted_trace(n_samples=440, n_groups=20, n_epochs=100, size=4, pixel_r=0, sample_r=0, clustering=.6)
+    unrelated = planted_trace(
+        n_samples=440, n_groups=20, n_epochs=100, size=4, pixel_r=0, sample_r=0, clustering=0.6
+    )
     by_block = error_correlation(unrelated, n_boot=400).query("auxiliary == 'weather'")
-    naive = error_correlation(unrelated, n_boot=400, cluster='sample').query("auxiliary == 'weather'")
-    fig, axs = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout='constrained')
-    for ax, rows, title in zip(axs, (naive, by_block), ('samples pass for independent', 'clusters are blocks')):
+    naive = error_correlation(unrelated, n_boot=400, cluster="sample").query("auxiliary == 'weather'")
+    fig, axs = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
+    for ax, rows, title in zip(
+        axs, (naive, by_block), ("samples pass for independent", "clusters are blocks"), strict=True
+    ):
         rows = rows[:40]
-        wrong = (rows.p < .05).values
-        for part, color, label in ((~wrong, '#949494', 'holds zero'), (wrong, '#d55e00', 'false alarm')):
+        wrong = (rows.p < 0.05).values
+        for part, color, label in (
+            (~wrong, "#949494", "holds zero"),
+            (wrong, "#d55e00", "false alarm"),
+        ):
             ax.vlines(rows.epoch[part], rows.low[part], rows.high[part], color=color, label=label)
-        ax.axhline(0, color='black', lw=.8)
-        ax.set(xlabel='world', title=title)
-    axs[0].set_ylabel('error correlation r, 95 %')
-    axs[0].legend(frameon=False, fontsize=8, loc='lower right')
-    print(f'false alarms in 100 worlds: {(naive.p < .05).mean():.0%} naive, {(by_block.p < .05).mean():.0%} by block')
-    assert (naive.p < .05).mean() > .12 and (by_block.p < .05).mean() < .11
+        ax.axhline(0, color="black", lw=0.8)
+        ax.set(xlabel="world", title=title)
+    axs[0].set_ylabel("error correlation r, 95 %")
+    axs[0].legend(frameon=False, fontsize=8, loc="lower right")
+    print(
+        f"false alarms in 100 worlds: {(naive.p < 0.05).mean():.0%} naive, {(by_block.p < 0.05).mean():.0%} by block"
+    )
+    assert (naive.p < 0.05).mean() > 0.12
+    assert (by_block.p < 0.05).mean() < 0.11
 
 
 def test_missing_labels_are_masked_pair_by_pair(trace):
     "Missing labels, subsets, and what cannot be computed."
     gappy = trace.copy(deep=True)
-    gappy['error'].loc[dict(task='weather')] = gappy['error'].sel(task='weather').where(np.arange(440) % 4 > 0)
-    rows = error_correlation(gappy, n_boot=200).query('epoch == 0').set_index('auxiliary')
+    gappy["error"].loc[dict(task="weather")] = (
+        gappy["error"].sel(task="weather").where(np.arange(440) % 4 > 0)
+    )
+    rows = error_correlation(gappy, n_boot=200).query("epoch == 0").set_index("auxiliary")
     assert rows.missing.to_dict() == dict(elevation=0, weather=110, zone=0, climate=0, temperature=0)
     keep = np.arange(440) % 4 > 0
-    expected = np.corrcoef(*trace.error.isel(epoch=0).sel(task=['landcover', 'weather']).values[keep].T.astype(float))[0, 1]
-    assert np.isclose(rows.r['weather'], expected)
+    expected = np.corrcoef(
+        *trace.error.isel(epoch=0).sel(task=["landcover", "weather"]).values[keep].T.astype(float)
+    )[0, 1]
+    assert np.isclose(rows.r["weather"], expected)
 
 
 def test_the_northern_half(trace):
     "Missing labels, subsets, and what cannot be computed."
     north = trace.isel(sample=(trace.lat > trace.lat.median()).values)
-    assert (error_correlation(north, n_boot=200).query("basis == 'sample'").n == north.sizes['sample']).all()
+    assert (
+        error_correlation(north, n_boot=200).query("basis == 'sample'").n == north.sizes["sample"]
+    ).all()
 
 
 def test_a_trace_that_stays_on_disk_gives_the_same(trace):
     "Missing labels, subsets, and what cannot be computed."
     with tempfile.TemporaryDirectory() as folder:
-        trace.to_netcdf(f'{folder}/trace.nc')
-        with xr.open_dataset(f'{folder}/trace.nc') as lazy:
-            assert not lazy['moments']._in_memory
-            pd.testing.assert_frame_equal(error_correlation(lazy, n_boot=200), error_correlation(trace, n_boot=200))
-            assert not lazy['moments']._in_memory
+        trace.to_netcdf(f"{folder}/trace.nc")
+        with xr.open_dataset(f"{folder}/trace.nc") as lazy:
+            assert not lazy["moments"]._in_memory
+            pd.testing.assert_frame_equal(
+                error_correlation(lazy, n_boot=200), error_correlation(trace, n_boot=200)
+            )
+            assert not lazy["moments"]._in_memory
 
 
 def test_what_cannot_be_computed_is_nan_with_a_reason(trace):
     "Missing labels, subsets, and what cannot be computed."
     odd = trace.copy(deep=True).isel(sample=slice(0, 44))
-    odd['error'].loc[dict(task='zone')] = 1.
-    odd['error'].loc[dict(task='climate')] = np.nan
-    rows = error_correlation(odd, n_boot=200).query('epoch == 0').set_index('auxiliary')
-    assert np.isnan(rows.r['zone']) and rows.note['zone'] == 'the errors of one task do not vary'
-    assert rows.note['climate'] == 'no sample has both labels' and rows.n['climate'] == rows.clusters['climate'] == 0
-    one_cluster = error_correlation(trace.isel(sample=slice(0, 11)), n_boot=200).query("auxiliary == 'weather'").iloc[0]
-    assert np.isfinite(one_cluster.r) and np.isnan([one_cluster.low, one_cluster.p]).all() and one_cluster.note == '1 clusters: no interval below three'
-    single = error_correlation(trace.isel(sample=[0]), n_boot=200).query("auxiliary == 'weather'").iloc[0]
-    assert np.isnan(single.r) and single.note == 'only one value'
+    odd["error"].loc[dict(task="zone")] = 1.0
+    odd["error"].loc[dict(task="climate")] = np.nan
+    rows = error_correlation(odd, n_boot=200).query("epoch == 0").set_index("auxiliary")
+    assert np.isnan(rows.r["zone"])
+    assert rows.note["zone"] == "the errors of one task do not vary"
+    assert rows.note["climate"] == "no sample has both labels"
+    assert rows.n["climate"] == rows.clusters["climate"] == 0
+    one_cluster = (
+        error_correlation(trace.isel(sample=slice(0, 11)), n_boot=200)
+        .query("auxiliary == 'weather'")
+        .iloc[0]
+    )
+    assert np.isfinite(one_cluster.r)
+    assert np.isnan([one_cluster.low, one_cluster.p]).all()
+    assert one_cluster.note == "1 clusters: no interval below three"
+    single = (
+        error_correlation(trace.isel(sample=[0]), n_boot=200).query("auxiliary == 'weather'").iloc[0]
+    )
+    assert np.isnan(single.r)
+    assert single.note == "only one value"
     lonely = trace.copy(deep=True).isel(epoch=[0])
-    lonely['error'].loc[dict(task='zone')] = (np.arange(440) == 5) * 1.
+    lonely["error"].loc[dict(task="zone")] = (np.arange(440) == 5) * 1.0
     row = error_correlation(lonely, n_boot=200).query("auxiliary == 'zone'").iloc[0]
-    assert np.isfinite(row.r) and np.isnan(row.low) and 'too few clusters' in row.note
+    assert np.isfinite(row.r)
+    assert np.isnan(row.low)
+    assert "too few clusters" in row.note
 
 
 def test_equal_errors_correlate_perfectly(trace):
     "Missing labels, subsets, and what cannot be computed."
     same = trace.copy(deep=True).isel(epoch=[0])
-    same['error'].loc[dict(task='weather')] = same['error'].sel(task='landcover')
-    same['error'].loc[dict(task='temperature')] = -same['error'].sel(task='landcover')
-    rows = error_correlation(same, n_boot=200).set_index('auxiliary')
-    assert rows.r['weather'] > .999999 and rows.low['weather'] > .9999 and rows.p['weather'] < 1e-6 and rows.r['temperature'] < -.999999
+    same["error"].loc[dict(task="weather")] = same["error"].sel(task="landcover")
+    same["error"].loc[dict(task="temperature")] = -same["error"].sel(task="landcover")
+    rows = error_correlation(same, n_boot=200).set_index("auxiliary")
+    assert rows.r["weather"] > 0.999999
+    assert rows.low["weather"] > 0.9999
+    assert rows.p["weather"] < 1e-6
+    assert rows.r["temperature"] < -0.999999
 
 
 def test_questions_that_cannot_be_asked(trace):
     "Missing labels, subsets, and what cannot be computed."
-    with pytest.raises(ValueError, match="'roads' is no task of this trace; it has landcover, elevation"): error_correlation(trace, main='roads')
-    with pytest.raises(ValueError, match='one task only'): error_correlation(trace.sel(task=['landcover']))
-    with pytest.raises(ValueError, match="no variable 'anger'"): error_correlation(trace, measure='anger')
-    with pytest.raises(ValueError, match="expected 'auto' or 'sample'"): error_correlation(trace, basis='pixels')
-    with pytest.raises(ValueError, match="no samples of split 'train'"): error_correlation(trace, split='train')
+    with pytest.raises(
+        ValueError, match="'roads' is no task of this trace; it has landcover, elevation"
+    ):
+        error_correlation(trace, main="roads")
+    with pytest.raises(ValueError, match="one task only"):
+        error_correlation(trace.sel(task=["landcover"]))
+    with pytest.raises(ValueError, match="no variable 'anger'"):
+        error_correlation(trace, measure="anger")
+    with pytest.raises(ValueError, match="expected 'auto' or 'sample'"):
+        error_correlation(trace, basis="pixels")
+    with pytest.raises(ValueError, match="no samples of split 'train'"):
+        error_correlation(trace, split="train")
 
 
 def test_losses_all_by_sample_another_main_task(trace):
     "Missing labels, subsets, and what cannot be computed."
-    rows = error_correlation(trace, measure='loss', n_boot=200)
-    assert set(rows.basis) == {'sample'} and len(rows) == 20
-    assert set(error_correlation(trace, basis='sample', n_boot=200).basis) == {'sample'}
-    rows = error_correlation(trace, main='elevation', n_boot=200)
-    assert rows.query("auxiliary == 'landcover'").basis.eq('pixel').all() and set(rows.main) == {'elevation'}
-    np.testing.assert_allclose(rows.query("auxiliary == 'landcover'").r, error_correlation(trace, n_boot=200).query("auxiliary == 'elevation'").r)
+    rows = error_correlation(trace, measure="loss", n_boot=200)
+    assert set(rows.basis) == {"sample"}
+    assert len(rows) == 20
+    assert set(error_correlation(trace, basis="sample", n_boot=200).basis) == {"sample"}
+    rows = error_correlation(trace, main="elevation", n_boot=200)
+    assert rows.query("auxiliary == 'landcover'").basis.eq("pixel").all()
+    assert set(rows.main) == {"elevation"}
+    np.testing.assert_allclose(
+        rows.query("auxiliary == 'landcover'").r,
+        error_correlation(trace, n_boot=200).query("auxiliary == 'elevation'").r,
+    )
 
 
 def test_the_same_answer_in_any_order_of_samples_and_for_the_same_seed(trace):
     "Missing labels, subsets, and what cannot be computed."
     shuffled = trace.isel(sample=np.random.default_rng(0).permutation(440))
-    a, b, c = error_correlation(trace, n_boot=200), error_correlation(shuffled, n_boot=200), error_correlation(trace, n_boot=200)
+    a = error_correlation(trace, n_boot=200)
+    b = error_correlation(shuffled, n_boot=200)
+    c = error_correlation(trace, n_boot=200)
     np.testing.assert_allclose(a.r, b.r, rtol=1e-9)
-    np.testing.assert_allclose(a.low, b.low, atol=.05)
+    np.testing.assert_allclose(a.low, b.low, atol=0.05)
     pd.testing.assert_frame_equal(a, c)

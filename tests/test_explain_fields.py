@@ -18,19 +18,48 @@ from mtl_explain.explain.fields import (
 # three crops on nine fields, and what a network made of them
 def pixel_world(seed=0):
     "A trace of 2,160 pixels."
-    rng, crops = np.random.default_rng(seed), ['maize', 'soybean', 'wheat']
-    field, row, column = (v.ravel() for v in np.meshgrid(np.arange(9), np.arange(12), np.arange(20), indexing='ij'))
-    crop, truth = field % 3, np.array([9., 3., 6.])[field % 3] + rng.normal(0, .6, len(field))
+    rng = np.random.default_rng(seed)
+    crops = ["maize", "soybean", "wheat"]
+    field, row, column = (
+        v.ravel() for v in np.meshgrid(np.arange(9), np.arange(12), np.arange(20), indexing="ij")
+    )
+    crop = field % 3
+    truth = np.array([9.0, 3.0, 6.0])[field % 3] + rng.normal(0, 0.6, len(field))
     misread = (crop == 1) & (column < 10)
     wrong = np.stack([misread & (row >= 4 * e) for e in range(3)])  # fewer from epoch to epoch
-    predicted = np.where(wrong, .7 * truth, truth + rng.normal(0, .1, len(field)))
+    predicted = np.where(wrong, 0.7 * truth, truth + rng.normal(0, 0.1, len(field)))
     label = np.where(wrong, 2, crop)
-    def both(a, b): return np.stack(np.broadcast_arrays(a, b), -1).astype('float32')
-    values = dict(error=both(np.abs(predicted - truth), wrong), correct=both(np.nan, ~wrong), predicted=both(predicted, label), loss=both(np.abs(predicted - truth) ** 2, wrong))
-    coords = dict(epoch=[0, 1, 2], sample=[f'p{i}' for i in range(len(field))], task=['yield', 'crop'], kind=('task', ['tabular', 'category']), units=('task', ['t/ha', '']))
-    per_pixel = dict(group=np.array([f'field {f}' for f in field]), split=np.array(['train', 'valid', 'test'])[field // 3], row=row, column=column, lon=-64 + 1e-4 * column, lat=-27 - 9e-5 * row)
-    trace = xr.Dataset({k: (('epoch', 'sample', 'task'), v) for k, v in values.items()} | dict(truth=(('sample', 'task'), both(truth, crop))), coords | {k: ('sample', v) for k, v in per_pixel.items()})
-    return trace.assign_attrs(main='yield'), crops, misread
+
+    def both(a, b):
+        return np.stack(np.broadcast_arrays(a, b), -1).astype("float32")
+
+    values = dict(
+        error=both(np.abs(predicted - truth), wrong),
+        correct=both(np.nan, ~wrong),
+        predicted=both(predicted, label),
+        loss=both(np.abs(predicted - truth) ** 2, wrong),
+    )
+    coords = dict(
+        epoch=[0, 1, 2],
+        sample=[f"p{i}" for i in range(len(field))],
+        task=["yield", "crop"],
+        kind=("task", ["tabular", "category"]),
+        units=("task", ["t/ha", ""]),
+    )
+    per_pixel = dict(
+        group=np.array([f"field {f}" for f in field]),
+        split=np.array(["train", "valid", "test"])[field // 3],
+        row=row,
+        column=column,
+        lon=-64 + 1e-4 * column,
+        lat=-27 - 9e-5 * row,
+    )
+    trace = xr.Dataset(
+        {k: (("epoch", "sample", "task"), v) for k, v in values.items()}
+        | dict(truth=(("sample", "task"), both(truth, crop))),
+        coords | {k: ("sample", v) for k, v in per_pixel.items()},
+    )
+    return trace.assign_attrs(main="yield"), crops, misread
 
 
 @pytest.fixture(scope='module')
@@ -44,71 +73,102 @@ def trace_crops_and_misread():
 def table(trace_crops_and_misread):
     "Every field at three epochs."
     trace, crops, misread = trace_crops_and_misread
-    return field_performance(trace, 'yield', 'crop')
+    return field_performance(trace, "yield", "crop")
 
 
 def test_against_sklearn(trace_crops_and_misread):
     "How good within a class?"
     # against sklearn; within a class less is explained
     trace, crops, misread = trace_crops_and_misread
-    labels = xr.DataArray(trace.truth.sel(task='crop').values.astype(int), dict(sample=trace.sample.values), attrs=dict(classes=crops))
-    found = scores_by_class(trace, 'yield', labels, epoch=0).set_index('class')
-    part = trace.isel(sample=trace.split.values == 'test').sel(task='yield', epoch=0)
-    assert found.r2['all'] == pytest.approx(r2_score(part.truth, part.predicted), abs=1e-5)
+    labels = xr.DataArray(
+        trace.truth.sel(task="crop").values.astype(int),
+        dict(sample=trace.sample.values),
+        attrs=dict(classes=crops),
+    )
+    found = scores_by_class(trace, "yield", labels, epoch=0).set_index("class")
+    part = trace.isel(sample=trace.split.values == "test").sel(task="yield", epoch=0)
+    assert found.r2["all"] == pytest.approx(r2_score(part.truth, part.predicted), abs=1e-5)
     beans = labels.sel(sample=part.sample.values).values == 1
-    assert found.mae['soybean'] == pytest.approx(mean_absolute_error(part.truth[beans], part.predicted[beans]), abs=1e-5)
-    assert found.r2['soybean'] < 0 < .9 < found.r2['all'] and determination(np.array([2.]), np.array([2.])) is np.nan
+    assert found.mae["soybean"] == pytest.approx(
+        mean_absolute_error(part.truth[beans], part.predicted[beans]), abs=1e-5
+    )
+    assert found.r2["soybean"] < 0 < 0.9 < found.r2["all"]
+    assert determination(np.array([2.0]), np.array([2.0])) is np.nan
     found.round(2)
 
 
 def test_half_of_a_field_wrong_by_30(table, trace_crops_and_misread):
     "Field by field."
     trace, crops, misread = trace_crops_and_misread
-    one = table[(table.field == 'field 1') & (table.epoch == 0)].iloc[0]
-    assert (one['class'], one.split, one.accuracy, one.n) == (1, 'train', .5, 240)
-    right = trace.isel(sample=(trace.group.values == 'field 1') & ~misread).sel(epoch=0, task='yield')
-    assert one.error == pytest.approx(.5 * .3 + .5 * float((right.error / right.truth).mean()), abs=1e-6)
-    assert len(table) == 27 and (table[table['class'] != 1].accuracy == 1).all() and table.attrs['relative']
+    one = table[(table.field == "field 1") & (table.epoch == 0)].iloc[0]
+    assert (one["class"], one.split, one.accuracy, one.n) == (1, "train", 0.5, 240)
+    right = trace.isel(sample=(trace.group.values == "field 1") & ~misread).sel(epoch=0, task="yield")
+    assert one.error == pytest.approx(
+        0.5 * 0.3 + 0.5 * float((right.error / right.truth).mean()), abs=1e-6
+    )
+    assert len(table) == 27
+    assert (table[table["class"] != 1].accuracy == 1).all()
+    assert table.attrs["relative"]
 
 
 def test_fields_become_right_from_epoch_to_epoch(table, trace_crops_and_misread):
     "Field by field."
     trace, crops, misread = trace_crops_and_misread
     fig = plot_field_performance(table, crops)
-    assert len(fig.axes) == 9 and fig.axes[1].get_title() == 'soybean, epoch 0'
+    assert len(fig.axes) == 9
+    assert fig.axes[1].get_title() == "soybean, epoch 0"
 
 
 def test_a_field_is_laid_out_again_mistakes_included(trace_crops_and_misread):
     "Maps of a field."
     trace, crops, misread = trace_crops_and_misread
-    maps = field_maps(trace, 'field 4', 'yield', 'crop', epoch=0)
-    assert maps.target.shape == (12, 20) and (maps.wrong == (maps.column < 10)).all() and np.allclose(maps.relative_error[:, :10], -.3, atol=1e-6)
-    ring = field_maps(trace.isel(sample=~((trace.row.values == 5) & (trace.column.values == 5))), 'field 4', 'yield')
-    assert np.isnan(ring.target[5, 5]) and int(ring.target.isnull().sum()) == 1 and 'wrong' not in ring
-    with pytest.raises(ValueError, match="no traced sample has group 'field 99'"): field_maps(trace, 'field 99', 'yield')
-    with pytest.raises(ValueError, match="no coordinate 'row'"): field_maps(trace.drop_vars('row'), 'field 4', 'yield')
+    maps = field_maps(trace, "field 4", "yield", "crop", epoch=0)
+    assert maps.target.shape == (12, 20)
+    assert (maps.wrong == (maps.column < 10)).all()
+    assert np.allclose(maps.relative_error[:, :10], -0.3, atol=1e-6)
+    ring = field_maps(
+        trace.isel(sample=~((trace.row.values == 5) & (trace.column.values == 5))), "field 4", "yield"
+    )
+    assert np.isnan(ring.target[5, 5])
+    assert int(ring.target.isnull().sum()) == 1
+    assert "wrong" not in ring
+    with pytest.raises(ValueError, match="no traced sample has group 'field 99'"):
+        field_maps(trace, "field 99", "yield")
+    with pytest.raises(ValueError, match="no coordinate 'row'"):
+        field_maps(trace.drop_vars("row"), "field 4", "yield")
 
 
 def test_two_epochs_of_one_field(trace_crops_and_misread):
     "Maps of a field."
     # two epochs of one field: the misread half shrinks, and the underestimate with it
     trace, crops, misread = trace_crops_and_misread
-    fig = plot_field_maps([field_maps(trace, 'field 4', 'yield', 'crop', e) for e in (0, 2)])
-    assert [a.get_title() for a in fig.axes[:4]] == ['field 4, epoch 0', 'prediction', 'relative error', 'wrong crop: 50%']
+    fig = plot_field_maps([field_maps(trace, "field 4", "yield", "crop", e) for e in (0, 2)])
+    assert [a.get_title() for a in fig.axes[:4]] == [
+        "field 4, epoch 0",
+        "prediction",
+        "relative error",
+        "wrong crop: 50%",
+    ]
 
 
 def test_wrong_labels_stand_where_yields_are_low_by_construction(trace_crops_and_misread):
     "What is true of the groups?"
     trace, crops, misread = trace_crops_and_misread
-    groups = truth_by_groups(trace.assign_coords(task=['yield', 'crop']), 'yield', 'crop', 'crop', epoch=0)
-    assert groups.group.value_counts().to_dict() == {'CC': 600, 'FF': 120} and groups.truth[groups.group == 'FF'].mean() == pytest.approx(3, abs=.2)
-    plot_truth_by_groups(groups).set_title('misread pixels are soybean, whose yields are low')
+    groups = truth_by_groups(
+        trace.assign_coords(task=["yield", "crop"]), "yield", "crop", "crop", epoch=0
+    )
+    assert groups.group.value_counts().to_dict() == {"CC": 600, "FF": 120}
+    assert groups.truth[groups.group == "FF"].mean() == pytest.approx(3, abs=0.2)
+    plot_truth_by_groups(groups).set_title("misread pixels are soybean, whose yields are low")
 
 
 def test_a_tenth_of_the_samples(trace_crops_and_misread):
     "A part of the test samples."
     # a tenth of the samples; a third of the fields
     trace, crops, misread = trace_crops_and_misread
-    assert random_share(trace, .1).sizes['sample'] == 216 and len(set(random_share(trace, 1 / 3, 'group').group.values)) == 3
-    assert (random_share(trace, .1).sample == random_share(trace, .1).sample).all() and not random_share(trace, .1, seed=1).equals(random_share(trace, .1))
-    with pytest.raises(ValueError, match='at most at 1, got 10'): random_share(trace, 10)
+    assert random_share(trace, 0.1).sizes["sample"] == 216
+    assert len(set(random_share(trace, 1 / 3, "group").group.values)) == 3
+    assert (random_share(trace, 0.1).sample == random_share(trace, 0.1).sample).all()
+    assert not random_share(trace, 0.1, seed=1).equals(random_share(trace, 0.1))
+    with pytest.raises(ValueError, match="at most at 1, got 10"):
+        random_share(trace, 10)

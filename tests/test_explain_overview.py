@@ -42,71 +42,99 @@ def found(world_and_mods):
 
 def test_an_explanation_that_does_not_apply():
     "What an explanation is."
-    e = Explanation('hierarchy', 'Do wrong labels respect the hierarchy?', reason='only one label task')
-    assert not e.applies and e.result is None and Explanation('a', 'b').applies
+    e = Explanation("hierarchy", "Do wrong labels respect the hierarchy?", reason="only one label task")
+    assert not e.applies
+    assert e.result is None
+    assert Explanation("a", "b").applies
 
 
 def test_how_numbers_are_printed():
     "Readings."
-    row = dict(r=.4, low=.381, high=.414, share=.7)
-    assert _with_interval(row, 'r') == '0.40 (95%: 0.38 to 0.41)' and _with_interval(row, 'share', '.0%') == '70% (95%: 38% to 41%)'
-    assert _with_interval(dict(r=np.nan, low=0, high=0), 'r') == 'not defined'
-    assert _with_interval(dict(r=.4, low=np.nan, high=np.nan), 'r') == '0.40 (no interval: too few clusters)'
-    assert _names(['a']) == 'a' and _names('abc') == 'a, b and c'
+    row = dict(r=0.4, low=0.381, high=0.414, share=0.7)
+    assert _with_interval(row, "r") == "0.40 (95%: 0.38 to 0.41)"
+    assert _with_interval(row, "share", ".0%") == "70% (95%: 38% to 41%)"
+    assert _with_interval(dict(r=np.nan, low=0, high=0), "r") == "not defined"
+    assert (
+        _with_interval(dict(r=0.4, low=np.nan, high=np.nan), "r")
+        == "0.40 (no interval: too few clusters)"
+    )
+    assert _names(["a"]) == "a"
+    assert _names("abc") == "a, b and c"
 
 
 def test_correlations_in_words_with_and_without_something_to_say():
     "Readings."
-    result = pd.DataFrame(dict(epoch=[0, 0, 0, 3, 3, 3], main='cover', auxiliary=['dem', 'zone', 'age'] * 2, basis=['pixel', 'sample', 'sample'] * 2, note=[''] * 5 + ['only one value'],
-                               r=[.6, .1, .2, .3, -.02, np.nan], low=[.5, 0, 0, .2, -.1, np.nan], high=[.7, .2, .3, .4, .06, np.nan]))
+    result = pd.DataFrame(
+        dict(
+            epoch=[0, 0, 0, 3, 3, 3],
+            main="cover",
+            auxiliary=["dem", "zone", "age"] * 2,
+            basis=["pixel", "sample", "sample"] * 2,
+            note=[""] * 5 + ["only one value"],
+            r=[0.6, 0.1, 0.2, 0.3, -0.02, np.nan],
+            low=[0.5, 0, 0, 0.2, -0.1, np.nan],
+            high=[0.7, 0.2, 0.3, 0.4, 0.06, np.nan],
+        )
+    )
     text = read_correlation(result, 3)
     print(text)
-    assert text == ('Epoch 3. cover and dem fail in the same pixels: r = 0.30 (95%: 0.20 to 0.40). It was higher at first (0.60 at epoch 0). '
-                    'For zone the interval includes zero: no correlation is shown. age: only one value.')
+    assert text == (
+        "Epoch 3. cover and dem fail in the same pixels: r = 0.30 (95%: 0.20 to 0.40). It was higher at first (0.60 at epoch 0). "
+        "For zone the interval includes zero: no correlation is shown. age: only one value."
+    )
 
 
 def test_moves_in_words(world_and_mods):
     "Readings."
     world, mods = world_and_mods
-    rows = transition_matrix(world.trace, 'zone', 'climate', 0, 1)
-    print(read_groups(correctness_groups(world.trace, 'zone', 'climate')))
+    rows = transition_matrix(world.trace, "zone", "climate", 0, 1)
+    print(read_groups(correctness_groups(world.trace, "zone", "climate")))
     print(read_transitions(rows))
-    assert 'FF 20% (95%' in read_transitions(rows) and 'FF was corrected more often than CF.' in read_transitions(rows)
-    blurred = rows.assign(low=0., high=1.)
+    assert "FF 20% (95%" in read_transitions(rows)
+    assert "FF was corrected more often than CF." in read_transitions(rows)
+    blurred = rows.assign(low=0.0, high=1.0)
     blurred.attrs = rows.attrs
-    assert 'The intervals of FF and FC overlap: no difference is shown.' in read_transitions(blurred)
+    assert "The intervals of FF and FC overlap: no difference is shown." in read_transitions(blurred)
 
 
 def test_hierarchy_in_words_planted_and_blind(world_and_mods):
     "Readings."
     world, mods = world_and_mods
-    rows = hierarchy_adherence(world.trace, mods, 'climate', epochs=[5])
+    rows = hierarchy_adherence(world.trace, mods, "climate", epochs=[5])
     print(read_hierarchy(rows, 5))
-    assert read_hierarchy(rows, 5).count('more than chance') == 2
-    blind = rows.assign(within=.3, low=.2, high=.4, chance=.3, p=.5)
+    assert read_hierarchy(rows, 5).count("more than chance") == 2
+    blind = rows.assign(within=0.3, low=0.2, high=0.4, chance=0.3, p=0.5)
     blind.attrs = rows.attrs
-    assert read_hierarchy(blind, 5).count('not distinguishable from chance') == 2
+    assert read_hierarchy(blind, 5).count("not distinguishable from chance") == 2
 
 
 def test_regression_errors_in_words(world_and_mods):
     "Readings."
     world, mods = world_and_mods
-    one = error_by_correctness(world.trace, 'temperature', 'zone')
-    four = error_by_groups(world.trace, 'temperature', 'zone', 'climate')
-    print(read_error_by_correctness(one, 0)); print(read_error_by_groups(four, 0))
-    assert 'larger error in' in read_error_by_correctness(one, 0) and 'a wrong zone goes with the larger error.' in read_error_by_groups(four, 0)
+    one = error_by_correctness(world.trace, "temperature", "zone")
+    four = error_by_groups(world.trace, "temperature", "zone", "climate")
+    print(read_error_by_correctness(one, 0))
+    print(read_error_by_groups(four, 0))
+    assert "larger error in" in read_error_by_correctness(one, 0)
+    assert "a wrong zone goes with the larger error." in read_error_by_groups(four, 0)
     same = planted_world(n_samples=440, n_epochs=1, size=4, effects=(1, 1, 1, 1)).trace
-    assert read_error_by_correctness(error_by_correctness(same, 'temperature', 'zone'), 0).endswith('includes zero: no difference is shown.')
-    assert 'neither label is shown' in read_error_by_groups(error_by_groups(same, 'temperature', 'zone', 'climate'), 0)
+    assert read_error_by_correctness(error_by_correctness(same, "temperature", "zone"), 0).endswith(
+        "includes zero: no difference is shown."
+    )
+    assert "neither label is shown" in read_error_by_groups(
+        error_by_groups(same, "temperature", "zone", "climate"), 0
+    )
 
 
 def test_the_coarser_label_comes_first(world_and_mods):
     "Which questions a run can answer."
     world, mods = world_and_mods
-    assert label_pairs(world.trace, mods) == [('zone', 'climate')]
-    assert label_pairs(world.trace.sel(task=['climate', 'zone']), mods) == [('zone', 'climate')]
-    assert label_pairs(world.trace.sel(task=['climate', 'weather']), mods) == []
-    assert _is_above(mods, 'zone', 'climate') and not _is_above(mods, 'climate', 'zone') and not _is_above(mods, 'zone', 'zone')
+    assert label_pairs(world.trace, mods) == [("zone", "climate")]
+    assert label_pairs(world.trace.sel(task=["climate", "zone"]), mods) == [("zone", "climate")]
+    assert label_pairs(world.trace.sel(task=["climate", "weather"]), mods) == []
+    assert _is_above(mods, "zone", "climate")
+    assert not _is_above(mods, "climate", "zone")
+    assert not _is_above(mods, "zone", "zone")
 
 
 def test_the_own_samples_pass(world_and_mods):
@@ -114,28 +142,56 @@ def test_the_own_samples_pass(world_and_mods):
     # the own samples pass; others are told by what they lack
     world, mods = world_and_mods
     assert check_traced(world.trace, world.samples) is None
-    with pytest.raises(ValueError, match='they have no modalities zone, no samples p0000, p0001, p0002 and 877 more'): check_traced(world.trace, world.samples.drop_vars('zone').isel(sample=slice(0)))
+    with pytest.raises(
+        ValueError, match="they have no modalities zone, no samples p0000, p0001, p0002 and 877 more"
+    ):
+        check_traced(world.trace, world.samples.drop_vars("zone").isel(sample=slice(0)))
 
 
 def test_all_of_it_applies_and_every_figure_is_its_own(found):
     "In one call."
-    assert not found.left_out and list(found)[:4] == ['error correlation', 'correctness groups (zone, climate)', 'fate of FF (zone, climate)', 'transitions (zone, climate)']
+    assert not found.left_out
+    assert list(found)[:4] == [
+        "error correlation",
+        "correctness groups (zone, climate)",
+        "fate of FF (zone, climate)",
+        "transitions (zone, climate)",
+    ]
     for e in found.values():
         fig = e.figure()
-        assert isinstance(fig, plt.Figure) and len(e.result) and e.reading.endswith('.') and e.question.endswith('?')
-        if e.name.startswith('error of elevation by correctness of'): assert e.name.split()[-1] in fig.axes[0].get_title() and 'elevation' in fig.axes[0].get_title()
+        assert isinstance(fig, plt.Figure)
+        assert len(e.result)
+        assert e.reading.endswith(".")
+        assert e.question.endswith("?")
+        if e.name.startswith("error of elevation by correctness of"):
+            assert e.name.split()[-1] in fig.axes[0].get_title()
+            assert "elevation" in fig.axes[0].get_title()
         plt.close(fig)
 
 
 def test_what_does_not_apply_says_why(world_and_mods):
     "In one call."
     world, mods = world_and_mods
-    one = explain(world.trace.sel(task=['landcover']).drop_vars(['lat', 'lon']), mods, n_boot=100)
-    assert not one.applied and set(one.left_out) == {'error correlation', 'correctness groups', 'hierarchy', 'error by correctness', 'error maps', 'errors on the map'}
-    assert "one task only, 'landcover'" in one.left_out['error correlation']
-    two = explain(world.trace.sel(task=['zone', 'weather']).assign_attrs(main='zone'), mods, n_boot=100)
-    assert set(two.applied) == {'error correlation', 'error of weather by correctness of zone', 'errors on the map'}
-    assert repr(two).startswith('Explanations: 3 apply') and 'left out' in one._repr_html_() and 'fewer than two label tasks' in two._repr_html_()
+    one = explain(world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), mods, n_boot=100)
+    assert not one.applied
+    assert set(one.left_out) == {
+        "error correlation",
+        "correctness groups",
+        "hierarchy",
+        "error by correctness",
+        "error maps",
+        "errors on the map",
+    }
+    assert "one task only, 'landcover'" in one.left_out["error correlation"]
+    two = explain(world.trace.sel(task=["zone", "weather"]).assign_attrs(main="zone"), mods, n_boot=100)
+    assert set(two.applied) == {
+        "error correlation",
+        "error of weather by correctness of zone",
+        "errors on the map",
+    }
+    assert repr(two).startswith("Explanations: 3 apply")
+    assert "left out" in one._repr_html_()
+    assert "fewer than two label tasks" in two._repr_html_()
 
 
 def test_a_ground_truth_that_breaks_its_hierarchy_is_a_reason(world_and_mods):
@@ -143,17 +199,36 @@ def test_a_ground_truth_that_breaks_its_hierarchy_is_a_reason(world_and_mods):
     # a ground truth that breaks its hierarchy is a reason; a split without samples an error; what has a trace and modalities is enough
     world, mods = world_and_mods
     run = SimpleNamespace(trace=world.trace.isel(epoch=[0]), modalities=mods)
-    assert explain(run, n_boot=100)._repr_html_() == explain(world.trace.isel(epoch=[0]), mods, n_boot=100)._repr_html_()
+    assert (
+        explain(run, n_boot=100)._repr_html_()
+        == explain(world.trace.isel(epoch=[0]), mods, n_boot=100)._repr_html_()
+    )
     broken = world.trace.copy(deep=True)
-    broken['truth'].loc[dict(task='zone', sample='p0000')] = (broken['truth'].sel(task='zone', sample='p0000') + 1) % 4
-    assert 'leaves the hierarchy in 1 of 880' in explain(broken, mods, n_boot=100).left_out['hierarchy (zone, climate)']
-    with pytest.raises(ValueError, match="no samples of split 'train'"): explain(world.trace, mods, split='train')
-    with pytest.raises(ValueError, match="not those of the run: they have no modalities zone, no samples p0000, p0001, p0002 and 877 more"): explain(world.trace, mods, world.samples.drop_vars('zone').isel(sample=slice(0)))
+    broken["truth"].loc[dict(task="zone", sample="p0000")] = (
+        broken["truth"].sel(task="zone", sample="p0000") + 1
+    ) % 4
+    assert (
+        "leaves the hierarchy in 1 of 880"
+        in explain(broken, mods, n_boot=100).left_out["hierarchy (zone, climate)"]
+    )
+    with pytest.raises(ValueError, match="no samples of split 'train'"):
+        explain(world.trace, mods, split="train")
+    with pytest.raises(
+        ValueError,
+        match="not those of the run: they have no modalities zone, no samples p0000, p0001, p0002 and 877 more",
+    ):
+        explain(world.trace, mods, world.samples.drop_vars("zone").isel(sample=slice(0)))
     short = explain(world.trace.isel(epoch=[0]), mods, n_boot=100)
-    assert not any(k.startswith(('fate', 'transitions')) for k in short) and short['error correlation'].applies
+    assert not any(k.startswith(("fate", "transitions")) for k in short)
+    assert short["error correlation"].applies
 
 
 def test_no_torch_is_imported():
     "In one call."
     code = 'import sys, mtl_explain.explain.overview, mtl_explain.testing.planted; print("torch" in sys.modules)'
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == 'False'
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "False"
+    )

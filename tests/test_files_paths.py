@@ -34,13 +34,14 @@ class Fuse:
             if self.left < 0:
                 raise Killed
             return action(*args, **kwargs)
+
         return call
 
 
 @pytest.fixture(scope='module')
 def disk_calls():
-    disk_calls = [(os, n) for n in ('mkdir', 'replace', 'unlink', 'rmdir', 'open')]
-    disk_calls += [(Path, n) for n in ('mkdir', 'unlink', 'rmdir', 'write_text')] + [(shutil, 'rmtree')]
+    disk_calls = [(os, n) for n in ("mkdir", "replace", "unlink", "rmdir", "open")]
+    disk_calls += [(Path, n) for n in ("mkdir", "unlink", "rmdir", "write_text")] + [(shutil, "rmtree")]
     return disk_calls
 
 
@@ -49,62 +50,70 @@ def test_a_marker_is_read_back_and_what_is_no_marker_is_none():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         assert _note(folder) is None
-        _mark(folder, 'store', 'world')
-        assert _note(folder) == dict(written_by='mtl_explain', kind='store', name='world', files=None)
-        for text in ('', '[]', '{"written_by": "somebody"}', '{"written_by": "mtl_explain", "files": 3}'):
-            (folder/marker).write_text(text)
+        _mark(folder, "store", "world")
+        assert _note(folder) == dict(written_by="mtl_explain", kind="store", name="world", files=None)
+        for text in (
+            "",
+            "[]",
+            '{"written_by": "somebody"}',
+            '{"written_by": "mtl_explain", "files": 3}',
+        ):
+            (folder / marker).write_text(text)
             assert _note(folder) is None
 
 
 def test_files_in_all_depths_links_as_links():
     "The marker."
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)/'a'
-        (folder/'deep').mkdir(parents=True)
-        (folder/'deep'/'one.txt').write_text('1')
-        (folder/'away').symlink_to(name)
-        _mark(folder, 'report', 'a')
-        assert _files(folder) == {'deep/one.txt': 1, 'away': -1}
+        folder = Path(name) / "a"
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "one.txt").write_text("1")
+        (folder / "away").symlink_to(name)
+        _mark(folder, "report", "a")
+        assert _files(folder) == {"deep/one.txt": 1, "away": -1}
 
 
 def test_what_we_took_is_removed_with_all_that_is_in_it():
     "Take, discard."
     with tempfile.TemporaryDirectory() as name:
-        partial = take_folder(Path(name)/'world.partial', 'store')
-        (partial/'deep').mkdir()
-        (partial/'deep'/'one.txt').write_text('1')
-        assert take_folder(partial, 'store') == partial and (partial/'deep'/'one.txt').exists()
-        discard_folder(partial, 'store')
+        partial = take_folder(Path(name) / "world.partial", "store")
+        (partial / "deep").mkdir()
+        (partial / "deep" / "one.txt").write_text("1")
+        assert take_folder(partial, "store") == partial
+        assert (partial / "deep" / "one.txt").exists()
+        discard_folder(partial, "store")
         assert list(Path(name).iterdir()) == []
-        discard_folder(partial, 'store')  # nothing there is nothing to do
+        discard_folder(partial, "store")  # nothing there is nothing to do
 
 
 def test_somebody_elses_folder_file_or_link_stays_as_it_is_and_one_line_says_so():
     "Take, discard."
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        for thing in ('thesis.partial', 'kept'):
-            (home/thing).mkdir()
-            (home/thing/'thesis.tex').write_text('ten years')
-        (home/'file.partial').write_text('ten years')
-        (home/'link.partial').symlink_to(home/'kept')
-        ours = take_folder(home/'world.partial', 'store')
-        (ours/'samples.nc').write_text('')
-        shutil.copytree(ours, home/'other.partial')
+        for thing in ("thesis.partial", "kept"):
+            (home / thing).mkdir()
+            (home / thing / "thesis.tex").write_text("ten years")
+        (home / "file.partial").write_text("ten years")
+        (home / "link.partial").symlink_to(home / "kept")
+        ours = take_folder(home / "world.partial", "store")
+        (ours / "samples.nc").write_text("")
+        shutil.copytree(ours, home / "other.partial")
         cases = {
-            'thesis.partial': 'nothing proves that mtl_explain wrote it',
-            'file.partial': 'it is a file',
-            'link.partial': 'it is a link',
-            'other.partial': 'it is the store of world',
+            "thesis.partial": "nothing proves that mtl_explain wrote it",
+            "file.partial": "it is a file",
+            "link.partial": "it is a link",
+            "other.partial": "it is the store of world",
         }
         for thing, message in cases.items():
             for action in (check_replaceable, take_folder, discard_folder):
-                with pytest.raises(FileExistsError, match=f'{thing} is in the way and {message}.*move it'):
-                    action(home/thing, 'store')
-        with pytest.raises(FileExistsError, match='it is the store of world'):
-            discard_folder(ours, 'report')
-        for path in ('thesis.partial/thesis.tex', 'kept/thesis.tex', 'other.partial/samples.nc'):
-            assert (home/path).exists()
+                with pytest.raises(
+                    FileExistsError, match=f"{thing} is in the way and {message}.*move it"
+                ):
+                    action(home / thing, "store")
+        with pytest.raises(FileExistsError, match="it is the store of world"):
+            discard_folder(ours, "report")
+        for path in ("thesis.partial/thesis.tex", "kept/thesis.tex", "other.partial/samples.nc"):
+            assert (home / path).exists()
 
 
 def test_links_inside_are_removed_and_not_followed():
@@ -112,72 +121,85 @@ def test_links_inside_are_removed_and_not_followed():
     # links inside are removed and not followed; an older version's folder may be proven otherwise
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        (home/'kept').mkdir()
-        (home/'kept'/'thesis.tex').write_text('ten years')
-        partial = take_folder(home/'world.partial', 'store')
-        (partial/'away').symlink_to(home/'kept')
-        discard_folder(partial, 'store')
-        assert not partial.exists() and (home/'kept'/'thesis.tex').exists()
-        old = home/'old.partial'
+        (home / "kept").mkdir()
+        (home / "kept" / "thesis.tex").write_text("ten years")
+        partial = take_folder(home / "world.partial", "store")
+        (partial / "away").symlink_to(home / "kept")
+        discard_folder(partial, "store")
+        assert not partial.exists()
+        assert (home / "kept" / "thesis.tex").exists()
+        old = home / "old.partial"
         old.mkdir()
-        (old/'progress.json').write_text('{}')
-        assert not is_ours(old, 'store') and is_ours(old, 'store', lambda f: (f/'progress.json').exists())
-        take_folder(old, 'store', lambda f: (f/'progress.json').exists())
-        assert is_ours(old, 'store') and not is_ours(home/'nothing', 'store')
+        (old / "progress.json").write_text("{}")
+        assert not is_ours(old, "store")
+        assert is_ours(old, "store", lambda f: (f / "progress.json").exists())
+        take_folder(old, "store", lambda f: (f / "progress.json").exists())
+        assert is_ours(old, "store")
+        assert not is_ours(home / "nothing", "store")
 
 
 def test_a_report_replaces_a_report_and_nothing_else():
     "When it is finished."
     def report(text):
-        partial = take_folder(home/'page.partial', 'report')
-        (partial/'figures').mkdir(exist_ok=True)
-        (partial/'figures'/'one.png').write_text(text)
-        (partial/'report.html').write_text(text)
-        return replace_folder(partial, home/'page', 'report')
+        partial = take_folder(home / "page.partial", "report")
+        (partial / "figures").mkdir(exist_ok=True)
+        (partial / "figures" / "one.png").write_text(text)
+        (partial / "report.html").write_text(text)
+        return replace_folder(partial, home / "page", "report")
+
 
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        report('old')
-        (home/'page'/'.DS_Store').write_text('')
-        page = report('new')
-        assert (page/'report.html').read_text() == 'new' and sorted(_files(page)) == ['figures/one.png', 'report.html']
-        (page/'figures'/'mine.png').write_text('mine')
-        with pytest.raises(FileExistsError, match='page is in the way and it holds figures/mine.png, which'):
-            report('newer')
-        assert (page/'figures'/'mine.png').read_text() == 'mine' and (page/'report.html').read_text() == 'new'
-        (page/'figures'/'mine.png').unlink()
-        (page/'report.html').write_text('with my remarks')
-        with pytest.raises(FileExistsError, match='it holds report.html, which was changed since'):
-            report('newer')
-        (page/'report.html').write_text('new')
-        report('newest')
-        assert [p.name for p in home.iterdir()] == ['page']
+        report("old")
+        (home / "page" / ".DS_Store").write_text("")
+        page = report("new")
+        assert (page / "report.html").read_text() == "new"
+        assert sorted(_files(page)) == [
+            "figures/one.png",
+            "report.html",
+        ]
+        (page / "figures" / "mine.png").write_text("mine")
+        with pytest.raises(
+            FileExistsError, match="page is in the way and it holds figures/mine.png, which"
+        ):
+            report("newer")
+        assert (page / "figures" / "mine.png").read_text() == "mine"
+        assert (page / "report.html").read_text() == "new"
+        (page / "figures" / "mine.png").unlink()
+        (page / "report.html").write_text("with my remarks")
+        with pytest.raises(FileExistsError, match="it holds report.html, which was changed since"):
+            report("newer")
+        (page / "report.html").write_text("new")
+        report("newest")
+        assert [p.name for p in home.iterdir()] == ["page"]
 
 
 def test_a_finished_folder_is_the_users():
     "When it is finished."
     with tempfile.TemporaryDirectory() as name:
-        partial = take_folder(Path(name)/'world.partial', 'store')
-        (partial/'samples.nc').write_text('')
-        world = finish_folder(partial, Path(name)/'world')
-        assert [p.name for p in world.iterdir()] == ['samples.nc'] and not is_ours(world, 'store')
+        partial = take_folder(Path(name) / "world.partial", "store")
+        (partial / "samples.nc").write_text("")
+        world = finish_folder(partial, Path(name) / "world")
+        assert [p.name for p in world.iterdir()] == ["samples.nc"]
+        assert not is_ours(world, "store")
 
 
 def test_beside_its_place_and_not_called_like_anything_else():
     "Single files."
-    assert scratch_file('maps/change.tif') == Path('maps/change.tif.mtl_explain-part')
+    assert scratch_file("maps/change.tif") == Path("maps/change.tif.mtl_explain-part")
 
 
 def test_whatever_moment_it_is_killed_at_the_next_call_goes_on_and_ends_the(disk_calls):
     "Killed at any moment."
     # whatever moment it is killed at, the next call goes on and ends the same
     def cycle(home):
-        discard_folder(home/'world.partial', 'report')
-        partial = take_folder(home/'world.partial', 'report')
-        (partial/'deep').mkdir()
-        (partial/'deep'/'one.txt').write_text('1')
-        (partial/'two.txt').write_text('2')
-        replace_folder(partial, home/'world', 'report')
+        discard_folder(home / "world.partial", "report")
+        partial = take_folder(home / "world.partial", "report")
+        (partial / "deep").mkdir()
+        (partial / "deep" / "one.txt").write_text("1")
+        (partial / "two.txt").write_text("2")
+        replace_folder(partial, home / "world", "report")
+
 
     killed = 0
     for before in (0, 1):
@@ -195,64 +217,76 @@ def test_whatever_moment_it_is_killed_at_the_next_call_goes_on_and_ends_the(disk
                     killed += 1
                 patch.undo()
                 cycle(home)
-                assert _files(home/'world') == {'deep/one.txt': 1, 'two.txt': 1}
-                assert [p.name for p in home.iterdir()] == ['world']
+                assert _files(home / "world") == {"deep/one.txt": 1, "two.txt": 1}
+                assert [p.name for p in home.iterdir()] == ["world"]
             if fuse.left >= 0:
                 break
-    print(f'killed at {killed} moments')
+    print(f"killed at {killed} moments")
     assert killed > 20
 
 
 def test_whole_or_not_at_all():
     "A folder that appears when it is complete."
     with tempfile.TemporaryDirectory() as folder:
-        world = Path(folder)/'worlds'/'a'
+        world = Path(folder) / "worlds" / "a"
         with pytest.raises(KeyboardInterrupt), new_folder(world) as beside:
-            (beside/'half.txt').write_text('half')
+            (beside / "half.txt").write_text("half")
             raise KeyboardInterrupt
         assert list(world.parent.iterdir()) == []
         with new_folder(world) as beside:
-            (beside/'whole.txt').write_text('whole')
+            (beside / "whole.txt").write_text("whole")
             assert not world.exists()
-        assert [p.name for p in world.iterdir()] == ['whole.txt']
-        with pytest.raises(FileExistsError, match='exists already: choose another folder'), new_folder(world): pass
+        assert [p.name for p in world.iterdir()] == ["whole.txt"]
+        with (
+            pytest.raises(FileExistsError, match="exists already: choose another folder"),
+            new_folder(world),
+        ):
+            pass
 
 
 def test_somebodys_folder_beside_it_is_left_alone():
     "A folder that appears when it is complete."
     with tempfile.TemporaryDirectory() as folder:
-        world, other = Path(folder)/'a', Path(folder)/'a.partial'
+        world = Path(folder) / "a"
+        other = Path(folder) / "a.partial"
         other.mkdir()
-        (other/'thesis.tex').write_text('ten years')
-        with pytest.raises(FileExistsError, match='a.partial is in the way'), new_folder(world):
+        (other / "thesis.tex").write_text("ten years")
+        with pytest.raises(FileExistsError, match="a.partial is in the way"), new_folder(world):
             pass
-        assert (other/'thesis.tex').exists() and not world.exists()
+        assert (other / "thesis.tex").exists()
+        assert not world.exists()
 
 
 def test_an_argument_comes_before_the_environment_the_environment_before_the():
     "A folder that appears when it is complete."
     # an argument comes before the environment, the environment before the cache
-    with mock.patch.dict(os.environ, MTL_EXPLAIN_DATA='there'):
-        assert data_folder('here') == Path('here') and data_folder() == Path('there')
+    with mock.patch.dict(os.environ, MTL_EXPLAIN_DATA="there"):
+        assert data_folder("here") == Path("here")
+        assert data_folder() == Path("there")
     with mock.patch.dict(os.environ):
-        os.environ.pop('MTL_EXPLAIN_DATA', None)
-        assert data_folder() == Path(platformdirs.user_cache_dir('mtl_explain'))
+        os.environ.pop("MTL_EXPLAIN_DATA", None)
+        assert data_folder() == Path(platformdirs.user_cache_dir("mtl_explain"))
 
 
 def test_the_new_content_replaces_the_old_and_nothing_else_is_left():
     "Writing so that nothing is half-written."
     with tempfile.TemporaryDirectory() as d:
-        for text in ('old', 'new'): write_beside(Path(d)/'a.txt', text)
-        assert (Path(d)/'a.txt').read_text() == 'new' and os.listdir(d) == ['a.txt']
+        for text in ("old", "new"):
+            write_beside(Path(d) / "a.txt", text)
+        assert (Path(d) / "a.txt").read_text() == "new"
+        assert os.listdir(d) == ["a.txt"]
 
 
 def test_a_dataset_comes_back_and_a_crash_while_writing_leaves_the_old_one():
     "Writing so that nothing is half-written."
-    old, new = xr.Dataset(dict(a=('x', [1., 2.]))), xr.Dataset(dict(a=('x', [3., 4.])))
+    old = xr.Dataset(dict(a=("x", [1.0, 2.0])))
+    new = xr.Dataset(dict(a=("x", [3.0, 4.0])))
     with tempfile.TemporaryDirectory() as d:
-        path = Path(d)/'trace'/'000.nc'
+        path = Path(d) / "trace" / "000.nc"
         save_netcdf(old, path)
-        with mock.patch.object(os, 'replace', side_effect=OSError('power cut')), pytest.raises(OSError): save_netcdf(new, path)
+        with mock.patch.object(os, "replace", side_effect=OSError("power cut")), pytest.raises(OSError):
+            save_netcdf(new, path)
         assert xr.load_dataset(path).equals(old)
         save_netcdf(new, path)
-        assert xr.load_dataset(path).equals(new) and os.listdir(path.parent) == ['000.nc']
+        assert xr.load_dataset(path).equals(new)
+        assert os.listdir(path.parent) == ["000.nc"]

@@ -28,114 +28,161 @@ from mtl_explain.files.raster import (
 def landscape():
     "A smooth landscape, 40 by 60."
     rng = np.random.default_rng(0)
-    return (np.sin(np.arange(60) / 9)[None] + np.cos(np.arange(40) / 7)[:, None] + rng.normal(0, .05, (40, 60))).astype('float32')
+    return (
+        np.sin(np.arange(60) / 9)[None]
+        + np.cos(np.arange(40) / 7)[:, None]
+        + rng.normal(0, 0.05, (40, 60))
+    ).astype("float32")
 
 
 @pytest.fixture(scope='module')
 def tiff(landscape):
     "The bytes of a GeoTIFF."
     with MemoryFile() as _memory:
-        with _memory.open(driver='GTiff', width=60, height=40, count=1, dtype='float32', crs='EPSG:4326', transform=Affine(1, 0, -30, 0, -1, 20)) as _dst: _dst.write(landscape, 1)
+        with _memory.open(
+            driver="GTiff",
+            width=60,
+            height=40,
+            count=1,
+            dtype="float32",
+            crs="EPSG:4326",
+            transform=Affine(1, 0, -30, 0, -1, 20),
+        ) as _dst:
+            _dst.write(landscape, 1)
         tiff = _memory.read()
     return tiff
 
 
 def test_what_is_written_is_read(tiff, landscape):
     "Reading."
-    assert np.array_equal(read_raster(tiff, shape=(40, 60), dtype='float32', crs='EPSG:4326')[0], landscape)
+    assert np.array_equal(
+        read_raster(tiff, shape=(40, 60), dtype="float32", crs="EPSG:4326")[0], landscape
+    )
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder)/'a.tif').write_bytes(tiff)
-        assert np.array_equal(read_raster(Path(folder)/'a.tif', bands=[1])[0], landscape)
+        (Path(folder) / "a.tif").write_bytes(tiff)
+        assert np.array_equal(read_raster(Path(folder) / "a.tif", bands=[1])[0], landscape)
 
 
 def test_a_raster_which_is_missing_truncated_or_unexpected_is_one_clear_line(tiff):
     "Reading."
-    with pytest.raises(FileNotFoundError, match='no such raster: nowhere.tif'): read_raster('nowhere.tif')
-    with pytest.raises(ValueError, match='dem.tif: cannot be read, it is truncated'): read_raster(tiff[:5000], name='dem.tif')
-    with pytest.raises(ValueError, match='no raster'): read_raster(b'not a raster at all')
-    with pytest.raises(ValueError, match=r'expected shape \(10, 10\), got \(40, 60\)'): read_raster(tiff, shape=(10, 10))
-    with pytest.raises(ValueError, match='expected dtype uint8, got float32'): read_raster(tiff, dtype='uint8')
-    with pytest.raises(ValueError, match='expected crs EPSG:32632, got EPSG:4326'): read_raster(tiff, crs='EPSG:32632')
+    with pytest.raises(FileNotFoundError, match="no such raster: nowhere.tif"):
+        read_raster("nowhere.tif")
+    with pytest.raises(ValueError, match="dem.tif: cannot be read, it is truncated"):
+        read_raster(tiff[:5000], name="dem.tif")
+    with pytest.raises(ValueError, match="no raster"):
+        read_raster(b"not a raster at all")
+    with pytest.raises(ValueError, match=r"expected shape \(10, 10\), got \(40, 60\)"):
+        read_raster(tiff, shape=(10, 10))
+    with pytest.raises(ValueError, match="expected dtype uint8, got float32"):
+        read_raster(tiff, dtype="uint8")
+    with pytest.raises(ValueError, match="expected crs EPSG:32632, got EPSG:4326"):
+        read_raster(tiff, crs="EPSG:32632")
 
 
 def test_a_truncated_jpeg_or_png_is_an_error_and_not_a_grey_area():
     "Reading."
     def image_bytes(driver):
         with MemoryFile() as memory, warnings.catch_warnings():
-            warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with memory.open(driver=driver, width=64, height=64, count=3, dtype='uint8') as dst: dst.write(np.random.default_rng(0).integers(0, 255, (3, 64, 64), dtype='uint8'))
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with memory.open(driver=driver, width=64, height=64, count=3, dtype="uint8") as dst:
+                dst.write(np.random.default_rng(0).integers(0, 255, (3, 64, 64), dtype="uint8"))
             return memory.read()
-    for driver in ('JPEG', 'PNG'):
+
+
+    for driver in ("JPEG", "PNG"):
         whole = image_bytes(driver)
         assert read_raster(whole).shape == (3, 64, 64)
-        with pytest.raises(ValueError, match='truncated'): read_raster(whole[:len(whole)//2])
+        with pytest.raises(ValueError, match="truncated"):
+            read_raster(whole[: len(whole) // 2])
 
 
 def test_other_units_show_in_the_range():
     "Reading."
     def hdf_of(**values):
-        with h5py.File(buffer := BytesIO(), 'w') as file:
-            for name, value in values.items(): file[name] = value
+        with h5py.File(buffer := BytesIO(), "w") as file:
+            for name, value in values.items():
+                file[name] = value
         return buffer.getvalue()
-    assert read_hdf(hdf_of(t=np.array([3., 20.])), 't', -90, 60).tolist() == [3, 20]
-    with pytest.raises(ValueError, match='t: values from 290 to 290, expected -90 to 60: other units?'): read_hdf(hdf_of(t=np.full(3, 290.)), 't', -90, 60)
-    with pytest.raises(ValueError, match='t: cannot be read, the file is truncated or another one'): read_hdf(hdf_of(a=np.zeros(3)), 't', 0, 1)
-    with pytest.raises(ValueError, match='t: cannot be read'): read_hdf(hdf_of(t=np.zeros(3000))[:500], 't', 0, 1)
+
+
+    assert read_hdf(hdf_of(t=np.array([3.0, 20.0])), "t", -90, 60).tolist() == [3, 20]
+    with pytest.raises(ValueError, match="t: values from 290 to 290, expected -90 to 60: other units?"):
+        read_hdf(hdf_of(t=np.full(3, 290.0)), "t", -90, 60)
+    with pytest.raises(ValueError, match="t: cannot be read, the file is truncated or another one"):
+        read_hdf(hdf_of(a=np.zeros(3)), "t", 0, 1)
+    with pytest.raises(ValueError, match="t: cannot be read"):
+        read_hdf(hdf_of(t=np.zeros(3000))[:500], "t", 0, 1)
 
 
 def test_pixel_centres_lie_half_a_pixel_inside():
     "Grids."
     earth = degree_grid(15)
     assert earth.shape == (2700, 5400)
-    assert np.isclose(earth.x[0], -180 + 1/30) and np.isclose(earth.x[-1], 180 - 1/30) and np.isclose(earth.y[0], 90 - 1/30)
+    assert np.isclose(earth.x[0], -180 + 1 / 30)
+    assert np.isclose(earth.x[-1], 180 - 1 / 30)
+    assert np.isclose(earth.y[0], 90 - 1 / 30)
 
 
 def test_the_earth_is_twice_as_wide_as_high():
     "Grids."
     assert global_grid(np.zeros((3, 1800, 3600))) == degree_grid(10)
-    with pytest.raises(ValueError, match='5×7 pixels does not span the Earth'): global_grid(np.zeros((5, 7)))
+    with pytest.raises(ValueError, match="5×7 pixels does not span the Earth"):
+        global_grid(np.zeros((5, 7)))
 
 
 def test_four_pixels_by_hand():
     "Grids."
-    fine, coarse = degree_grid(1, 0, 4, (4, 4)), degree_grid(.5, 0, 4, (2, 2))
-    classes = np.array([[1, 2], [3, 4]], 'uint8')
-    there = to_grid(classes, coarse, fine, 'nearest')
-    assert np.array_equal(there, classes.repeat(2, 0).repeat(2, 1)) and np.array_equal(to_grid(there, fine, coarse, 'mode'), classes)
-    numbers = np.arange(16, dtype='float32').reshape(4, 4)
-    assert np.allclose(to_grid(numbers, fine, coarse, 'average'), [[2.5, 4.5], [10.5, 12.5]])
+    fine = degree_grid(1, 0, 4, (4, 4))
+    coarse = degree_grid(0.5, 0, 4, (2, 2))
+    classes = np.array([[1, 2], [3, 4]], "uint8")
+    there = to_grid(classes, coarse, fine, "nearest")
+    assert np.array_equal(there, classes.repeat(2, 0).repeat(2, 1))
+    assert np.array_equal(to_grid(there, fine, coarse, "mode"), classes)
+    numbers = np.arange(16, dtype="float32").reshape(4, 4)
+    assert np.allclose(to_grid(numbers, fine, coarse, "average"), [[2.5, 4.5], [10.5, 12.5]])
     numbers[0, 0] = np.nan
-    assert np.isclose(to_grid(numbers, fine, coarse, 'average')[0, 0], (1 + 4 + 5) / 3)
+    assert np.isclose(to_grid(numbers, fine, coarse, "average")[0, 0], (1 + 4 + 5) / 3)
 
 
 def test_a_plane_stays_where_it_is():
     "Grids."
-    plane = np.add.outer(degree_grid(1).y, 2 * degree_grid(1).x).astype('float32')
-    moved = to_grid(plane, degree_grid(1), degree_grid(3), 'bilinear')
+    plane = np.add.outer(degree_grid(1).y, 2 * degree_grid(1).x).astype("float32")
+    moved = to_grid(plane, degree_grid(1), degree_grid(3), "bilinear")
     expected = np.add.outer(degree_grid(3).y, 2 * degree_grid(3).x)
     assert np.abs(moved - expected)[3:-3, 3:-3].max() < 1e-3
 
 
 def test_values_which_do_not_fit_their_grid_are_an_error():
     "Grids."
-    with pytest.raises(ValueError, match=r'values of shape \(3, 3\) do not lie on a grid of \(4, 4\)'): to_grid(np.zeros((3, 3)), degree_grid(1, 0, 4, (4, 4)), degree_grid(1))
+    with pytest.raises(ValueError, match=r"values of shape \(3, 3\) do not lie on a grid of \(4, 4\)"):
+        to_grid(np.zeros((3, 3)), degree_grid(1, 0, 4, (4, 4)), degree_grid(1))
 
 
 def test_a_wave_that_runs_around_the_earth_is_met_at_its_place_across_the_date():
     "Longitudes from 0 to 360."
     # a wave that runs around the Earth is met at its place, across the date line too
-    lon, lat = np.arange(0, 360, .5), np.linspace(90, -90, 361)
-    wave, grid = unroll(np.broadcast_to(np.sin(np.radians(lon + 30)), (361, 720)).astype('float32'), .5)
+    lon = np.arange(0, 360, 0.5)
+    lat = np.linspace(90, -90, 361)
+    wave, grid = unroll(
+        np.broadcast_to(np.sin(np.radians(lon + 30)), (361, 720)).astype("float32"), 0.5
+    )
     target = degree_grid(3)
     met = to_grid(wave, grid, target)
     assert np.abs(met - np.sin(np.radians(target.x + 30))).max() < 1e-3
-    with pytest.raises(ValueError, match='do not go around the Earth'): unroll(wave, .25)
+    with pytest.raises(ValueError, match="do not go around the Earth"):
+        unroll(wave, 0.25)
 
 
 def test_nodata_nan_and_infinite_pixels_hold_nothing():
     "What is missing."
-    assert valid_mask(np.array([1., np.nan, np.inf, -np.inf, -9999.]), -9999).tolist() == [True, False, False, False, False]
-    assert valid_mask(np.array([0, 255, 3], 'uint8'), 255).tolist() == [True, False, True]
+    assert valid_mask(np.array([1.0, np.nan, np.inf, -np.inf, -9999.0]), -9999).tolist() == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    assert valid_mask(np.array([0, 255, 3], "uint8"), 255).tolist() == [True, False, True]
 
 
 def test_patches_stand_where_they_stood():
@@ -144,26 +191,35 @@ def test_patches_stand_where_they_stood():
     patches = cut_patches(image, 3)
     assert patches.shape == (2, 3, 2, 3, 3)
     assert np.array_equal(patches[1, 2], image[:, 3:6, 6:9])
-    with pytest.raises(ValueError, match='holds no patch of 8×8'): cut_patches(image, 8)
+    with pytest.raises(ValueError, match="holds no patch of 8×8"):
+        cut_patches(image, 8)
 
 
 def test_means_and_majorities_by_hand():
     "Patches."
     labels = np.array([[0, 0, 2, 2], [0, 1, 2, -1]])
-    assert patch_mode(labels, 2, 3)[0].tolist() == [[0, 2]] and patch_mode(labels, 2, 3)[1].tolist() == [[.75, 1.]]
-    assert patch_mode(labels, 2, 3, labels > 0)[0].tolist() == [[1, 2]] and patch_mode(labels, 2, 3, labels > 5)[0].tolist() == [[-1, -1]]
-    values = np.array([[1., 2, np.nan, 4], [3, 4, 6, 8]])
-    assert patch_mean(values, 2).tolist() == [[2.5, 6.]] and patch_mean(values, 2, values > 4)[0, 1] == 7 and np.isnan(patch_mean(values, 2, values > 9)).all()
+    assert patch_mode(labels, 2, 3)[0].tolist() == [[0, 2]]
+    assert patch_mode(labels, 2, 3)[1].tolist() == [[0.75, 1.0]]
+    assert patch_mode(labels, 2, 3, labels > 0)[0].tolist() == [[1, 2]]
+    assert patch_mode(labels, 2, 3, labels > 5)[0].tolist() == [[-1, -1]]
+    values = np.array([[1.0, 2, np.nan, 4], [3, 4, 6, 8]])
+    assert patch_mean(values, 2).tolist() == [[2.5, 6.0]]
+    assert patch_mean(values, 2, values > 4)[0, 1] == 7
+    assert np.isnan(patch_mean(values, 2, values > 9)).all()
     assert patch_mean(values, 2, np.array([[1, 0, 1, 0], [0, 3, 3, 1]]))[0].tolist() == [3.25, 6.5]
 
 
 def test_a_landscape_its_patches_their_means(landscape):
     "Patches."
     fig, axes = plt.subplots(1, 2, figsize=(8, 2.8))
-    axes[0].imshow(landscape, cmap='viridis'); axes[0].set(title='40 × 60 pixels', xlabel='column', ylabel='row')
-    for k in range(8, 60, 8): axes[0].axvline(k - .5, color='w', lw=.7)
-    for k in range(8, 40, 8): axes[0].axhline(k - .5, color='w', lw=.7)
-    axes[1].imshow(patch_mean(landscape, 8), cmap='viridis'); axes[1].set(title='means of 5 × 7 patches of 8 × 8', xlabel='patch column', ylabel='patch row')
+    axes[0].imshow(landscape, cmap="viridis")
+    axes[0].set(title="40 × 60 pixels", xlabel="column", ylabel="row")
+    for k in range(8, 60, 8):
+        axes[0].axvline(k - 0.5, color="w", lw=0.7)
+    for k in range(8, 40, 8):
+        axes[0].axhline(k - 0.5, color="w", lw=0.7)
+    axes[1].imshow(patch_mean(landscape, 8), cmap="viridis")
+    axes[1].set(title="means of 5 × 7 patches of 8 × 8", xlabel="patch column", ylabel="patch row")
     fig.tight_layout()
     assert patch_mean(landscape, 8).shape == (5, 7)
 
@@ -171,9 +227,18 @@ def test_a_landscape_its_patches_their_means(landscape):
 def test_a_small_raster_read_back():
     "Images at their places."
     with tempfile.TemporaryDirectory() as folder:
-        write_geotiff(Path(folder)/'a/b.tif', np.arange(6, dtype='int16').reshape(2, 3), (500_000, 5_600_000), 10., 'EPSG:32632', nodata=-1)
-        with rasterio.open(Path(folder)/'a/b.tif') as file:
-            assert (file.read(1) == [[0, 1, 2], [3, 4, 5]]).all() and file.nodata == -1 and file.crs.to_epsg() == 32632
+        write_geotiff(
+            Path(folder) / "a/b.tif",
+            np.arange(6, dtype="int16").reshape(2, 3),
+            (500_000, 5_600_000),
+            10.0,
+            "EPSG:32632",
+            nodata=-1,
+        )
+        with rasterio.open(Path(folder) / "a/b.tif") as file:
+            assert (file.read(1) == [[0, 1, 2], [3, 4, 5]]).all()
+            assert file.nodata == -1
+            assert file.crs.to_epsg() == 32632
             assert tuple(file.bounds) == (500_000, 5_599_980, 500_030, 5_600_000)
 
 
@@ -181,7 +246,9 @@ def test_a_turned_grid_and_points_on_no_grid():
     "Where pixels lie."
     column, row = (v.ravel() for v in np.meshgrid(np.arange(5), np.arange(4)))
     turned = Affine(1e-4, 2e-5, -64, 1e-5, -9e-5, -27)
-    lon, lat = np.array([turned @ (c + .5, r + .5) for c, r in zip(column, row)]).T
+    lon, lat = np.array([turned @ (c + 0.5, r + 0.5) for c, r in zip(column, row, strict=True)]).T
     assert np.allclose(grid_transform(column, row, lon, lat), turned, atol=1e-9)
-    with pytest.raises(ValueError, match='do not lie on a grid'): grid_transform(column, row, lon + 1e-4 * (column == 2), lat)
-    with pytest.raises(ValueError, match='one line'): grid_transform(column[:5], row[:5], lon[:5], lat[:5])
+    with pytest.raises(ValueError, match="do not lie on a grid"):
+        grid_transform(column, row, lon + 1e-4 * (column == 2), lat)
+    with pytest.raises(ValueError, match="one line"):
+        grid_transform(column[:5], row[:5], lon[:5], lat[:5])

@@ -21,108 +21,171 @@ from mtl_explain.modality import (
 # three modalities to play with
 @pytest.fixture(scope='module')
 def optical():
-    return Modality('optical', 'image', (3, 32, 32), channels=('red', 'green', 'blue'), long_name='Blue Marble')
+    return Modality(
+        "optical", "image", (3, 32, 32), channels=("red", "green", "blue"), long_name="Blue Marble"
+    )
 
 
 @pytest.fixture(scope='module')
 def cover():
-    return Modality('landcover', 'mask', (32, 32), classes=('water', 'forest', 'grass'), colors=('#4477aa', '#228833', '#ccbb44'))
+    return Modality(
+        "landcover",
+        "mask",
+        (32, 32),
+        classes=("water", "forest", "grass"),
+        colors=("#4477aa", "#228833", "#ccbb44"),
+    )
 
 
 @pytest.fixture(scope='module')
 def weather():
-    return Modality('weather', 'series', (12, 2), channels=('temperature', 'precipitation'), units='mixed')
+    return Modality(
+        "weather", "series", (12, 2), channels=("temperature", "precipitation"), units="mixed"
+    )
 
 
 @pytest.fixture(scope='module')
 def mods():
     "Eleven climates in four zones."
-    letters = tuple('abcdefghijk')
+    letters = tuple("abcdefghijk")
     return dict(
-        climate=Modality('climate', 'category', classes=letters, parent='zone', parent_index=(0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3)),
-        zone=Modality('zone', 'category', classes=('hot', 'dry', 'mild', 'cold')),
+        climate=Modality(
+            "climate",
+            "category",
+            classes=letters,
+            parent="zone",
+            parent_index=(0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3),
+        ),
+        zone=Modality("zone", "category", classes=("hot", "dry", "mild", "cold")),
     )
 
 
 def test_every_kind_is_complete():
     "Five kinds."
-    assert list(kind_table().index) == ['image', 'mask', 'series', 'tabular', 'category']
+    assert list(kind_table().index) == ["image", "mask", "series", "tabular", "category"]
     assert kind_table().notna().all(axis=None)
     kind_table()
 
 
 def test_where_the_channels_are():
     "Five kinds."
-    assert {k: channel_axis(k) for k in kinds} == dict(image=0, mask=None, series=1, tabular=0, category=None)
+    assert {k: channel_axis(k) for k in kinds} == dict(
+        image=0, mask=None, series=1, tabular=0, category=None
+    )
     assert all(len(axis_names(k)) == v.rank for k, v in kinds.items())
-    assert axis_names('mask') == ('y', 'x') and axis_names('category') == () and channel_axis('picture') is None
+    assert axis_names("mask") == ("y", "x")
+    assert axis_names("category") == ()
+    assert channel_axis("picture") is None
 
 
 def test_what_follows_from_the_kind(optical, cover, weather):
     "One modality."
-    assert (optical.n_channels, cover.n_channels, weather.n_channels) == (3, 1, 2) and cover.n_classes == 3
-    assert optical.is_dense and cover.is_dense and not weather.is_dense
-    assert cover.is_label and not optical.is_label
+    assert (optical.n_channels, cover.n_channels, weather.n_channels) == (
+        3,
+        1,
+        2,
+    )
+    assert cover.n_classes == 3
+    assert optical.is_dense
+    assert cover.is_dense
+    assert not weather.is_dense
+    assert cover.is_label
+    assert not optical.is_label
     assert (optical.n_outputs, cover.n_outputs, weather.n_outputs) == (3, 3, 2)
-    assert optical.label == 'Blue Marble' and weather.label == 'weather [mixed]'
+    assert optical.label == "Blue Marble"
+    assert weather.label == "weather [mixed]"
 
 
 def test_a_wrong_description_is_refused_where_it_is_made():
     "One modality."
-    assert Modality('code', 'category', classes=('a', 'b')).shape == ()
-    with pytest.raises(ValueError, match="modality 'optical': kind is 'picture', expected one of image"): Modality('optical', 'picture', (3, 8, 8))
-    with pytest.raises(ValueError, match='2 dimensions'): Modality('weather', 'series', (12,), channels=('t',))
-    with pytest.raises(ValueError, match='at least two classes'): Modality('cover', 'mask', (8, 8), classes=('forest',))
-    with pytest.raises(ValueError, match='3 channels but 2 channel names'): Modality('optical', 'image', (3, 8, 8), channels=('r', 'g'))
-    with pytest.raises(ValueError, match='2 classes but 1 colours'): Modality('code', 'category', classes=('a', 'b'), colors=('#000000',))
-    with pytest.raises(ValueError, match='3 classes but 2 entries in parent_index'):
-        Modality('code', 'category', classes=('a', 'b', 'c'), parent='group', parent_index=(0, 1))
+    assert Modality("code", "category", classes=("a", "b")).shape == ()
+    with pytest.raises(
+        ValueError, match="modality 'optical': kind is 'picture', expected one of image"
+    ):
+        Modality("optical", "picture", (3, 8, 8))
+    with pytest.raises(ValueError, match="2 dimensions"):
+        Modality("weather", "series", (12,), channels=("t",))
+    with pytest.raises(ValueError, match="at least two classes"):
+        Modality("cover", "mask", (8, 8), classes=("forest",))
+    with pytest.raises(ValueError, match="3 channels but 2 channel names"):
+        Modality("optical", "image", (3, 8, 8), channels=("r", "g"))
+    with pytest.raises(ValueError, match="2 classes but 1 colours"):
+        Modality("code", "category", classes=("a", "b"), colors=("#000000",))
+    with pytest.raises(ValueError, match="3 classes but 2 entries in parent_index"):
+        Modality("code", "category", classes=("a", "b", "c"), parent="group", parent_index=(0, 1))
 
 
 def test_one_name_several_none():
     "From an xarray variable."
     # one name, several, none; a class without a name keeps its place
-    assert _names('optical') == _names(['optical']) == ('optical',)
-    assert _names(np.array(['VV', 'VH'])) == ('VV', 'VH') and _names('') == _names([]) == ()
-    assert _names(['', 'water']) == ('', 'water')
+    assert _names("optical") == _names(["optical"]) == ("optical",)
+    assert _names(np.array(["VV", "VH"])) == ("VV", "VH")
+    assert _names("") == _names([]) == ()
+    assert _names(["", "water"]) == ("", "water")
 
 
 def test_a_described_image_a_described_label_and_a_variable_that_nobody():
     "From an xarray variable."
     # a described image, a described label, and a variable that nobody described
-    da = xr.DataArray(np.zeros((5, 2, 8, 8)), dims=('sample', 'band', 'y', 'x'), name='radar', coords={'band': ['VV', 'VH']},
-                      attrs=dict(kind='image', units='dB'))
-    assert modality_of(da) == Modality('radar', 'image', (2, 8, 8), channels=('VV', 'VH'), units='dB')
-    assert modality_of(da.drop_vars('band')).channels == ('0', '1'), 'channels without names are numbered'
-    with pytest.raises(ValueError, match="modality 'radar': kind is ''"): modality_of(da.drop_attrs())
-    da = xr.DataArray(np.zeros(5, int), dims='sample', name='code',
-                      attrs=dict(kind='category', classes=['Af', 'Am', 'BW'], parent='group', parent_index=[0, 0, 1]))
-    assert modality_of(da).parent_index == (0, 0, 1) and modality_of(da).shape == ()
+    da = xr.DataArray(
+        np.zeros((5, 2, 8, 8)),
+        dims=("sample", "band", "y", "x"),
+        name="radar",
+        coords={"band": ["VV", "VH"]},
+        attrs=dict(kind="image", units="dB"),
+    )
+    assert modality_of(da) == Modality("radar", "image", (2, 8, 8), channels=("VV", "VH"), units="dB")
+    assert modality_of(da.drop_vars("band")).channels == ("0", "1"), (
+        "channels without names are numbered"
+    )
+    with pytest.raises(ValueError, match="modality 'radar': kind is ''"):
+        modality_of(da.drop_attrs())
+    da = xr.DataArray(
+        np.zeros(5, int),
+        dims="sample",
+        name="code",
+        attrs=dict(kind="category", classes=["Af", "Am", "BW"], parent="group", parent_index=[0, 0, 1]),
+    )
+    assert modality_of(da).parent_index == (0, 0, 1)
+    assert modality_of(da).shape == ()
 
 
 def test_there_and_back_through_json(optical, cover, weather):
     "To and from JSON."
-    for m in (optical, cover, weather): assert from_dict(Modality, json.loads(json.dumps(to_dict(m)))) == m
-    assert 'units' not in to_dict(optical)
-    with pytest.raises(ValueError, match='Modality has no field colour'): from_dict(Modality, dict(name='a', kind='category', colour='red'))
+    for m in (optical, cover, weather):
+        assert from_dict(Modality, json.loads(json.dumps(to_dict(m)))) == m
+    assert "units" not in to_dict(optical)
+    with pytest.raises(ValueError, match="Modality has no field colour"):
+        from_dict(Modality, dict(name="a", kind="category", colour="red"))
 
 
 def test_what_to_dict_writes_fits_the_schema(optical, cover, weather):
     "To and from JSON."
     # what `to_dict` writes fits the schema; what it could not have written is named
-    for m in (optical, cover, weather): check_document(json.loads(json.dumps(to_dict(m))), modality_schema, 'here')
+    for m in (optical, cover, weather):
+        check_document(json.loads(json.dumps(to_dict(m))), modality_schema, "here")
     for field_, value, match in (
-        ('kind', 'video', 'here: kind is .video., expected one of image'), ('shape', [3, -1], r'here: shape\[1\] is -1, expected at least 1'),
-        ('classes', 'abc', 'here: classes is .abc., expected a list'), ('colour', 1, 'here: colour is unknown; known: channels'),
-        ('colors', ['red'], r'here: colors\[0\] is .red., expected text like')):
-        with pytest.raises(ValueError, match=match): check_document(to_dict(optical) | {field_: value}, modality_schema, 'here')
+        ("kind", "video", "here: kind is .video., expected one of image"),
+        ("shape", [3, -1], r"here: shape\[1\] is -1, expected at least 1"),
+        ("classes", "abc", "here: classes is .abc., expected a list"),
+        ("colour", 1, "here: colour is unknown; known: channels"),
+        ("colors", ["red"], r"here: colors\[0\] is .red., expected text like"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            check_document(to_dict(optical) | {field_: value}, modality_schema, "here")
 
 
 def test_parent_and_grandparent(mods):
     "A hierarchy of labels."
-    name, index = ancestor_index(mods, 'climate')
-    assert name == 'zone' and index.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3]
-    three = mods | dict(zone=replace(mods['zone'], parent='half', parent_index=(0, 0, 1, 1)), half=replace(mods['zone'], name='half', classes=('warm', 'cool')))
-    assert ancestor_index(three, 'climate', 'half')[1].tolist() == [0] * 5 + [1] * 6
-    with pytest.raises(ValueError, match="'zone' has no parent label"): ancestor_index(mods, 'zone')
-    with pytest.raises(ValueError, match="'half' is not above 'climate': the hierarchy ends at 'zone'"): ancestor_index(mods, 'climate', 'half')
+    name, index = ancestor_index(mods, "climate")
+    assert name == "zone"
+    assert index.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3]
+    three = mods | dict(
+        zone=replace(mods["zone"], parent="half", parent_index=(0, 0, 1, 1)),
+        half=replace(mods["zone"], name="half", classes=("warm", "cool")),
+    )
+    assert ancestor_index(three, "climate", "half")[1].tolist() == [0] * 5 + [1] * 6
+    with pytest.raises(ValueError, match="'zone' has no parent label"):
+        ancestor_index(mods, "zone")
+    with pytest.raises(ValueError, match="'half' is not above 'climate': the hierarchy ends at 'zone'"):
+        ancestor_index(mods, "climate", "half")

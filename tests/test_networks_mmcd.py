@@ -17,148 +17,275 @@ from mtl_explain.networks.pair import as_map, as_tokens
 from mtl_explain.setup import Setup
 
 
+# modalities of the examples
 @pytest.fixture(scope='module')
-def scene_modalities_mmcd_setup_three_soft_and_small():
-    "Modalities of the examples."
-    def image(name, size, channels): return Modality(name, 'image', (channels, size, size), channels=tuple(f'{name} {i}' for i in range(channels)))
+def scene_and_modalities():
+    def image(name, size, channels):
+        return Modality(
+            name,
+            "image",
+            (channels, size, size),
+            channels=tuple(f"{name} {i}" for i in range(channels)),
+        )
     def scene(size, dsm=1):
-        masks = (Modality(n, 'mask', (size, size), classes=('same', 'demolished', 'new')) for n in ('change', 'pseudo'))
-        return {m.name: m for m in (image('early_dsm', size, dsm), image('late_image', size, 3), image('height_change', size, 1), *masks)}
-    modalities, mmcd = scene(64), dict(type='mmcd')
-    setup = Setup(('early_dsm', 'late_image'), ('change', 'height_change'), network=mmcd, name='MMCD')
-    three = Setup(setup.inputs, ('change', 'height_change', 'pseudo'), network=mmcd)
-    soft = Setup(three.inputs, three.targets, network=mmcd, heads={'pseudo': dict(type='soft-threshold', reads='height_change')})
-    small = Setup(setup.inputs, setup.targets, network=dict(type='mmcd', widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8))
-    return scene, modalities, mmcd, setup, three, soft, small
+        masks = (
+            Modality(n, "mask", (size, size), classes=("same", "demolished", "new"))
+            for n in ("change", "pseudo")
+        )
+        return {
+            m.name: m
+            for m in (
+                image("early_dsm", size, dsm),
+                image("late_image", size, 3),
+                image("height_change", size, 1),
+                *masks,
+            )
+        }
+    modalities = scene(64)
+    return scene, modalities
 
 
 @pytest.fixture(scope='module')
-def full_full_soft_work_and_work_soft(scene_modalities_mmcd_setup_three_soft_and_small):
+def mmcd_setup_three_soft_and_small():
+    mmcd = dict(type="mmcd")
+    setup = Setup(("early_dsm", "late_image"), ("change", "height_change"), network=mmcd, name="MMCD")
+    three = Setup(setup.inputs, ("change", "height_change", "pseudo"), network=mmcd)
+    soft = Setup(
+        three.inputs,
+        three.targets,
+        network=mmcd,
+        heads={"pseudo": dict(type="soft-threshold", reads="height_change")},
+    )
+    small = Setup(
+        setup.inputs,
+        setup.targets,
+        network=dict(type="mmcd", widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8),
+    )
+    return mmcd, setup, three, soft, small
+
+
+@pytest.fixture(scope='module')
+def full_full_soft_work_and_work_soft(scene_and_modalities, mmcd_setup_three_soft_and_small):
     "The networks of Table 3, without numbers."
-    scene, modalities, mmcd, setup, three, soft, small = scene_modalities_mmcd_setup_three_soft_and_small
-    with torch.device('meta'):
-        full, full_soft, x = MultitaskNetwork(scene(1024), three), MultitaskNetwork(scene(1024), soft), example_inputs(scene(1024), three.inputs, n=1)
-        work, work_soft = operations(full, x), operations(full_soft, x)
+    scene, modalities = scene_and_modalities
+    mmcd, setup, three, soft, small = mmcd_setup_three_soft_and_small
+    with torch.device("meta"):
+        full = MultitaskNetwork(scene(1024), three)
+        full_soft = MultitaskNetwork(scene(1024), soft)
+        x = example_inputs(scene(1024), three.inputs, n=1)
+        work = operations(full, x)
+        work_soft = operations(full_soft, x)
     return full, full_soft, work, work_soft
 
 
 def test_equation_2_by_a_loop_and_its_symmetry():
     "Cross-modal fusion."
     torch.manual_seed(0)
-    block, (early, late) = CrossFusion(4, 6, n_heads=2, ratio=1).eval(), torch.randn(2, 1, 4, 3, 5)
-    h, i = (as_tokens(norm(embed(m)))[0] for norm, embed, m in zip(block.before, block.embed, (early, late)))
-    ask, answer = block.ask[0], torch.zeros(15, 6)
+    block = CrossFusion(4, 6, n_heads=2, ratio=1).eval()
+    (early, late) = torch.randn(2, 1, 4, 3, 5)
+    h, i = (
+        as_tokens(norm(embed(m)))[0]
+        for norm, embed, m in zip(block.before, block.embed, (early, late), strict=True)
+    )
+    ask = block.ask[0]
+    answer = torch.zeros(15, 6)
     keys, values = ask.kv(i).chunk(2, -1)
     for p in range(15):
         for head in (slice(0, 3), slice(3, 6)):
-            weights = torch.softmax(torch.stack([ask.q(h)[p, head] @ keys[o, head] for o in range(15)]) / 3**.5, 0)
+            weights = torch.softmax(
+                torch.stack([ask.q(h)[p, head] @ keys[o, head] for o in range(15)]) / 3**0.5, 0
+            )
             answer[p, head] = sum(w * values[o, head] for o, w in enumerate(weights))
-    expected = block.narrow(block.after[0](block.embed[0](early) + as_map(ask.out(answer)[None], (3, 5))).permute(0, 2, 3, 1))[0, :, :, 2]
+    expected = block.narrow(
+        block.after[0](block.embed[0](early) + as_map(ask.out(answer)[None], (3, 5))).permute(
+            0, 2, 3, 1
+        )
+    )[0, :, :, 2]
     assert torch.allclose(block.question(early, late)[0][0, 2], expected, atol=1e-5)
-    for pair in (block.embed, block.ask, block.before, block.after): pair[1].load_state_dict(pair[0].state_dict())
-    for a, b in zip(block.question(early, late), block.question(late, early)[::-1]): assert torch.allclose(a, b, atol=1e-6)
+    for pair in (block.embed, block.ask, block.before, block.after):
+        pair[1].load_state_dict(pair[0].state_dict())
+    for a, b in zip(block.question(early, late), block.question(late, early)[::-1], strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
 
 
 def test_the_fusions_parameters_by_hand():
     "Cross-modal fusion."
     def fusion(width, ratio, f=64):
-        embed, ask, narrow = f * width * 9 + 3 * width, 4 * (width**2 + width), width * f + f
-        return 2 * (embed + ask + 4 * width) + (width**2 * ratio**2 + 3 * width) * (ratio > 1) + narrow + (2 * f * f * 9 + f) + 2 * f + (f * f * 9 + f)
+        embed = f * width * 9 + 3 * width
+        ask = 4 * (width**2 + width)
+        narrow = width * f + f
+        return (
+            2 * (embed + ask + 4 * width)
+            + (width**2 * ratio**2 + 3 * width) * (ratio > 1)
+            + narrow
+            + (2 * f * f * 9 + f)
+            + 2 * f
+            + (f * f * 9 + f)
+        )
 
-    for width, n_heads, ratio in ((320, 8, 1), (128, 4, 2), (64, 2, 4), (128, 1, 8)): assert n_parameters(CrossFusion(64, width, n_heads, ratio)) == fusion(width, ratio)
+
+    for width, n_heads, ratio in ((320, 8, 1), (128, 4, 2), (64, 2, 4), (128, 1, 8)):
+        assert n_parameters(CrossFusion(64, width, n_heads, ratio)) == fusion(width, ratio)
     assert fusion(6, 2, f=4) == n_parameters(CrossFusion(4, 6, 1, 2))
 
 
 def test_parameters_and_multiply_adds_of_table_3(full_full_soft_work_and_work_soft):
     "The network."
     full, full_soft, work, work_soft = full_full_soft_work_and_work_soft
-    stage = lambda a, b, depth, r: 49 * a * b + 3 * b + depth * (4 * (b * b + b) + (r * r * b * b + 3 * b) * (r > 1) + 8 * b * b + 45 * b + 4 * b) + 2 * b
+    stage = lambda a, b, depth, r: (
+        49 * a * b
+        + 3 * b
+        + depth * (4 * (b * b + b) + (r * r * b * b + 3 * b) * (r > 1) + 8 * b * b + 45 * b + 4 * b)
+        + 2 * b
+    )
     encoder = stage(3, 32, 3, 8) + stage(32, 64, 3, 4) + stage(64, 128, 4, 2) + stage(128, 320, 3, 1)
     embed = lambda w: 2 * (64 * w * 9 + 3 * w) + 8 * (w * w + w) + 8 * w + w * 64 + 64
-    fusions = sum(embed(w) + (w * w * r * r + 3 * w) * (r > 1) for w, r in ((128, 8), (64, 4), (128, 2), (320, 1))) + 4 * (128 * 64 * 9 + 64 + 128 + 64 * 64 * 9 + 64)
+    fusions = sum(
+        embed(w) + (w * w * r * r + 3 * w) * (r > 1) for w, r in ((128, 8), (64, 4), (128, 2), (320, 1))
+    ) + 4 * (128 * 64 * 9 + 64 + 128 + 64 * 64 * 9 + 64)
     others = (32 + 64 + 128 + 320) * 64 + 4 * 64 + 256 * 64 + 64 + 128 + 4 * (64 * 64 * 9 + 64)
     heads = 2 * (64 * 3 * 9 + 3) + 64 * 9 + 1
-    assert (encoder, fusions + others, heads) == (n_parameters(full.body.encoder), n_parameters(full.body.fusion), n_parameters(full.heads)) and encoder == 7_924_416
-    assert n_parameters(full) == 11_658_503 and n_parameters(full_soft) == 11_667_463
-    assert round(work.tabled.sum() / 1e9, 3) == 168.893 and round(work_soft.tabled.sum() / 1e9, 1) == 178.1
+    assert (encoder, fusions + others, heads) == (
+        n_parameters(full.body.encoder),
+        n_parameters(full.body.fusion),
+        n_parameters(full.heads),
+    )
+    assert encoder == 7_924_416
+    assert n_parameters(full) == 11_658_503
+    assert n_parameters(full_soft) == 11_667_463
+    assert round(work.tabled.sum() / 1e9, 3) == 168.893
+    assert round(work_soft.tabled.sum() / 1e9, 1) == 178.1
 
 
 def test_where_the_work_is(full_full_soft_work_and_work_soft):
     "The network."
     full, full_soft, work, work_soft = full_full_soft_work_and_work_soft
     def part_of(layer):
-        words = layer.split('.')
-        return ' '.join(words[1:4] if words[1] == 'encoder' or words[2] == 'fuse' else words[1:3] if words[0] == 'body' else words[:2])
+        words = layer.split(".")
+        return " ".join(
+            words[1:4]
+            if words[1] == "encoder" or words[2] == "fuse"
+            else words[1:3]
+            if words[0] == "body"
+            else words[:2]
+        )
 
-    table = work.groupby(part_of, sort=False)[['tabled', 'computed']].sum() / 1e9
-    table.insert(0, 'parameters', work[~work.index.duplicated()].groupby(part_of).parameters.sum())  # a layer used twice counts once here
-    table.loc['all'] = table.sum()
-    assert table.parameters['all'] == n_parameters(full)
-    table.style.format({'parameters': '{:,.0f}', 'tabled': '{:.2f}', 'computed': '{:.2f}'})
+
+    table = work.groupby(part_of, sort=False)[["tabled", "computed"]].sum() / 1e9
+    table.insert(
+        0, "parameters", work[~work.index.duplicated()].groupby(part_of).parameters.sum()
+    )  # a layer used twice counts once here
+    table.loc["all"] = table.sum()
+    assert table.parameters["all"] == n_parameters(full)
+    table.style.format({"parameters": "{:,.0f}", "tabled": "{:.2f}", "computed": "{:.2f}"})
 
 
-def test_single_task_variants_are_setups(scene_modalities_mmcd_setup_three_soft_and_small):
+def test_single_task_variants_are_setups(mmcd_setup_three_soft_and_small, scene_and_modalities):
     "Setups, not classes."
-    scene, modalities, mmcd, setup, three, soft, small = scene_modalities_mmcd_setup_three_soft_and_small
+    mmcd, setup, three, soft, small = mmcd_setup_three_soft_and_small
+    scene, modalities = scene_and_modalities
     counts = {}
-    with torch.device('meta'):
-        for targets in (('change',), ('height_change',), ('change', 'height_change'), ('height_change', 'pseudo'), three.targets):
-            counts[targets] = n_parameters(MultitaskNetwork(modalities, Setup(setup.inputs, targets, network=mmcd)))
-    mask, height = 64 * 3 * 9 + 3, 64 * 9 + 1
+    with torch.device("meta"):
+        for targets in (
+            ("change",),
+            ("height_change",),
+            ("change", "height_change"),
+            ("height_change", "pseudo"),
+            three.targets,
+        ):
+            counts[targets] = n_parameters(
+                MultitaskNetwork(modalities, Setup(setup.inputs, targets, network=mmcd))
+            )
+    mask = 64 * 3 * 9 + 3
+    height = 64 * 9 + 1
     body = 11_658_503 - 2 * mask - height
-    assert list(counts.values()) == [body + mask, body + height, body + mask + height, body + mask + height, body + 2 * mask + height]
-    pd.DataFrame([(', '.join(t), f'{n:,}') for t, n in counts.items()], columns=['targets', 'parameters']).style.hide(axis='index')
+    assert list(counts.values()) == [
+        body + mask,
+        body + height,
+        body + mask + height,
+        body + mask + height,
+        body + 2 * mask + height,
+    ]
+    pd.DataFrame(
+        [(", ".join(t), f"{n:,}") for t, n in counts.items()], columns=["targets", "parameters"]
+    ).style.hide(axis="index")
 
 
-def test_any_size(scene_modalities_mmcd_setup_three_soft_and_small):
+def test_any_size(scene_and_modalities, mmcd_setup_three_soft_and_small):
     "Does it do what it should?"
-    scene, modalities, mmcd, setup, three, soft, small = scene_modalities_mmcd_setup_three_soft_and_small
+    scene, modalities = scene_and_modalities
+    mmcd, setup, three, soft, small = mmcd_setup_three_soft_and_small
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, small).eval()
     for size in ((32, 32), (64, 96), (96, 32), (50, 64), (1, 1)):
-        y = net({'early_dsm': torch.randn(2, 1, *size), 'late_image': torch.randn(2, 3, *size)})
-        assert y['change'].shape == (2, 3, *size) and y['height_change'].shape == (2, 1, *size) and y['height_change'].abs().max() <= 1
-    with pytest.raises(ValueError, match="MMCD compares two images of one place"): MultitaskNetwork(modalities, Setup(('late_image',), ('change',), network=mmcd))
-    with pytest.raises(ValueError, match="network: 'mmcd' has no option 'width'; it has widths, fused, depths, features, dropout, zoom"): MultitaskNetwork(modalities, Setup(setup.inputs, ('change',), network=dict(type='mmcd', width=3)))
+        y = net({"early_dsm": torch.randn(2, 1, *size), "late_image": torch.randn(2, 3, *size)})
+        assert y["change"].shape == (2, 3, *size)
+        assert y["height_change"].shape == (2, 1, *size)
+        assert y["height_change"].abs().max() <= 1
+    with pytest.raises(ValueError, match="MMCD compares two images of one place"):
+        MultitaskNetwork(modalities, Setup(("late_image",), ("change",), network=mmcd))
+    with pytest.raises(
+        ValueError,
+        match="network: 'mmcd' has no option 'width'; it has widths, fused, depths, features, dropout, zoom",
+    ):
+        MultitaskNetwork(
+            modalities, Setup(setup.inputs, ("change",), network=dict(type="mmcd", width=3))
+        )
 
 
-def test_a_repeated_channel_and_images_that_are_told_apart(scene_modalities_mmcd_setup_three_soft_and_small):
+def test_a_repeated_channel_and_images_that_are_told_apart(scene_and_modalities, mmcd_setup_three_soft_and_small):
     "Does it do what it should?"
-    scene, modalities, mmcd, setup, three, soft, small = scene_modalities_mmcd_setup_three_soft_and_small
+    scene, modalities = scene_and_modalities
+    mmcd, setup, three, soft, small = mmcd_setup_three_soft_and_small
     torch.manual_seed(0)
-    net, stacked = MultitaskNetwork(modalities, small).eval(), MultitaskNetwork(scene(64, dsm=3), small).eval()
+    net = MultitaskNetwork(modalities, small).eval()
+    stacked = MultitaskNetwork(scene(64, dsm=3), small).eval()
     stacked.load_state_dict(net.state_dict())
     x = example_inputs(modalities, setup.inputs, n=2, seed=1)
-    y, again = net(x), stacked(x | {'early_dsm': x['early_dsm'].repeat(1, 3, 1, 1)})
+    y = net(x)
+    again = stacked(x | {"early_dsm": x["early_dsm"].repeat(1, 3, 1, 1)})
     assert all(torch.allclose(y[t], again[t], atol=1e-6) for t in y)
-    assert not torch.allclose(y['change'][0], y['change'][1]) and not torch.allclose(y['change'], net(x | {'early_dsm': -x['early_dsm']})['change'], atol=1e-4)
+    assert not torch.allclose(y["change"][0], y["change"][1])
+    assert not torch.allclose(y["change"], net(x | {"early_dsm": -x["early_dsm"]})["change"], atol=1e-4)
 
 
-def test_no_dead_weights_also_with_half_the_precision(scene_modalities_mmcd_setup_three_soft_and_small):
+def test_no_dead_weights_also_with_half_the_precision(scene_and_modalities, mmcd_setup_three_soft_and_small):
     "Does it do what it should?"
-    scene, modalities, mmcd, setup, three, soft, small = scene_modalities_mmcd_setup_three_soft_and_small
+    scene, modalities = scene_and_modalities
+    mmcd, setup, three, soft, small = mmcd_setup_three_soft_and_small
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, small)
     for dtype in (torch.float32, torch.bfloat16):
         net.zero_grad()
-        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype == torch.bfloat16): y = net(example_inputs(modalities, setup.inputs, n=4, seed=0))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            y = net(example_inputs(modalities, setup.inputs, n=4, seed=0))
         sum((v.float() * torch.randn_like(v.float())).mean() for v in y.values()).backward()
-        assert all(v.isfinite().all() for v in y.values()) and not [k for k, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+        assert all(v.isfinite().all() for v in y.values())
+        assert not [k for k, p in net.named_parameters() if p.grad is None or not p.grad.any()]
 
 
-def test_maps_stay_in_the_order_in_which_convolutions_are_fast(scene_modalities_mmcd_setup_three_soft_and_small):
+def test_maps_stay_in_the_order_in_which_convolutions_are_fast(scene_and_modalities, mmcd_setup_three_soft_and_small):
     "Does it do what it should?"
-    scene, modalities, mmcd, setup, three, soft, small = scene_modalities_mmcd_setup_three_soft_and_small
-    net, found = MultitaskNetwork(modalities, small).eval(), []
+    scene, modalities = scene_and_modalities
+    mmcd, setup, three, soft, small = mmcd_setup_three_soft_and_small
+    net = MultitaskNetwork(modalities, small).eval()
+    found = []
     for m in net.modules():
-        if isinstance(m, torch.nn.Conv2d): m.register_forward_hook(lambda m, args, out: found.append(args[0].is_contiguous(memory_format=torch.channels_last)))
+        if isinstance(m, torch.nn.Conv2d):
+            m.register_forward_hook(
+                lambda m, args, out: found.append(
+                    args[0].is_contiguous(memory_format=torch.channels_last)
+                )
+            )
     net(example_inputs(modalities, setup.inputs))
-    assert all(found[1:]) and len(found) == 37  # the first one gets the images as the loader made them
+    assert all(found[1:])  # the first one gets the images as the loader made them
+    assert len(found) == 37
 
 
-def test_a_picture_of_the_parts(scene_modalities_mmcd_setup_three_soft_and_small):
+def test_a_picture_of_the_parts(scene_and_modalities, mmcd_setup_three_soft_and_small):
     "Does it do what it should?"
-    scene, modalities, mmcd, setup, three, soft, small = scene_modalities_mmcd_setup_three_soft_and_small
+    scene, modalities = scene_and_modalities
+    mmcd, setup, three, soft, small = mmcd_setup_three_soft_and_small
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, setup)
     assert net.summary().parameters.sum() == n_parameters(net)

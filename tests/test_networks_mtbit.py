@@ -20,25 +20,60 @@ from mtl_explain.testing.scene import (
 
 # examples
 @pytest.fixture(scope='module')
-def mods_and_setup():
-    mods, setup = scene_modalities(64), scene_setup(dict(type='mtbit'), name='MTBIT')
-    return mods, setup
+def mods():
+    return scene_modalities(64)
+
+
+@pytest.fixture(scope='module')
+def setup():
+    return scene_setup(dict(type="mtbit"), name="MTBIT")
 
 
 @pytest.fixture(scope='module')
 def small():
-    return scene_setup(dict(type='mtbit', n_readings=2, grid=8), name='small MTBIT')
+    return scene_setup(dict(type="mtbit", n_readings=2, grid=8), name="small MTBIT")
 
 
 def test_pixels_tokens_pixels():
     "MTBIT."
-    blue, orange, green = '#0173b2', '#de8f05', '#029e73'
-    boxes = {'early': (.5, .5, 'early', blue), 'late': (.5, 2.1, 'late', orange), 'resnet': (1.7, 1.3, 'ResNet-18\nto 1/8, ×2'), 'pixels a': (3, .5, 'pixels: 32 at 1/4', blue), 'pixels b': (3, 2.1, 'pixels: 32 at 1/4', orange),
-             'tokens a': (3.9, 1.05, '4 tokens', blue), 'tokens b': (3.9, 1.55, '4 tokens', orange), 'talk': (4.9, 1.3, 'self-\nattention', green),
-             'read a': (6, .5, '8 readings', blue), 'read b': (6, 2.1, '8 readings', orange), 'minus': (7, 1.3, 'late − early\n×4', green), 'change': (8.3, 1.05, 'head: change'), 'height': (8.3, 1.55, 'head: height')}
-    arrows = [('early', 'resnet'), ('late', 'resnet'), ('resnet', 'pixels a'), ('resnet', 'pixels b'), ('minus', 'change'), ('minus', 'height')]
-    for k in 'ab': arrows += [(f'pixels {k}', f'tokens {k}'), (f'tokens {k}', 'talk'), ('talk', f'read {k}'), (f'pixels {k}', f'read {k}'), (f'read {k}', 'minus')]
-    ax = diagram(boxes, arrows, (9, 2.9), 'MTBIT: pixels of early (blue) and late (orange) read tokens that know both')
+    blue, orange, green = "#0173b2", "#de8f05", "#029e73"
+    boxes = {
+        "early": (0.5, 0.5, "early", blue),
+        "late": (0.5, 2.1, "late", orange),
+        "resnet": (1.7, 1.3, "ResNet-18\nto 1/8, ×2"),
+        "pixels a": (3, 0.5, "pixels: 32 at 1/4", blue),
+        "pixels b": (3, 2.1, "pixels: 32 at 1/4", orange),
+        "tokens a": (3.9, 1.05, "4 tokens", blue),
+        "tokens b": (3.9, 1.55, "4 tokens", orange),
+        "talk": (4.9, 1.3, "self-\nattention", green),
+        "read a": (6, 0.5, "8 readings", blue),
+        "read b": (6, 2.1, "8 readings", orange),
+        "minus": (7, 1.3, "late − early\n×4", green),
+        "change": (8.3, 1.05, "head: change"),
+        "height": (8.3, 1.55, "head: height"),
+    }
+    arrows = [
+        ("early", "resnet"),
+        ("late", "resnet"),
+        ("resnet", "pixels a"),
+        ("resnet", "pixels b"),
+        ("minus", "change"),
+        ("minus", "height"),
+    ]
+    for k in "ab":
+        arrows += [
+            (f"pixels {k}", f"tokens {k}"),
+            (f"tokens {k}", "talk"),
+            ("talk", f"read {k}"),
+            (f"pixels {k}", f"read {k}"),
+            (f"read {k}", "minus"),
+        ]
+    ax = diagram(
+        boxes,
+        arrows,
+        (9, 2.9),
+        "MTBIT: pixels of early (blue) and late (orange) read tokens that know both",
+    )
     assert len(boxes) == 13
 
 
@@ -46,30 +81,46 @@ def test_the_backbone_by_hand():
     "The backbone."
     block = lambda a, b: 9 * a * b + 9 * b * b + 4 * b + (a * b + 2 * b) * (a != b)
     backbone = Backbone(3, 32)
-    assert n_parameters(backbone) == (49 * 3 * 64 + 2 * 64) + 2 * block(64, 64) + block(64, 128) + block(128, 128) + block(128, 256) + block(256, 256) + (9 * 256 * 32 + 32)
-    assert backbone(torch.zeros(1, 3, 64, 96)).shape == (1, 32, 16, 24) and Backbone(4, 8)(torch.zeros(1, 4, 32, 32)).shape == (1, 8, 8, 8)
+    assert n_parameters(backbone) == (49 * 3 * 64 + 2 * 64) + 2 * block(64, 64) + block(
+        64, 128
+    ) + block(128, 128) + block(128, 256) + block(256, 256) + (9 * 256 * 32 + 32)
+    assert backbone(torch.zeros(1, 3, 64, 96)).shape == (1, 32, 16, 24)
+    assert Backbone(4, 8)(torch.zeros(1, 4, 32, 32)).shape == (1, 8, 8, 8)
 
 
 def test_tokens_by_hand():
     "From pixels to tokens."
     # tokens by hand: one looks at one pixel alone, the other at all alike
-    tokeniser, x = Tokeniser(2, 2), torch.tensor([[[1., 2.], [3., 4.]], [[0., 0.], [0., 9.]]])[None]
-    with torch.no_grad(): tokeniser.score.weight.copy_(torch.tensor([[0., 99.], [0., 0.]])[:, :, None, None])
-    assert torch.allclose(tokeniser(x), torch.tensor([[[4., 9.], [2.5, 2.25]]]))
+    tokeniser = Tokeniser(2, 2)
+    x = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 9.0]]])[None]
+    with torch.no_grad():
+        tokeniser.score.weight.copy_(torch.tensor([[0.0, 99.0], [0.0, 0.0]])[:, :, None, None])
+    assert torch.allclose(tokeniser(x), torch.tensor([[[4.0, 9.0], [2.5, 2.25]]]))
 
 
 def test_reading_against_a_loop_and_against_the_fused_kernel():
     "Reading."
     torch.manual_seed(0)
-    layer, x, tokens = TokenReader(6, 2, 5), torch.randn(3, 7, 6), torch.randn(3, 4, 6)
-    q, k, v = layer.q(x), layer.k(tokens), layer.v(tokens)
+    layer = TokenReader(6, 2, 5)
+    x = torch.randn(3, 7, 6)
+    tokens = torch.randn(3, 4, 6)
+    q = layer.q(x)
+    k = layer.k(tokens)
+    v = layer.v(tokens)
     answer = torch.zeros(3, 7, 10)
     for b in range(3):
         for i in range(7):
-            for head in (slice(0, 5), slice(5, 10)): answer[b, i, head] = torch.softmax(k[b, :, head] @ q[b, i, head] / 5**.5, 0) @ v[b, :, head]
+            for head in (slice(0, 5), slice(5, 10)):
+                answer[b, i, head] = (
+                    torch.softmax(k[b, :, head] @ q[b, i, head] / 5**0.5, 0) @ v[b, :, head]
+                )
     assert torch.allclose(layer.read(x, tokens), layer.out(answer), atol=1e-6)
     q, k, v = (t.unflatten(-1, (2, 5)).transpose(1, 2) for t in (q, k, v))
-    assert torch.allclose(layer.read(x, tokens), layer.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)), atol=1e-6)
+    assert torch.allclose(
+        layer.read(x, tokens),
+        layer.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)),
+        atol=1e-6,
+    )
     assert n_parameters(layer) == 3 * 6 * 10 + (10 * 6 + 6) + (2 * 6) * 2 + (6 * 12 + 12) + (12 * 6 + 6)
 
 
@@ -82,84 +133,108 @@ def test_positions_of_any_size():
         places.zero_grad()
         y = places(torch.zeros(2, 3, *size))
         (y * torch.randn_like(y)).sum().backward()
-        assert y.shape == (2, 3, *size) and (places.map.grad != 0).all()
+        assert y.shape == (2, 3, *size)
+        assert (places.map.grad != 0).all()
 
 
 def test_no_change_no_difference(small):
     "The network."
     torch.manual_seed(0)
-    body, x = MultitaskNetwork(scene_modalities(64, 3), small).body.eval(), torch.randn(2, 3, 64, 32)
+    body = MultitaskNetwork(scene_modalities(64, 3), small).body.eval()
+    x = torch.randn(2, 3, 64, 32)
     with torch.no_grad():
         assert body.compare(x, x).abs().max() > 0
         assert torch.allclose(body.compare(x, x.flip(0))[:1], body.compare(x[:1], x[1:]), atol=1e-5)
         body.fusion.token_places.zero_()
-        assert body.compare(x, x).abs().max() < 1e-5 and body.compare(x, -x).abs().max() > .01
+        assert body.compare(x, x).abs().max() < 1e-5
+        assert body.compare(x, -x).abs().max() > 0.01
 
 
-def test_parameters_by_hand(mods_and_setup):
+def test_parameters_by_hand(setup, mods):
     "Against Table 3."
-    mods, setup = mods_and_setup
     net = MultitaskNetwork(scene_modalities(64, 3), setup)
     reader = lambda d: 3 * 32 * 8 * d + (8 * d * 32 + 32) + 4 * 32 + (32 * 64 + 64) + (64 * 32 + 32)
-    tokens, heads = 32 * 4 + 8 * 32 + reader(64) + 8 * reader(16), 2 * 9 * 32 * 32 + 2 * 2 * 32 + (9 * 32 + 1) * (3 + 1)
-    assert n_parameters(net.body.encoder) == 2_856_544 and tokens == 236_160 and n_parameters(net.body.fusion) == tokens + 32 * 256**2 - 32 and heads == 19_716
+    tokens = 32 * 4 + 8 * 32 + reader(64) + 8 * reader(16)
+    heads = 2 * 9 * 32 * 32 + 2 * 2 * 32 + (9 * 32 + 1) * (3 + 1)
+    assert n_parameters(net.body.encoder) == 2_856_544
+    assert tokens == 236_160
+    assert n_parameters(net.body.fusion) == tokens + 32 * 256**2 - 32
+    assert heads == 19_716
     unused = 8_393_728 + 513_000 + (256 * 256 * 16 + 256)
-    assert n_parameters(net) == 2_856_544 + tokens + 32 * 256**2 - 32 + heads + 64 == 15_165_132 - unused + 32 and unused == 9_955_560
-    assert n_parameters(MultitaskNetwork(mods, scene_setup(dict(type='mtbit', grid=16)))) == n_parameters(net) - 32 * (256**2 - 16**2)
+    assert (
+        n_parameters(net)
+        == 2_856_544 + tokens + 32 * 256**2 - 32 + heads + 64
+        == 15_165_132 - unused + 32
+    )
+    assert unused == 9_955_560
+    assert n_parameters(
+        MultitaskNetwork(mods, scene_setup(dict(type="mtbit", grid=16)))
+    ) == n_parameters(net) - 32 * (256**2 - 16**2)
 
 
-def test_work_by_parts(mods_and_setup):
+def test_work_by_parts(setup):
     "Against Table 3."
-    mods, setup = mods_and_setup
-    parts = ['body.encoder', 'body.fusion.tokenise', 'body.fusion.talk', 'body.fusion.readings', 'body.fusion', 'heads']
+    parts = [
+        "body.encoder",
+        "body.fusion.tokenise",
+        "body.fusion.talk",
+        "body.fusion.readings",
+        "body.fusion",
+        "heads",
+    ]
     table = with_total(work(setup, parts))
     moved = 8 * 2 * (2 * 256**2) * 32 * 128 / 1e9
     products = 8 * (2 * 256**2) * 2 * 32 * 32 / 1e9
     interpolated = (2 * 256 * 256**2 + 11 * 32 * 1024**2) / 1e9
-    assert round(table.tabled['in all'] + moved + interpolated, 2) == 154.72 and 8.5 < moved < 8.6
-    assert table.computed['body.fusion.readings'] - table.tabled['body.fusion.readings'] == pytest.approx(products)
-    table.style.format({'parameters': '{:,}', 'tabled': '{:.2f}', 'computed': '{:.2f}'})
+    assert round(table.tabled["in all"] + moved + interpolated, 2) == 154.72
+    assert 8.5 < moved < 8.6
+    assert table.computed["body.fusion.readings"] - table.tabled[
+        "body.fusion.readings"
+    ] == pytest.approx(products)
+    table.style.format({"parameters": "{:,}", "tabled": "{:.2f}", "computed": "{:.2f}"})
 
 
-def test_any_size_and_height_models_of_one_channel(mods_and_setup):
+def test_any_size_and_height_models_of_one_channel(mods, setup):
     "What every change network has to stand."
-    mods, setup = mods_and_setup
     net = MultitaskNetwork(mods, setup).eval()
     for h, w in ((16, 24), (64, 40), (20, 65), (1, 1)):
-        y = net({'early_height': torch.randn(1, 1, h, w), 'late_image': torch.randn(1, 3, h, w)})
-        assert y['semantic_change'].shape == (1, 3, h, w) and y['height_change'].shape == (1, 1, h, w) and y['height_change'].abs().max() <= 1
-    assert net.summary().type.tolist() == ['ResNet-18', 'tokens', 'segmentation', 'dense regression']
+        y = net({"early_height": torch.randn(1, 1, h, w), "late_image": torch.randn(1, 3, h, w)})
+        assert y["semantic_change"].shape == (1, 3, h, w)
+        assert y["height_change"].shape == (1, 1, h, w)
+        assert y["height_change"].abs().max() <= 1
+    assert net.summary().type.tolist() == ["ResNet-18", "tokens", "segmentation", "dense regression"]
 
 
-def test_all_weights_are_used_also_with_half_the_precision(mods_and_setup):
+def test_all_weights_are_used_also_with_half_the_precision(mods, setup):
     "What every change network has to stand."
-    mods, setup = mods_and_setup
     torch.manual_seed(0)
     x, _ = example_scene(n=2, size=64)
     net = MultitaskNetwork(mods, setup)
     assert not unused_weights(net, x)
-    with torch.autocast('cpu', dtype=torch.bfloat16): y = net(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = net(x)
     assert all(v.isfinite().all() for v in y.values())
 
 
-def test_it_learns(mods_and_setup, small):
+def test_it_learns(mods, small):
     "What every change network has to stand."
-    mods, setup = mods_and_setup
     torch.manual_seed(0)
     x, y = example_scene(n=4, size=32)
     curve = loss_curve(MultitaskNetwork(mods, small), x, y, steps=10)
-    assert curve[-1] < .75 * curve[0], curve
+    assert curve[-1] < 0.75 * curve[0], curve
 
 
-def test_imagenets_weights_without_the_network(mods_and_setup):
+def test_imagenets_weights_without_the_network(mods):
     "What every change network has to stand."
-    mods, setup = mods_and_setup
     import mtl_explain.networks.mtbit as module
 
-    state = {k: v for k, v in resnet18().state_dict().items() if not k.startswith('fc.')}
-    asked, loaded = dict(type='mtbit', imagenet=True, grid=8), []
+    state = {k: v for k, v in resnet18().state_dict().items() if not k.startswith("fc.")}
+    asked = dict(type="mtbit", imagenet=True, grid=8)
+    loaded = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, 'imagenet_weights', lambda: loaded.append(1) or state)
+        patch.setattr(module, "imagenet_weights", lambda: loaded.append(1) or state)
         net = MultitaskNetwork(mods, scene_setup(asked))
         MultitaskNetwork(mods, scene_setup(asked), pretrained=False)
-    assert len(loaded) == 1 and torch.equal(net.body.encoder.stages[0].weight, state['conv1.weight']) and torch.equal(net.body.encoder.stages[6][1].conv2.weight, state['layer3.1.conv2.weight'])
+    assert len(loaded) == 1
+    assert torch.equal(net.body.encoder.stages[0].weight, state["conv1.weight"])
+    assert torch.equal(net.body.encoder.stages[6][1].conv2.weight, state["layer3.1.conv2.weight"])

@@ -24,58 +24,93 @@ from mtl_explain.setup import Setup
 @pytest.fixture(scope='module')
 def made_up_and_modalities():
     def made_up(name, kind, *shape, n=0):
-        return Modality(name, kind, shape, channels=tuple(f'{name} {i}' for i in range(n)) if kind not in ('mask', 'category') else (),
-                        classes=tuple(f'{name} {i}' for i in range(n)) if kind in ('mask', 'category') else ())
-    modalities = {m.name: m for m in (
-        made_up('optical', 'image', 3, 32, 32, n=3), made_up('elevation', 'image', 1, 32, 32, n=1), made_up('moisture', 'image', 1, 8, 8, n=1),
-        made_up('weather', 'series', 12, 2, n=2), made_up('zone', 'category', n=5), made_up('cover', 'mask', 32, 32, n=4),
-        made_up('season', 'tabular', 1, n=1))}
+        return Modality(
+            name,
+            kind,
+            shape,
+            channels=tuple(f"{name} {i}" for i in range(n)) if kind not in ("mask", "category") else (),
+            classes=tuple(f"{name} {i}" for i in range(n)) if kind in ("mask", "category") else (),
+        )
+    modalities = {
+        m.name: m
+        for m in (
+            made_up("optical", "image", 3, 32, 32, n=3),
+            made_up("elevation", "image", 1, 32, 32, n=1),
+            made_up("moisture", "image", 1, 8, 8, n=1),
+            made_up("weather", "series", 12, 2, n=2),
+            made_up("zone", "category", n=5),
+            made_up("cover", "mask", 32, 32, n=4),
+            made_up("season", "tabular", 1, n=1),
+        )
+    }
     return made_up, modalities
 
 
 @pytest.fixture(scope='module')
 def setup():
-    return Setup(inputs=('optical', 'weather', 'zone'), targets=('cover', 'elevation', 'season'), name='example')
+    return Setup(
+        inputs=("optical", "weather", "zone"), targets=("cover", "elevation", "season"), name="example"
+    )
 
 
 def test_a_batch_has_what_a_setup_reads(made_up_and_modalities, setup):
     "A batch to try."
     made_up, modalities = made_up_and_modalities
     batch = example_inputs(modalities, setup.inputs, n=4, seed=0)
-    assert {k: tuple(v.shape) for k, v in batch.items()} == {'optical': (4, 3, 32, 32), 'weather': (4, 12, 2), 'weather_time': (4, 12), 'zone': (4,)}
-    assert batch['zone'].dtype == torch.int64 and 0 <= batch['zone'].min() and batch['zone'].max() < 5
-    assert all(torch.equal(v, batch[k]) for k, v in example_inputs(modalities, setup.inputs, n=4, seed=0).items())
-    assert not example_inputs(modalities, ['optical', 'zone'])['optical'].any()
+    assert {k: tuple(v.shape) for k, v in batch.items()} == {
+        "optical": (4, 3, 32, 32),
+        "weather": (4, 12, 2),
+        "weather_time": (4, 12),
+        "zone": (4,),
+    }
+    assert batch["zone"].dtype == torch.int64
+    assert 0 <= batch["zone"].min()
+    assert batch["zone"].max() < 5
+    assert all(
+        torch.equal(v, batch[k])
+        for k, v in example_inputs(modalities, setup.inputs, n=4, seed=0).items()
+    )
+    assert not example_inputs(modalities, ["optical", "zone"])["optical"].any()
 
 
 def test_sizes_keep_their_proportion(made_up_and_modalities, setup):
     "Which grid?"
     made_up, modalities = made_up_and_modalities
     assert scaled_size((500, 700), (32, 32), (32, 32)) == (500, 700)
-    assert scaled_size((500, 700), (32, 32), (8, 8)) == (125, 175) and scaled_size((3, 3), (32, 32), (8, 8)) == (1, 1)
-    assert target_grid(modalities, setup) == (32, 32) and target_grid(modalities, Setup(('optical',), ('zone', 'moisture'))) == (8, 8)
-    assert target_grid(modalities, Setup(('optical',), ('zone',))) is None
-    assert reference_input(modalities, Setup(('moisture', 'optical'), ('cover',))) == 'optical'
-    assert reference_input(modalities, Setup(('moisture',), ('cover',))) == 'moisture'
-    assert reference_input(modalities, Setup(('weather',), ('cover',))) is None
+    assert scaled_size((500, 700), (32, 32), (8, 8)) == (125, 175)
+    assert scaled_size((3, 3), (32, 32), (8, 8)) == (1, 1)
+    assert target_grid(modalities, setup) == (32, 32)
+    assert target_grid(modalities, Setup(("optical",), ("zone", "moisture"))) == (8, 8)
+    assert target_grid(modalities, Setup(("optical",), ("zone",))) is None
+    assert reference_input(modalities, Setup(("moisture", "optical"), ("cover",))) == "optical"
+    assert reference_input(modalities, Setup(("moisture",), ("cover",))) == "moisture"
+    assert reference_input(modalities, Setup(("weather",), ("cover",))) is None
 
 
 def test_reserved_names_are_avoided():
     "Names of parts."
-    assert part_name('optical') == 'optical' and part_name('type') == 'type·' and part_name('keys') == 'keys·' and part_name('a.b') == 'a·b'
-    assert len(nn.ModuleDict({part_name(n): nn.Identity() for n in ('type', 'training', 'items', 'a.b')})) == 4
+    assert part_name("optical") == "optical"
+    assert part_name("type") == "type·"
+    assert part_name("keys") == "keys·"
+    assert part_name("a.b") == "a·b"
+    assert (
+        len(nn.ModuleDict({part_name(n): nn.Identity() for n in ("type", "training", "items", "a.b")}))
+        == 4
+    )
 
 
 def test_readers_come_after_what_they_read():
     "Heads on a body."
     # readers come after what they read; a head of another type does without the body's options
     body = nn.Module()
-    body.head_options = {'mask': dict(last_kernel=3)}
-    assert head_options(body, 'mask', dict(dropout=.1)) == dict(last_kernel=3, dropout=.1) and head_options(body, 'mask', dict(type='mine')) == dict(type='mine')
-    assert head_options(body, 'image', {}) == head_options(nn.Module(), 'mask', {}) == {}
-    assert reading_order(dict(pseudo='height', change='', height='')) == ['change', 'height', 'pseudo']
-    for reads in (dict(pseudo='height'), dict(a='b', b='c', c=''), dict(a='a')):
-        with pytest.raises(ValueError, match='which must be another target whose head reads none'): reading_order(reads)
+    body.head_options = {"mask": dict(last_kernel=3)}
+    assert head_options(body, "mask", dict(dropout=0.1)) == dict(last_kernel=3, dropout=0.1)
+    assert head_options(body, "mask", dict(type="mine")) == dict(type="mine")
+    assert head_options(body, "image", {}) == head_options(nn.Module(), "mask", {}) == {}
+    assert reading_order(dict(pseudo="height", change="", height="")) == ["change", "height", "pseudo"]
+    for reads in (dict(pseudo="height"), dict(a="b", b="c", c=""), dict(a="a")):
+        with pytest.raises(ValueError, match="which must be another target whose head reads none"):
+            reading_order(reads)
 
 
 def test_dict_in_dict_out(made_up_and_modalities, setup):
@@ -84,44 +119,68 @@ def test_dict_in_dict_out(made_up_and_modalities, setup):
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, setup)
     y = net(example_inputs(modalities, setup.inputs, n=3, seed=1))
-    assert {k: tuple(v.shape) for k, v in y.items()} == {'cover': (3, 4, 32, 32), 'elevation': (3, 1, 32, 32), 'season': (3, 1)}
-    assert net.dense and not MultitaskNetwork(modalities, Setup(('optical', 'weather'), ('zone', 'season'))).dense
+    assert {k: tuple(v.shape) for k, v in y.items()} == {
+        "cover": (3, 4, 32, 32),
+        "elevation": (3, 1, 32, 32),
+        "season": (3, 1),
+    }
+    assert net.dense
+    assert not MultitaskNetwork(modalities, Setup(("optical", "weather"), ("zone", "season"))).dense
 
 
 def test_a_scene_of_another_size_than_the_training_patches_and_one_sample_alone(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
-    roles = Setup(('moisture', 'optical', 'season'), ('cover', 'elevation'))
+    roles = Setup(("moisture", "optical", "season"), ("cover", "elevation"))
     net = MultitaskNetwork(modalities, roles).eval()
-    x = {'optical': torch.randn(1, 3, 40, 72), 'moisture': torch.randn(1, 1, 10, 18), 'season': torch.zeros(1, 1)}
-    assert net(x)['cover'].shape == (1, 4, 40, 72) and net.body.fused_size(x) == (40, 72)
-    vector = MultitaskNetwork(modalities, Setup(('optical',), ('zone',))).eval()
-    assert vector({'optical': torch.randn(1, 3, 17, 90)})['zone'].shape == (1, 5)
+    x = {
+        "optical": torch.randn(1, 3, 40, 72),
+        "moisture": torch.randn(1, 1, 10, 18),
+        "season": torch.zeros(1, 1),
+    }
+    assert net(x)["cover"].shape == (1, 4, 40, 72)
+    assert net.body.fused_size(x) == (40, 72)
+    vector = MultitaskNetwork(modalities, Setup(("optical",), ("zone",))).eval()
+    assert vector({"optical": torch.randn(1, 3, 17, 90)})["zone"].shape == (1, 5)
 
 
 def test_targets_on_a_coarser_grid_and_a_map_from_vectors_alone(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
-    y = MultitaskNetwork(modalities, Setup(('optical',), ('cover', 'moisture'))).eval()({'optical': torch.randn(2, 3, 64, 32)})
-    assert y['cover'].shape == (2, 4, 64, 32) and y['moisture'].shape == (2, 1, 16, 8)
-    roles = Setup(('weather', 'zone'), ('cover',))
-    assert MultitaskNetwork(modalities, roles)(example_inputs(modalities, roles.inputs))['cover'].shape == (2, 4, 32, 32)
-    roles = Setup(('moisture',), ('cover',))
-    assert MultitaskNetwork(modalities, roles).eval()({'moisture': torch.randn(1, 1, 16, 16)})['cover'].shape == (1, 4, 64, 64)
+    y = MultitaskNetwork(modalities, Setup(("optical",), ("cover", "moisture"))).eval()(
+        {"optical": torch.randn(2, 3, 64, 32)}
+    )
+    assert y["cover"].shape == (2, 4, 64, 32)
+    assert y["moisture"].shape == (2, 1, 16, 8)
+    roles = Setup(("weather", "zone"), ("cover",))
+    assert MultitaskNetwork(modalities, roles)(example_inputs(modalities, roles.inputs))[
+        "cover"
+    ].shape == (2, 4, 32, 32)
+    roles = Setup(("moisture",), ("cover",))
+    assert MultitaskNetwork(modalities, roles).eval()({"moisture": torch.randn(1, 1, 16, 16)})[
+        "cover"
+    ].shape == (1, 4, 64, 64)
 
 
 def test_every_kind_as_input_and_as_target(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
-    for roles in (Setup(('cover', 'elevation', 'weather', 'zone', 'season'), ('optical',)), Setup(('optical',), ('elevation', 'weather', 'zone', 'season', 'cover')),
-                  Setup(('cover', 'weather'), ('zone', 'season')), Setup(('optical', 'zone', 'season'), ('weather',))):
+    for roles in (
+        Setup(("cover", "elevation", "weather", "zone", "season"), ("optical",)),
+        Setup(("optical",), ("elevation", "weather", "zone", "season", "cover")),
+        Setup(("cover", "weather"), ("zone", "season")),
+        Setup(("optical", "zone", "season"), ("weather",)),
+    ):
         y = MultitaskNetwork(modalities, roles)(example_inputs(modalities, roles.inputs, n=2, seed=0))
         for t in roles.targets:
             m = modalities[t]
-            assert tuple(y[t].shape[1:]) == {'mask': (m.n_classes, *m.shape), 'category': (m.n_classes,)}.get(m.kind, m.shape)
+            assert tuple(y[t].shape[1:]) == {
+                "mask": (m.n_classes, *m.shape),
+                "category": (m.n_classes,),
+            }.get(m.kind, m.shape)
 
 
 def test_a_missing_input_is_named_what_is_not_read_is_ignored(made_up_and_modalities, setup):
@@ -129,49 +188,79 @@ def test_a_missing_input_is_named_what_is_not_read_is_ignored(made_up_and_modali
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup).eval()
     x = example_inputs(modalities, setup.inputs, seed=0)
-    for lost in ('optical', 'weather_time', 'zone'):
-        with pytest.raises(ValueError, match=f"the network reads '{lost}', which the batch lacks"): net({k: v for k, v in x.items() if k != lost})
-    y, more = net(x), net(x | {'elevation': torch.ones(2, 1, 32, 32)})
+    for lost in ("optical", "weather_time", "zone"):
+        with pytest.raises(ValueError, match=f"the network reads '{lost}', which the batch lacks"):
+            net({k: v for k, v in x.items() if k != lost})
+    y = net(x)
+    more = net(x | {"elevation": torch.ones(2, 1, 32, 32)})
     assert all(torch.equal(y[t], more[t]) for t in y)
 
 
 def test_what_cannot_be_built_says_why(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
-    with pytest.raises(ValueError, match="the setup names 'snow', but the samples only have"): MultitaskNetwork(modalities, Setup(('snow',), ('zone',)))
-    with pytest.raises(ValueError, match="there is no network 'vit'"): MultitaskNetwork(modalities, with_network(Setup(('optical',), ('zone',)), 'vit'))
-    assert with_network(Setup('optical', 'zone', name='one', encoders=dict(optical=dict(width=8)), fusion=dict(widths=[4])), 'mmcd', features=8) == Setup('optical', 'zone', name='one', network=dict(type='mmcd', features=8))
+    with pytest.raises(ValueError, match="the setup names 'snow', but the samples only have"):
+        MultitaskNetwork(modalities, Setup(("snow",), ("zone",)))
+    with pytest.raises(ValueError, match="there is no network 'vit'"):
+        MultitaskNetwork(modalities, with_network(Setup(("optical",), ("zone",)), "vit"))
+    assert with_network(
+        Setup(
+            "optical", "zone", name="one", encoders=dict(optical=dict(width=8)), fusion=dict(widths=[4])
+        ),
+        "mmcd",
+        features=8,
+    ) == Setup("optical", "zone", name="one", network=dict(type="mmcd", features=8))
     with pytest.raises(ValueError, match="encoder of 'optical': there is no type 'vit'"):
-        MultitaskNetwork(modalities, Setup(('optical',), ('zone',), encoders={'optical': dict(type='vit')}))
-    with pytest.raises(ValueError, match="'moisture': a U-Net of depth 4 needs at least 16 pixels a side, the image has 8×8; choose depth 3"):
-        MultitaskNetwork(modalities, Setup(('moisture',), ('cover',), encoders={'moisture': dict(depth=4)}))
+        MultitaskNetwork(
+            modalities, Setup(("optical",), ("zone",), encoders={"optical": dict(type="vit")})
+        )
+    with pytest.raises(
+        ValueError,
+        match="'moisture': a U-Net of depth 4 needs at least 16 pixels a side, the image has 8×8; choose depth 3",
+    ):
+        MultitaskNetwork(
+            modalities, Setup(("moisture",), ("cover",), encoders={"moisture": dict(depth=4)})
+        )
     with pytest.raises(ValueError, match="input 'optical': expected 3 channels, got 5"):
-        MultitaskNetwork(modalities, Setup(('optical',), ('zone',)))({'optical': torch.zeros(1, 5, 32, 32)})
+        MultitaskNetwork(modalities, Setup(("optical",), ("zone",)))(
+            {"optical": torch.zeros(1, 5, 32, 32)}
+        )
 
 
 def test_reserved_names_of_modalities():
     "Heads on a body."
-    odd = {n: Modality(n, 'tabular', (2,), channels=('a', 'b')) for n in ('type', 'keys', 'a.b')}
-    roles = Setup(('type', 'keys'), ('a.b',))
-    assert MultitaskNetwork(odd, roles)(example_inputs(odd, roles.inputs))['a.b'].shape == (2, 2)
+    odd = {n: Modality(n, "tabular", (2,), channels=("a", "b")) for n in ("type", "keys", "a.b")}
+    roles = Setup(("type", "keys"), ("a.b",))
+    assert MultitaskNetwork(odd, roles)(example_inputs(odd, roles.inputs))["a.b"].shape == (2, 2)
 
 
 def test_a_mistyped_fusion_option(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
-    with pytest.raises(ValueError, match="fusion: 'concatenation' has no option 'width'; it has widths, dropout, batchnorm"):
-        MultitaskNetwork(modalities, Setup(('optical',), ('zone',), fusion=dict(width=3)))
+    with pytest.raises(
+        ValueError,
+        match="fusion: 'concatenation' has no option 'width'; it has widths, dropout, batchnorm",
+    ):
+        MultitaskNetwork(modalities, Setup(("optical",), ("zone",), fusion=dict(width=3)))
 
 
 def test_rebuilt_from_two_json_texts(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
-    roles = Setup(('optical', 'weather'), ('cover', 'season'), encoders={'optical': dict(type='unet', width=8, depth=2)},
-                  heads={'season': dict(n_layers=1, activation='sigmoid')}, fusion=dict(widths=[24]))
+    roles = Setup(
+        ("optical", "weather"),
+        ("cover", "season"),
+        encoders={"optical": dict(type="unet", width=8, depth=2)},
+        heads={"season": dict(n_layers=1, activation="sigmoid")},
+        fusion=dict(widths=[24]),
+    )
     net = MultitaskNetwork(modalities, roles).eval()
     texts = json.dumps({n: to_dict(m) for n, m in modalities.items()}), json.dumps(to_dict(roles))
-    again = MultitaskNetwork({n: from_dict(Modality, m) for n, m in json.loads(texts[0]).items()}, from_dict(Setup, json.loads(texts[1]))).eval()
+    again = MultitaskNetwork(
+        {n: from_dict(Modality, m) for n, m in json.loads(texts[0]).items()},
+        from_dict(Setup, json.loads(texts[1])),
+    ).eval()
     again.load_state_dict(net.state_dict())
     x = example_inputs(modalities, roles.inputs, seed=0)
     assert all(torch.equal(net(x)[t], again(x)[t]) for t in roles.targets)
@@ -181,8 +270,10 @@ def test_no_dead_weights_in_a_whole_network(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
-    net = MultitaskNetwork(modalities, Setup(('optical', 'weather', 'zone'), ('cover', 'elevation', 'moisture', 'season')))
-    y = net(example_inputs(modalities, ('optical', 'weather', 'zone'), n=4, seed=0))
+    net = MultitaskNetwork(
+        modalities, Setup(("optical", "weather", "zone"), ("cover", "elevation", "moisture", "season"))
+    )
+    y = net(example_inputs(modalities, ("optical", "weather", "zone"), n=4, seed=0))
     sum((v * torch.randn_like(v)).mean() for v in y.values()).backward()
     assert not [k for k, p in net.named_parameters() if p.grad is None or not p.grad.any()]
 
@@ -191,7 +282,8 @@ def test_half_precision_on_the_way_as_mixed_precision_training_does(made_up_and_
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup)
-    with torch.autocast('cpu', dtype=torch.bfloat16): y = net(example_inputs(modalities, setup.inputs, seed=0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = net(example_inputs(modalities, setup.inputs, seed=0))
     assert all(v.isfinite().all() for v in y.values())
 
 
@@ -200,74 +292,157 @@ def test_a_row_a_part(made_up_and_modalities, setup):
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup)
     table = net.summary()
-    assert table.role.tolist() == ['encoder'] * 3 + ['fusion'] + ['head'] * 3 and table.parameters.sum() == n_parameters(net)
-    assert table.set_index('modality').output['cover'] == (4, 32, 32) and table.type[0] == 'unet'
-    assert repr(net).startswith('MultitaskNetwork(optical, weather, zone → cover, elevation, season; ') and net.training
-    assert '<table' in net._repr_html_() and '{:,}'.format(n_parameters(net)) in net._repr_html_()
+    assert table.role.tolist() == ["encoder"] * 3 + ["fusion"] + ["head"] * 3
+    assert table.parameters.sum() == n_parameters(net)
+    assert table.set_index("modality").output["cover"] == (4, 32, 32)
+    assert table.type[0] == "unet"
+    assert repr(net).startswith("MultitaskNetwork(optical, weather, zone → cover, elevation, season; ")
+    assert net.training
+    assert "<table" in net._repr_html_()
+    assert f"{n_parameters(net):,}" in net._repr_html_()
 
 
 def test_a_name_that_looks_like_html_is_shown_not_obeyed(made_up_and_modalities):
     "Seeing it."
     made_up, modalities = made_up_and_modalities
-    image = '<img src=x onerror=alert(1)>'
-    named = {image if n == 'cover' else n: replace(m, name=image) if n == 'cover' else m for n, m in modalities.items()}
-    page = MultitaskNetwork(named, Setup('optical', image, encoders=dict(optical=dict(type='unet', width=4, depth=1))))._repr_html_()
-    assert '<img' not in page and page.count('&lt;img src=x') == 2
+    image = "<img src=x onerror=alert(1)>"
+    named = {
+        image if n == "cover" else n: replace(m, name=image) if n == "cover" else m
+        for n, m in modalities.items()
+    }
+    page = MultitaskNetwork(
+        named, Setup("optical", image, encoders=dict(optical=dict(type="unet", width=4, depth=1)))
+    )._repr_html_()
+    assert "<img" not in page
+    assert page.count("&lt;img src=x") == 2
 
 
 def test_a_picture_of_the_parts(made_up_and_modalities, setup):
     "Seeing it."
     made_up, modalities = made_up_and_modalities
     ax = MultitaskNetwork(modalities, setup).plot()
-    assert 'example' in ax.get_title() and len(ax.texts) >= 7 + 6
+    assert "example" in ax.get_title()
+    assert len(ax.texts) >= 7 + 6
 
 
 def test_cropyield_experiment_7_by_hand(made_up_and_modalities):
     "The papers' networks are parameters."
     made_up, modalities = made_up_and_modalities
-    crops = {m.name: m for m in (made_up('satellite', 'series', 24, 25, n=25), made_up('yield', 'tabular', 1, n=1), made_up('crop', 'category', n=3))}
-    roles = Setup(('satellite',), ('yield', 'crop'), weights={'yield': .67, 'crop': .33}, name='CropYield 7', heads={t: dict(batchnorm=True) for t in ('yield', 'crop')},
-                  encoders={'satellite': dict(n_heads=1, n_layers=4, width=32)})
-    with torch.device('meta'): net = MultitaskNetwork(crops, roles)
+    crops = {
+        m.name: m
+        for m in (
+            made_up("satellite", "series", 24, 25, n=25),
+            made_up("yield", "tabular", 1, n=1),
+            made_up("crop", "category", n=3),
+        )
+    }
+    roles = Setup(
+        ("satellite",),
+        ("yield", "crop"),
+        weights={"yield": 0.67, "crop": 0.33},
+        name="CropYield 7",
+        heads={t: dict(batchnorm=True) for t in ("yield", "crop")},
+        encoders={"satellite": dict(n_heads=1, n_layers=4, width=32)},
+    )
+    with torch.device("meta"):
+        net = MultitaskNetwork(crops, roles)
     layer = (4 * 32**2 + 4 * 32) + (2 * 32 * 128 + 32 + 128) + 4 * 32
     hidden = 32 * 32 + 32 + 64
     assert n_parameters(net) == (25 * 32 + 32) + 4 * layer + (hidden + 33) + (hidden + 99) == 54_020
-    assert net.body.out_features == 32 and not net.dense
+    assert net.body.out_features == 32
+    assert not net.dense
 
 
 def test_ben_ge_experiment_15_by_hand(made_up_and_modalities):
     "The papers' networks are parameters."
     made_up, modalities = made_up_and_modalities
-    benge = {m.name: m for m in (made_up('sar', 'image', 2, 120, 120, n=2), made_up('optical', 'image', 12, 120, 120, n=12), made_up('landcover', 'mask', 120, 120, n=12),
-                                 made_up('elevation', 'image', 1, 120, 120, n=1), made_up('zone', 'category', n=12), made_up('season', 'tabular', 1, n=1),
-                                 made_up('weather', 'tabular', 3, n=3))}
-    heads = {'landcover': dict(n_layers=1), 'elevation': dict(n_layers=3), 'zone': dict(n_layers=1, conv_width=16, dropout=.5),
-             'season': dict(conv_width=16, dropout=.2, activation='sigmoid'), 'weather': dict(conv_width=16, dropout=.2)}
-    roles = Setup(('sar', 'optical'), tuple(heads), weights=dict.fromkeys(heads, 1) | {'landcover': 9}, name='ben-ge 15', heads=heads, fusion=dict(widths=[64, 64]),
-                  encoders={n: dict(type='unet', width=64, depth=4) for n in ('sar', 'optical')})
-    with torch.device('meta'): net = MultitaskNetwork(benge, roles)
-    count = {part: n_parameters(m) for part, m in [*net.body.encoders.items(), ('fusion', net.body.fusion), *((f'to {t}', h) for t, h in net.heads.items())]}
+    benge = {
+        m.name: m
+        for m in (
+            made_up("sar", "image", 2, 120, 120, n=2),
+            made_up("optical", "image", 12, 120, 120, n=12),
+            made_up("landcover", "mask", 120, 120, n=12),
+            made_up("elevation", "image", 1, 120, 120, n=1),
+            made_up("zone", "category", n=12),
+            made_up("season", "tabular", 1, n=1),
+            made_up("weather", "tabular", 3, n=3),
+        )
+    }
+    heads = {
+        "landcover": dict(n_layers=1),
+        "elevation": dict(n_layers=3),
+        "zone": dict(n_layers=1, conv_width=16, dropout=0.5),
+        "season": dict(conv_width=16, dropout=0.2, activation="sigmoid"),
+        "weather": dict(conv_width=16, dropout=0.2),
+    }
+    roles = Setup(
+        ("sar", "optical"),
+        tuple(heads),
+        weights=dict.fromkeys(heads, 1) | {"landcover": 9},
+        name="ben-ge 15",
+        heads=heads,
+        fusion=dict(widths=[64, 64]),
+        encoders={n: dict(type="unet", width=64, depth=4) for n in ("sar", "optical")},
+    )
+    with torch.device("meta"):
+        net = MultitaskNetwork(benge, roles)
+    count = {
+        part: n_parameters(m)
+        for part, m in [
+            *net.body.encoders.items(),
+            ("fusion", net.body.fusion),
+            *((f"to {t}", h) for t, h in net.heads.items()),
+        ]
+    }
     double = lambda a, b: 9 * (a + b) * b + 4 * b
     levels = sum(double(c, 2 * c) + 8 * c * c + c + double(2 * c, c) for c in (64, 128, 256, 512))
-    assert count == {'sar': double(2, 64) + levels, 'optical': double(12, 64) + levels, 'fusion': 128 * 64 + 64 + 64 * 64 + 64, 'to landcover': 64 * 12 + 12,
-                     'to elevation': 2 * (64 * 64 * 9 + 64) + 65, 'to zone': 1040 + 16 * 12 + 12, 'to season': 1040 + 272 + 17, 'to weather': 1040 + 272 + 51}
+    assert count == {
+        "sar": double(2, 64) + levels,
+        "optical": double(12, 64) + levels,
+        "fusion": 128 * 64 + 64 + 64 * 64 + 64,
+        "to landcover": 64 * 12 + 12,
+        "to elevation": 2 * (64 * 64 * 9 + 64) + 65,
+        "to zone": 1040 + 16 * 12 + 12,
+        "to season": 1040 + 272 + 17,
+        "to weather": 1040 + 272 + 51,
+    }
     assert n_parameters(net) == sum(count.values()) == 62_170_797
 
 
 def test_treesatai_experiment_7_by_hand(made_up_and_modalities):
     "The papers' networks are parameters."
     made_up, modalities = made_up_and_modalities
-    trees = {m.name: m for m in (made_up('sentinel1', 'image', 3, 6, 6, n=3), made_up('sentinel2', 'image', 12, 6, 6, n=12), made_up('aerial', 'image', 3, 304, 304, n=3),
-                                 made_up('L3', 'category', n=15), made_up('L2', 'category', n=9), made_up('age', 'tabular', 1, n=1))}
-    flat = dict(type='flat-mlp', width=512, n_layers=3, dropout=.3)
-    roles = Setup(('sentinel1', 'sentinel2', 'aerial'), ('L3', 'L2', 'age'), weights={'L3': 4, 'L2': 1, 'age': 1}, name='TreeSatAI 7',
-                  encoders={'sentinel1': flat, 'sentinel2': flat, 'aerial': dict(type='resnet18', pretrained=True)},
-                  heads={'L3': dict(n_layers=1), 'L2': dict(width=256, dropout=.25), 'age': dict(n_layers=1)})
-    with torch.device('meta'): net = MultitaskNetwork(trees, roles, pretrained=False)
+    trees = {
+        m.name: m
+        for m in (
+            made_up("sentinel1", "image", 3, 6, 6, n=3),
+            made_up("sentinel2", "image", 12, 6, 6, n=12),
+            made_up("aerial", "image", 3, 304, 304, n=3),
+            made_up("L3", "category", n=15),
+            made_up("L2", "category", n=9),
+            made_up("age", "tabular", 1, n=1),
+        )
+    }
+    flat = dict(type="flat-mlp", width=512, n_layers=3, dropout=0.3)
+    roles = Setup(
+        ("sentinel1", "sentinel2", "aerial"),
+        ("L3", "L2", "age"),
+        weights={"L3": 4, "L2": 1, "age": 1},
+        name="TreeSatAI 7",
+        encoders={
+            "sentinel1": flat,
+            "sentinel2": flat,
+            "aerial": dict(type="resnet18", pretrained=True),
+        },
+        heads={"L3": dict(n_layers=1), "L2": dict(width=256, dropout=0.25), "age": dict(n_layers=1)},
+    )
+    with torch.device("meta"):
+        net = MultitaskNetwork(trees, roles, pretrained=False)
     dense = lambda a, b: a * b + b
     satellites = [dense(c * 36, 512) + 2 * dense(512, 512) for c in (3, 12)]
     heads = [dense(1536, 15), dense(1536, 256) + dense(256, 9), dense(1536, 1)]
-    assert net.body.out_features == 1536 and satellites == [581_120, 747_008]
+    assert net.body.out_features == 1536
+    assert satellites == [581_120, 747_008]
     assert n_parameters(net) == sum(satellites) + 11_176_512 + sum(heads) == 12_925_017
 
 
@@ -276,7 +451,13 @@ def test_activations_keep_the_channels_together(made_up_and_modalities, setup):
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup).eval()
     found = []
-    hooks = [m.register_forward_hook(lambda m, args, out: found.append(out.is_contiguous(memory_format=torch.channels_last)))
-             for m in net.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))]
+    hooks = [
+        m.register_forward_hook(
+            lambda m, args, out: found.append(out.is_contiguous(memory_format=torch.channels_last))
+        )
+        for m in net.modules()
+        if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))
+    ]
     net(example_inputs(modalities, setup.inputs, seed=0))
-    assert len(found) == len(hooks) and all(found)
+    assert len(found) == len(hooks)
+    assert all(found)

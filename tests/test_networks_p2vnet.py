@@ -22,44 +22,94 @@ from mtl_explain.testing.scene import (
 
 
 # examples
-def block(a, b, k=9): return k * a * b + 2 * b  # parameters of a convolution of k pixels without bias, and its normalisation
+def block(a, b, k=9):
+    return (
+        k * a * b + 2 * b
+    )  # parameters of a convolution of k pixels without bias, and its normalisation
 
 
 # examples
 @pytest.fixture(scope='module')
-def mods_and_setup():
-    mods, setup = scene_modalities(64), scene_setup(dict(type='p2vnet'), name='P2VNet')
-    return mods, setup
+def mods():
+    return scene_modalities(64)
+
+
+@pytest.fixture(scope='module')
+def setup():
+    return scene_setup(dict(type="p2vnet"), name="P2VNet")
 
 
 @pytest.fixture(scope='module')
 def small():
-    return scene_setup(dict(type='p2vnet', n_frames=4, film=[4, 8], pair=[8, 8, 16], ascent=[16, 16, 8, 8]), name='small P2VNet')
+    return scene_setup(
+        dict(type="p2vnet", n_frames=4, film=[4, 8], pair=[8, 8, 16], ascent=[16, 16, 8, 8]),
+        name="small P2VNet",
+    )
 
 
 def test_two_encoders():
     "P2VNet."
-    blue, orange, green = '#0173b2', '#de8f05', '#029e73'
-    boxes = {'pair': (.6, .6, 'pair: 6', blue), 'p1': (1.6, 1.2, '32\nat 1/2', blue), 'p2': (2.7, 1.7, '64\nat 1/4', blue), 'p3': (4, 2.2, '128\nat 1/8', blue),
-             'film': (.6, 3.2, 'film: 8 × 3', orange), 'stem': (1.6, 3.2, '8 × 64\nat 1/4', orange), 'f1': (2.7, 3.2, '8 × 256\nat 1/4', orange), 'f2': (4, 3.2, '4 × 512\nat 1/8', orange),
-             'd3': (5.2, 2.2, '256\nat 1/8', green), 'd2': (5.9, 1.7, '128\nat 1/4', green), 'd1': (6.6, 1.2, '64\nat 1/2', green), 'd0': (7.3, .6, '32\nat 1', green), 'change': (8.6, .4, 'head: change'), 'height': (8.6, .85, 'head: height')}
-    arrows = [('pair', 'p1'), ('p1', 'p2'), ('p2', 'p3'), ('pair', 'film'), ('film', 'stem'), ('stem', 'f1'), ('f1', 'f2'), ('f1', 'p2'), ('f2', 'p3'),
-              ('p3', 'd3'), ('d3', 'd2'), ('d2', 'd1'), ('d1', 'd0'), ('p2', 'd2'), ('p1', 'd1'), ('pair', 'd0'), ('d0', 'change'), ('d0', 'height')]
-    ax = diagram(boxes, arrows, (9.3, 3.8), 'P2VNet: channels of the pair (blue), frames × channels of the film (orange), decoder (green)')
+    blue, orange, green = "#0173b2", "#de8f05", "#029e73"
+    boxes = {
+        "pair": (0.6, 0.6, "pair: 6", blue),
+        "p1": (1.6, 1.2, "32\nat 1/2", blue),
+        "p2": (2.7, 1.7, "64\nat 1/4", blue),
+        "p3": (4, 2.2, "128\nat 1/8", blue),
+        "film": (0.6, 3.2, "film: 8 × 3", orange),
+        "stem": (1.6, 3.2, "8 × 64\nat 1/4", orange),
+        "f1": (2.7, 3.2, "8 × 256\nat 1/4", orange),
+        "f2": (4, 3.2, "4 × 512\nat 1/8", orange),
+        "d3": (5.2, 2.2, "256\nat 1/8", green),
+        "d2": (5.9, 1.7, "128\nat 1/4", green),
+        "d1": (6.6, 1.2, "64\nat 1/2", green),
+        "d0": (7.3, 0.6, "32\nat 1", green),
+        "change": (8.6, 0.4, "head: change"),
+        "height": (8.6, 0.85, "head: height"),
+    }
+    arrows = [
+        ("pair", "p1"),
+        ("p1", "p2"),
+        ("p2", "p3"),
+        ("pair", "film"),
+        ("film", "stem"),
+        ("stem", "f1"),
+        ("f1", "f2"),
+        ("f1", "p2"),
+        ("f2", "p3"),
+        ("p3", "d3"),
+        ("d3", "d2"),
+        ("d2", "d1"),
+        ("d1", "d0"),
+        ("p2", "d2"),
+        ("p1", "d1"),
+        ("pair", "d0"),
+        ("d0", "change"),
+        ("d0", "height"),
+    ]
+    ax = diagram(
+        boxes,
+        arrows,
+        (9.3, 3.8),
+        "P2VNet: channels of the pair (blue), frames × channels of the film (orange), decoder (green)",
+    )
     assert len(arrows) == 18
 
 
 def test_a_film_by_hand_and_one_to_look_at():
     "The film."
-    frames = frames_of(fade(torch.tensor([0., 10.]).view(2, 1, 1, 1), torch.tensor([3., 10.]).view(2, 1, 1, 1), 4), 4)
-    assert torch.allclose(frames[:, :, 0, 0, 0], torch.tensor([[0., 1, 2, 3], [10., 10, 10, 10]]))
+    frames = frames_of(
+        fade(torch.tensor([0.0, 10.0]).view(2, 1, 1, 1), torch.tensor([3.0, 10.0]).view(2, 1, 1, 1), 4),
+        4,
+    )
+    assert torch.allclose(frames[:, :, 0, 0, 0], torch.tensor([[0.0, 1, 2, 3], [10.0, 10, 10, 10]]))
     x, _ = example_scene(n=1, seed=3, channels=3)
-    film = fade(x['early_height'], x['late_image'], 8)
-    fig, axes = plt.subplots(1, 8, figsize=(10, 1.6), layout='constrained', dpi=80)
-    for t, (ax, frame) in enumerate(zip(axes, film)):
-        ax.imshow(frame[0], cmap='gray', vmin=-.2, vmax=1.7)
-        ax.set(title=f'frame {t}', xticks=[], yticks=[])
-    assert torch.allclose(film[0], x['early_height'][0], atol=1e-6) and torch.allclose(film[7], x['late_image'][0], atol=1e-6)
+    film = fade(x["early_height"], x["late_image"], 8)
+    fig, axes = plt.subplots(1, 8, figsize=(10, 1.6), layout="constrained", dpi=80)
+    for t, (ax, frame) in enumerate(zip(axes, film, strict=True)):
+        ax.imshow(frame[0], cmap="gray", vmin=-0.2, vmax=1.7)
+        ax.set(title=f"frame {t}", xticks=[], yticks=[])
+    assert torch.allclose(film[0], x["early_height"][0], atol=1e-6)
+    assert torch.allclose(film[7], x["late_image"][0], atol=1e-6)
 
 
 def test_against_pytorchs_three_dimensional_convolution():
@@ -68,23 +118,43 @@ def test_against_pytorchs_three_dimensional_convolution():
     x = torch.randn(2, 5, 3, 9, 12)  # two films of five frames
     for kernel, stride in ((3, 1), (9, 4)):
         ours = FilmConv(3, 4, kernel, stride)
-        theirs = nn.Conv3d(3, 4, (3, kernel, kernel), (1, stride, stride), (1, kernel // 2, kernel // 2), bias=False)
-        with torch.no_grad(): theirs.weight.copy_(ours.conv.weight.unflatten(1, (3, 3)).transpose(1, 2))
-        assert torch.allclose(frames_of(ours(x.flatten(0, 1), 5), 5), theirs(x.transpose(1, 2)).transpose(1, 2), atol=1e-5)
+        theirs = nn.Conv3d(
+            3, 4, (3, kernel, kernel), (1, stride, stride), (1, kernel // 2, kernel // 2), bias=False
+        )
+        with torch.no_grad():
+            theirs.weight.copy_(ours.conv.weight.unflatten(1, (3, 3)).transpose(1, 2))
+        assert torch.allclose(
+            frames_of(ours(x.flatten(0, 1), 5), 5), theirs(x.transpose(1, 2)).transpose(1, 2), atol=1e-5
+        )
     assert n_parameters(FilmConv(3, 4)) == 27 * 3 * 4
 
 
 def test_a_block_of_films_against_three_dimensions():
     "Convolutions over space and time."
     torch.manual_seed(0)
-    ours, x = FilmBlock(6, 2, stride=2).eval(), torch.randn(2, 5, 6, 8, 8)
+    ours = FilmBlock(6, 2, stride=2).eval()
+    x = torch.randn(2, 5, 6, 8, 8)
     y, n = ours(x.flatten(0, 1), 5)
-    def in_3d(conv, x, **options): return F.conv3d(x, conv.weight.unflatten(1, (3 if conv.kernel_size[0] == 3 else 1, -1)).transpose(1, 2), **options)
+
+
+    def in_3d(conv, x, **options):
+        return F.conv3d(
+            x,
+            conv.weight.unflatten(1, (3 if conv.kernel_size[0] == 3 else 1, -1)).transpose(1, 2),
+            **options,
+        )
+
+
     film = x.transpose(1, 2)
-    inside = F.relu(in_3d(ours.enter[0], film, stride=2) / (1 + 1e-5)**.5)  # untrained normalisations divide by this
-    inside = F.relu(in_3d(ours.look.conv, inside, padding=1) / (1 + 1e-5)**.5)
-    expected = F.relu((in_3d(ours.leave[2], inside) + in_3d(ours.across[0], film, stride=2)) / (1 + 1e-5)**.5)
-    assert n == 3 and torch.allclose(frames_of(y, 3), expected.transpose(1, 2), atol=1e-5)
+    inside = F.relu(
+        in_3d(ours.enter[0], film, stride=2) / (1 + 1e-5) ** 0.5
+    )  # untrained normalisations divide by this
+    inside = F.relu(in_3d(ours.look.conv, inside, padding=1) / (1 + 1e-5) ** 0.5)
+    expected = F.relu(
+        (in_3d(ours.leave[2], inside) + in_3d(ours.across[0], film, stride=2)) / (1 + 1e-5) ** 0.5
+    )
+    assert n == 3
+    assert torch.allclose(frames_of(y, 3), expected.transpose(1, 2), atol=1e-5)
     assert n_parameters(ours) == block(6, 2, 1) + block(2, 2, 27) + block(2, 8, 1) + block(6, 8, 1)
 
 
@@ -93,82 +163,152 @@ def test_the_films_encoder_by_hand():
     torch.manual_seed(0)
     encoder = FilmEncoder(3, (4, 8))
     start = 27 * 9 * 3 * 4 + 2 * 4
-    def film_block(n_in, w, across): return block(n_in, w, 1) + block(w, w, 27) + block(w, 4 * w, 1) + (block(n_in, 4 * w, 1) if across else 0)
-    assert n_parameters(encoder) == start + film_block(4, 4, True) + film_block(16, 4, False) + film_block(16, 8, True) + film_block(32, 8, False) + block(32, 16, 1) + block(64, 32, 1)
-    assert [tuple(m.shape) for m in encoder(torch.zeros(2 * 8, 3, 32, 48), 8)] == [(2, 16, 8, 12), (2, 32, 4, 6)]
+
+
+    def film_block(n_in, w, across):
+        return (
+            block(n_in, w, 1)
+            + block(w, w, 27)
+            + block(w, 4 * w, 1)
+            + (block(n_in, 4 * w, 1) if across else 0)
+        )
+
+
+    assert n_parameters(encoder) == start + film_block(4, 4, True) + film_block(
+        16, 4, False
+    ) + film_block(16, 8, True) + film_block(32, 8, False) + block(32, 16, 1) + block(64, 32, 1)
+    assert [tuple(m.shape) for m in encoder(torch.zeros(2 * 8, 3, 32, 48), 8)] == [
+        (2, 16, 8, 12),
+        (2, 32, 4, 6),
+    ]
 
 
 def test_blocks_of_pairs_by_hand():
     "The encoder of the pair, and the decoder."
-    assert n_parameters(PairBlock(6, 4)) == block(6, 4) + block(4, 4) and n_parameters(PairBlock(6, 4, 3)) == block(6, 4) + 2 * block(4, 4)
-    assert beside(torch.zeros(1, 1, 2, 4), torch.tensor([[[[1., 2.]]]]))[0, 1].tolist() == [[1, 1, 2, 2]] * 2
+    assert n_parameters(PairBlock(6, 4)) == block(6, 4) + block(4, 4)
+    assert n_parameters(PairBlock(6, 4, 3)) == block(6, 4) + 2 * block(4, 4)
+    assert (
+        beside(torch.zeros(1, 1, 2, 4), torch.tensor([[[[1.0, 2.0]]]]))[0, 1].tolist()
+        == [[1, 1, 2, 2]] * 2
+    )
 
 
 def test_both_by_hand():
     "The encoder of the pair, and the decoder."
-    encoder, decoder = PairEncoder(6, (4, 5, 7), (8, 16)), PairDecoder((6, 4, 5, 7), (9, 8, 6, 3))
-    assert n_parameters(encoder) == block(6, 4) + block(4, 4) + block(4 + 8, 5) + block(5, 5) + block(5 + 16, 7) + 2 * block(7, 7)
-    assert n_parameters(decoder) == block(7, 7) + sum(block(n, w) + block(w, w) for n, w in ((7 + 7, 9), (5 + 9, 8), (4 + 8, 6), (6 + 6, 3)))
+    encoder = PairEncoder(6, (4, 5, 7), (8, 16))
+    decoder = PairDecoder((6, 4, 5, 7), (9, 8, 6, 3))
+    assert n_parameters(encoder) == block(6, 4) + block(4, 4) + block(4 + 8, 5) + block(5, 5) + block(
+        5 + 16, 7
+    ) + 2 * block(7, 7)
+    assert n_parameters(decoder) == block(7, 7) + sum(
+        block(n, w) + block(w, w) for n, w in ((7 + 7, 9), (5 + 9, 8), (4 + 8, 6), (6 + 6, 3))
+    )
     maps = encoder(torch.zeros(2, 6, 16, 24), [torch.zeros(2, 8, 4, 6), torch.zeros(2, 16, 2, 3)])
-    assert [tuple(m.shape[1:]) for m in maps] == [(6, 16, 24), (4, 8, 12), (5, 4, 6), (7, 2, 3)] and decoder(maps).shape == (2, 3, 16, 24)
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (6, 16, 24),
+        (4, 8, 12),
+        (5, 4, 6),
+        (7, 2, 3),
+    ]
+    assert decoder(maps).shape == (2, 3, 16, 24)
 
 
-def test_parameters_by_hand(mods_and_setup):
+def test_parameters_by_hand(setup):
     "Against Table 3."
-    mods, setup = mods_and_setup
     net = MultitaskNetwork(scene_modalities(64, 3), setup)
     film_blocks = [(64, 64, True), (256, 64, False), (256, 128, True), (512, 128, False)]
-    film = 3 * 81 * 3 * 64 + 2 * 64 + sum(block(a, w, 1) + block(w, w, 27) + block(w, 4 * w, 1) + across * block(a, 4 * w, 1) for a, w, across in film_blocks) + block(512, 256, 1) + block(1024, 512, 1)
-    pair = block(6, 32) + block(32, 32) + block(32 + 256, 64) + block(64, 64) + block(64 + 512, 128) + 2 * block(128, 128)
-    ascent = block(128, 128) + sum(block(a, b) + block(b, b) for a, b in ((128 + 128, 256), (64 + 256, 128), (32 + 128, 64), (6 + 64, 32)))
-    assert (n_parameters(net.body.encoder.film), n_parameters(net.body.encoder.pair), n_parameters(net.body.fusion)) == (film, pair, ascent)
+    film = (
+        3 * 81 * 3 * 64
+        + 2 * 64
+        + sum(
+            block(a, w, 1) + block(w, w, 27) + block(w, 4 * w, 1) + across * block(a, 4 * w, 1)
+            for a, w, across in film_blocks
+        )
+        + block(512, 256, 1)
+        + block(1024, 512, 1)
+    )
+    pair = (
+        block(6, 32)
+        + block(32, 32)
+        + block(32 + 256, 64)
+        + block(64, 64)
+        + block(64 + 512, 128)
+        + 2 * block(128, 128)
+    )
+    ascent = block(128, 128) + sum(
+        block(a, b) + block(b, b)
+        for a, b in ((128 + 128, 256), (64 + 256, 128), (32 + 128, 64), (6 + 64, 32))
+    )
+    assert (
+        n_parameters(net.body.encoder.film),
+        n_parameters(net.body.encoder.pair),
+        n_parameters(net.body.fusion),
+    ) == (film, pair, ascent)
     assert n_parameters(net) == film + pair + ascent + 33 * (3 + 1) == 5_424_583 - (512 * 3 + 3)
 
 
-def test_work_by_parts(mods_and_setup):
+def test_work_by_parts(setup):
     "Against Table 3."
-    mods, setup = mods_and_setup
-    parts = ['body.encoder.film.start', 'body.encoder.film.scales.0', 'body.encoder.film.scales.1', 'body.encoder.film', *(f'body.encoder.pair.blocks.{i}' for i in range(3)), 'body.fusion', 'heads']
+    parts = [
+        "body.encoder.film.start",
+        "body.encoder.film.scales.0",
+        "body.encoder.film.scales.1",
+        "body.encoder.film",
+        *(f"body.encoder.pair.blocks.{i}" for i in range(3)),
+        "body.fusion",
+        "heads",
+    ]
     table = with_total(work(setup, parts))
-    assert round(table.tabled['in all'] + 512 * 3 * 128**2 / 1e9, 3) == 527.442
-    assert .4 < table.computed[table.index.str.startswith('body.encoder.film')].sum() / table.computed['in all'] < .6
-    table.style.format({'parameters': '{:,}', 'tabled': '{:.2f}', 'computed': '{:.2f}'})
+    assert round(table.tabled["in all"] + 512 * 3 * 128**2 / 1e9, 3) == 527.442
+    assert (
+        0.4
+        < table.computed[table.index.str.startswith("body.encoder.film")].sum()
+        / table.computed["in all"]
+        < 0.6
+    )
+    table.style.format({"parameters": "{:,}", "tabled": "{:.2f}", "computed": "{:.2f}"})
 
 
-def test_any_size_and_height_models_of_one_channel(mods_and_setup, small):
+def test_any_size_and_height_models_of_one_channel(mods, small):
     "What every change network has to stand."
-    mods, setup = mods_and_setup
     net = MultitaskNetwork(mods, small).eval()
     for h, w in ((8, 16), (40, 24), (20, 65), (1, 1)):
-        y = net({'early_height': torch.randn(1, 1, h, w), 'late_image': torch.randn(1, 3, h, w)})
-        assert y['semantic_change'].shape == (1, 3, h, w) and y['height_change'].shape == (1, 1, h, w) and y['height_change'].abs().max() <= 1
-    for options, why in ((dict(n_frames=1), 'a film needs at least 2 frames, got 1'), (dict(film=[8]), 'film, pair and ascent have 2, 3 and 4 widths, got 1, 3 and 4')):
-        with pytest.raises(ValueError, match=why): MultitaskNetwork(mods, scene_setup(dict(type='p2vnet') | options))
-    assert net.summary().type.tolist() == ['film and pair', 'U-Net', 'segmentation', 'dense regression']
+        y = net({"early_height": torch.randn(1, 1, h, w), "late_image": torch.randn(1, 3, h, w)})
+        assert y["semantic_change"].shape == (1, 3, h, w)
+        assert y["height_change"].shape == (1, 1, h, w)
+        assert y["height_change"].abs().max() <= 1
+    for options, why in (
+        (dict(n_frames=1), "a film needs at least 2 frames, got 1"),
+        (dict(film=[8]), "film, pair and ascent have 2, 3 and 4 widths, got 1, 3 and 4"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            MultitaskNetwork(mods, scene_setup(dict(type="p2vnet") | options))
+    assert net.summary().type.tolist() == ["film and pair", "U-Net", "segmentation", "dense regression"]
 
 
 def test_neighbours_in_the_batch_do_not_matter(small):
     "What every change network has to stand."
     torch.manual_seed(0)
-    body, (a, b) = MultitaskNetwork(scene_modalities(16, 3), small).body.eval(), torch.randn(2, 3, 3, 16, 16)
-    with torch.no_grad(): assert torch.allclose(body.compare(a, b)[1:2], body.compare(a[1:2], b[1:2]), atol=1e-5)
+    body = MultitaskNetwork(scene_modalities(16, 3), small).body.eval()
+    (a, b) = torch.randn(2, 3, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(body.compare(a, b)[1:2], body.compare(a[1:2], b[1:2]), atol=1e-5)
 
 
-def test_all_weights_are_used_also_with_half_the_precision(mods_and_setup):
+def test_all_weights_are_used_also_with_half_the_precision(mods, setup):
     "What every change network has to stand."
-    mods, setup = mods_and_setup
     torch.manual_seed(0)
     x, _ = example_scene(n=2, size=32)
     net = MultitaskNetwork(mods, setup)
     assert not unused_weights(net, x)
-    with torch.autocast('cpu', dtype=torch.bfloat16): y = net(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = net(x)
     assert all(v.isfinite().all() for v in y.values())
 
 
-def test_it_learns(mods_and_setup, small):
+def test_it_learns(mods, small):
     "What every change network has to stand."
-    mods, setup = mods_and_setup
     torch.manual_seed(0)
     x, y = example_scene(n=4, size=32)
-    curve = loss_curve(MultitaskNetwork(mods, small), x, y, steps=8, lr=.01)
-    assert curve[-1] < .75 * curve[0], curve
+    curve = loss_curve(MultitaskNetwork(mods, small), x, y, steps=8, lr=0.01)
+    assert curve[-1] < 0.75 * curve[0], curve

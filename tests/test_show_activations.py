@@ -20,13 +20,19 @@ from mtl_explain.training.learner import multitask_learner
 def samples_and_Trained():
     "Two tasks of toy samples, one of which reads the other."
     samples = toy_samples(24, size=8)
-    reader = dict(cover=dict(type='soft-threshold', reads='elevation'))
-    setup = Setup('optical', ('elevation', 'cover'), heads=reader, encoders=dict(optical=dict(width=4, depth=1)))
+    reader = dict(cover=dict(type="soft-threshold", reads="elevation"))
+    setup = Setup(
+        "optical", ("elevation", "cover"), heads=reader, encoders=dict(optical=dict(width=4, depth=1))
+    )
     class Trained:
         "What a run has, as far as it is needed here."
+
         def __init__(self):
-            learner = multitask_learner(samples, setup, trace=(), device='cpu')
-            self.network, self.scaling, self.modalities, self.setup = learner.model.eval(), learner.dls.train.scaling, learner.modalities, setup
+            learner = multitask_learner(samples, setup, trace=(), device="cpu")
+            self.network = learner.model.eval()
+            self.scaling = learner.dls.train.scaling
+            self.modalities = learner.modalities
+            self.setup = setup
     return samples, Trained
 
 
@@ -34,24 +40,40 @@ def test_two_channels_by_hand():
     "Why."
     # two channels by hand; the hook is gone afterwards
     double = nn.Conv2d(2, 2, 1, bias=False)
-    with torch.no_grad(): double.weight.copy_(2 * torch.eye(2)[..., None, None])
-    network, x = nn.Sequential(double, nn.Identity()), torch.tensor([1., -3]).view(1, 2, 1, 1).expand(1, 2, 2, 3)
-    assert torch.equal(activation_map(network, double, x), torch.full((1, 2, 3), 2.)) and torch.equal(activation_map(network, double, x, entering=False), torch.full((1, 2, 3), 4.))
-    assert network.training and not double._forward_hooks
-    with pytest.raises(ValueError, match='ReLU took no part'): activation_map(network, nn.ReLU(), x)
+    with torch.no_grad():
+        double.weight.copy_(2 * torch.eye(2)[..., None, None])
+    network = nn.Sequential(double, nn.Identity())
+    x = torch.tensor([1.0, -3]).view(1, 2, 1, 1).expand(1, 2, 2, 3)
+    assert torch.equal(activation_map(network, double, x), torch.full((1, 2, 3), 2.0))
+    assert torch.equal(activation_map(network, double, x, entering=False), torch.full((1, 2, 3), 4.0))
+    assert network.training
+    assert not double._forward_hooks
+    with pytest.raises(ValueError, match="ReLU took no part"):
+        activation_map(network, nn.ReLU(), x)
 
 
 def test_the_fused_map_and_what_the_soft_threshold_adds_computed_without_hooks(samples_and_Trained):
     "Of a task."
     samples, Trained = samples_and_Trained
     run = Trained()
-    loader = SampleLoader(SampleDataset(samples, ('optical',)), run.scaling, run.modalities, bs=24, device='cpu')
+    loader = SampleLoader(
+        SampleDataset(samples, ("optical",)), run.scaling, run.modalities, bs=24, device="cpu"
+    )
     (x,) = loader.one_batch()
     with torch.no_grad():
-        fused, head = run.network.body(x), run.network.heads['cover']
-        gate = torch.tanh(run.network(x)['elevation'] / (2 * head.temperature))
+        fused = run.network.body(x)
+        head = run.network.heads["cover"]
+        gate = torch.tanh(run.network(x)["elevation"] / (2 * head.temperature))
         added = head.threshold(gate * fused)
-    np.testing.assert_allclose(task_activations(run, samples, 'cover', 'threshold', bs=7), added.abs().mean(1), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(task_activations(run, samples, 'cover'), (fused + added).abs().mean(1), rtol=1e-4, atol=1e-6)
-    assert task_activations(run, samples, 'elevation').shape == (24, 8, 8)
-    with pytest.raises(ValueError, match="the head of 'elevation' has no soft threshold"): task_activations(run, samples, 'elevation', 'threshold')
+    np.testing.assert_allclose(
+        task_activations(run, samples, "cover", "threshold", bs=7),
+        added.abs().mean(1),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        task_activations(run, samples, "cover"), (fused + added).abs().mean(1), rtol=1e-4, atol=1e-6
+    )
+    assert task_activations(run, samples, "elevation").shape == (24, 8, 8)
+    with pytest.raises(ValueError, match="the head of 'elevation' has no soft threshold"):
+        task_activations(run, samples, "elevation", "threshold")

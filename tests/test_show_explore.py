@@ -26,17 +26,29 @@ def earth_cover_and_climate():
     "A run with maps and one with a hierarchy."
     home = Path(tempfile.mkdtemp())
     earth = globe.load_sample()
-    cover = train_run(earth, globe.setups['landcover-mtl'], home/'cover', epochs=3, bs=16, bar=False)
-    climate = train_run(earth, globe.setups['climate-mtl'], home/'climate', epochs=5, bs=16, bar=False)
+    cover = train_run(earth, globe.setups["landcover-mtl"], home / "cover", epochs=3, bs=16, bar=False)
+    climate = train_run(
+        earth, globe.setups["climate-mtl"], home / "climate", epochs=5, bs=16, bar=False
+    )
     return earth, cover, climate
 
 
 def test_by_hand():
     "What is selected."
     # by hand: three samples, two of them within
-    three = pd.DataFrame(dict(sample=list('abc'), value=[dict(p=[0., 1.], q=[0., 5.]), dict(p=[0., 2.], q=[0., 6.]), dict(p=[0., 3.], q=[None, None])]))
-    assert selected_samples(three, dict(x=[.5, 2.5], y=[0, 10]), 1, 'p', 'q') == ['a', 'b']
-    assert selected_samples(three, dict(x=[3.5, 1.5], y=[5.5, 10]), 1, 'p', 'q') == ['b'] and selected_samples(three, {}, 1, 'p', 'q') == []
+    three = pd.DataFrame(
+        dict(
+            sample=list("abc"),
+            value=[
+                dict(p=[0.0, 1.0], q=[0.0, 5.0]),
+                dict(p=[0.0, 2.0], q=[0.0, 6.0]),
+                dict(p=[0.0, 3.0], q=[None, None]),
+            ],
+        )
+    )
+    assert selected_samples(three, dict(x=[0.5, 2.5], y=[0, 10]), 1, "p", "q") == ["a", "b"]
+    assert selected_samples(three, dict(x=[3.5, 1.5], y=[5.5, 10]), 1, "p", "q") == ["b"]
+    assert selected_samples(three, {}, 1, "p", "q") == []
 
 
 def test_numbers_are_those_of_the_trace_the_worst_first(earth_cover_and_climate):
@@ -44,8 +56,11 @@ def test_numbers_are_those_of_the_trace_the_worst_first(earth_cover_and_climate)
     earth, cover, climate = earth_cover_and_climate
     ids = climate.trace.sample.values[[3, 5, 7]].tolist()
     table = selection_table(climate.trace, ids, 4)
-    assert set(table.index) == set(ids) and table['climate: loss'].is_monotonic_decreasing
-    assert table.loc[ids[0], 'climate: loss'] == climate.trace.loss.sel(task='climate', sample=ids[0]).isel(epoch=4)
+    assert set(table.index) == set(ids)
+    assert table["climate: loss"].is_monotonic_decreasing
+    assert table.loc[ids[0], "climate: loss"] == climate.trace.loss.sel(
+        task="climate", sample=ids[0]
+    ).isel(epoch=4)
 
 
 def test_predictions_in_the_gallery_are_the_networks_and_labels_are_told_from(earth_cover_and_climate):
@@ -54,17 +69,20 @@ def test_predictions_in_the_gallery_are_the_networks_and_labels_are_told_from(ea
     earth, cover, climate = earth_cover_and_climate
     ids = climate.trace.sample.values[[60, 80]]
     fig = plot_gallery(climate, earth, ids)
-    told, found = fig.axes[1].texts[0].get_text(), climate.predict(earth.sel(sample=ids))
-    name = climate.modalities['climate'].classes[int(found.climate[0])]
-    assert ('✗ ' + name in told) == (int(found.climate[0]) != int(earth.climate.sel(sample=ids[0])))
-    assert picture_of(earth.optical[0]).shape == (32, 32, 3) and picture_of(earth.elevation[0]).shape == (32, 32)
+    told = fig.axes[1].texts[0].get_text()
+    found = climate.predict(earth.sel(sample=ids))
+    name = climate.modalities["climate"].classes[int(found.climate[0])]
+    assert ("✗ " + name in told) == (int(found.climate[0]) != int(earth.climate.sel(sample=ids[0])))
+    assert picture_of(earth.optical[0]).shape == (32, 32, 3)
+    assert picture_of(earth.elevation[0]).shape == (32, 32)
     plt.close(fig)
 
 
 def test_the_script_is_complete():
     "The explorer."
     # the script is complete: it fetches nothing, and keeps its keys; the style is that of every page with charts
-    assert 'lmSuppressShortcuts' in chart_script() and 'esm.sh' not in chart_script()
+    assert "lmSuppressShortcuts" in chart_script()
+    assert "esm.sh" not in chart_script()
     assert live_chart(alt.Chart(pd.DataFrame(dict(a=[1]))).mark_point())._css == chart_style
 
 
@@ -74,21 +92,31 @@ def test_the_explorer_answers_to_what_the_browser_would_send(earth_cover_and_cli
     earth, cover, climate = earth_cover_and_climate
     view = explore(climate, earth)
     view.chart._vl_selections = dict(brush=dict(value=dict(x=[0, 100], y=[0, 100]), store=[]))
-    assert len(view.selected) == (earth.split == 'test').sum() and f'<b>{len(view.selected)} selected</b>, the 12 worst' in view.table.value and not view.button.disabled
+    assert len(view.selected) == (earth.split == "test").sum()
+    assert f"<b>{len(view.selected)} selected</b>, the 12 worst" in view.table.value
+    assert not view.button.disabled
     view.button.click()
-    assert view.maps.value.startswith('<img') and 'alt="Input, truth' in view.maps.value
+    assert view.maps.value.startswith("<img")
+    assert 'alt="Input, truth' in view.maps.value
     before = view.table.value
     view.chart.params.epoch = 0
-    assert view.table.value != before and view.maps.value == ''
+    assert view.table.value != before
+    assert view.maps.value == ""
     view.chart._vl_selections = dict(brush=dict(value={}, store=[]))
-    assert view.selected == [] and 'Nothing is selected' in view.table.value and view.button.disabled
+    assert view.selected == []
+    assert "Nothing is selected" in view.table.value
+    assert view.button.disabled
 
 
 def test_without_samples_there_are_no_maps_and_it_says_so(earth_cover_and_climate):
     "The explorer."
     # without samples there are no maps, and it says so; two runs stand side by side; an unfinished run is refused
     earth, cover, climate = earth_cover_and_climate
-    assert 'Maps need the samples' in explore(cover).children[2].value
-    assert compare_runs(climate, climate).chart.to_dict()['title'] == 'climate: climate-mtl, climate and climate-mtl, climate'
-    unfinished = type('Unfinished', (), dict(finished=False, __repr__=lambda self: 'Run(x)'))()
-    with pytest.raises(ValueError, match=r'Run\(x\) is not finished'): explore(unfinished)
+    assert "Maps need the samples" in explore(cover).children[2].value
+    assert (
+        compare_runs(climate, climate).chart.to_dict()["title"]
+        == "climate: climate-mtl, climate and climate-mtl, climate"
+    )
+    unfinished = type("Unfinished", (), dict(finished=False, __repr__=lambda self: "Run(x)"))()
+    with pytest.raises(ValueError, match=r"Run\(x\) is not finished"):
+        explore(unfinished)

@@ -9,14 +9,37 @@ from mtl_explain.show.figures import diagram, edge_point
 
 def test_where_an_arrow_leaves_its_box():
     "Seeing it."
-    assert edge_point((2, 2, 1, .5), (6, 2)) == (3, 2) and edge_point((2, 2, 1, .5), (2, 0)) == (2, 1.5) and edge_point((2, 2, 1, .5), (4, 4)) == (2.5, 2.5)
+    assert edge_point((2, 2, 1, 0.5), (6, 2)) == (3, 2)
+    assert edge_point((2, 2, 1, 0.5), (2, 0)) == (2, 1.5)
+    assert edge_point((2, 2, 1, 0.5), (4, 4)) == (2.5, 2.5)
 
 
 def test_a_block_of_the_transformer_as_a_diagram():
     "Seeing it."
-    blue, orange, green = '#0173b2', '#de8f05', '#029e73'
-    boxes = {'in': (.6, .9, 'map\nC×H×W'), 'norm': (1.9, .9, 'norm'), 'q': (3.1, .5, 'question', blue), 'r': (3.1, 1.3, 'reduction\nr×r', green), 'att': (4.6, .9, 'attention', blue),
-             'add': (5.6, .9, '+'), 'norm2': (6.3, .9, 'norm'), 'mlp': (7.5, .9, 'MLP with\n3×3', orange), 'add2': (8.6, .9, '+')}
-    arrows = [('in', 'norm'), ('norm', 'q'), ('norm', 'r'), ('q', 'att'), ('r', 'att'), ('att', 'add'), ('add', 'norm2'), ('norm2', 'mlp'), ('mlp', 'add2'), ('in', 'add', -.28), ('add', 'add2', -.28)]
+    blue, orange, green = "#0173b2", "#de8f05", "#029e73"
+    boxes = {
+        "in": (0.6, 0.9, "map\nC×H×W"),
+        "norm": (1.9, 0.9, "norm"),
+        "q": (3.1, 0.5, "question", blue),
+        "r": (3.1, 1.3, "reduction\nr×r", green),
+        "att": (4.6, 0.9, "attention", blue),
+        "add": (5.6, 0.9, "+"),
+        "norm2": (6.3, 0.9, "norm"),
+        "mlp": (7.5, 0.9, "MLP with\n3×3", orange),
+        "add2": (8.6, 0.9, "+"),
+    }
+    arrows = [
+        ("in", "norm"),
+        ("norm", "q"),
+        ("norm", "r"),
+        ("q", "att"),
+        ("r", "att"),
+        ("att", "add"),
+        ("add", "norm2"),
+        ("norm2", "mlp"),
+        ("mlp", "add2"),
+        ("in", "add", -0.28),
+        ("add", "add2", -0.28),
+    ]
     ax = diagram(boxes, arrows, (9, 1.8))
     assert len(ax.texts) >= len(boxes)

@@ -34,14 +34,16 @@ from mtl_explain.training.runs import train_run
 def samples_unet_home_and_runs():
     "A table of three runs."
     samples = toy_samples(96)
-    unet = dict(optical=dict(type='unet', width=4, depth=1))
-    tasks, weights = ('cover', 'elevation', 'climate'), dict(cover=4, elevation=1, climate=1)
+    unet = dict(optical=dict(type="unet", width=4, depth=1))
+    tasks = ("cover", "elevation", "climate")
+    weights = dict(cover=4, elevation=1, climate=1)
     setups = [
-        Setup('optical', 'cover', name='baseline', encoders=unet),
-        Setup(('optical', 'months'), 'cover', core='optical', name='mml', encoders=unet),
-        Setup('optical', tasks, core='optical', name='mtl', weights=weights, encoders=unet)]
+        Setup("optical", "cover", name="baseline", encoders=unet),
+        Setup(("optical", "months"), "cover", core="optical", name="mml", encoders=unet),
+        Setup("optical", tasks, core="optical", name="mtl", weights=weights, encoders=unet),
+    ]
     home = Path(tempfile.mkdtemp())
-    runs = train_table(samples, setups, home, epochs=2, bs=16, lr=1e-2, bar=False, device='cpu')
+    runs = train_table(samples, setups, home, epochs=2, bs=16, lr=1e-2, bar=False, device="cpu")
     return samples, unet, home, runs
 
 
@@ -50,113 +52,156 @@ def test_a_figure_becomes_bytes_and_is_closed_whatever_hands_it_over():
     for pick in (lambda fig, axs: fig, lambda fig, axs: axs[0, 1], lambda fig, axs: axs):
         fig, axs = plt.subplots(1, 2, squeeze=False, figsize=(2, 1))
         png = figure_png(pick(fig, axs), dpi=40)
-        assert png[:4] == b'\x89PNG' and not plt.fignum_exists(fig.number)
-    assert base64.b64decode(_inside(png).removeprefix('data:image/png;base64,')) == png
+        assert png[:4] == b"\x89PNG"
+        assert not plt.fignum_exists(fig.number)
+    assert base64.b64decode(_inside(png).removeprefix("data:image/png;base64,")) == png
 
 
 def test_digits_gaps_cuts_and_harmless_names():
     "Pieces."
-    html = table_html(pd.DataFrame(dict(a=[1.23456789, float('nan'), 3])), rows=2)
-    assert '1.235' in html and '<td>–</td>' in html and 'the first 2 of 3 rows' in html
-    assert '<script>' not in table_html(pd.DataFrame(dict(a=['<script>']))) and 'first' not in table_html(pd.DataFrame(dict(a=[1])))
+    html = table_html(pd.DataFrame(dict(a=[1.23456789, float("nan"), 3])), rows=2)
+    assert "1.235" in html
+    assert "<td>–</td>" in html
+    assert "the first 2 of 3 rows" in html
+    assert "<script>" not in table_html(pd.DataFrame(dict(a=["<script>"])))
+    assert "first" not in table_html(pd.DataFrame(dict(a=[1])))
 
 
 def test_the_training_at_a_glance(samples_unet_home_and_runs):
     "Pieces."
     samples, unet, home, runs = samples_unet_home_and_runs
     fig = training_curves(runs[-1])
-    assert [ax.get_title() for ax in fig.axes] == ['loss', 'cover accuracy', 'elevation mae', 'climate accuracy']
-    assert [ax.get_ylabel() for ax in fig.axes] == ['', '', 'm', '']
+    assert [ax.get_title() for ax in fig.axes] == [
+        "loss",
+        "cover accuracy",
+        "elevation mae",
+        "climate accuracy",
+    ]
+    assert [ax.get_ylabel() for ax in fig.axes] == ["", "", "m", ""]
 
 
 def test_names_that_look_like_html_are_shown_tables_are_html():
     "The page."
     from_page = Environment(autoescape=True).from_string(_page)
-    text = from_page.render(title='<b>', style=Markup(_style), scores=Markup('<table></table>'), left_out={'<i>': 'a > b'}, options={}, versions={})
-    assert '<title>&lt;b&gt;</title>' in text and '<table></table>' in text and '<b>&lt;i&gt;</b>: a &gt; b' in text and '18%, transparent' in text
+    text = from_page.render(
+        title="<b>",
+        style=Markup(_style),
+        scores=Markup("<table></table>"),
+        left_out={"<i>": "a > b"},
+        options={},
+        versions={},
+    )
+    assert "<title>&lt;b&gt;</title>" in text
+    assert "<table></table>" in text
+    assert "<b>&lt;i&gt;</b>: a &gt; b" in text
+    assert "18%, transparent" in text
 
 
 def test_groups_if_there_are_groups_else_samples_with_what_that_means():
     "The page."
     trace = planted_trace(n_samples=60, n_groups=6, n_epochs=2)
-    assert said_resampling(trace, None).startswith('intervals resample whole groups of samples, of which there are 6')
-    for asked, words in (('group', 'no groups'), ('sample', 'as was asked')):
-        said = said_resampling(trace.drop_vars('group'), 'test', asked)
-        assert 'single samples' in said and words in said and 'too narrow' in said
+    assert said_resampling(trace, None).startswith(
+        "intervals resample whole groups of samples, of which there are 6"
+    )
+    for asked, words in (("group", "no groups"), ("sample", "as was asked")):
+        said = said_resampling(trace.drop_vars("group"), "test", asked)
+        assert "single samples" in said
+        assert words in said
+        assert "too narrow" in said
 
 
 def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
-    page = write_report(runs[-1], samples, others=runs, folder=home/'page', n_boot=100, bar=False)
+    page = write_report(runs[-1], samples, others=runs, folder=home / "page", n_boot=100, bar=False)
     text = page.read_text()
-    markup = re.sub(r'<script.*?</script>', '', text, flags=re.S)
-    assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == [] and '<script src' not in text, 'nothing points outside the page'
-    assert markup.count('<img') == 1 + len(list((page.parent/'figures').glob('*.png'))) and '{{' not in markup
-    assert {'baseline', 'mml', 'mtl'} <= set(pd.read_csv(page.parent/'tables'/'scores.csv', header=[0, 1], index_col=0).index)
-    assert 'Do other tasks fail where cover fails?' in text
+    markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == [] and "<script src" not in text, (
+        "nothing points outside the page"
+    )
+    assert markup.count("<img") == 1 + len(list((page.parent / "figures").glob("*.png")))
+    assert "{{" not in markup
+    assert {"baseline", "mml", "mtl"} <= set(
+        pd.read_csv(page.parent / "tables" / "scores.csv", header=[0, 1], index_col=0).index
+    )
+    assert "Do other tasks fail where cover fails?" in text
 
 
 def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
-    folder = home/'twice'
+    folder = home / "twice"
     old = write_report(runs[1], folder=folder, bar=False).read_text()
-    broken = mock.patch.dict(write_report.__globals__, explain=mock.Mock(side_effect=OSError('broken')))
-    with broken, pytest.raises(OSError, match='broken'):
+    broken = mock.patch.dict(write_report.__globals__, explain=mock.Mock(side_effect=OSError("broken")))
+    with broken, pytest.raises(OSError, match="broken"):
         write_report(runs[0], folder=folder)
-    assert (folder/'report.html').read_text() == old
+    assert (folder / "report.html").read_text() == old
     write_report(runs[0], folder=folder, bar=False)
-    assert (folder/'report.html').read_text() != old and not list(home.glob('*.partial'))
+    assert (folder / "report.html").read_text() != old
+    assert not list(home.glob("*.partial"))
 
 
 def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
     with tempfile.TemporaryDirectory() as d:
-        for name, file in (('thesis', 'report.html'), ('page.partial', 'notes.txt')):
-            (Path(d)/name).mkdir()
-            (Path(d)/name/file).write_text('ten years')
-            dest = Path(d)/name.removesuffix('.partial')
-            with pytest.raises(FileExistsError, match=f'{name} is in the way and nothing proves'):
+        for name, file in (("thesis", "report.html"), ("page.partial", "notes.txt")):
+            (Path(d) / name).mkdir()
+            (Path(d) / name / file).write_text("ten years")
+            dest = Path(d) / name.removesuffix(".partial")
+            with pytest.raises(FileExistsError, match=f"{name} is in the way and nothing proves"):
                 write_report(runs[0], folder=dest, bar=False)
-            assert (Path(d)/name/file).read_text() == 'ten years'
-        page = write_report(runs[0], folder=Path(d)/'mine', bar=False)
-        (page.parent/'tables'/'mine.csv').write_text('ten years')
-        with pytest.raises(FileExistsError, match='it holds tables/mine.csv, which mtl_explain did not write'):
+            assert (Path(d) / name / file).read_text() == "ten years"
+        page = write_report(runs[0], folder=Path(d) / "mine", bar=False)
+        (page.parent / "tables" / "mine.csv").write_text("ten years")
+        with pytest.raises(
+            FileExistsError, match="it holds tables/mine.csv, which mtl_explain did not write"
+        ):
             write_report(runs[0], folder=page.parent, bar=False)
-        assert (page.parent/'tables'/'mine.csv').exists() and page.exists()
+        assert (page.parent / "tables" / "mine.csv").exists()
+        assert page.exists()
 
 
 def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
-    text = write_report(runs[-1], folder=home/'bare', n_boot=100, bar=False).read_text()
-    assert 'What does not apply' in text and '<b>error maps' in text
+    text = write_report(runs[-1], folder=home / "bare", n_boot=100, bar=False).read_text()
+    assert "What does not apply" in text
+    assert "<b>error maps" in text
 
 
 def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(samples_unet_home_and_runs):
     "A report on the toy world."
     # hostile names of tasks, classes, samples and setups do nothing in a report
     samples, unet, home, runs = samples_unet_home_and_runs
-    image, script, comment = '<img src=x onerror=alert(1)>', '\'"]; </script><script>alert(1)</script>', '<!--<script'
-    broken = script.replace('/', '')  # a name of a variable may hold no slash
-    strange = toy_samples(96).rename(cover=image, climate=broken).drop_vars('group')
-    strange = strange.assign_coords(sample=[f'{comment}{i}' for i in range(96)])
-    for n in (image, broken): strange[n].attrs['classes'] = [f'{script}{c}' for c in strange[n].attrs['classes']]
+    image, script, comment = (
+        "<img src=x onerror=alert(1)>",
+        "'\"]; </script><script>alert(1)</script>",
+        "<!--<script",
+    )
+    broken = script.replace("/", "")  # a name of a variable may hold no slash
+    strange = toy_samples(96).rename(cover=image, climate=broken).drop_vars("group")
+    strange = strange.assign_coords(sample=[f"{comment}{i}" for i in range(96)])
+    for n in (image, broken):
+        strange[n].attrs["classes"] = [f"{script}{c}" for c in strange[n].attrs["classes"]]
     for n in strange.data_vars:
-        if strange[n].attrs.get('parent') == 'climate': strange[n].attrs['parent'] = broken
-    named = Setup('optical', (image, 'elevation', broken), core='optical', name=comment + image, encoders=unet)
-    harmless = train_run(strange, named, home/'strange', epochs=2, bs=16, bar=False, device='cpu')
-    assert '<img' not in harmless._repr_html_() and '<script' not in harmless._repr_html_()
-    page = write_report(harmless, strange, folder=home/'strange-page', n_boot=50, bar=False)
-    assert 'intervals resample single samples, since the samples have no groups' in page.read_text()
+        if strange[n].attrs.get("parent") == "climate":
+            strange[n].attrs["parent"] = broken
+    named = Setup(
+        "optical", (image, "elevation", broken), core="optical", name=comment + image, encoders=unet
+    )
+    harmless = train_run(strange, named, home / "strange", epochs=2, bs=16, bar=False, device="cpu")
+    assert "<img" not in harmless._repr_html_()
+    assert "<script" not in harmless._repr_html_()
+    page = write_report(harmless, strange, folder=home / "strange-page", n_boot=50, bar=False)
+    assert "intervals resample single samples, since the samples have no groups" in page.read_text()
     if not browser_missing():
         with browser(1000, 1300) as driver:
             driver.get(page.as_uri())
-            wait_for(driver, "return document.querySelector('.vega-embed canvas')", 30, 'the chart')
-            keep_screenshot(driver, 'hostile-report')
+            wait_for(driver, "return document.querySelector('.vega-embed canvas')", 30, "the chart")
+            keep_screenshot(driver, "hostile-report")
             pictures = driver.execute_script("return [...document.images].map(i => i.src.slice(0, 22))")
-            assert set(pictures) == {'data:image/png;base64,'}
+            assert set(pictures) == {"data:image/png;base64,"}
             assert driver.execute_script("return document.scripts.length") == 2
-            assert console_errors(driver) == [] and all(a.startswith('file:') for a in asked_for(driver))
+            assert console_errors(driver) == []
+            assert all(a.startswith("file:") for a in asked_for(driver))

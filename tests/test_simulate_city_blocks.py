@@ -18,28 +18,36 @@ from mtl_explain.simulate.city.blocks import (
 @pytest.fixture(scope='module')
 def city():
     "The city of the checks."
-    return cities['amsterdam']
+    return cities["amsterdam"]
 
 
 def test_the_sun_stands_in_the_south_before_noon_and_a_seed_gives_another_city():
     "Three cities."
     # the sun stands in the south before noon, and a seed gives another city of the same kind
-    for c in cities.values(): assert 130 < c.sun[0] < 180 and 40 < c.sun[1] < 62
-    assert named_city('utrecht', 3)._replace(seed=2000) == cities['utrecht'] and named_city('utrecht', 3).seed == 32000
+    for c in cities.values():
+        assert 130 < c.sun[0] < 180
+        assert 40 < c.sun[1] < 62
+    assert named_city("utrecht", 3)._replace(seed=2000) == cities["utrecht"]
+    assert named_city("utrecht", 3).seed == 32000
 
 
 def test_there_and_back_again():
     "The plan."
     x, y = np.random.default_rng(0).uniform(0, 6000, (2, 1000))
-    for c in cities.values(): assert np.allclose(to_map(c, *to_plan(c, x, y)), (x, y), atol=1e-4)
+    for c in cities.values():
+        assert np.allclose(to_map(c, *to_plan(c, x, y)), (x, y), atol=1e-4)
 
 
 def test_quarters_touch_blocks_keep_their_streets(city):
     "The plan."
-    assert quarter(city, 3, 5)[2] == quarter(city, 4, 5)[0] and quarter(city, 3, 5)[3] == quarter(city, 3, 6)[1] and quarter(city, -2, 0)[0] < 0
+    assert quarter(city, 3, 5)[2] == quarter(city, 4, 5)[0]
+    assert quarter(city, 3, 5)[3] == quarter(city, 3, 6)[1]
+    assert quarter(city, -2, 0)[0] < 0
     blocks = np.array(divide((0, 0, 240, 260), np.random.default_rng(1)))
     size = blocks[:, 2:] - blocks[:, :2]
-    assert (size.min(1) > 20).all() and (size.max(1) < 140).all() and size.prod(1).sum() < .95 * 240 * 260
+    assert (size.min(1) > 20).all()
+    assert (size.max(1) < 140).all()
+    assert size.prod(1).sum() < 0.95 * 240 * 260
 
 
 def test_buildings_stay_on_their_block_and_have_the_sizes_they_should_have():
@@ -48,35 +56,49 @@ def test_buildings_stay_on_their_block_and_have_the_sizes_they_should_have():
         for seed, box in ((0, (0, 0, 90, 55)), (1, (0, 0, 50, 90)), (2, (10, 10, 70, 70))):
             found = built(use, box, np.random.default_rng(seed))
             large = np.array([b.box for b in found if not b.small]).reshape(-1, 4)
-            assert (large[:, :2] >= np.array(box[:2]) - 1).all() and (large[:, 2:] <= np.array(box[2:]) + 1).all()
-            assert all(2 < b.eave <= 140 and b.a > 0 and b.b > 0 for b in found) and (len(found) > 0) == (uses[use].make is not None)
+            assert (large[:, :2] >= np.array(box[:2]) - 1).all()
+            assert (large[:, 2:] <= np.array(box[2:]) + 1).all()
+            assert all(2 < b.eave <= 140 and b.a > 0 and b.b > 0 for b in found)
+            assert (len(found) > 0) == (uses[use].make is not None)
 
 
 def test_no_tree_stands_in_a_building_of_its_time_those_at_the_walls_reach_over(city):
     "Trees."
     # no tree stands in a building of its time, those at the walls reach over the roof, and trees grow
-    rng, box = np.random.default_rng(0), (0, 0, 90, 60)
-    houses = [b._replace(early=False) for b in built('terraces', box, rng)]
-    trees = plant(city, box, houses, 6., rng)
-    u, v, early, late = (np.array([getattr(t, k) for t in trees]) for k in ('u', 'v', 'early', 'late'))
-    assert (wall_distance(houses, u, v)[late > 0] >= 1).all() and (early[wall_distance(houses, u, v) < 0] > 0).any()
+    rng = np.random.default_rng(0)
+    box = (0, 0, 90, 60)
+    houses = [b._replace(early=False) for b in built("terraces", box, rng)]
+    trees = plant(city, box, houses, 6.0, rng)
+    u, v, early, late = (np.array([getattr(t, k) for t in trees]) for k in ("u", "v", "early", "late"))
+    assert (wall_distance(houses, u, v)[late > 0] >= 1).all()
+    assert (early[wall_distance(houses, u, v) < 0] > 0).any()
     both = (early > 0) & (late > 0)
-    assert (late > early)[both].all() and (late - early)[both].mean() < .5 * city.years and .02 < (early == 0).mean() < .1
-    edge = overhang(city._replace(overhang=1.), houses, rng)
-    gap = wall_distance([b for b in houses if not b.small], np.array([t.u for t in edge]), np.array([t.v for t in edge]))
-    assert len(edge) > 5 and (gap < [t.radius for t in edge]).all() and all(t.early > 8 for t in edge) and not overhang(city, built('terraces', box, rng), rng)
+    assert (late > early)[both].all()
+    assert (late - early)[both].mean() < 0.5 * city.years
+    assert 0.02 < (early == 0).mean() < 0.1
+    edge = overhang(city._replace(overhang=1.0), houses, rng)
+    gap = wall_distance(
+        [b for b in houses if not b.small], np.array([t.u for t in edge]), np.array([t.v for t in edge])
+    )
+    assert len(edge) > 5
+    assert (gap < [t.radius for t in edge]).all()
+    assert all(t.early > 8 for t in edge)
+    assert not overhang(city, built("terraces", box, rng), rng)
 
 
 def test_sites_are_as_frequent_as_announced_and_a_block_is_what_its_event_says():
     "What happens to a block."
-    quarters = [blocks_of(cities['amsterdam'], i, j) for i in range(10) for j in range(10)]
+    quarters = [blocks_of(cities["amsterdam"], i, j) for i in range(10) for j in range(10)]
     everything = [b for q in quarters for b in q]
-    assert abs(np.mean([any(b.event != 'none' for b in q) for q in quarters]) - .27) < .14
+    assert abs(np.mean([any(b.event != "none" for b in q) for q in quarters]) - 0.27) < 0.14
     stands = dict(built=(False, True), demolished=(True, False), rebuilt=(True, True))
     for b in everything:
-        early, late = (any(getattr(k, t) for k in b.buildings) for t in ('early', 'late'))
-        if b.event != 'none': assert (early, late) == stands[b.event]
-        else: assert all(k.early and k.late for k in b.buildings) and b.grounds[0] == b.grounds[1]
+        early, late = (any(getattr(k, t) for k in b.buildings) for t in ("early", "late"))
+        if b.event != "none":
+            assert (early, late) == stands[b.event]
+        else:
+            assert all(k.early and k.late for k in b.buildings)
+            assert b.grounds[0] == b.grounds[1]
     assert all(t.early > 0 or t.late > 0 for b in everything for t in b.trees)
 
 
@@ -84,19 +106,43 @@ def test_no_car_parks_in_a_building_and_a_quarter_has_room_for_some_hundred(city
     "What happens to a block."
     for i, j in ((0, 0), (3, 4), (7, 2)):
         u, v, a, b = parking_places(city, i, j).T
-        assert 40 < len(u) < 2000 and np.allclose(np.sort([a, b], 0), [[.9], [2.2]] * np.ones(len(u)))
+        assert 40 < len(u) < 2000
+        assert np.allclose(np.sort([a, b], 0), [[0.9], [2.2]] * np.ones(len(u)))
         assert (wall_distance([k for q in blocks_of(city, i, j) for k in q.buildings], u, v) > 0).all()
 
 
 def test_four_by_three_quarters_with_several_sites():
     "What happens to a block."
-    ax = plt.figure(figsize=(7.5, 5.2), layout='constrained').subplots()
-    some = [b for i in range(4, 8) for j in range(4, 7) for b in blocks_of(cities['utrecht']._replace(change=.6), i, j)]
-    look = {(True, True): dict(fc='#b0b0b0'), (False, True): dict(fc='#0173b2', alpha=.75), (True, False): dict(fc='#de8f05', alpha=.75)}
+    ax = plt.figure(figsize=(7.5, 5.2), layout="constrained").subplots()
+    some = [
+        b
+        for i in range(4, 8)
+        for j in range(4, 7)
+        for b in blocks_of(cities["utrecht"]._replace(change=0.6), i, j)
+    ]
+    look = {
+        (True, True): dict(fc="#b0b0b0"),
+        (False, True): dict(fc="#0173b2", alpha=0.75),
+        (True, False): dict(fc="#de8f05", alpha=0.75),
+    }
     for b in some:
-        ax.add_patch(Rectangle(b.box[:2], b.box[2] - b.box[0], b.box[3] - b.box[1], fc='#f4f4f0', ec='#cccccc', lw=.5))
-        for k in b.buildings: ax.add_patch(Rectangle(k.box[:2], 2 * k.a, 2 * k.b, ec='white', lw=.3, **look[k.early, k.late]))
+        ax.add_patch(
+            Rectangle(
+                b.box[:2], b.box[2] - b.box[0], b.box[3] - b.box[1], fc="#f4f4f0", ec="#cccccc", lw=0.5
+            )
+        )
+        for k in b.buildings:
+            ax.add_patch(
+                Rectangle(k.box[:2], 2 * k.a, 2 * k.b, ec="white", lw=0.3, **look[k.early, k.late])
+            )
     u, v = np.array([(t.u, t.v) for b in some for t in b.trees]).T
-    ax.plot(u, v, '.', ms=2, color='#2a7f3f')
-    ax.set(aspect='equal', xlabel='u [m]', ylabel='v [m]', title='built (blue), demolished (orange), unchanged (grey)', ylim=(v.max() + 15, v.min() - 15), xlim=(u.min() - 15, u.max() + 15))
-    assert {b.event for b in some} == {'none', 'built', 'demolished', 'rebuilt'}
+    ax.plot(u, v, ".", ms=2, color="#2a7f3f")
+    ax.set(
+        aspect="equal",
+        xlabel="u [m]",
+        ylabel="v [m]",
+        title="built (blue), demolished (orange), unchanged (grey)",
+        ylim=(v.max() + 15, v.min() - 15),
+        xlim=(u.min() - 15, u.max() + 15),
+    )
+    assert {b.event for b in some} == {"none", "built", "demolished", "rebuilt"}

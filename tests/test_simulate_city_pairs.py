@@ -20,46 +20,70 @@ from mtl_explain.simulate.city.pairs import draw_pair, render_pair, simulate_lev
 def found():
     "A pair of 256 m."
     pair = draw_pair(0, 14)
-    return render_pair(pair, 320, .8)
+    return render_pair(pair, 320, 0.8)
 
 
 def test_the_two_photographs_differ_everywhere_a_little_and_much_where(found):
     "One pair."
     # the two photographs differ everywhere a little, and much where buildings changed
-    difference = np.abs(found['A'].astype(float) - found['B']).mean(-1)
-    changed = found['label'] == 255
-    assert set(np.unique(found['label'])) == {0, 255} and .01 < changed.mean() < .3
+    difference = np.abs(found["A"].astype(float) - found["B"]).mean(-1)
+    changed = found["label"] == 255
+    assert set(np.unique(found["label"])) == {0, 255}
+    assert 0.01 < changed.mean() < 0.3
     assert difference[changed].mean() > 1.3 * difference[~changed].mean() > 5
-    axes = plt.figure(figsize=(10, 3.5), layout='constrained').subplots(1, 3)
-    for ax, (image, title) in zip(axes, ((found['A'], 'early (A)'), (found['B'], 'late (B)'), (found['label'], 'label'))):
-        ax.imshow(image, cmap='gray', extent=(0, 256, 256, 0))
-        ax.set(title=title, xlabel='east [m]')
+    axes = plt.figure(figsize=(10, 3.5), layout="constrained").subplots(1, 3)
+    for ax, (image, title) in zip(
+        axes,
+        ((found["A"], "early (A)"), (found["B"], "late (B)"), (found["label"], "label")),
+        strict=True,
+    ):
+        ax.imshow(image, cmap="gray", extent=(0, 256, 256, 0))
+        ax.set(title=title, xlabel="east [m]")
 
 
 def test_637_pairs_are_split_as_published_a_dozen_into_eight_two_and_two():
     "A folder of pairs."
-    assert [split_of(637).count(s) for s in ('train', 'val', 'test')] == [445, 64, 128] and [split_of(12).count(s) for s in ('train', 'val', 'test')] == [8, 2, 2]
+    assert [split_of(637).count(s) for s in ("train", "val", "test")] == [445, 64, 128]
+    assert [split_of(12).count(s) for s in ("train", "val", "test")] == [8, 2, 2]
 
 
 def test_the_pairs_come_through_files_and_reader_as_they_were_drawn():
     "A folder of pairs."
     with tempfile.TemporaryDirectory() as place:
-        made = simulate_levir(Path(place)/'a', 6, seed=4, size=64, pixel=2., progress=False)
-        samples = levir.load(levir.prepare(made, Path(place)/'store', progress=False))
-        assert dict(zip(*np.unique(samples.split, return_counts=True))) == dict(train=4, valid=1, test=1)
-        for k, name in ((1, 'train_2'), (4, 'val_5')):
-            truth, one = render_pair(draw_pair(4, k), 64, 2.), samples.sel(sample=name)
-            assert np.array_equal(one.early.values, np.moveaxis(truth['A'], -1, 0)) and np.array_equal(one.late.values, np.moveaxis(truth['B'], -1, 0))
-            assert np.array_equal(one.change.values, truth['label'] // 255)
-        assert .01 < samples.change.values.mean() < .2
+        made = simulate_levir(Path(place) / "a", 6, seed=4, size=64, pixel=2.0, progress=False)
+        samples = levir.load(levir.prepare(made, Path(place) / "store", progress=False))
+        assert dict(zip(*np.unique(samples.split, return_counts=True), strict=True)) == dict(
+            train=4, valid=1, test=1
+        )
+        for k, name in ((1, "train_2"), (4, "val_5")):
+            truth = render_pair(draw_pair(4, k), 64, 2.0)
+            one = samples.sel(sample=name)
+            assert np.array_equal(one.early.values, np.moveaxis(truth["A"], -1, 0))
+            assert np.array_equal(one.late.values, np.moveaxis(truth["B"], -1, 0))
+            assert np.array_equal(one.change.values, truth["label"] // 255)
+        assert 0.01 < samples.change.values.mean() < 0.2
 
 
 def test_the_same_bytes_with_two_processes_other_pairs_with_another_seed_more():
     "A folder of pairs."
     # the same bytes with two processes, other pairs with another seed, more pairs begin with the same ones
-    def digests(folder): return {p.name + p.parent.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob('*.png')}
+    def digests(folder):
+        return {
+            p.name + p.parent.name: hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in folder.rglob("*.png")
+        }
+
+
     with tempfile.TemporaryDirectory() as place:
-        one, two, other, more = (digests(simulate_levir(Path(place)/str(k), n, s, 32, 2., w, False)) for k, (n, s, w) in enumerate(((2, 0, 1), (2, 0, 2), (2, 1, 1), (3, 0, 1))))
-        assert one == two and len(one) == 6 and not {v for k, v in one.items() if 'label' not in k} & set(other.values()) and one['train_1.pngA'] == more['train_1.pngA']
-        with pytest.raises(FileExistsError, match='exists already'): simulate_levir(Path(place)/'0', 4)
-    with pytest.raises(ValueError, match='0 pairs: at least one is needed'): simulate_levir('x', 0)
+        one, two, other, more = (
+            digests(simulate_levir(Path(place) / str(k), n, s, 32, 2.0, w, False))
+            for k, (n, s, w) in enumerate(((2, 0, 1), (2, 0, 2), (2, 1, 1), (3, 0, 1)))
+        )
+        assert one == two
+        assert len(one) == 6
+        assert not {v for k, v in one.items() if "label" not in k} & set(other.values())
+        assert one["train_1.pngA"] == more["train_1.pngA"]
+        with pytest.raises(FileExistsError, match="exists already"):
+            simulate_levir(Path(place) / "0", 4)
+    with pytest.raises(ValueError, match="0 pairs: at least one is needed"):
+        simulate_levir("x", 0)

@@ -24,7 +24,7 @@ from mtl_explain.simulate.crops.satellite import (
 @pytest.fixture(scope='module')
 def field_window_and_ground():
     "A field of a plan, its window and ground."
-    field = simulate_plan(12, seed=1, hectares=30.).query("crop == 'soybean'").iloc[0]
+    field = simulate_plan(12, seed=1, hectares=30.0).query("crop == 'soybean'").iloc[0]
     window = field_window(field.rings)
     ground = field_ground(window, field.region, 1, np.random.default_rng(5))
     return field, window, ground
@@ -32,104 +32,165 @@ def field_window_and_ground():
 
 def test_five_days_ten_before_july_2017():
     "When."
-    assert len(scene_dates(pd.Timestamp('2020-01-01'), pd.Timestamp('2020-04-09'), 2)) == 20
-    assert len(scene_dates(pd.Timestamp('2017-01-01'), pd.Timestamp('2017-04-10'), 2)) == 10
+    assert len(scene_dates(pd.Timestamp("2020-01-01"), pd.Timestamp("2020-04-09"), 2)) == 20
+    assert len(scene_dates(pd.Timestamp("2017-01-01"), pd.Timestamp("2017-04-10"), 2)) == 10
 
 
 def test_rainy_days_are_cloudy():
     "The sky of a day."
     # rainy days are cloudy: three to four tenths of the ground are covered otherwise
-    def cover(rain): return np.mean([norm.sf(draw_sky(rain, np.random.default_rng(k))['level']) for k in range(2000)])
-    assert .3 < cover(0.) < .45 and .75 < cover(10.) < .85
+    def cover(rain):
+        return np.mean(
+            [norm.sf(draw_sky(rain, np.random.default_rng(k))["level"]) for k in range(2000)]
+        )
+
+
+    assert 0.3 < cover(0.0) < 0.45
+    assert 0.75 < cover(10.0) < 0.85
 
 
 def test_a_shadow_lies_on_the_side_away_from_the_sun_as_far_as_the_cloud_is():
     "The sky of a day."
     # a shadow lies on the side away from the sun, as far as the cloud is high with the sun at 45°
-    x, y, high = np.arange(0, 6000, 20.), -np.arange(0, 6000, 20.), dict(level=.8, cirrus=False, base=1000., clouds=3)
-    cloud, shade = cloud_opacity(x, y, high), cloud_shade(x, y, high, (45., 90.))  # the sun in the east: shadows 1,000 m to the west
-    fig, ax = plt.subplots(figsize=(4, 3), dpi=75, layout='constrained')
-    ax.imshow(.3 * (1 - .6 * shade) * (1 - cloud) + .95 * cloud, cmap='gray', vmin=0, vmax=1, extent=(0, 6, 0, 6))
-    ax.set(title='clouds and their shadows', xlabel='x [km]', ylabel='y [km]')
-    assert np.allclose(shade[:, :250], cloud[:, 50:]) and 0 < cloud.mean() < .5
+    x = np.arange(0, 6000, 20.0)
+    y = -np.arange(0, 6000, 20.0)
+    high = dict(level=0.8, cirrus=False, base=1000.0, clouds=3)
+    cloud = cloud_opacity(x, y, high)  # the sun in the east: shadows 1,000 m to the west
+    shade = cloud_shade(x, y, high, (45.0, 90.0))
+    fig, ax = plt.subplots(figsize=(4, 3), dpi=75, layout="constrained")
+    ax.imshow(
+        0.3 * (1 - 0.6 * shade) * (1 - cloud) + 0.95 * cloud,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        extent=(0, 6, 0, 6),
+    )
+    ax.set(title="clouds and their shadows", xlabel="x [km]", ylabel="y [km]")
+    assert np.allclose(shade[:, :250], cloud[:, 50:])
+    assert 0 < cloud.mean() < 0.5
 
 
 def test_between_two_rows_on_a_row_and_beyond_the_last():
     "The surface."
-    assert between(np.array([[0, 1], [10, 3], [20, 5.]]), [0, 1, 3], 2).tolist() == [15, 4]
-    assert between(np.array([0., 10, 20]), [0, 1, 3], 1) == 10 and between(np.array([0., 10, 20]), [0, 1, 3], 9) == 20
+    assert between(np.array([[0, 1], [10, 3], [20, 5.0]]), [0, 1, 3], 2).tolist() == [15, 4]
+    assert between(np.array([0.0, 10, 20]), [0, 1, 3], 1) == 10
+    assert between(np.array([0.0, 10, 20]), [0, 1, 3], 9) == 20
 
 
 def test_at_a_node_of_the_table():
     "The surface."
-    table, one = load_tables().spectra, np.ones((1, 1))
-    assert np.allclose(surface('maize', 1.2 * one, .5 * one, one, 25., -10.)[:, 0, 0], table.sel(crop='maize', lai=1.2, senescence=.5, ground=1, sun=25, view=-10))
+    table = load_tables().spectra
+    one = np.ones((1, 1))
+    assert np.allclose(
+        surface("maize", 1.2 * one, 0.5 * one, one, 25.0, -10.0)[:, 0, 0],
+        table.sel(crop="maize", lai=1.2, senescence=0.5, ground=1, sun=25, view=-10),
+    )
 
 
 def test_between_nodes_against_prosail():
     "The surface."
-    if not find_spec('prosail'): pytest.skip("prosail is missing: pip install 'mtl_explain[simulate]'")
-    at, one = dict(lai=3., senescence=.1, sun=33., view=8.), np.ones((1, 1))
-    looked_up, run = surface('soybean', 3 * one, .1 * one, .4 * one, 33., 8.)[:, 0, 0], canopy_spectrum('soybean', ground=.4, **at)
-    assert np.abs(looked_up - run).max() < .02
+    if not find_spec("prosail"):
+        pytest.skip("prosail is missing: pip install 'mtl_explain[simulate]'")
+    at = dict(lai=3.0, senescence=0.1, sun=33.0, view=8.0)
+    one = np.ones((1, 1))
+    looked_up = surface("soybean", 3 * one, 0.1 * one, 0.4 * one, 33.0, 8.0)[:, 0, 0]
+    run = canopy_spectrum("soybean", ground=0.4, **at)
+    assert np.abs(looked_up - run).max() < 0.02
 
 
 def test_a_pasture_in_february_and_in_august():
     "The surface."
     (green, fresh), (dry, straw) = (pasture(d, np.ones((2, 2))) for d in (40, 223))
-    assert np.allclose(green, 1.5) and np.allclose(fresh, .4) and np.allclose(dry, .5, atol=.01) and np.allclose(straw, .8, atol=.01)
+    assert np.allclose(green, 1.5)
+    assert np.allclose(fresh, 0.4)
+    assert np.allclose(dry, 0.5, atol=0.01)
+    assert np.allclose(straw, 0.8, atol=0.01)
 
 
 def test_clear_air_changes_nothing_a_thick_cloud_hides_all_a_shadow_takes_more():
     "Through the air."
     # clear air changes nothing, a thick cloud hides all, a shadow takes more of the near infrared than of the blue
-    ground, clear = np.full((12, 1, 1), .2), dict(gain=1., haze=0.)
-    nothing, whole = np.zeros((1, 1)), np.ones((1, 1))
-    assert np.allclose(through_air(ground, nothing, nothing, clear), ground) and np.allclose(through_air(ground, whole, nothing, clear)[:, 0, 0], list(cloud_color.values()))
+    ground = np.full((12, 1, 1), 0.2)
+    clear = dict(gain=1.0, haze=0.0)
+    nothing = np.zeros((1, 1))
+    whole = np.ones((1, 1))
+    assert np.allclose(through_air(ground, nothing, nothing, clear), ground)
+    assert np.allclose(through_air(ground, whole, nothing, clear)[:, 0, 0], list(cloud_color.values()))
     dark = through_air(ground, nothing, whole, clear)[:, 0, 0]
-    assert dark[7] < dark[1] < .2
+    assert dark[7] < dark[1] < 0.2
 
 
 def test_four_pixels_become_one():
     "The product."
-    assert coarsen(np.arange(8.).reshape(2, 4), 2).tolist() == [[2.5, 4.5]] and coarsen(np.ones((12, 6, 12)), 6).shape == (12, 1, 2)
+    assert coarsen(np.arange(8.0).reshape(2, 4), 2).tolist() == [[2.5, 4.5]]
+    assert coarsen(np.ones((12, 6, 12)), 6).shape == (12, 1, 2)
 
 
 def test_a_leafy_pixel_bare_soil_a_cloud_its_edge_cirrus_a_shadow():
     "The product."
-    def classes(red, near, cloud=0., dark=0., cirrus=False):
-        seen = np.full((12, 2, 2), .3)
+    def classes(red, near, cloud=0.0, dark=0.0, cirrus=False):
+        seen = np.full((12, 2, 2), 0.3)
         seen[3], seen[7] = red, near
-        return int(classify_scene(seen, np.full((2, 2), cloud), np.full((2, 2), dark), cirrus, np.random.default_rng(0))[0, 0])
-    assert [classes(.04, .4), classes(.2, .26), classes(.7, .7, .9), classes(.5, .5, .4), classes(.1, .3, .1, cirrus=True), classes(.05, .15, dark=.8)] == [4, 5, 9, 8, 10, 3]
+        return int(
+            classify_scene(
+                seen, np.full((2, 2), cloud), np.full((2, 2), dark), cirrus, np.random.default_rng(0)
+            )[0, 0]
+        )
+
+
+    assert [
+        classes(0.04, 0.4),
+        classes(0.2, 0.26),
+        classes(0.7, 0.7, 0.9),
+        classes(0.5, 0.5, 0.4),
+        classes(0.1, 0.3, 0.1, cirrus=True),
+        classes(0.05, 0.15, dark=0.8),
+    ] == [4, 5, 9, 8, 10, 3]
 
 
 def test_sizes_types_noise_of_one_or_two_percent_and_no_data_outside_the_swath():
     "The product."
     gone = np.zeros((60, 120), bool)
     gone[:, 60:] = True
-    product = as_product(np.full((12, 60, 120), .25), np.full((30, 60), 4), gone, np.random.default_rng(0))
-    assert [v.shape for v in product.values()] == [(4, 60, 120), (6, 30, 60), (2, 10, 20), (30, 60)] and product['20m'].dtype == 'uint16' and product['SCL'].dtype == 'uint8'
-    inside = product['10m'][..., :60]
-    assert abs(inside.mean() - 2500) < 5 and 15 < inside.std() < 35 and not product['10m'][..., 60:].any() and (product['SCL'][:, 30:] == 0).all()
+    product = as_product(
+        np.full((12, 60, 120), 0.25), np.full((30, 60), 4), gone, np.random.default_rng(0)
+    )
+    assert [v.shape for v in product.values()] == [(4, 60, 120), (6, 30, 60), (2, 10, 20), (30, 60)]
+    assert product["20m"].dtype == "uint16"
+    assert product["SCL"].dtype == "uint8"
+    inside = product["10m"][..., :60]
+    assert abs(inside.mean() - 2500) < 5
+    assert 15 < inside.std() < 35
+    assert not product["10m"][..., 60:].any()
+    assert (product["SCL"][:, 30:] == 0).all()
 
 
 def test_an_edge_through_the_middle_of_a_window():
     "One scene."
-    grid = dict(x=np.arange(-50, 50, 10.), y=np.arange(50, -50, -10.))
-    assert .4 < outside_swath(grid, (0, 0), 0.).mean() < .6 and not outside_swath(grid, (0, 0), np.inf).any()
+    grid = dict(x=np.arange(-50, 50, 10.0), y=np.arange(50, -50, -10.0))
+    assert 0.4 < outside_swath(grid, (0, 0), 0.0).mean() < 0.6
+    assert not outside_swath(grid, (0, 0), np.inf).any()
 
 
 def test_the_same_leaves_on_twelve_days(field_window_and_ground):
     "One scene."
     field, window, ground = field_window_and_ground
-    leaves = np.full(window['shape'], 3.) * ground['vigour'], np.zeros(window['shape'])
-    dates = pd.date_range('2019-01-04', periods=12, freq='5D')
-    scenes = [simulate_scene(field, window, ground, leaves, d, 1, np.random.default_rng(0)) for d in dates]
-    fig, axes = plt.subplots(2, 12, figsize=(11.5, 2.3), dpi=75, layout='constrained')
-    for (top, low), d, s in zip(axes.T, dates, scenes):
-        top.imshow((s['10m'][2::-1].transpose(1, 2, 0) / 2200).clip(0, 1) ** .8)
-        low.imshow(s['SCL'], cmap=ListedColormap(scl_colors), vmin=-.5, vmax=11.5, interpolation='nearest')
-        top.set_title(f'{d:%d %b}', fontsize=8)
-        for ax in (top, low): ax.axis('off')
-    assert len({int(np.median(s['SCL'])) for s in scenes}) > 2 and np.array_equal(scenes[0]['20m'], simulate_scene(field, window, ground, leaves, dates[0], 1, np.random.default_rng(0))['20m'])
+    leaves = np.full(window["shape"], 3.0) * ground["vigour"], np.zeros(window["shape"])
+    dates = pd.date_range("2019-01-04", periods=12, freq="5D")
+    scenes = [
+        simulate_scene(field, window, ground, leaves, d, 1, np.random.default_rng(0)) for d in dates
+    ]
+    fig, axes = plt.subplots(2, 12, figsize=(11.5, 2.3), dpi=75, layout="constrained")
+    for (top, low), d, s in zip(axes.T, dates, scenes, strict=True):
+        top.imshow((s["10m"][2::-1].transpose(1, 2, 0) / 2200).clip(0, 1) ** 0.8)
+        low.imshow(
+            s["SCL"], cmap=ListedColormap(scl_colors), vmin=-0.5, vmax=11.5, interpolation="nearest"
+        )
+        top.set_title(f"{d:%d %b}", fontsize=8)
+        for ax in (top, low):
+            ax.axis("off")
+    assert len({int(np.median(s["SCL"])) for s in scenes}) > 2
+    assert np.array_equal(
+        scenes[0]["20m"],
+        simulate_scene(field, window, ground, leaves, dates[0], 1, np.random.default_rng(0))["20m"],
+    )

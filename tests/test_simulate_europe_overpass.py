@@ -17,25 +17,39 @@ from mtl_explain.simulate.europe.overpass import (
 @pytest.fixture(scope='module')
 def lands():
     "Three blocks of land for the checks below."
-    return {name: make_land(name, lat, lon, [0, seed], 96) for name, lat, lon, seed in (('Ireland', 53, -8, 1), ('Portugal', 38.5, -8, 0), ('Finland', 62, 27, 3))}
+    return {
+        name: make_land(name, lat, lon, [0, seed], 96)
+        for name, lat, lon, seed in (
+            ("Ireland", 53, -8, 1),
+            ("Portugal", 38.5, -8, 0),
+            ("Finland", 62, 27, 3),
+        )
+    }
 
 
 def test_green_plants_have_a_red_edge_snow_is_dark_in_the_short_wave_infrared():
     "Spectra."
     # green plants have a red edge, snow is dark in the short-wave infrared, water everywhere
     assert all(v.shape == (12,) and 0 < v.min() and v.max() < 900 for v in spectra.values())
-    assert all(spectra[k][7] > 3.5 * spectra[k][3] for k in ('grass', 'crop', 'leaves', 'needles')) and spectra['snow'][10] < .15 * spectra['snow'][1] and spectra['water'].max() < 30
-    assert all(getattr(s, part) in spectra for s in surfaces.values() for part in ('leaf', 'dry', 'rest'))
+    assert all(spectra[k][7] > 3.5 * spectra[k][3] for k in ("grass", "crop", "leaves", "needles"))
+    assert spectra["snow"][10] < 0.15 * spectra["snow"][1]
+    assert spectra["water"].max() < 30
+    assert all(
+        getattr(s, part) in spectra for s in surfaces.values() for part in ("leaf", "dry", "rest")
+    )
 
 
 def test_interpolation_hits_the_months():
     "A date."
     # interpolation hits the months; summers are dry in Portugal and not in Ireland
     temperature, rain = normals(53, -8, 50)
-    assert abs(daily(temperature, 15.2 + 30.42 * 3) - temperature[3]) < .01 and abs(daily(temperature, 380.2) - temperature[0]) < .01
-    assert moisture(temperature, rain).min() > .5 > .15 > moisture(*normals(38, -8, 50)).min()
+    assert abs(daily(temperature, 15.2 + 30.42 * 3) - temperature[3]) < 0.01
+    assert abs(daily(temperature, 380.2) - temperature[0]) < 0.01
+    assert moisture(temperature, rain).min() > 0.5 > 0.15 > moisture(*normals(38, -8, 50)).min()
     scene = make_scene(50, 180, [1])
-    assert scene == make_scene(50, 180, [1]) and 31 <= scene.incidence <= 45 and 0 <= scene.haze < 1
+    assert scene == make_scene(50, 180, [1])
+    assert 31 <= scene.incidence <= 45
+    assert 0 <= scene.haze < 1
 
 
 def test_shares_are_shares(lands):
@@ -44,69 +58,115 @@ def test_shares_are_shares(lands):
     def green(country, surface, date):
         land = lands[country]._replace(surface=np.full((96, 96), numbers[surface]))
         found = plants(land, date, np.zeros((96, 96)))
-        assert found.min() >= 0 and found.sum(0).max() <= 1.001
+        assert found.min() >= 0
+        assert found.sum(0).max() <= 1.001
         return found[0].mean()
-    assert green('Ireland', 'meadow', 20) > .5 and green('Portugal', 'meadow', 90) > .6 > .3 > green('Portugal', 'meadow', 225) and green('Finland', 'meadow', 20) < .05
-    assert green('Ireland', 'broadleaves', 190) > .8 > .1 > green('Ireland', 'broadleaves', 20) and green('Finland', 'conifers', 20) > .8
-    assert green('Portugal', 'winter crop', 120) > .7 > .1 > green('Portugal', 'winter crop', 180) and green('Finland', 'winter crop', 195) > .7
+
+
+    assert green("Ireland", "meadow", 20) > 0.5
+    assert green("Portugal", "meadow", 90) > 0.6 > 0.3 > green("Portugal", "meadow", 225)
+    assert green("Finland", "meadow", 20) < 0.05
+    assert green("Ireland", "broadleaves", 190) > 0.8 > 0.1 > green("Ireland", "broadleaves", 20)
+    assert green("Finland", "conifers", 20) > 0.8
+    assert green("Portugal", "winter crop", 120) > 0.7 > 0.1 > green("Portugal", "winter crop", 180)
+    assert green("Finland", "winter crop", 195) > 0.7
 
 
 def test_slopes_that_face_the_sun_are_brighter(lands):
     "What Sentinel-2 sees."
     # slopes that face the sun are brighter; it snows where it is cold, less under trees
-    y, x = np.indices((40, 40)) * 10.
-    south = Terrain(400 - .3 * y, np.zeros((40, 40), bool), np.ones((40, 40)))
-    assert shading(south, 30, 180).mean() > 1.2 > 1 > .8 > shading(south, 30, 0).mean() and np.allclose(shading(south._replace(height=0 * y), 30, 180), 1)
-    land = lands['Finland']
-    white = snow_cover(land, np.full((96, 96), -8.), np.zeros((96, 96)))
-    assert white[land.trait('height') < 5].min() > .85 > .35 > white[land.trait('height') > 5].max() and snow_cover(land, np.full((96, 96), 4.), np.zeros((96, 96))).max() < .01
+    y, x = np.indices((40, 40)) * 10.0
+    south = Terrain(400 - 0.3 * y, np.zeros((40, 40), bool), np.ones((40, 40)))
+    assert shading(south, 30, 180).mean() > 1.2 > 1 > 0.8 > shading(south, 30, 0).mean()
+    assert np.allclose(shading(south._replace(height=0 * y), 30, 180), 1)
+    land = lands["Finland"]
+    white = snow_cover(land, np.full((96, 96), -8.0), np.zeros((96, 96)))
+    assert white[land.trait("height") < 5].min() > 0.85 > 0.35 > white[land.trait("height") > 5].max()
+    assert snow_cover(land, np.full((96, 96), 4.0), np.zeros((96, 96))).max() < 0.01
 
 
 def test_water_is_dark_forest_darker_than_meadow_green_land_has_an_ndvi_snow(lands):
     "What Sentinel-2 sees."
     # water is dark, forest darker than meadow, green land has an NDVI, snow does not
-    land, summer = lands['Finland'], make_scene(62, 200, [3])
+    land = lands["Finland"]
+    summer = make_scene(62, 200, [3])
     image = reflectance(land, summer, [0, 1])
-    def mean(name, band): return image[band][land.surface == numbers[name]].mean()
-    assert image.shape == (12, 96, 96) and image.min() >= 1 and np.array_equal(image, reflectance(land, summer, [0, 1]))
-    assert mean('water', 7) < 500 < mean('conifers', 7) < mean('broadleaves', 7)
+
+
+    def mean(name, band):
+        return image[band][land.surface == numbers[name]].mean()
+
+
+    assert image.shape == (12, 96, 96)
+    assert image.min() >= 1
+    assert np.array_equal(image, reflectance(land, summer, [0, 1]))
+    assert mean("water", 7) < 500 < mean("conifers", 7) < mean("broadleaves", 7)
     ndvi = (image[7] - image[3]) / (image[7] + image[3])
-    winter = reflectance(land, make_scene(62, 45, [3])._replace(anomaly=-4.), [0, 2])
-    assert ndvi[land.trait('code') == 10].mean() > .6 and winter[3].mean() > 2 * image[3].mean() and winter[10].mean() < 2000
-    overcast = sky(np.random.default_rng(0), image / 10, summer, cloudy=1.)
-    assert overcast[1].mean() > 1.2 * image[1].mean() and overcast[1].max() > 4000
+    winter = reflectance(land, make_scene(62, 45, [3])._replace(anomaly=-4.0), [0, 2])
+    assert ndvi[land.trait("code") == 10].mean() > 0.6
+    assert winter[3].mean() > 2 * image[3].mean()
+    assert winter[10].mean() < 2000
+    overcast = sky(np.random.default_rng(0), image / 10, summer, cloudy=1.0)
+    assert overcast[1].mean() > 1.2 * image[1].mean()
+    assert overcast[1].max() > 4000
 
 
 def test_speckle_has_mean_1_and_the_spread_of_four_to_five_looks():
     "What Sentinel-1 sees."
     # speckle has mean 1 and the spread of four to five looks; neighbours are alike
     grains = speckle(np.random.default_rng(0), 200)
-    assert abs(grains.mean() - 1) < .01 and 3.5 < 1 / grains.var() < 5.5
-    assert .6 < np.corrcoef(grains[:, 1:].ravel(), grains[:, :-1].ravel())[0, 1] < .9
-    x = np.arange(40) * 10. + np.zeros((40, 1))
-    slope = Terrain(500 - .3 * x, np.zeros((40, 40), bool), np.ones((40, 40)))  # falls to the east: faces a radar that looks to the west
-    assert tilt(slope, 38, 270).mean() > 3 > 0 > -1.5 > tilt(slope, 38, 90).mean() and np.allclose(tilt(slope._replace(height=0 * x), 38, 90), 0)
+    assert abs(grains.mean() - 1) < 0.01
+    assert 3.5 < 1 / grains.var() < 5.5
+    assert 0.6 < np.corrcoef(grains[:, 1:].ravel(), grains[:, :-1].ravel())[0, 1] < 0.9
+    x = np.arange(40) * 10.0 + np.zeros((40, 1))
+    slope = Terrain(
+        500 - 0.3 * x, np.zeros((40, 40), bool), np.ones((40, 40))
+    )  # falls to the east: faces a radar that looks to the west
+    assert tilt(slope, 38, 270).mean() > 3 > 0 > -1.5 > tilt(slope, 38, 90).mean()
+    assert np.allclose(tilt(slope._replace(height=0 * x), 38, 90), 0)
 
 
 def test_water_is_dark_and_darker_without_wind_houses_shine_vh_is_below_vv(lands):
     "What Sentinel-1 sees."
-    land, calm = lands['Ireland'], make_scene(53, 200, [5])._replace(wind=(1., 0.))
+    land = lands["Ireland"]
+    calm = make_scene(53, 200, [5])._replace(wind=(1.0, 0.0))
     level = backscatter(land, calm, [1])
-    assert level.shape == (2, 96, 96) and np.isfinite(level).all() and 3 < (level[0] - level[1]).mean() < 10
-    flood = land._replace(surface=np.full((96, 96), numbers['water']), terrain=land.terrain._replace(water=np.ones((96, 96), bool)))
-    assert backscatter(flood, calm, [1])[0].mean() < -20 < backscatter(flood, calm._replace(wind=(9., 0.)), [1])[0].mean()
-    town = land._replace(surface=np.full((96, 96), numbers['roofs']))
+    assert level.shape == (2, 96, 96)
+    assert np.isfinite(level).all()
+    assert 3 < (level[0] - level[1]).mean() < 10
+    flood = land._replace(
+        surface=np.full((96, 96), numbers["water"]),
+        terrain=land.terrain._replace(water=np.ones((96, 96), bool)),
+    )
+    assert (
+        backscatter(flood, calm, [1])[0].mean()
+        < -20
+        < backscatter(flood, calm._replace(wind=(9.0, 0.0)), [1])[0].mean()
+    )
+    town = land._replace(surface=np.full((96, 96), numbers["roofs"]))
     assert backscatter(town, calm, [1])[0].mean() > level[0].mean() + 4
 
 
 def test_trees_stick_out_by_some_metres_lakes_are_flat(lands):
     "Elevation and weather."
     # trees stick out by some metres, lakes are flat; summers are warmer, mountains have less pressure
-    land = lands['Finland']
+    land = lands["Finland"]
     model = elevation_model(land)
-    assert model.dtype == 'int16' and np.abs(model - land.terrain.height).max() < 25 and (model - land.terrain.height)[land.surface == numbers['conifers']].mean() > 4
+    assert model.dtype == "int16"
+    assert np.abs(model - land.terrain.height).max() < 25
+    assert (model - land.terrain.height)[land.surface == numbers["conifers"]].mean() > 4
     assert np.ptp(model[land.terrain.water]) <= 1 if land.terrain.water.any() else True
-    hot, cold = (weather_at(land, make_scene(62, d, [3]), d, 11, np.random.default_rng(0)) for d in (200, 20))
-    assert 283 < hot['temperature'] < 305 and 250 < cold['temperature'] < 280 and 15 <= hot['relhumidity'] <= 100
-    high = weather_at(land._replace(terrain=land.terrain._replace(height=land.terrain.height + 1500)), make_scene(62, 200, [3]), 200, 11, np.random.default_rng(0))
-    assert high['atmpressure_level'] < 875 < hot['atmpressure_level'] <= 1000
+    hot, cold = (
+        weather_at(land, make_scene(62, d, [3]), d, 11, np.random.default_rng(0)) for d in (200, 20)
+    )
+    assert 283 < hot["temperature"] < 305
+    assert 250 < cold["temperature"] < 280
+    assert 15 <= hot["relhumidity"] <= 100
+    high = weather_at(
+        land._replace(terrain=land.terrain._replace(height=land.terrain.height + 1500)),
+        make_scene(62, 200, [3]),
+        200,
+        11,
+        np.random.default_rng(0),
+    )
+    assert high["atmpressure_level"] < 875 < hot["atmpressure_level"] <= 1000

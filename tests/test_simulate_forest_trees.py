@@ -19,8 +19,14 @@ from mtl_explain.simulate.forest.trees import (
 
 def test_the_counts_are_of_one_archive():
     "What the archive looks like."
-    assert sum(archive['genus'].values()) == sum(archive['source'].values()) == sum(archive['genera_in_patch']) == sum(archive['age']) == 50_381
-    assert set(archive['genus']) == set(genera) == set(archive['mean_age']) | {'Cleared'}
+    assert (
+        sum(archive["genus"].values())
+        == sum(archive["source"].values())
+        == sum(archive["genera_in_patch"])
+        == sum(archive["age"])
+        == 50_381
+    )
+    assert set(archive["genus"]) == set(genera) == set(archive["mean_age"]) | {"Cleared"}
 
 
 def test_ages_meet_both_margins():
@@ -28,9 +34,10 @@ def test_ages_meet_both_margins():
     table = age_table()
     assert np.allclose(table.sum(axis=1), 1)
     means = table @ np.arange(12)
-    assert all(abs(means[g] - m) < 1e-6 for g, m in archive['mean_age'].items()) and means['Cleared'] == 0
-    together = table.mul(pd.Series(archive['genus']), axis=0).sum()
-    assert np.abs(together - archive['age']).max() < .007 * 50_381
+    assert all(abs(means[g] - m) < 1e-6 for g, m in archive["mean_age"].items())
+    assert means["Cleared"] == 0
+    together = table.mul(pd.Series(archive["genus"]), axis=0).sum()
+    assert np.abs(together - archive["age"]).max() < 0.007 * 50_381
     table.round(2)
 
 
@@ -39,115 +46,199 @@ def test_shares_of_20_000_patches_are_like_those_of_the_archive():
     rng = np.random.default_rng(0)
     shares = [draw_shares(rng) for _ in range(20_000)]
     largest = np.array([max(s) for s in shares])
-    found = dict(largest_median=np.median(largest), largest_above_99=(largest > .99).mean(), name_not_largest=np.mean([s[0] < max(s) for s in shares]))
-    assert all(abs(found[k] - archive[k]) < .015 for k in found) and min(min(s) for s in shares) > 0
+    found = dict(
+        largest_median=np.median(largest),
+        largest_above_99=(largest > 0.99).mean(),
+        name_not_largest=np.mean([s[0] < max(s) for s in shares]),
+    )
+    assert all(abs(found[k] - archive[k]) < 0.015 for k in found)
+    assert min(min(s) for s in shares) > 0
     assert all(sum(s) < 1 + 1e-9 for s in shares)
     pd.DataFrame(dict(archive={k: archive[k] for k in found}, simulated=found)).round(3)
 
 
 def test_the_shares_of_the_species_of_a_genus_sum_to_1():
     "What the archive looks like."
-    sums = pd.Series({n: species_share.get(n, 1.) for n in species}).groupby({n: s.genus for n, s in species.items()}).sum()
-    assert np.allclose(sums, 1) and draw_species('Abies', np.random.default_rng(0)) == 'Abies alba'
+    sums = (
+        pd.Series({n: species_share.get(n, 1.0) for n in species})
+        .groupby({n: s.genus for n, s in species.items()})
+        .sum()
+    )
+    assert np.allclose(sums, 1)
+    assert draw_species("Abies", np.random.default_rng(0)) == "Abies alba"
 
 
 def test_partners_are_other_genera_their_ages_are_near_that_of_the_main_stand():
     "What the archive looks like."
     ages = {g: p.to_numpy() for g, p in age_table().iterrows()}
     rng = np.random.default_rng(1)
-    drawn = [draw_parts('Fagus', ages, rng) for _ in range(600)]
-    assert all(len({species[n].genus for n, _, _ in parts}) == len(parts) and parts[0][0] == 'Fagus sylvatica' for parts in drawn)
-    main, second = np.array([(parts[0][1], parts[1][1]) for parts in drawn if len(parts) > 1 and parts[1][0] != 'Cleared']).T
-    assert np.corrcoef(main, second)[0, 1] > .3 and abs(main.mean() - archive['mean_age']['Fagus']) < .5
+    drawn = [draw_parts("Fagus", ages, rng) for _ in range(600)]
+    assert all(
+        len({species[n].genus for n, _, _ in parts}) == len(parts) and parts[0][0] == "Fagus sylvatica"
+        for parts in drawn
+    )
+    main, second = np.array(
+        [(parts[0][1], parts[1][1]) for parts in drawn if len(parts) > 1 and parts[1][0] != "Cleared"]
+    ).T
+    assert np.corrcoef(main, second)[0, 1] > 0.3
+    assert abs(main.mean() - archive["mean_age"]["Fagus"]) < 0.5
 
 
 def test_plots_are_clustered_on_a_lattice_of_60_m_none_twice():
     "What the archive looks like."
     places = draw_places(200, np.random.default_rng(0))
-    near = cKDTree(places[['x', 'y']]).query(places[['x', 'y']], k=2)[0][:, 1]
-    assert near.min() >= 60 and np.median(near) < 1500 and (places[['x', 'y']] % 60 == 0).all().all()
-    assert places.x.between(380e3, 640e3).all() and places.y.between(5_710e3, 5_940e3).all()
+    near = cKDTree(places[["x", "y"]]).query(places[["x", "y"]], k=2)[0][:, 1]
+    assert near.min() >= 60
+    assert np.median(near) < 1500
+    assert (places[["x", "y"]] % 60 == 0).all().all()
+    assert places.x.between(380e3, 640e3).all()
+    assert places.y.between(5_710e3, 5_940e3).all()
 
 
 def test_plots_are_unique_a_tenth_is_for_testing_the_same_seed_gives_the_same():
     "What the archive looks like."
     # plots are unique, a tenth is for testing, the same seed gives the same plots
     plots = draw_plots(500)
-    assert plots.file.is_unique and not plots[['x', 'y']].duplicated().any() and (plots.split == 'test').sum() == 50
-    assert plots.equals(draw_plots(500)) and not plots.equals(draw_plots(500, seed=1))
-    assert all(abs(sum(p[2] for p in parts) - 1) < .21 and len({species[p[0]].genus for p in parts}) == len(parts) for parts in plots.parts)
-    with pytest.raises(ValueError, match='2 plots cannot be divided'): draw_plots(2)
+    assert plots.file.is_unique
+    assert not plots[["x", "y"]].duplicated().any()
+    assert (plots.split == "test").sum() == 50
+    assert plots.equals(draw_plots(500))
+    assert not plots.equals(draw_plots(500, seed=1))
+    assert all(
+        abs(sum(p[2] for p in parts) - 1) < 0.21
+        and len({species[p[0]].genus for p in parts}) == len(parts)
+        for parts in plots.parts
+    )
+    with pytest.raises(ValueError, match="2 plots cannot be divided"):
+        draw_plots(2)
     plots.head(3)
 
 
 def test_trees_grow_and_beech_gets_wider_than_spruce():
     "From stands to trees."
     assert set(habits) == set(species)
-    sizes = pd.DataFrame({(n, q): [growth(n, a)[i] for a in range(12)] for n in ('Fagus sylvatica', 'Picea abies', 'Populus spec.') for i, q in enumerate(('crown', 'height'))})
-    assert (sizes.diff().dropna() >= 0).all().all() and sizes.iloc[11]['Fagus sylvatica', 'crown'] > 1.7 * sizes.iloc[11]['Picea abies', 'crown']
-    ax = sizes.xs('crown', axis=1, level=1).plot(color=['#0173b2', '#de8f05', '#029e73'], figsize=(5, 2.4))
-    ax.set(xlabel='age class [20 years]', ylabel='crown width [m]', title='crowns grow with age')
+    sizes = pd.DataFrame(
+        {
+            (n, q): [growth(n, a)[i] for a in range(12)]
+            for n in ("Fagus sylvatica", "Picea abies", "Populus spec.")
+            for i, q in enumerate(("crown", "height"))
+        }
+    )
+    assert (sizes.diff().dropna() >= 0).all().all()
+    assert sizes.iloc[11]["Fagus sylvatica", "crown"] > 1.7 * sizes.iloc[11]["Picea abies", "crown"]
+    ax = sizes.xs("crown", axis=1, level=1).plot(
+        color=["#0173b2", "#de8f05", "#029e73"], figsize=(5, 2.4)
+    )
+    ax.set(xlabel="age class [20 years]", ylabel="crown width [m]", title="crowns grow with age")
 
 
 def test_neighbours_are_alike_at_the_scale_of_the_grain_and_along_the_streaks():
     "From stands to trees."
     # neighbours are alike at the scale of the grain and along the streaks, and only there
-    fine, coarse = (random_field(128, g, np.random.default_rng(0)) for g in (.3, 6))
+    fine, coarse = (random_field(128, g, np.random.default_rng(0)) for g in (0.3, 6))
     lines = random_field(128, 1, np.random.default_rng(0), stretch=8)
-    def neighbour(f, step): return np.corrcoef(f[:, step:].ravel(), f[:, :-step].ravel())[0, 1]
-    assert neighbour(lines, 4) > .7 > .2 > abs(neighbour(lines.T, 4))
-    assert np.isclose(neighbour(coarse, 6), np.exp(-1 / 4), atol=.1) and .3 > neighbour(fine, 3)  # a field blurred by s has the correlation exp(-d² / 4s²)
-    assert np.isclose(coarse.std(), 1, atol=1e-3) and abs(coarse.mean()) < 1e-3
+
+
+    def neighbour(f, step):
+        return np.corrcoef(f[:, step:].ravel(), f[:, :-step].ravel())[0, 1]
+
+
+    assert neighbour(lines, 4) > 0.7 > 0.2 > abs(neighbour(lines.T, 4))
+    assert np.isclose(
+        neighbour(coarse, 6), np.exp(-1 / 4), atol=0.1
+    )  # a field blurred by s has the correlation exp(-d² / 4s²)
+    assert 0.3 > neighbour(fine, 3)
+    assert np.isclose(coarse.std(), 1, atol=1e-3)
+    assert abs(coarse.mean()) < 1e-3
 
 
 def test_fractions_are_met_to_the_pixel_the_rest_is_road():
     "From stands to trees."
-    stands = stand_map([.5, .3, .1], 100, np.random.default_rng(1))
+    stands = stand_map([0.5, 0.3, 0.1], 100, np.random.default_rng(1))
     assert [(stands == k).sum() for k in (0, 1, 2, -1)] == [5000, 3000, 1000, 1000]
-    assert (stand_map([1.], 30, np.random.default_rng(0)) == 0).all()
+    assert (stand_map([1.0], 30, np.random.default_rng(0)) == 0).all()
     fig, axes = plt.subplots(1, 4, figsize=(7, 1.9), dpi=70)
     for i, ax in enumerate(axes):
-        ax.imshow(stand_map([.5, .3, .1] if i < 2 else [.7, .3], 100, np.random.default_rng(i + 1)), cmap='cividis', vmin=-1, vmax=2, interpolation='nearest')
-        ax.set(xticks=[], yticks=[], xlabel='60.8 m')
-    fig.suptitle('maps of stands: straight edges, groups of trees, a road (dark)', fontsize=10)
+        ax.imshow(
+            stand_map([0.5, 0.3, 0.1] if i < 2 else [0.7, 0.3], 100, np.random.default_rng(i + 1)),
+            cmap="cividis",
+            vmin=-1,
+            vmax=2,
+            interpolation="nearest",
+        )
+        ax.set(xticks=[], yticks=[], xlabel="60.8 m")
+    fig.suptitle("maps of stands: straight edges, groups of trees, a road (dark)", fontsize=10)
 
 
 def test_old_beech_is_wide_tall_and_sparse():
     "From stands to trees."
     # old beech is wide, tall and sparse; young spruce is narrow, low, dense and in rows
     rng = np.random.default_rng(0)
-    beech, spruce = plant_trees('Fagus sylvatica', 7, rng), plant_trees('Picea abies', 1, rng)
-    assert beech.radius.median() > 4 > 1 > spruce.radius.median() and beech.height.median() > 25 > 8 > spruce.height.median() and len(spruce) > 20 * len(beech)
-    distance = cKDTree(spruce[['x', 'y']]).query(spruce[['x', 'y']], k=2)[0][:, 1]
-    assert distance.std() / distance.mean() < .2
-    assert len(plant_trees('Cleared', 0, rng)) < .15 * len(plant_trees('Quercus robur', 5, rng))
+    beech = plant_trees("Fagus sylvatica", 7, rng)
+    spruce = plant_trees("Picea abies", 1, rng)
+    assert beech.radius.median() > 4 > 1 > spruce.radius.median()
+    assert beech.height.median() > 25 > 8 > spruce.height.median()
+    assert len(spruce) > 20 * len(beech)
+    distance = cKDTree(spruce[["x", "y"]]).query(spruce[["x", "y"]], k=2)[0][:, 1]
+    assert distance.std() / distance.mean() < 0.2
+    assert len(plant_trees("Cleared", 0, rng)) < 0.15 * len(plant_trees("Quercus robur", 5, rng))
 
 
 def test_every_tree_stands_in_its_own_stand_none_on_the_road():
     "From stands to trees."
-    stands, trees = grow_stands([('Picea abies', 4, .6), ('Fagus sylvatica', 6, .3)], 76, np.random.default_rng(0))
+    stands, trees = grow_stands(
+        [("Picea abies", 4, 0.6), ("Fagus sylvatica", 6, 0.3)], 76, np.random.default_rng(0)
+    )
     inside = trees[trees.x.between(0, extent) & trees.y.between(0, extent)]
-    assert (stands[(inside.y * 76 / extent).astype(int), (inside.x * 76 / extent).astype(int)] == inside.part).all() and set(trees.part) == {0, 1}
+    assert (
+        stands[(inside.y * 76 / extent).astype(int), (inside.x * 76 / extent).astype(int)]
+        == inside.part
+    ).all()
+    assert set(trees.part) == {0, 1}
 
 
 def test_one_cone_worked_by_hand():
     "The canopy."
-    one = pd.DataFrame(dict(x=[30.4], y=[30.4], radius=[5.], height=[20.], form=[1.], depth=[.5], lobes=[6], ragged=[0.], phase=[0.]))
+    one = pd.DataFrame(
+        dict(
+            x=[30.4],
+            y=[30.4],
+            radius=[5.0],
+            height=[20.0],
+            form=[1.0],
+            depth=[0.5],
+            lobes=[6],
+            ragged=[0.0],
+            phase=[0.0],
+        )
+    )
     z, tree = canopy(one, 304)
-    assert abs(z.max() - 20) < .3 and abs(z[152, 152 + 12] - 20 * (1 - .5 * 2.5 / 5)) < .3 and z[152, 152 + 30] == 0
-    assert abs((tree == 0).mean() * extent**2 - np.pi * 25) < 1.5 and (z[tree < 0] == 0).all()
+    assert abs(z.max() - 20) < 0.3
+    assert abs(z[152, 152 + 12] - 20 * (1 - 0.5 * 2.5 / 5)) < 0.3
+    assert z[152, 152 + 30] == 0
+    assert abs((tree == 0).mean() * extent**2 - np.pi * 25) < 1.5
+    assert (z[tree < 0] == 0).all()
     assert canopy(one.iloc[:0], 8)[0].max() == 0
 
 
 def test_three_canopies():
     "The canopy."
-    fig, axes = plt.subplots(1, 3, figsize=(8, 2.7), dpi=75, layout='constrained')
-    stands = {'spruce, 30 years': [('Picea abies', 2, 1.)], 'beech, 110 years': [('Fagus sylvatica', 6, 1.)], 'pine 50 %, birch 30 %, cleared 20 %': [('Pinus sylvestris', 5, .5), ('Betula spec.', 3, .3), ('Cleared', 0, .2)]}
-    for ax, (title, parts) in zip(axes, stands.items()):
+    fig, axes = plt.subplots(1, 3, figsize=(8, 2.7), dpi=75, layout="constrained")
+    stands = {
+        "spruce, 30 years": [("Picea abies", 2, 1.0)],
+        "beech, 110 years": [("Fagus sylvatica", 6, 1.0)],
+        "pine 50 %, birch 30 %, cleared 20 %": [
+            ("Pinus sylvestris", 5, 0.5),
+            ("Betula spec.", 3, 0.3),
+            ("Cleared", 0, 0.2),
+        ],
+    }
+    for ax, (title, parts) in zip(axes, stands.items(), strict=True):
         z, tree = canopy(grow_stands(parts, 152, np.random.default_rng(4))[1], 152)
-        assert z.max() < 45 and (tree >= 0).mean() > .5
-        shown = ax.imshow(z, cmap='viridis', vmin=0, vmax=36, extent=(0, extent, extent, 0))
-        ax.set(title=title, xlabel='east [m]')
+        assert z.max() < 45
+        assert (tree >= 0).mean() > 0.5
+        shown = ax.imshow(z, cmap="viridis", vmin=0, vmax=36, extent=(0, extent, extent, 0))
+        ax.set(title=title, xlabel="east [m]")
         ax.title.set_size(9)
-    axes[0].set(ylabel='south [m]')
-    fig.colorbar(shown, ax=axes, label='height [m]', shrink=.85)
+    axes[0].set(ylabel="south [m]")
+    fig.colorbar(shown, ax=axes, label="height [m]", shrink=0.85)

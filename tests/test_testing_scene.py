@@ -19,32 +19,55 @@ from mtl_explain.testing.scene import (
 
 def test_roles_by_name():
     "The roles of Hi-BCD."
-    mods, roles = scene_modalities(48, 3), scene_setup(dict(type='fcsiamese'), name='FC-Siamese')
-    assert mods['early_height'].shape == (3, 48, 48) and mods['semantic_change'].n_classes == 3 and roles.main == 'semantic_change'
-    assert set(roles.names) == set(mods) and scene_setup(targets=('height_change',)).targets == ('height_change',)
+    mods = scene_modalities(48, 3)
+    roles = scene_setup(dict(type="fcsiamese"), name="FC-Siamese")
+    assert mods["early_height"].shape == (3, 48, 48)
+    assert mods["semantic_change"].n_classes == 3
+    assert roles.main == "semantic_change"
+    assert set(roles.names) == set(mods)
+    assert scene_setup(targets=("height_change",)).targets == ("height_change",)
 
 
 def test_what_the_truth_says_follows_from_the_two_times():
     "A place that changes."
     x, y = example_scene(n=8)
-    assert x['early_height'].shape == (8, 1, 64, 64) and x['late_image'].shape == (8, 3, 64, 64) and y['semantic_change'].shape == (8, 64, 64)
-    house, roof, label = x['early_height'][:, 0] > .25, x['late_image'][:, 0] > .75, y['semantic_change']
-    assert torch.equal(label == 1, house & ~roof) and torch.equal(label == 2, ~house & roof) and torch.equal(label.sign(), y['height_change'][:, 0].sign().abs().long())
-    assert all((label == k).float().mean() > .05 for k in range(3)) and y['height_change'].abs().max() <= 1
-    assert torch.equal(example_scene(seed=1)[0]['late_image'], example_scene(seed=1)[0]['late_image']) and not torch.equal(example_scene(seed=1)[0]['late_image'], x['late_image'][:4])
+    assert x["early_height"].shape == (8, 1, 64, 64)
+    assert x["late_image"].shape == (8, 3, 64, 64)
+    assert y["semantic_change"].shape == (8, 64, 64)
+    house = x["early_height"][:, 0] > 0.25
+    roof = x["late_image"][:, 0] > 0.75
+    label = y["semantic_change"]
+    assert torch.equal(label == 1, house & ~roof)
+    assert torch.equal(label == 2, ~house & roof)
+    assert torch.equal(label.sign(), y["height_change"][:, 0].sign().abs().long())
+    assert all((label == k).float().mean() > 0.05 for k in range(3))
+    assert y["height_change"].abs().max() <= 1
+    assert torch.equal(example_scene(seed=1)[0]["late_image"], example_scene(seed=1)[0]["late_image"])
+    assert not torch.equal(example_scene(seed=1)[0]["late_image"], x["late_image"][:4])
 
 
 def test_a_scene_as_a_picture():
     "A place that changes."
     x, y = example_scene(n=1, seed=3)
-    shown = (('early height [6 m]', x['early_height'][0, 0], 'cividis'), ('late image, red', x['late_image'][0, 0], 'gray'),
-             ('semantic change', y['semantic_change'][0], plt.matplotlib.colors.ListedColormap(['#f0f0f0', '#0173b2', '#de8f05'])), ('height change [12 m]', y['height_change'][0, 0], 'PuOr_r'))
-    fig, axes = plt.subplots(1, 4, figsize=(11, 2.4), layout='constrained', dpi=80)
-    for ax, (title, values, cmap) in zip(axes, shown):
-        limits = {'PuOr_r': (-1, 1), 'cividis': (0, 2), 'gray': (-.2, 1.7)}.get(cmap if isinstance(cmap, str) else '', (-.5, 2.5))
-        image = ax.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation='nearest')
-        bar = fig.colorbar(image, ax=ax, shrink=.85)
-        if title == 'semantic change': bar.set_ticks(range(3), labels=['no change', 'demolished', 'newly built'])
+    shown = (
+        ("early height [6 m]", x["early_height"][0, 0], "cividis"),
+        ("late image, red", x["late_image"][0, 0], "gray"),
+        (
+            "semantic change",
+            y["semantic_change"][0],
+            plt.matplotlib.colors.ListedColormap(["#f0f0f0", "#0173b2", "#de8f05"]),
+        ),
+        ("height change [12 m]", y["height_change"][0, 0], "PuOr_r"),
+    )
+    fig, axes = plt.subplots(1, 4, figsize=(11, 2.4), layout="constrained", dpi=80)
+    for ax, (title, values, cmap) in zip(axes, shown, strict=True):
+        limits = {"PuOr_r": (-1, 1), "cividis": (0, 2), "gray": (-0.2, 1.7)}.get(
+            cmap if isinstance(cmap, str) else "", (-0.5, 2.5)
+        )
+        image = ax.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+        bar = fig.colorbar(image, ax=ax, shrink=0.85)
+        if title == "semantic change":
+            bar.set_ticks(range(3), labels=["no change", "demolished", "newly built"])
         ax.set(title=title, xticks=[], yticks=[])
     assert len(axes) == 4
 
@@ -52,28 +75,53 @@ def test_a_scene_as_a_picture():
 def test_the_checks_find_what_they_look_for():
     "Does it learn?"
     class OneLayer(PairBody):
-        out_features, roles = 8, {'encoder': '7×7'}
+        out_features = 8
+        roles = {"encoder": "7×7"}
+
         def __init__(self, modalities, setup, pretrained=True, spare=False):
             super().__init__(modalities, setup)
-            self.encoder, self.spare = nn.Conv2d(2 * self.n_in, 8, 7, padding=3), nn.Linear(2, 2) if spare else None
-        def compare(self, early, late): return self.encoder(torch.cat([early, late], 1)).relu()
+            self.encoder = nn.Conv2d(2 * self.n_in, 8, 7, padding=3)
+            self.spare = nn.Linear(2, 2) if spare else None
+
+        def compare(self, early, late):
+            return self.encoder(torch.cat([early, late], 1)).relu()
+
 
     torch.manual_seed(0)
-    mods, (x, y), roles = scene_modalities(32), example_scene(size=32), scene_setup()
+    mods = scene_modalities(32)
+    (x, y) = example_scene(size=32)
+    roles = scene_setup()
     net = MultitaskNetwork(mods, roles)
-    net.body, net.heads = OneLayer(mods, roles), nn.ModuleDict({'semantic_change': nn.Conv2d(8, 3, 1), 'height_change': nn.Conv2d(8, 1, 1)})
+    net.body = OneLayer(mods, roles)
+    net.heads = nn.ModuleDict(
+        {"semantic_change": nn.Conv2d(8, 3, 1), "height_change": nn.Conv2d(8, 1, 1)}
+    )
     assert not unused_weights(net, x)
-    curve = loss_curve(net, x, y, steps=5, lr=.01)
-    assert len(curve) == 6 and curve[-1] < .9 * curve[0]
+    curve = loss_curve(net, x, y, steps=5, lr=0.01)
+    assert len(curve) == 6
+    assert curve[-1] < 0.9 * curve[0]
     net.body = OneLayer(mods, roles, spare=True)
-    assert unused_weights(net, x) == ['body.spare.weight', 'body.spare.bias']
+    assert unused_weights(net, x) == ["body.spare.weight", "body.spare.bias"]
 
 
 def test_a_default_network_part_by_part():
     "How much does it compute?"
-    roles = Setup(('early_height', 'late_image'), ('semantic_change', 'height_change'), encoders=dict.fromkeys(('early_height', 'late_image'), dict(width=4, depth=1)))
-    table = work(roles, ['body.encoders.early_height', 'body', 'heads'], size=16)
+    roles = Setup(
+        ("early_height", "late_image"),
+        ("semantic_change", "height_change"),
+        encoders=dict.fromkeys(("early_height", "late_image"), dict(width=4, depth=1)),
+    )
+    table = work(roles, ["body.encoders.early_height", "body", "heads"], size=16)
     net = MultitaskNetwork(scene_modalities(16, 3), roles)
-    assert table.index.tolist() == ['body.encoders.early_height', 'body', 'heads'] and table.parameters.sum() == n_parameters(net)
-    assert table.parameters['heads'] == n_parameters(net.heads) and table.parameters['body.encoders.early_height'] == n_parameters(net.body.encoders['early_height'])
-    assert with_total(table).loc['in all', 'parameters'] == n_parameters(net) and (table.tabled >= table.computed).all()
+    assert table.index.tolist() == [
+        "body.encoders.early_height",
+        "body",
+        "heads",
+    ]
+    assert table.parameters.sum() == n_parameters(net)
+    assert table.parameters["heads"] == n_parameters(net.heads)
+    assert table.parameters["body.encoders.early_height"] == n_parameters(
+        net.body.encoders["early_height"]
+    )
+    assert with_total(table).loc["in all", "parameters"] == n_parameters(net)
+    assert (table.tabled >= table.computed).all()

@@ -30,80 +30,123 @@ def world():
 
 def test_the_positions_of_a_split(samples):
     "Which samples."
-    test = split_positions(samples, 'test')
-    assert set(samples.split.values[test]) == {'test'} and len(test) == (samples.split == 'test').sum()
+    test = split_positions(samples, "test")
+    assert set(samples.split.values[test]) == {"test"}
+    assert len(test) == (samples.split == "test").sum()
     assert len(split_positions(samples, None)) == 96
-    with pytest.raises(ValueError, match="no samples of split 'tset'.*test, train, valid"): split_positions(samples, 'tset')
+    with pytest.raises(ValueError, match="no samples of split 'tset'.*test, train, valid"):
+        split_positions(samples, "tset")
 
 
 def test_the_best_epoch_is_chosen_on_validation_samples():
     "Which epoch."
     # the best epoch is chosen on validation samples; what was kept, or asked for, comes first
-    loss = np.array([[3., 3], [1, 2], [2, 1]])  # three epochs; a validation and a test sample
-    told = xr.Dataset(dict(loss=(('epoch', 'sample', 'task'), loss[..., None])), dict(epoch=range(3), task=['a'], split=('sample', ['valid', 'test'])), dict(main='a'))
-    assert best_epoch(told) == 1 and best_epoch(told, split='test') == 2 and best_epoch(told.drop_vars('split')) == 2
-    assert best_epoch(told.where(told.epoch != 1)) == 2 and best_epoch(told * np.nan, 'a') == 2, 'without a loss: not that one; without any: the last'
-    assert chosen_epoch(told) == 1 and chosen_epoch(told.assign_attrs(kept=2)) == 2 and chosen_epoch(told, 0) == 0
-    with pytest.raises(ValueError, match='there is no epoch 7 in the trace; it has 0 to 2'): chosen_epoch(told, 7)
+    loss = np.array([[3.0, 3], [1, 2], [2, 1]])  # three epochs; a validation and a test sample
+    told = xr.Dataset(
+        dict(loss=(("epoch", "sample", "task"), loss[..., None])),
+        dict(epoch=range(3), task=["a"], split=("sample", ["valid", "test"])),
+        dict(main="a"),
+    )
+    assert best_epoch(told) == 1
+    assert best_epoch(told, split="test") == 2
+    assert best_epoch(told.drop_vars("split")) == 2
+    assert best_epoch(told.where(told.epoch != 1)) == 2 and best_epoch(told * np.nan, "a") == 2, (
+        "without a loss: not that one; without any: the last"
+    )
+    assert chosen_epoch(told) == 1
+    assert chosen_epoch(told.assign_attrs(kept=2)) == 2
+    assert chosen_epoch(told, 0) == 0
+    with pytest.raises(ValueError, match="there is no epoch 7 in the trace; it has 0 to 2"):
+        chosen_epoch(told, 7)
 
 
 def test_right_wrong_no_label():
     "Which labels are right."
     # right, wrong, no label; what is no label is refused by name
     labels = xr.Dataset(
-        dict(correct=(('epoch', 'sample', 'task'), np.array([[[1., np.nan], [0, np.nan], [np.nan, np.nan]]]))),
-        dict(task=['kind', 'height'], kind=('task', ['category', 'image'])),
+        dict(
+            correct=(
+                ("epoch", "sample", "task"),
+                np.array([[[1.0, np.nan], [0, np.nan], [np.nan, np.nan]]]),
+            )
+        ),
+        dict(task=["kind", "height"], kind=("task", ["category", "image"])),
     )
-    np.testing.assert_array_equal(label_correct(labels, 'kind', np.array([0, 1, 2])), [[1, 0, np.nan]])
-    with pytest.raises(ValueError, match="'height' is of kind image"): label_correct(labels, 'height', np.arange(3))
-    with pytest.raises(ValueError, match="'soil' is no task of this trace; it has kind, height"): label_correct(labels, 'soil', np.arange(3))
+    np.testing.assert_array_equal(label_correct(labels, "kind", np.array([0, 1, 2])), [[1, 0, np.nan]])
+    with pytest.raises(ValueError, match="'height' is of kind image"):
+        label_correct(labels, "height", np.arange(3))
+    with pytest.raises(ValueError, match="'soil' is no task of this trace; it has kind, height"):
+        label_correct(labels, "soil", np.arange(3))
 
 
 def test_test_samples_first(samples):
     "Whose errors are summed up."
     # test samples first; a trace that knows of no split has none to show
-    assert shown_split(samples) == 'test' and shown_split(samples.drop_vars('split')) == ''
-    assert shown_split(samples.isel(sample=samples.split.values != 'test')) == 'train'
+    assert shown_split(samples) == "test"
+    assert shown_split(samples.drop_vars("split")) == ""
+    assert shown_split(samples.isel(sample=samples.split.values != "test")) == "train"
 
 
 def test_an_empty_trace_has_the_coordinates_of_a_trace():
     "A trace with nothing in it yet."
     made = planted_samples(44, 4, 6, np.random.default_rng(0))
-    trace = empty_trace(made, ['landcover', 'weather'], 3)
-    assert dict(trace.sizes) == dict(epoch=3, sample=44, task=2) and trace.attrs['main'] == 'landcover'
-    assert list(trace.kind.values) == ['mask', 'series'] and {'split', 'group', 'lat', 'lon', 'units'} <= set(trace.coords)
+    trace = empty_trace(made, ["landcover", "weather"], 3)
+    assert dict(trace.sizes) == dict(epoch=3, sample=44, task=2)
+    assert trace.attrs["main"] == "landcover"
+    assert list(trace.kind.values) == ["mask", "series"]
+    assert {
+        "split",
+        "group",
+        "lat",
+        "lon",
+        "units",
+    } <= set(trace.coords)
 
 
 def test_taken_apart_and_joined_again(world):
     "Epoch by epoch."
     pieces = [world.trace.isel(epoch=[e]) for e in range(3)]
     assert joined(pieces).equals(world.trace)
-    with pytest.raises(ValueError, match='train at least one epoch'): joined([])
+    with pytest.raises(ValueError, match="train at least one epoch"):
+        joined([])
 
 
 def test_a_trace_passes(world):
     "A trace from elsewhere."
     # a trace passes; each nonsense is named
-    trace, mods = world.trace, {n: modality_of(da) for n, da in world.samples.data_vars.items()}
+    trace = world.trace
+    mods = {n: modality_of(da) for n, da in world.samples.data_vars.items()}
     assert check_trace(trace, mods) is trace
+
+
     def changed(name, value, **at):
         "The trace with one value replaced."
         t = trace.copy(deep=True)
-        t[name].loc[dict(epoch=0, sample=t.sample[1]) | at if name != 'truth' else dict(sample=t.sample[1]) | at] = value
+        t[name].loc[
+            dict(epoch=0, sample=t.sample[1]) | at if name != "truth" else dict(sample=t.sample[1]) | at
+        ] = value
         return t
+
+
     faults = {
-        "'truth' of 'climate' has the class 999, expected 0 to 10": changed('truth', 999, task='climate'),
-        "'predicted' of 'climate' has the class 0.5": changed('predicted', .5, task='climate'),
-        "'error' is infinite for some samples": changed('error', np.inf, task='landcover'),
-        "errors of 'elevation' are below 0": changed('error', -1, task='elevation'),
-        "'correct' of 'landcover' lies outside 0 to 1": changed('correct', 2, task='landcover'),
-        "a trace has the variable 'loss'": trace.drop_vars('loss'),
+        "'truth' of 'climate' has the class 999, expected 0 to 10": changed(
+            "truth", 999, task="climate"
+        ),
+        "'predicted' of 'climate' has the class 0.5": changed("predicted", 0.5, task="climate"),
+        "'error' is infinite for some samples": changed("error", np.inf, task="landcover"),
+        "errors of 'elevation' are below 0": changed("error", -1, task="elevation"),
+        "'correct' of 'landcover' lies outside 0 to 1": changed("correct", 2, task="landcover"),
+        "a trace has the variable 'loss'": trace.drop_vars("loss"),
         "'loss' has dimensions": trace.isel(epoch=0),
         "'truth' is of type object": trace.assign(truth=trace.truth.astype(object)),
-        "main task 'soil' is not among its tasks": trace.assign_attrs(main='soil'),
-        "the coordinate 'kind' of the tasks is missing": trace.drop_vars('kind'),
-        "task 'landcover' is of kind image, expected mask": trace.assign_coords(kind=('task', ['image'] * trace.sizes['task'])),
+        "main task 'soil' is not among its tasks": trace.assign_attrs(main="soil"),
+        "the coordinate 'kind' of the tasks is missing": trace.drop_vars("kind"),
+        "task 'landcover' is of kind image, expected mask": trace.assign_coords(
+            kind=("task", ["image"] * trace.sizes["task"])
+        ),
     }
     for match, t in faults.items():
-        with pytest.raises(ValueError, match=f'here: {match}'): check_trace(t, mods, 'here')
-    with pytest.raises(ValueError, match="task 'landcover' is no modality of this run"): check_trace(trace, {'climate': mods['climate']})
+        with pytest.raises(ValueError, match=f"here: {match}"):
+            check_trace(t, mods, "here")
+    with pytest.raises(ValueError, match="task 'landcover' is no modality of this run"):
+        check_trace(trace, {"climate": mods["climate"]})

@@ -27,47 +27,61 @@ def samples():
 
 @pytest.fixture(scope='module')
 def setup():
-    unet = dict(optical=dict(type='unet', width=8, depth=2))
+    unet = dict(optical=dict(type="unet", width=8, depth=2))
     weights = dict(cover=3, elevation=1, climate=1, warmth=1)
-    return Setup('optical', ('cover', 'elevation', 'climate', 'warmth'), weights=weights, encoders=unet)
+    return Setup(
+        "optical", ("cover", "elevation", "climate", "warmth"), weights=weights, encoders=unet
+    )
 
 
 @pytest.fixture(scope='module')
 def learn(samples, setup):
     "Five epochs."
-    learn = multitask_learner(samples, setup, bs=16, device='cpu')
-    with learn.no_bar(): learn.fit_one_cycle(5, 1e-2)
+    learn = multitask_learner(samples, setup, bs=16, device="cpu")
+    with learn.no_bar():
+        learn.fit_one_cycle(5, 1e-2)
     return learn
 
 
 def test_what_was_learnt_beats_the_most_frequent_class_and_the_mean(learn, samples):
     "Learning the toy world."
-    score = learn.scores('test').set_index(['task', 'metric']).value
-    cover = samples.cover.values[samples.split.values == 'test']
-    assert score['cover', 'accuracy'] > np.bincount(cover.ravel()).max() / cover.size + .05
-    assert score['warmth', 'r2'] > .5
-    learn.scores('test')
+    score = learn.scores("test").set_index(["task", "metric"]).value
+    cover = samples.cover.values[samples.split.values == "test"]
+    assert score["cover", "accuracy"] > np.bincount(cover.ravel()).max() / cover.size + 0.05
+    assert score["warmth", "r2"] > 0.5
+    learn.scores("test")
 
 
 def test_the_error_of_each_task_over_the_epochs(learn):
     "Learning the toy world."
-    fig, ax = plt.subplots(figsize=(5, 2.6), layout='constrained')
-    error = learn.trace.error.mean('sample')
-    for t, color in zip(error.task.values, ('#0173b2', '#de8f05', '#029e73', '#cc78bc')):
-        ax.plot(error.epoch, error.sel(task=t) / error.sel(task=t)[0], 'o-', label=t, color=color)
-    ax.set(title='error of each task', xlabel='epoch', ylabel='relative to epoch 0', xticks=error.epoch.values, ylim=(0, None))
+    fig, ax = plt.subplots(figsize=(5, 2.6), layout="constrained")
+    error = learn.trace.error.mean("sample")
+    for t, color in zip(error.task.values, ("#0173b2", "#de8f05", "#029e73", "#cc78bc"), strict=True):
+        ax.plot(error.epoch, error.sel(task=t) / error.sel(task=t)[0], "o-", label=t, color=color)
+    ax.set(
+        title="error of each task",
+        xlabel="epoch",
+        ylabel="relative to epoch 0",
+        xticks=error.epoch.values,
+        ylim=(0, None),
+    )
     ax.legend(fontsize=8, ncol=2)
-    assert len(ax.lines) == 4 and (error[-1] < error[0]).all()
+    assert len(ax.lines) == 4
+    assert (error[-1] < error[0]).all()
 
 
 def test_two_identical_seeds_give_identical_traces_another_seed_another_one(samples, setup):
     "Learning the toy world."
     def trained(seed):
-        learn = multitask_learner(samples, setup, seed=seed, bs=32, device='cpu')
-        with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, 1e-2)
+        learn = multitask_learner(samples, setup, seed=seed, bs=32, device="cpu")
+        with learn.no_bar(), learn.no_logging():
+            learn.fit_one_cycle(1, 1e-2)
         return learn.trace
+
+
     first = trained(0)
-    assert first.identical(trained(0)) and not first.equals(trained(1))
+    assert first.identical(trained(0))
+    assert not first.equals(trained(1))
 
 
 def test_making_a_network_leaves_the_global_random_state_alone(samples, setup):
@@ -79,57 +93,75 @@ def test_making_a_network_leaves_the_global_random_state_alone(samples, setup):
 
 def test_a_learner_without_a_trace_says_so_and_an_unknown_split_too(samples, setup):
     "Learning the toy world."
-    plain = multitask_learner(samples, setup, trace=(), device='cpu')
-    with pytest.raises(ValueError, match='keeps no trace'): plain.trace
-    with pytest.raises(ValueError, match="no split 'dev'; this learner has train, valid, test"): plain.scores('dev')
+    plain = multitask_learner(samples, setup, trace=(), device="cpu")
+    with pytest.raises(ValueError, match="keeps no trace"):
+        plain.trace
+    with pytest.raises(ValueError, match="no split 'dev'; this learner has train, valid, test"):
+        plain.scores("dev")
 
 
 def test_described_like_the_original(samples):
     "Prediction."
-    for name in ('cover', 'elevation', 'climate'):
-        assert modalities(samples)[name] == modality_of(_as_prediction(samples[name].values, modalities(samples)[name]))
+    for name in ("cover", "elevation", "climate"):
+        assert modalities(samples)[name] == modality_of(
+            _as_prediction(samples[name].values, modalities(samples)[name])
+        )
 
 
 def test_the_auxiliary_modalities_can_be_taken_away_the_predictions_stay(learn, samples):
     "Prediction."
-    full, bare = learn.predict_on(samples), learn.predict_on(samples[['optical']])
-    assert full.equals(bare) and bare.sizes['sample'] == 384
-    described = {n: (v.attrs['kind'], v.attrs.get('units', '')) for n, v in bare.items()}
-    assert described == dict(cover=('mask', ''), elevation=('image', 'm'), climate=('category', ''), warmth=('tabular', '°C'))
+    full = learn.predict_on(samples)
+    bare = learn.predict_on(samples[["optical"]])
+    assert full.equals(bare)
+    assert bare.sizes["sample"] == 384
+    described = {n: (v.attrs["kind"], v.attrs.get("units", "")) for n, v in bare.items()}
+    assert described == dict(
+        cover=("mask", ""), elevation=("image", "m"), climate=("category", ""), warmth=("tabular", "°C")
+    )
 
 
 def test_predictions_agree_with_the_trace(learn, samples):
     "Prediction."
     last = learn.trace.isel(epoch=-1)
     one = learn.predict_on(samples.sel(sample=last.sample))
-    np.testing.assert_allclose(one.warmth[:, 0], last.predicted.sel(task='warmth'), rtol=1e-4)
-    assert (one.climate.values == last.predicted.sel(task='climate')).all()
+    np.testing.assert_allclose(one.warmth[:, 0], last.predicted.sel(task="warmth"), rtol=1e-4)
+    assert (one.climate.values == last.predicted.sel(task="climate")).all()
 
 
 def test_another_image_size_and_a_missing_input(learn, samples):
     "Prediction."
     assert learn.predict_on(toy_samples(4, size=48)).cover.shape == (4, 48, 48)
-    with pytest.raises(ValueError, match="input modality 'optical' is missing: the network reads optical"): learn.predict_on(samples[['elevation']])
+    with pytest.raises(
+        ValueError, match="input modality 'optical' is missing: the network reads optical"
+    ):
+        learn.predict_on(samples[["elevation"]])
 
 
 def test_the_search_for_a_learning_rate_leaves_no_mark_a_second_fit_goes_on(samples, setup):
     "It stays fastai."
     with tempfile.TemporaryDirectory() as folder:
-        other = multitask_learner(samples, setup, bs=32, device='cpu', path=folder)
-        with other.no_bar(): other.lr_find(num_it=12, show_plot=False)
-        assert not other.trace_recorder.epochs and other.seed_epochs.done == 0
-    plain = multitask_learner(samples, setup, bs=32, device='cpu')
+        other = multitask_learner(samples, setup, bs=32, device="cpu", path=folder)
+        with other.no_bar():
+            other.lr_find(num_it=12, show_plot=False)
+        assert not other.trace_recorder.epochs
+        assert other.seed_epochs.done == 0
+    plain = multitask_learner(samples, setup, bs=32, device="cpu")
     for one in (other, plain):
         with one.no_bar(), one.no_logging():
             one.fit(1, 1e-3)
             one.fit(1, 1e-3)
-    assert other.trace.epoch.values.tolist() == [0, 1] and other.trace.identical(plain.trace)
+    assert other.trace.epoch.values.tolist() == [0, 1]
+    assert other.trace.identical(plain.trace)
 
 
 def test_on_a_gpu_where_there_is_one_in_half_precision(samples, setup):
     "It stays fastai."
     if torch.cuda.is_available():
         half = multitask_learner(samples, setup, bs=16).to_fp16()
-        with half.no_bar(), half.no_logging(): half.fit(1, 1e-3)
+        with half.no_bar(), half.no_logging():
+            half.fit(1, 1e-3)
         assert np.isfinite(half.trace.loss).all()
-    assert next(multitask_learner(samples, setup).model.parameters()).device == sample_loaders(samples, setup).device
+    assert (
+        next(multitask_learner(samples, setup).model.parameters()).device
+        == sample_loaders(samples, setup).device
+    )

@@ -21,80 +21,104 @@ from mtl_explain.training.losses import (
 # a label and an image to try it on
 @pytest.fixture(scope='module')
 def label():
-    return Modality('kind', 'category', classes=('a', 'b', 'c'))
+    return Modality("kind", "category", classes=("a", "b", "c"))
 
 
 @pytest.fixture(scope='module')
 def height():
-    return Modality('height', 'image', (1, 1, 2), channels=('height',))
+    return Modality("height", "image", (1, 1, 2), channels=("height",))
 
 
 def test_1_is_no_label_nan_no_measurement(label, height):
     "Element by element."
     # -1 is no label, NaN no measurement; zero is both
     assert valid_elements(torch.tensor([0, 2, -1]), label).tolist() == [True, True, False]
-    assert valid_elements(torch.tensor([[[[0., torch.nan]]]]), height).tolist() == [[[[True, False]]]]
+    assert valid_elements(torch.tensor([[[[0.0, torch.nan]]]]), height).tolist() == [[[[True, False]]]]
 
 
 def test_two_labels_by_hand_and_a_missing_one(label):
     "Element by element."
-    logits = torch.tensor([[100., 0., 0.], [0., 0., 0.], [5., 1., 0.]])
-    torch.testing.assert_close(element_losses(logits, torch.tensor([0, 2, -1]), label), torch.tensor([0., math.log(3), 0.]))
+    logits = torch.tensor([[100.0, 0.0, 0.0], [0.0, 0.0, 0.0], [5.0, 1.0, 0.0]])
+    torch.testing.assert_close(
+        element_losses(logits, torch.tensor([0, 2, -1]), label), torch.tensor([0.0, math.log(3), 0.0])
+    )
 
 
 def test_two_pixels_by_hand(height):
     "Element by element."
-    pred, y = torch.tensor([[[[3., 7.]]]], requires_grad=True), torch.tensor([[[[1., torch.nan]]]])
+    pred = torch.tensor([[[[3.0, 7.0]]]], requires_grad=True)
+    y = torch.tensor([[[[1.0, torch.nan]]]])
     loss = element_losses(pred, y, height)
-    assert loss.tolist() == [[[[4., 0.]]]]
+    assert loss.tolist() == [[[[4.0, 0.0]]]]
     loss.sum().backward()
-    assert pred.grad.tolist() == [[[[4., 0.]]]], 'no gradient, and no NaN, where the label is missing'
+    assert pred.grad.tolist() == [[[[4.0, 0.0]]]], "no gradient, and no NaN, where the label is missing"
 
 
 def test_a_batch_is_the_mean_over_elements_not_over_samples(height):
     "By sample, and by batch."
-    pred, y = torch.zeros(2, 1, 1, 2), torch.tensor([[[[2., 2.]]], [[[5., torch.nan]]]])
+    pred = torch.zeros(2, 1, 1, 2)
+    y = torch.tensor([[[[2.0, 2.0]]], [[[5.0, torch.nan]]]])
     assert sample_losses(pred, y, height).tolist() == [4, 25]
     assert task_loss(pred, y, height).item() == 11
 
 
 def test_class_weights_by_hand_and_as_torch_has_them(label):
     "By sample, and by batch."
-    rare, logits = torch.tensor([.05, .95, .95]), torch.tensor([[100., 0., 0.], [100., 0., 0.], [3., 2., 1.]])
+    rare = torch.tensor([0.05, 0.95, 0.95])
+    logits = torch.tensor([[100.0, 0.0, 0.0], [100.0, 0.0, 0.0], [3.0, 2.0, 1.0]])
     assert task_loss(logits, torch.tensor([0, 1, -1]), label, rare).item() == pytest.approx(95)
-    assert task_loss(torch.zeros(2, 3), torch.tensor([0, 2]), label, rare).item() == pytest.approx(math.log(3))
+    assert task_loss(torch.zeros(2, 3), torch.tensor([0, 2]), label, rare).item() == pytest.approx(
+        math.log(3)
+    )
     g = torch.Generator().manual_seed(0)
-    pred, y = torch.randn(8, 3, generator=g), torch.tensor([0, 1, 2, 0, 0, -1, 1, 0])
-    torch.testing.assert_close(task_loss(pred, y, label, rare), F.cross_entropy(pred, y, weight=rare, ignore_index=-1))
+    pred = torch.randn(8, 3, generator=g)
+    y = torch.tensor([0, 1, 2, 0, 0, -1, 1, 0])
+    torch.testing.assert_close(
+        task_loss(pred, y, label, rare), F.cross_entropy(pred, y, weight=rare, ignore_index=-1)
+    )
 
 
 def test_without_missing_labels_it_is_torchs_own_loss():
     "By sample, and by batch."
     g = torch.Generator().manual_seed(0)
-    pred, y = torch.randn(4, 3, 5, 5, generator=g), torch.randint(0, 3, (4, 5, 5), generator=g)
-    cover = Modality('cover', 'mask', (5, 5), classes=('a', 'b', 'c'))
+    pred = torch.randn(4, 3, 5, 5, generator=g)
+    y = torch.randint(0, 3, (4, 5, 5), generator=g)
+    cover = Modality("cover", "mask", (5, 5), classes=("a", "b", "c"))
     torch.testing.assert_close(task_loss(pred, y, cover), F.cross_entropy(pred, y))
     torch.testing.assert_close(sample_losses(pred, y, cover).mean(), F.cross_entropy(pred, y))
     z = torch.randn(4, 3, generator=g)
-    torch.testing.assert_close(task_loss(z, z + 2, Modality('z', 'tabular', (3,), channels='abc')), F.mse_loss(z, z + 2))
+    torch.testing.assert_close(
+        task_loss(z, z + 2, Modality("z", "tabular", (3,), channels="abc")), F.mse_loss(z, z + 2)
+    )
 
 
 def test_nothing_to_learn_from(label, height):
     "By sample, and by batch."
     for m, y in ((label, torch.full((2,), -1)), (height, torch.full((2, 1, 1, 2), torch.nan))):
-        pred = torch.zeros(2, 3, requires_grad=True) if m.is_label else torch.zeros(2, 1, 1, 2, requires_grad=True)
+        pred = (
+            torch.zeros(2, 3, requires_grad=True)
+            if m.is_label
+            else torch.zeros(2, 1, 1, 2, requires_grad=True)
+        )
         loss = task_loss(pred, y, m)
         loss.backward()
-        assert loss == 0 and not pred.grad.any() and sample_losses(pred, y, m).isnan().all()
+        assert loss == 0
+        assert not pred.grad.any()
+        assert sample_losses(pred, y, m).isnan().all()
 
 
 def test_two_tasks_by_hand(label, height):
     "Together."
-    loss = MultitaskLoss(dict(kind=label, height=height), Setup('optical', ('kind', 'height'), weights=dict(kind=3, height=1)))
-    preds = dict(kind=torch.zeros(1, 3), height=torch.full((1, 1, 1, 2), 2.))
+    loss = MultitaskLoss(
+        dict(kind=label, height=height),
+        Setup("optical", ("kind", "height"), weights=dict(kind=3, height=1)),
+    )
+    preds = dict(kind=torch.zeros(1, 3), height=torch.full((1, 1, 1, 2), 2.0))
     y = dict(kind=torch.tensor([1]), height=torch.zeros(1, 1, 1, 2))
-    assert {t: l.item() for t, l in loss.parts(preds, y).items()} == pytest.approx(dict(kind=math.log(3), height=4))
-    assert loss(preds, y).item() == pytest.approx(.75 * math.log(3) + .25 * 4)
+    assert {t: l.item() for t, l in loss.parts(preds, y).items()} == pytest.approx(
+        dict(kind=math.log(3), height=4)
+    )
+    assert loss(preds, y).item() == pytest.approx(0.75 * math.log(3) + 0.25 * 4)
     assert loss({t: p.half() for t, p in preds.items()}, y).dtype == torch.float32
 
 
@@ -102,15 +126,37 @@ def test_class_weights_and_relations_come_from_the_setup(label):
     "Together."
     class Agreement(torch.nn.Module):
         "Half the squared distance of two predictions."
-        def __init__(self, mods, setup, tasks): super().__init__(); self.tasks = tasks
-        def forward(self, preds, y): return (preds[self.tasks[0]] - preds[self.tasks[1]]).square().mean() / 2
 
-    mods, tied = {n: Modality(n, 'tabular', (1,), channels=('x',)) for n in 'ab'}, dict(type='agreement', tasks=['a', 'b'], weight=.5)
+        def __init__(self, mods, setup, tasks):
+            super().__init__()
+            self.tasks = tasks
+
+        def forward(self, preds, y):
+            return (preds[self.tasks[0]] - preds[self.tasks[1]]).square().mean() / 2
+
+
+    mods = {n: Modality(n, "tabular", (1,), channels=("x",)) for n in "ab"}
+    tied = dict(type="agreement", tasks=["a", "b"], weight=0.5)
     with mock.patch.dict(relations, agreement=Agreement):
-        loss = MultitaskLoss(mods, Setup('x', ('a', 'b'), relations=(tied,)))
-        assert loss(dict(a=torch.tensor([[1.]]), b=torch.tensor([[3.]])), dict(a=torch.zeros(1, 1), b=torch.zeros(1, 1))).item() == .5 * 1 + .5 * 9 + .5 * 2
-    loss = MultitaskLoss(dict(kind=label), Setup('x', 'kind', losses=dict(kind=dict(class_weights=[.05, .95, .95]))))
-    assert loss(dict(kind=torch.tensor([[100., 0, 0], [100., 0, 0]])), dict(kind=torch.tensor([0, 1]))).item() == pytest.approx(95)
-    for options, match in ((dict(losses=dict(kind=dict(class_weights=[1, 2]))), '2 weights for 3 classes'), (dict(weighting=dict(type='magic')), "no weighting 'magic'"),
-                           (dict(relations=(dict(type='love'),)), "no relation 'love'"), (dict(weighting=dict(speed=3)), "weighting: '' has no option 'speed'")):
-        with pytest.raises(ValueError, match=match): MultitaskLoss(dict(kind=label), Setup('x', 'kind', **options))
+        loss = MultitaskLoss(mods, Setup("x", ("a", "b"), relations=(tied,)))
+        assert (
+            loss(
+                dict(a=torch.tensor([[1.0]]), b=torch.tensor([[3.0]])),
+                dict(a=torch.zeros(1, 1), b=torch.zeros(1, 1)),
+            ).item()
+            == 0.5 * 1 + 0.5 * 9 + 0.5 * 2
+        )
+    loss = MultitaskLoss(
+        dict(kind=label), Setup("x", "kind", losses=dict(kind=dict(class_weights=[0.05, 0.95, 0.95])))
+    )
+    assert loss(
+        dict(kind=torch.tensor([[100.0, 0, 0], [100.0, 0, 0]])), dict(kind=torch.tensor([0, 1]))
+    ).item() == pytest.approx(95)
+    for options, match in (
+        (dict(losses=dict(kind=dict(class_weights=[1, 2]))), "2 weights for 3 classes"),
+        (dict(weighting=dict(type="magic")), "no weighting 'magic'"),
+        (dict(relations=(dict(type="love"),)), "no relation 'love'"),
+        (dict(weighting=dict(speed=3)), "weighting: '' has no option 'speed'"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            MultitaskLoss(dict(kind=label), Setup("x", "kind", **options))

@@ -23,54 +23,63 @@ from mtl_explain.training.metrics import (
 # a label and a quantity
 @pytest.fixture(scope='module')
 def label():
-    return Modality('kind', 'category', classes=('a', 'b', 'c'))
+    return Modality("kind", "category", classes=("a", "b", "c"))
 
 
 @pytest.fixture(scope='module')
 def height():
-    return Modality('height', 'image', (1, 2, 2), channels=('height',), units='m')
+    return Modality("height", "image", (1, 2, 2), channels=("height",), units="m")
 
 
 @pytest.fixture(scope='module')
 def s():
-    return dict(mean=[100.], std=[10.])
+    return dict(mean=[100.0], std=[10.0])
 
 
 @pytest.fixture(scope='module')
 def dl():
     "The validation split of the toy world."
     samples = toy_samples()
-    return sample_loaders(samples, Setup('optical', ('cover', 'warmth')), bs=16, device='cpu').valid
+    return sample_loaders(samples, Setup("optical", ("cover", "warmth")), bs=16, device="cpu").valid
 
 
 def test_the_most_likely_class_and_metres(label, height, s):
     "Predictions and targets, comparable."
-    assert predictions(torch.tensor([[0., 3., 1.]]), label).tolist() == [1]
+    assert predictions(torch.tensor([[0.0, 3.0, 1.0]]), label).tolist() == [1]
     assert predictions(torch.full((1, 1, 2, 2), 1.5), height, s).unique().tolist() == [115]
 
 
 def test_labels_by_hand(label):
     "Predictions and targets, comparable."
-    p, t = comparable(torch.tensor([[9., 0, 0], [0, 0, 1.], [0, 1, 0]]), torch.tensor([0, 1, -1]), label)
-    assert p.tolist() == [0, 2] and t.tolist() == [0, 1]
+    p, t = comparable(
+        torch.tensor([[9.0, 0, 0], [0, 0, 1.0], [0, 1, 0]]), torch.tensor([0, 1, -1]), label
+    )
+    assert p.tolist() == [0, 2]
+    assert t.tolist() == [0, 1]
 
 
 def test_metres_by_hand(height, s):
     "Predictions and targets, comparable."
-    y = torch.tensor([[[[0., 1.], [2., torch.nan]]]])
+    y = torch.tensor([[[[0.0, 1.0], [2.0, torch.nan]]]])
     p, t = comparable(y.nan_to_num() + 1, y, height, s)
-    assert t.ravel().tolist() == [100, 110, 120] and (p - t).ravel().tolist() == [10, 10, 10]
+    assert t.ravel().tolist() == [100, 110, 120]
+    assert (p - t).ravel().tolist() == [10, 10, 10]
 
 
 def test_channels_of_images_and_of_series_end_up_in_columns():
     "Predictions and targets, comparable."
     # channels of images and of series end up in columns; an unknown channel takes its pixel along
-    two = Modality('wind', 'image', (2, 1, 2), channels=('u', 'v'))
-    y = torch.tensor([[[[1., 2.]], [[3., torch.nan]]]])
-    p, t = comparable(y.nan_to_num(), y, two, dict(mean=[0., 0.], std=[1., 1.]))
+    two = Modality("wind", "image", (2, 1, 2), channels=("u", "v"))
+    y = torch.tensor([[[[1.0, 2.0]], [[3.0, torch.nan]]]])
+    p, t = comparable(y.nan_to_num(), y, two, dict(mean=[0.0, 0.0], std=[1.0, 1.0]))
     assert p.tolist() == t.tolist() == [[1, 3]]
-    year = Modality('year', 'series', (3, 2), channels=('t', 'p'))
-    _, t = comparable(torch.zeros(1, 3, 2), torch.arange(6.).reshape(1, 3, 2), year, dict(mean=[0., 0.], std=[1., 1.]))
+    year = Modality("year", "series", (3, 2), channels=("t", "p"))
+    _, t = comparable(
+        torch.zeros(1, 3, 2),
+        torch.arange(6.0).reshape(1, 3, 2),
+        year,
+        dict(mean=[0.0, 0.0], std=[1.0, 1.0]),
+    )
     assert t.tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
@@ -78,22 +87,30 @@ def test_labels_against_scikit_learn():
     "The metrics of a task."
     rng = np.random.default_rng(0)
     y, p = rng.integers(0, 4, (2, 640))
-    scores = task_scores(Modality('cover', 'mask', (8, 8), classes=tuple('abcde')))
-    for a, b in zip(np.split(p, 10), np.split(y, 10)): scores.update(torch.tensor(a), torch.tensor(b))
+    scores = task_scores(Modality("cover", "mask", (8, 8), classes=tuple("abcde")))
+    for a, b in zip(np.split(p, 10), np.split(y, 10), strict=True):
+        scores.update(torch.tensor(a), torch.tensor(b))
     got = computed(scores)
-    assert got['accuracy'] == pytest.approx(sk.accuracy_score(y, p)) == pytest.approx(sk.f1_score(y, p, average='micro'))
-    assert got['f1_macro'] == pytest.approx(sk.f1_score(y, p, average='macro'))
-    assert got['iou'] == pytest.approx(sk.jaccard_score(y, p, average='macro'))
+    assert (
+        got["accuracy"]
+        == pytest.approx(sk.accuracy_score(y, p))
+        == pytest.approx(sk.f1_score(y, p, average="micro"))
+    )
+    assert got["f1_macro"] == pytest.approx(sk.f1_score(y, p, average="macro"))
+    assert got["iou"] == pytest.approx(sk.jaccard_score(y, p, average="macro"))
 
 
 def test_two_channels_of_quantities_against_scikit_learn():
     "The metrics of a task."
     rng = np.random.default_rng(0)
-    y = rng.normal(size=(50, 2)).astype('float32')
-    p = y + rng.normal(0, .3, (50, 2)).astype('float32')
-    scores = task_scores(Modality('z', 'tabular', (2,), channels='ab'))
-    for a, b in zip(np.split(p, 5), np.split(y, 5)): scores.update(torch.tensor(a), torch.tensor(b))
-    assert computed(scores) == pytest.approx(dict(mae=sk.mean_absolute_error(y, p), r2=sk.r2_score(y, p)), rel=1e-4)
+    y = rng.normal(size=(50, 2)).astype("float32")
+    p = y + rng.normal(0, 0.3, (50, 2)).astype("float32")
+    scores = task_scores(Modality("z", "tabular", (2,), channels="ab"))
+    for a, b in zip(np.split(p, 5), np.split(y, 5), strict=True):
+        scores.update(torch.tensor(a), torch.tensor(b))
+    assert computed(scores) == pytest.approx(
+        dict(mae=sk.mean_absolute_error(y, p), r2=sk.r2_score(y, p)), rel=1e-4
+    )
 
 
 def test_not_defined_is_nan_not_an_error(height):
@@ -101,31 +118,58 @@ def test_not_defined_is_nan_not_an_error(height):
     scores = task_scores(height)
     assert all(np.isnan(v) for v in computed(scores).values())
     scores.update(torch.zeros(1, 1), torch.ones(1, 1))
-    assert computed(scores)['mae'] == 1 and np.isnan(computed(scores)['r2'])
+    assert computed(scores)["mae"] == 1
+    assert np.isnan(computed(scores)["r2"])
 
 
 def test_two_batches_of_labels_as_fastai_would_count_them(label):
     "In the training table."
-    columns = task_metrics(dict(kind=label), {}, ('kind',))
-    assert [c.name for c in columns] == ['kind_accuracy', 'kind_f1_macro']
-    for c in columns: c.reset()
+    columns = task_metrics(dict(kind=label), {}, ("kind",))
+    assert [c.name for c in columns] == ["kind_accuracy", "kind_f1_macro"]
+    for c in columns:
+        c.reset()
     for truth in ([0, 1], [0, -1]):
-        batch = SimpleNamespace(pred=dict(kind=torch.tensor([[9., 0, 0], [9., 0, 0]])), y=dict(kind=torch.tensor(truth)))
-        for c in columns: c.accumulate(batch)
-    assert columns[0].value == columns[0].value == pytest.approx(2 / 3) and columns[1].value == pytest.approx(.4)
+        batch = SimpleNamespace(
+            pred=dict(kind=torch.tensor([[9.0, 0, 0], [9.0, 0, 0]])), y=dict(kind=torch.tensor(truth))
+        )
+        for c in columns:
+            c.accumulate(batch)
+    assert columns[0].value == columns[0].value == pytest.approx(2 / 3)
+    assert columns[1].value == pytest.approx(0.4)
 
 
 def test_a_perfect_network_and_one_that_always_gives_the_mean(dl):
     "On a whole split."
     class Answers(torch.nn.Module):
         "Gives prepared answers, batch after batch."
-        def __init__(self, answers): super().__init__(); self.answers = iter(answers)
-        def forward(self, x): return next(self.answers)
+
+        def __init__(self, answers):
+            super().__init__()
+            self.answers = iter(answers)
+
+        def forward(self, x):
+            return next(self.answers)
+
+
     truths = [y for _, y in dl]
-    mean = torch.cat([y['warmth'] for y in truths]).mean()
-    right = [dict(cover=10. * torch.eye(3)[y['cover']].permute(0, 3, 1, 2), warmth=y['warmth']) for y in truths]
-    flat = [dict(cover=r['cover'], warmth=r['warmth'] * 0 + mean) for r in right]
-    def values(answers): return score_table(Answers(answers), dl).set_index(['task', 'metric']).value
-    assert score_table(Answers(right), dl).units.tolist() == ['', '', '', '°C', '']
-    assert values(right)['cover', 'accuracy'] == values(right)['cover', 'iou'] == values(right)['warmth', 'r2'] == 1
-    assert values(right)['warmth', 'mae'] < 1e-5 and abs(values(flat)['warmth', 'r2']) < 1e-5
+    mean = torch.cat([y["warmth"] for y in truths]).mean()
+    right = [
+        dict(cover=10.0 * torch.eye(3)[y["cover"]].permute(0, 3, 1, 2), warmth=y["warmth"])
+        for y in truths
+    ]
+    flat = [dict(cover=r["cover"], warmth=r["warmth"] * 0 + mean) for r in right]
+
+
+    def values(answers):
+        return score_table(Answers(answers), dl).set_index(["task", "metric"]).value
+
+
+    assert score_table(Answers(right), dl).units.tolist() == ["", "", "", "°C", ""]
+    assert (
+        values(right)["cover", "accuracy"]
+        == values(right)["cover", "iou"]
+        == values(right)["warmth", "r2"]
+        == 1
+    )
+    assert values(right)["warmth", "mae"] < 1e-5
+    assert abs(values(flat)["warmth", "r2"]) < 1e-5

@@ -28,128 +28,231 @@ from mtl_explain.training.relations import (
 @pytest.fixture(scope='module')
 def paper_scaling():
     "Heights as paper B predicts them: between -1 and 1, the ends of a fixed range."
-    return range_scaling(*height_ranges['paper'])
+    return range_scaling(*height_ranges["paper"])
 
 
 # tasks for the examples
 @pytest.fixture(scope='module')
 def plane_and_change_mods():
-    plane, changes = (1, 3), ('unchanged', 'demolished', 'newly built')
-    change_mods = dict(image=Modality('image', 'image', (1, *plane), channels=('x',)), height=Modality('height', 'image', (1, *plane), channels=('height',), units='m'),
-                       **{n: Modality(n, 'mask', plane, classes=changes) for n in ('semantic', 'pseudo')})
+    plane = (1, 3)
+    changes = ("unchanged", "demolished", "newly built")
+    change_mods = dict(
+        image=Modality("image", "image", (1, *plane), channels=("x",)),
+        height=Modality("height", "image", (1, *plane), channels=("height",), units="m"),
+        **{n: Modality(n, "mask", plane, classes=changes) for n in ("semantic", "pseudo")},
+    )
     return plane, change_mods
 
 
 @pytest.fixture(scope='module')
 def zone_mods():
-    return dict(type=Modality('type', 'category', classes=('Af', 'Am', 'BW', 'BS'), parent='zone', parent_index=(0, 0, 1, 1)), zone=Modality('zone', 'category', classes=('A', 'B')))
+    return dict(
+        type=Modality(
+            "type",
+            "category",
+            classes=("Af", "Am", "BW", "BS"),
+            parent="zone",
+            parent_index=(0, 0, 1, 1),
+        ),
+        zone=Modality("zone", "category", classes=("A", "B")),
+    )
 
 
 @pytest.fixture(scope='module')
 def change_setup():
-    ten_metres = dict(mean=[5.], std=[10.])  # 0 m is -0.5
-    return Setup('image', ('semantic', 'pseudo', 'height'), scaling=dict(height=ten_metres))
+    ten_metres = dict(mean=[5.0], std=[10.0])  # 0 m is -0.5
+    return Setup("image", ("semantic", "pseudo", "height"), scaling=dict(height=ten_metres))
 
 
 @pytest.fixture(scope='module')
 def adherence():
     "Toy climates and zones, labelled in different training samples."
     world = toy_samples(size=8)
-    split_labels, first = world.copy(deep=True), np.flatnonzero(world.split.values == 'train')
+    split_labels = world.copy(deep=True)
+    first = np.flatnonzero(world.split.values == "train")
     split_labels.climate[first[::2]], split_labels.zone[first[1::2]] = -1, -1
-    unseen = world.isel(sample=world.split.values != 'train')
+    unseen = world.isel(sample=world.split.values != "train")
     def adherence(seed, *relations):
         "Share of unseen samples whose predicted climate lies in their predicted zone, and accuracies."
-        learner = multitask_learner(split_labels, Setup('optical', ('climate', 'zone'), relations=relations), seed=seed, bs=16, lr=3e-3, trace=(), device='cpu')
-        with learner.no_bar(), learner.no_logging(): learner.fit(10)
-        p, index = learner.predict_on(unseen), np.array(world.climate.attrs['parent_index'])
+        learner = multitask_learner(
+            split_labels,
+            Setup("optical", ("climate", "zone"), relations=relations),
+            seed=seed,
+            bs=16,
+            lr=3e-3,
+            trace=(),
+            device="cpu",
+        )
+        with learner.no_bar(), learner.no_logging():
+            learner.fit(10)
+        p = learner.predict_on(unseen)
+        index = np.array(world.climate.attrs["parent_index"])
         inside = index[p.climate.values] == p.zone.values
-        return [v.mean() for v in (inside, p.climate.values == unseen.climate.values, p.zone.values == unseen.zone.values)]
+        return [
+            v.mean()
+            for v in (
+                inside,
+                p.climate.values == unseen.climate.values,
+                p.zone.values == unseen.zone.values,
+            )
+        ]
     return adherence
 
 
 def test_three_heights_by_hand_and_the_hard_threshold_as_t_vanishes():
     "A height as classes."
-    x = torch.tensor([[-.5, 0., 1.]])
-    half, one = 2 / (1 + math.exp(-1)) - 1, 2 / (1 + math.exp(-2)) - 1
-    torch.testing.assert_close(sign_scores(x, .5)[0].T, torch.tensor([[1 - half, half, 0], [1, 0, 0], [1 - one, 0, one]]))
-    assert sign_classes(torch.tensor([-3., -.1, 0., .1, torch.nan, 2.]), .1).tolist() == [1, 0, 0, 0, -1, 2]
+    x = torch.tensor([[-0.5, 0.0, 1.0]])
+    half = 2 / (1 + math.exp(-1)) - 1
+    one = 2 / (1 + math.exp(-2)) - 1
+    torch.testing.assert_close(
+        sign_scores(x, 0.5)[0].T, torch.tensor([[1 - half, half, 0], [1, 0, 0], [1 - one, 0, one]])
+    )
+    assert sign_classes(torch.tensor([-3.0, -0.1, 0.0, 0.1, torch.nan, 2.0]), 0.1).tolist() == [
+        1,
+        0,
+        0,
+        0,
+        -1,
+        2,
+    ]
     wide = torch.arange(-100, 101)[None] / 100
     assert torch.equal(sign_scores(wide, 1e-5), F.one_hot(sign_classes(wide), 3).movedim(-1, 1).float())
-    torch.testing.assert_close(sign_scores(wide, .3).sum(1), torch.ones(1, 201))
+    torch.testing.assert_close(sign_scores(wide, 0.3).sum(1), torch.ones(1, 201))
 
 
 def test_probabilities_against_metres_for_three_temperatures(paper_scaling):
     "A height as classes."
     metres = torch.linspace(-15, 15, 301)
-    fig, axs = plt.subplots(1, 3, figsize=(9, 2.3), sharey=True, layout='constrained', dpi=75)
-    for ax, t in zip(axs, (.5, .1, .02)):
-        p = sign_scores(metres[None] / paper_scaling['std'][0], t)[0]
-        for line, name, color in zip(p, ('unchanged', 'demolished', 'newly built'), ('#949494', '#0173b2', '#de8f05')): ax.plot(metres, line, color=color, label=name)
-        ax.set(title=f't = {t}', xlabel='height change [m]')
-    axs[0].set(ylabel='probability'), axs[0].legend(fontsize=8)
-    ten, one = (sign_scores(torch.tensor([[m]]) / paper_scaling['std'][0], t)[0, :, 0] for m, t in ((10., .5), (1., .02)))
-    assert round(ten[0].item(), 2) == .83 and round(one[2].item(), 2) == .41
-    assert sign_scores(torch.tensor([[10.]]) / paper_scaling['std'][0], .02)[0, 2, 0] > .99
+    fig, axs = plt.subplots(1, 3, figsize=(9, 2.3), sharey=True, layout="constrained", dpi=75)
+    for ax, t in zip(axs, (0.5, 0.1, 0.02), strict=True):
+        p = sign_scores(metres[None] / paper_scaling["std"][0], t)[0]
+        for line, name, color in zip(
+            p,
+            ("unchanged", "demolished", "newly built"),
+            ("#949494", "#0173b2", "#de8f05"),
+            strict=True,
+        ):
+            ax.plot(metres, line, color=color, label=name)
+        ax.set(title=f"t = {t}", xlabel="height change [m]")
+    axs[0].set(ylabel="probability")
+    axs[0].legend(fontsize=8)
+    ten, one = (
+        sign_scores(torch.tensor([[m]]) / paper_scaling["std"][0], t)[0, :, 0]
+        for m, t in ((10.0, 0.5), (1.0, 0.02))
+    )
+    assert round(ten[0].item(), 2) == 0.83
+    assert round(one[2].item(), 2) == 0.41
+    assert sign_scores(torch.tensor([[10.0]]) / paper_scaling["std"][0], 0.02)[0, 2, 0] > 0.99
 
 
 def test_four_children_by_hand_and_on_a_map():
     "A class as its parent."
-    p, index = torch.tensor([[.1, .2, .3, .4]]), torch.tensor([0, 1, 0, 1])
-    torch.testing.assert_close(parent_scores(p, index, 2), torch.tensor([[.4, .6]]))
+    p = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
+    index = torch.tensor([0, 1, 0, 1])
+    torch.testing.assert_close(parent_scores(p, index, 2), torch.tensor([[0.4, 0.6]]))
     maps = torch.rand(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(parent_scores(maps, index, 2), torch.stack([maps[:, ::2].sum(1), maps[:, 1::2].sum(1)], 1))
+    torch.testing.assert_close(
+        parent_scores(maps, index, 2), torch.stack([maps[:, ::2].sum(1), maps[:, 1::2].sum(1)], 1)
+    )
 
 
 def test_truths_as_seen_by_each_view(plane_and_change_mods, change_setup, zone_mods):
     "Three views."
     plane, change_mods = plane_and_change_mods
-    y = torch.tensor([[[[-.5 - .3, -.5, torch.nan]]]])
-    assert make_view(change_mods['height'], change_mods['semantic'], change_mods, change_setup).classes(y).tolist() == [[[1, 0, -1]]]
-    assert make_view(zone_mods['type'], zone_mods['zone'], zone_mods, None).classes(torch.tensor([0, 1, 2, -1])).tolist() == [0, 0, 1, -1]
-    assert make_view(change_mods['pseudo'], change_mods['semantic'], change_mods, None).classes(torch.tensor([2, -1])).tolist() == [2, -1]
+    y = torch.tensor([[[[-0.5 - 0.3, -0.5, torch.nan]]]])
+    assert make_view(change_mods["height"], change_mods["semantic"], change_mods, change_setup).classes(
+        y
+    ).tolist() == [[[1, 0, -1]]]
+    assert make_view(zone_mods["type"], zone_mods["zone"], zone_mods, None).classes(
+        torch.tensor([0, 1, 2, -1])
+    ).tolist() == [0, 0, 1, -1]
+    assert make_view(change_mods["pseudo"], change_mods["semantic"], change_mods, None).classes(
+        torch.tensor([2, -1])
+    ).tolist() == [2, -1]
 
 
 def test_a_true_change_of_exactly_0_m_is_none_whatever_the_scaling(plane_and_change_mods, change_setup, zone_mods):
     "Three views."
     # a true change of exactly 0 m is none, whatever the scaling; views that make no sense are refused
     plane, change_mods = plane_and_change_mods
-    for scaling in (range_scaling(*height_ranges['paper']), dict(mean=[.1], std=[.3]), dict(mean=[1 / 3], std=[7.])):
-        view = make_view(change_mods['height'], change_mods['semantic'], change_mods, replace(change_setup, scaling=dict(height=scaling)), tolerance=0.)
-        native = torch.tensor([[[[0., 1e-2, -1e-2]]]])
-        assert view.classes(to_standard(native, change_mods['height'], scaling)).tolist() == [[[0, 2, 1]]]
-    wind = Modality('wind', 'image', (2, *plane), channels=('u', 'v'))
-    for m, space, match in ((wind, change_mods['semantic'], "'wind' is no height: expected an image of one channel, it is image with 2"), (change_mods['semantic'], zone_mods['zone'], 'neither the same classes nor a hierarchy'),
-                            (change_mods['height'], zone_mods['zone'], 'the label has 2'), (zone_mods['zone'], zone_mods['type'], "in which 'type' stands above 'zone'")):
-        with pytest.raises(ValueError, match=match): make_view(m, space, zone_mods, change_setup)
-    with pytest.raises(ValueError, match='the setup must fix what 0 m is'): make_view(change_mods['height'], change_mods['semantic'], change_mods, Setup('image', ('semantic', 'height')))
+    for scaling in (
+        range_scaling(*height_ranges["paper"]),
+        dict(mean=[0.1], std=[0.3]),
+        dict(mean=[1 / 3], std=[7.0]),
+    ):
+        view = make_view(
+            change_mods["height"],
+            change_mods["semantic"],
+            change_mods,
+            replace(change_setup, scaling=dict(height=scaling)),
+            tolerance=0.0,
+        )
+        native = torch.tensor([[[[0.0, 1e-2, -1e-2]]]])
+        assert view.classes(to_standard(native, change_mods["height"], scaling)).tolist() == [
+            [[0, 2, 1]]
+        ]
+    wind = Modality("wind", "image", (2, *plane), channels=("u", "v"))
+    for m, space, match in (
+        (
+            wind,
+            change_mods["semantic"],
+            "'wind' is no height: expected an image of one channel, it is image with 2",
+        ),
+        (change_mods["semantic"], zone_mods["zone"], "neither the same classes nor a hierarchy"),
+        (change_mods["height"], zone_mods["zone"], "the label has 2"),
+        (zone_mods["zone"], zone_mods["type"], "in which 'type' stands above 'zone'"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            make_view(m, space, zone_mods, change_setup)
+    with pytest.raises(ValueError, match="the setup must fix what 0 m is"):
+        make_view(
+            change_mods["height"],
+            change_mods["semantic"],
+            change_mods,
+            Setup("image", ("semantic", "height")),
+        )
 
 
 def test_distances_by_hand_and_against_scipy():
     "Distances."
-    p, q = torch.tensor([[.5, .5, 0]]), torch.tensor([[.25, .5, .25]])
-    assert distances['l1'](p, q, 0).item() == .5 and distances['l2'](p, q, 0).item() == .125
-    assert distances['cross-entropy'](p, q, 0).item() == pytest.approx(math.log(2)), 'the most likely class of q is the second'
+    p = torch.tensor([[0.5, 0.5, 0]])
+    q = torch.tensor([[0.25, 0.5, 0.25]])
+    assert distances["l1"](p, q, 0).item() == 0.5
+    assert distances["l2"](p, q, 0).item() == 0.125
+    assert distances["cross-entropy"](p, q, 0).item() == pytest.approx(math.log(2)), (
+        "the most likely class of q is the second"
+    )
     g = torch.Generator().manual_seed(0)
-    p, q = (torch.randn(6, 4, 2, generator=g, dtype=torch.float64).softmax(1) for _ in 'pq')
-    np.testing.assert_allclose(distances['kl'](p, q, 0), (rel_entr(p.numpy(), q.numpy()) + rel_entr(q.numpy(), p.numpy())).sum(1) / 2)
-    mixed = [.9 * v.numpy() + .1 / 4 for v in (p, q)]
-    np.testing.assert_allclose(distances['kl'](p, q, .1), (rel_entr(*mixed) + rel_entr(*mixed[::-1])).sum(1) / 2)
+    p, q = (torch.randn(6, 4, 2, generator=g, dtype=torch.float64).softmax(1) for _ in "pq")
+    np.testing.assert_allclose(
+        distances["kl"](p, q, 0),
+        (rel_entr(p.numpy(), q.numpy()) + rel_entr(q.numpy(), p.numpy())).sum(1) / 2,
+    )
+    mixed = [0.9 * v.numpy() + 0.1 / 4 for v in (p, q)]
+    np.testing.assert_allclose(
+        distances["kl"](p, q, 0.1), (rel_entr(*mixed) + rel_entr(*mixed[::-1])).sum(1) / 2
+    )
     certain = torch.eye(3)[:2]
-    assert 5 < distances['kl'](certain, certain.flip(0), 1e-4)[0] < 11 and not distances['kl'](certain, certain, 1e-4).any()
+    assert 5 < distances["kl"](certain, certain.flip(0), 1e-4)[0] < 11
+    assert not distances["kl"](certain, certain, 1e-4).any()
 
 
 def test_three_pixels_by_hand(plane_and_change_mods, change_setup):
     "Where two tasks may be expected to agree."
     plane, change_mods = plane_and_change_mods
     half = 2 / (1 + math.exp(-1)) - 1
-    preds = dict(height=torch.tensor([[[[0., -.5, -1.]]]]), semantic=100 * torch.eye(3)[:, [2, 0, 2]].reshape(1, 3, 1, 3))
-    y = dict(height=torch.tensor([[[[0., -.5, -1.]]]]), semantic=torch.tensor([[[2, 0, 2]]]))
-    relation = Consistency(change_mods, change_setup, ['height', 'semantic'])
+    preds = dict(
+        height=torch.tensor([[[[0.0, -0.5, -1.0]]]]),
+        semantic=100 * torch.eye(3)[:, [2, 0, 2]].reshape(1, 3, 1, 3),
+    )
+    y = dict(height=torch.tensor([[[[0.0, -0.5, -1.0]]]]), semantic=torch.tensor([[[2, 0, 2]]]))
+    relation = Consistency(change_mods, change_setup, ["height", "semantic"])
     assert relation.agreement(y).tolist() == [[[True, True, False]]]
     assert relation(preds, y).item() == pytest.approx((2 * (1 - half) + 0) / 2, rel=1e-5)
-    everywhere = Consistency(change_mods, change_setup, ['semantic', 'height'], where='everywhere')
-    assert everywhere(preds, {}).item() == pytest.approx((2 * (1 - half) + 0 + 2) / 3, rel=1e-5), 'the third: (.54, .46, 0) and (0, 0, 1)'
+    everywhere = Consistency(change_mods, change_setup, ["semantic", "height"], where="everywhere")
+    assert everywhere(preds, {}).item() == pytest.approx((2 * (1 - half) + 0 + 2) / 3, rel=1e-5), (
+        "the third: (.54, .46, 0) and (0, 0, 1)"
+    )
     unlabelled = y | dict(semantic=torch.tensor([[[2, -1, 2]]]))
     assert relation(preds, unlabelled).item() == pytest.approx(2 * (1 - half), rel=1e-5)
 
@@ -157,12 +260,20 @@ def test_three_pixels_by_hand(plane_and_change_mods, change_setup):
 def test_the_hard_threshold_in_the_limit(plane_and_change_mods, change_setup):
     "Where two tasks may be expected to agree."
     plane, change_mods = plane_and_change_mods
-    right, y = torch.tensor([[[[0., -.5, -1.]]]]), dict(height=torch.tensor([[[[0., -.5, -1.]]]]), semantic=torch.tensor([[[2, 0, 1]]]))
+    right = torch.tensor([[[[0.0, -0.5, -1.0]]]])
+    y = dict(height=torch.tensor([[[[0.0, -0.5, -1.0]]]]), semantic=torch.tensor([[[2, 0, 1]]]))
     classes = 100 * torch.eye(3)[:, [2, 0, 1]].reshape(1, 3, 1, 3)
     for d in distances:
-        losses = [Consistency(change_mods, change_setup, ['height', 'semantic'], distance=d, temperature=t)(dict(height=right, semantic=classes), y).item() for t in (.5, .1, .02, 1e-4)]
+        losses = [
+            Consistency(change_mods, change_setup, ["height", "semantic"], distance=d, temperature=t)(
+                dict(height=right, semantic=classes), y
+            ).item()
+            for t in (0.5, 0.1, 0.02, 1e-4)
+        ]
         assert losses == sorted(losses, reverse=True) and losses[-1] < 1e-3 < losses[0], d
-    wrong = Consistency(change_mods, change_setup, ['height', 'semantic'], temperature=1e-4)(dict(height=right.flip(-1), semantic=classes), y)
+    wrong = Consistency(change_mods, change_setup, ["height", "semantic"], temperature=1e-4)(
+        dict(height=right.flip(-1), semantic=classes), y
+    )
     assert wrong.item() == pytest.approx((2 + 0 + 2) / 3)
 
 
@@ -170,35 +281,81 @@ def test_gradients_against_finite_differences(plane_and_change_mods, change_setu
     "Where two tasks may be expected to agree."
     plane, change_mods = plane_and_change_mods
     g = torch.Generator().manual_seed(0)
-    def random(*shape): return torch.randn(*shape, generator=g, dtype=torch.float64, requires_grad=True)
+
+
+    def random(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64, requires_grad=True)
+
+
     def checked(relation, a, b, y):
-        return torch.autograd.gradcheck(lambda p, q: relation(dict(zip(relation.tasks, (p, q))), y), (a, b))
-    y = dict(height=torch.tensor([[[[0., -.5, -1.]]]]), semantic=torch.tensor([[[2, 0, 1]]]), pseudo=torch.tensor([[[2, 1, 1]]]), type=torch.tensor([0, 3, -1]), zone=torch.tensor([0, 1, 1]))
-    for d in ('l1', 'l2', 'kl'):
-        assert checked(Consistency(change_mods, change_setup, ['height', 'semantic'], d), random(1, 1, 1, 3), random(1, 3, 1, 3), y)
-        assert checked(Consistency(change_mods, change_setup, ['pseudo', 'semantic'], d), random(1, 3, 1, 3), random(1, 3, 1, 3), y)
-        assert checked(Consistency(zone_mods, Setup('image', ('type', 'zone')), ['type', 'zone'], d), random(3, 4), random(3, 2), y)
-    one_sided = Consistency(change_mods, change_setup, ['pseudo', 'semantic'], 'cross-entropy')
-    a, b = random(1, 3, 1, 3), random(1, 3, 1, 3)
+        return torch.autograd.gradcheck(
+            lambda p, q: relation(dict(zip(relation.tasks, (p, q), strict=True)), y), (a, b)
+        )
+
+
+    y = dict(
+        height=torch.tensor([[[[0.0, -0.5, -1.0]]]]),
+        semantic=torch.tensor([[[2, 0, 1]]]),
+        pseudo=torch.tensor([[[2, 1, 1]]]),
+        type=torch.tensor([0, 3, -1]),
+        zone=torch.tensor([0, 1, 1]),
+    )
+    for d in ("l1", "l2", "kl"):
+        assert checked(
+            Consistency(change_mods, change_setup, ["height", "semantic"], d),
+            random(1, 1, 1, 3),
+            random(1, 3, 1, 3),
+            y,
+        )
+        assert checked(
+            Consistency(change_mods, change_setup, ["pseudo", "semantic"], d),
+            random(1, 3, 1, 3),
+            random(1, 3, 1, 3),
+            y,
+        )
+        assert checked(
+            Consistency(zone_mods, Setup("image", ("type", "zone")), ["type", "zone"], d),
+            random(3, 4),
+            random(3, 2),
+            y,
+        )
+    one_sided = Consistency(change_mods, change_setup, ["pseudo", "semantic"], "cross-entropy")
+    a = random(1, 3, 1, 3)
+    b = random(1, 3, 1, 3)
     one_sided(dict(pseudo=a, semantic=b), y).backward()
-    assert a.grad.any() and b.grad is None
+    assert a.grad.any()
+    assert b.grad is None
 
 
 def test_two_samples_by_hand(zone_mods):
     "A label hierarchy."
-    relation = HierarchyConsistency(zone_mods, Setup('image', ('type', 'zone')), ['type', 'zone'])
-    preds = dict(type=torch.tensor([[.4, .3, .2, .1], [1, 1e-30, 1e-30, 1e-30]]).log(), zone=torch.tensor([[.5, .5], [1e-30, 1.]]).log())
-    assert relation(preds, {}).item() == pytest.approx((.4 + 2) / 2)
-    labelled = HierarchyConsistency(zone_mods, Setup('image', ('type', 'zone')), ['type', 'zone'], where='agree')
-    assert labelled(preds, dict(type=torch.tensor([0, -1]), zone=torch.tensor([0, 1]))).item() == pytest.approx(.4), 'the second has no type'
-    with pytest.raises(ValueError, match="'type' stands above 'zone'"): HierarchyConsistency(zone_mods, Setup('image', ('type', 'zone')), ['zone', 'type'])
+    relation = HierarchyConsistency(zone_mods, Setup("image", ("type", "zone")), ["type", "zone"])
+    preds = dict(
+        type=torch.tensor([[0.4, 0.3, 0.2, 0.1], [1, 1e-30, 1e-30, 1e-30]]).log(),
+        zone=torch.tensor([[0.5, 0.5], [1e-30, 1.0]]).log(),
+    )
+    assert relation(preds, {}).item() == pytest.approx((0.4 + 2) / 2)
+    labelled = HierarchyConsistency(
+        zone_mods, Setup("image", ("type", "zone")), ["type", "zone"], where="agree"
+    )
+    assert labelled(
+        preds, dict(type=torch.tensor([0, -1]), zone=torch.tensor([0, 1]))
+    ).item() == pytest.approx(0.4), "the second has no type"
+    with pytest.raises(ValueError, match="'type' stands above 'zone'"):
+        HierarchyConsistency(zone_mods, Setup("image", ("type", "zone")), ["zone", "type"])
 
 
 def test_the_constraint_raises_adherence_where_labels_are_split(adherence):
     "Does it help?"
-    tie = dict(type='hierarchy', tasks=['climate', 'zone'], distance='kl')
-    free, tied = (np.array([adherence(seed, *relations) for seed in range(2)]) for relations in ((), (tie,)))
-    for name, found in (('without', free), ('with', tied)):
-        print(f'{name:8} adherence {found[:, 0].mean():.0%} (by seed {", ".join(f"{v:.0%}" for v in found[:, 0])}), accuracy of climate {found[:, 1].mean():.0%}, of zone {found[:, 2].mean():.0%}')
-    assert tied[:, 0].mean() > free[:, 0].mean() + .05
-    assert adherence(0, tie | dict(where='agree')) == free[0].tolist(), 'where both truths must agree, there is nothing to compare'
+    tie = dict(type="hierarchy", tasks=["climate", "zone"], distance="kl")
+    free, tied = (
+        np.array([adherence(seed, *relations) for seed in range(2)]) for relations in ((), (tie,))
+    )
+    for name, found in (("without", free), ("with", tied)):
+        print(
+            f"{name:8} adherence {found[:, 0].mean():.0%} (by seed {', '.join(f'{v:.0%}' for v in found[:, 0])}), accuracy of climate {found[:, 1].mean():.0%}, of zone {found[:, 2].mean():.0%}"
+        )
+    assert tied[:, 0].mean() > free[:, 0].mean() + 0.05
+    assert adherence(0, tie | dict(where="agree")) == free[0].tolist(), (
+        "where both truths must agree, there is nothing to compare"
+    )

@@ -39,17 +39,22 @@ from mtl_explain.training.weights import state_folder, weights_digest
 
 # somebody who presses Ctrl-C in the middle of an epoch
 class InterruptAt(Callback):
-    def __init__(self, epoch): self.at = epoch
+    def __init__(self, epoch):
+        self.at = epoch
+
     def after_batch(self):
-        if self.training and self.epoch == self.at: raise KeyboardInterrupt
+        if self.training and self.epoch == self.at:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope='module')
 def samples_setup_and_learn():
     "A small world and a fast setup."
     samples = toy_samples(96, size=8)
-    setup = Setup('optical', ('cover', 'climate'), encoders=dict(optical=dict(type='unet', width=4, depth=1)))
-    learn = multitask_learner(samples, setup, device='cpu')
+    setup = Setup(
+        "optical", ("cover", "climate"), encoders=dict(optical=dict(type="unet", width=4, depth=1))
+    )
+    learn = multitask_learner(samples, setup, device="cpu")
     return samples, setup, learn
 
 
@@ -58,7 +63,7 @@ def home_and_run(samples_setup_and_learn):
     "A finished run."
     samples, setup, learn = samples_setup_and_learn
     home = Path(tempfile.mkdtemp())
-    run = train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
+    run = train_run(samples, setup, home / "whole", epochs=3, bs=16, lr=1e-2, bar=False, device="cpu")
     return home, run
 
 
@@ -67,15 +72,26 @@ def trackers_and_tracked(samples_setup_and_learn):
     "Trackers: interrupted and resumed as if nothing had happened, models saved by epochs that are done left alone."
     samples, setup, learn = samples_setup_and_learn
     trackers = {
-        'patient': lambda: EarlyStoppingCallback(monitor='valid_loss', patience=9),
-        'hasty': lambda: EarlyStoppingCallback(monitor='valid_loss', patience=1, min_delta=9.),
-        'saved': lambda: SaveModelCallback(monitor='cover_accuracy', fname='model'),
-        'plateau': lambda: ReduceLROnPlateau(monitor='climate_accuracy', patience=1, min_delta=9.),
+        "patient": lambda: EarlyStoppingCallback(monitor="valid_loss", patience=9),
+        "hasty": lambda: EarlyStoppingCallback(monitor="valid_loss", patience=1, min_delta=9.0),
+        "saved": lambda: SaveModelCallback(monitor="cover_accuracy", fname="model"),
+        "plateau": lambda: ReduceLROnPlateau(monitor="climate_accuracy", patience=1, min_delta=9.0),
     }
     def tracked(folder, name, *more, at=2):
         "A training with one of the trackers, and a place of its own for what it saves."
         cbs = [trackers[name](), *more]
-        run = train_run(samples, setup, folder/'run', cbs=cbs, path=folder, epochs=4, bs=16, lr=1e-2, bar=False, device='cpu')
+        run = train_run(
+            samples,
+            setup,
+            folder / "run",
+            cbs=cbs,
+            path=folder,
+            epochs=4,
+            bs=16,
+            lr=1e-2,
+            bar=False,
+            device="cpu",
+        )
         return run, cbs[0].best
     return trackers, tracked
 
@@ -86,10 +102,10 @@ def stranger(home_and_run):
     home, run = home_and_run
     def stranger(folder, **changes):
         "A copy of the finished run whose setup says something else."
-        shutil.copytree(home/'whole', folder)
-        config = json.loads((folder/'config.json').read_text())
-        config['setup'] |= changes
-        (folder/'config.json').write_text(json.dumps(config))
+        shutil.copytree(home / "whole", folder)
+        config = json.loads((folder / "config.json").read_text())
+        config["setup"] |= changes
+        (folder / "config.json").write_text(json.dumps(config))
         return folder
     return stranger
 
@@ -98,15 +114,25 @@ def test_the_fingerprint_sees_values_ids_splits_and_descriptions_of_what_is(samp
     "What identifies a run."
     # the fingerprint sees values, ids, splits and descriptions of what is used, and nothing else
     samples, setup, learn = samples_setup_and_learn
-    names, corrected, elsewhere = list(setup.names), samples.copy(deep=True), samples.copy(deep=True)
+    names = list(setup.names)
+    corrected = samples.copy(deep=True)
+    elsewhere = samples.copy(deep=True)
     corrected.climate[3] = (corrected.climate[3] + 1) % 4
     elsewhere.warmth[:] = 0
-    same = [samples.copy(deep=True), samples.assign_attrs(title='another'), elsewhere]
-    others = [samples.isel(sample=slice(1, None)), samples.assign_coords(split=samples.split[::-1].drop_vars('sample')), corrected, samples.assign(cover=samples.cover.assign_attrs(long_name='x'))]
+    same = [samples.copy(deep=True), samples.assign_attrs(title="another"), elsewhere]
+    others = [
+        samples.isel(sample=slice(1, None)),
+        samples.assign_coords(split=samples.split[::-1].drop_vars("sample")),
+        corrected,
+        samples.assign(cover=samples.cover.assign_attrs(long_name="x")),
+    ]
     with tempfile.TemporaryDirectory() as d:
-        same.append(open_store(save_samples(samples, Path(d)/'store', progress=False)))
+        same.append(open_store(save_samples(samples, Path(d) / "store", progress=False)))
         assert {fingerprint(s, names) for s in same} == {fingerprint(samples, names)}
-    assert len({fingerprint(s, names) for s in (samples, *others)} | {fingerprint(samples, ['cover'])}) == 6
+    assert (
+        len({fingerprint(s, names) for s in (samples, *others)} | {fingerprint(samples, ["cover"])})
+        == 6
+    )
 
 
 def test_what_differs_is_named(samples_setup_and_learn):
@@ -114,30 +140,45 @@ def test_what_differs_is_named(samples_setup_and_learn):
     # what differs is named; the order of options is no difference
     samples, setup, learn = samples_setup_and_learn
     a, b = (run_config(samples, learn, epochs=n, wd=0) for n in (3, 4))
-    assert config_differences(a, b) == ['options.epochs: the folder has 3, asked for is 4']
-    assert not config_differences(a, json.loads(json.dumps(a))) and not config_differences(a | dict(versions={}), a)
-    assert not config_differences(dict(a, setup=dict(encoders=dict(x=1, y=2))), dict(a, setup=dict(encoders=dict(y=2, x=1))))
+    assert config_differences(a, b) == ["options.epochs: the folder has 3, asked for is 4"]
+    assert not config_differences(a, json.loads(json.dumps(a)))
+    assert not config_differences(a | dict(versions={}), a)
+    assert not config_differences(
+        dict(a, setup=dict(encoders=dict(x=1, y=2))), dict(a, setup=dict(encoders=dict(y=2, x=1)))
+    )
 
 
 def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples_setup_and_learn):
     "State: weights and optimiser, without pickle."
     samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
-        one = multitask_learner(samples, setup, bs=16, device='cpu')
-        with one.no_bar(), one.no_logging(): one.fit(1, 1e-2)
-        for epoch in (0, 1): save_state(one, d, epoch)
-        assert os.listdir(d) == ['state-001']
-        two = multitask_learner(samples, setup, seed=7, bs=16, device='cpu')
-        assert load_state(two, state_folder(d))['epoch'] == 1
-        for a, b in zip(one.model.state_dict().values(), two.model.state_dict().values()): assert torch.equal(a, b)
-        for p, q in zip(one.opt.state_dict()['state'], two.opt.state_dict()['state']):
-            assert p.keys() == q.keys() and all(torch.equal(p[k], q[k]) if torch.is_tensor(p[k]) else p[k] == q[k] for k in p)
+        one = multitask_learner(samples, setup, bs=16, device="cpu")
+        with one.no_bar(), one.no_logging():
+            one.fit(1, 1e-2)
+        for epoch in (0, 1):
+            save_state(one, d, epoch)
+        assert os.listdir(d) == ["state-001"]
+        two = multitask_learner(samples, setup, seed=7, bs=16, device="cpu")
+        assert load_state(two, state_folder(d))["epoch"] == 1
+        for a, b in zip(one.model.state_dict().values(), two.model.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
+        for p, q in zip(one.opt.state_dict()["state"], two.opt.state_dict()["state"], strict=True):
+            assert p.keys() == q.keys()
+            assert all(torch.equal(p[k], q[k]) if torch.is_tensor(p[k]) else p[k] == q[k] for k in p)
 
 
 def test_the_first_finite_number_is_the_best_then_each_smaller_one():
     "The callback that keeps a run."
     # the first finite number is the best, then each smaller one; equal ones are not
-    for losses, best in (([3], True), ([np.nan], False), ([np.nan, 5], True), ([3, 2], True), ([3, 3], False), ([1, 2], False), ([2, np.nan], False)):
+    for losses, best in (
+        ([3], True),
+        ([np.nan], False),
+        ([np.nan, 5], True),
+        ([3, 2], True),
+        ([3, 3], False),
+        ([1, 2], False),
+        ([2, np.nan], False),
+    ):
         assert _is_best(pd.Series(losses, dtype=float)) == best
 
 
@@ -145,11 +186,22 @@ def test_a_learner_that_is_kept_epoch_by_epoch(samples_setup_and_learn):
     "The callback that keeps a run."
     samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
-        kept = multitask_learner(samples, setup, bs=16, device='cpu', cbs=[RunKeeper(d)])
-        with kept.no_bar(), kept.no_logging(): kept.fit(2, 1e-2)
-        assert sorted(os.listdir(d)) == ['best-001.safetensors', 'metrics.csv', 'state-001', 'trace'] and sorted(os.listdir(f'{d}/trace')) == ['000.nc', '001.nc']
-        table = pd.read_csv(f'{d}/metrics.csv')
-        assert table.epoch.tolist() == [0, 1] and table.columns[1:3].tolist() == ['train_loss', 'valid_loss']
+        kept = multitask_learner(samples, setup, bs=16, device="cpu", cbs=[RunKeeper(d)])
+        with kept.no_bar(), kept.no_logging():
+            kept.fit(2, 1e-2)
+        assert sorted(os.listdir(d)) == [
+            "best-001.safetensors",
+            "metrics.csv",
+            "state-001",
+            "trace",
+        ]
+        assert sorted(os.listdir(f"{d}/trace")) == ["000.nc", "001.nc"]
+        table = pd.read_csv(f"{d}/metrics.csv")
+        assert table.epoch.tolist() == [0, 1]
+        assert table.columns[1:3].tolist() == [
+            "train_loss",
+            "valid_loss",
+        ]
         np.testing.assert_allclose(table.cover_accuracy, [v[2] for v in kept.recorder.values])
 
 
@@ -158,22 +210,37 @@ def test_a_folder_is_claimed_once(samples_setup_and_learn):
     samples, setup, learn = samples_setup_and_learn
     config = run_config(samples, learn, epochs=3, seed=0)
     with tempfile.TemporaryDirectory() as d:
-        run = Path(d)/'run'
-        for _ in range(2): _claim_folder(run, config)
-        assert json.loads((run/'config.json').read_text()) == config
+        run = Path(d) / "run"
+        for _ in range(2):
+            _claim_folder(run, config)
+        assert json.loads((run / "config.json").read_text()) == config
         other = run_config(samples, learn, epochs=4, seed=0)
-        with pytest.raises(FileExistsError, match='options.epochs: the folder has 3, asked for is 4'): _claim_folder(run, other)
-        with pytest.raises(FileExistsError, match='is not a run folder'): _claim_folder(Path(d), config)
+        with pytest.raises(FileExistsError, match="options.epochs: the folder has 3, asked for is 4"):
+            _claim_folder(run, other)
+        with pytest.raises(FileExistsError, match="is not a run folder"):
+            _claim_folder(Path(d), config)
 
 
 def test_the_folder_holds_what_the_table_promises(home_and_run, samples_setup_and_learn):
     "A run, from beginning to end."
     home, run = home_and_run
     samples, setup, learn = samples_setup_and_learn
-    assert sorted(p.name for p in (home/'whole').iterdir()) == [f'best-{run.epoch:03d}.safetensors', 'config.json', 'metrics.csv', 'scores.csv', 'state-002', 'trace']
-    assert run.finished and run.metrics.index.tolist() == [0, 1, 2] and run.trace.sizes['epoch'] == 3
-    assert set(run.scores.split) == {'valid', 'test'} and run.setup == setup
-    assert '□⇒' in run._repr_html_() and 'accuracy' in run._repr_html_() and '3 of 3 epochs' in repr(run)
+    assert sorted(p.name for p in (home / "whole").iterdir()) == [
+        f"best-{run.epoch:03d}.safetensors",
+        "config.json",
+        "metrics.csv",
+        "scores.csv",
+        "state-002",
+        "trace",
+    ]
+    assert run.finished
+    assert run.metrics.index.tolist() == [0, 1, 2]
+    assert run.trace.sizes["epoch"] == 3
+    assert set(run.scores.split) == {"valid", "test"}
+    assert run.setup == setup
+    assert "□⇒" in run._repr_html_()
+    assert "accuracy" in run._repr_html_()
+    assert "3 of 3 epochs" in repr(run)
 
 
 def test_scores_weights_and_explanations_are_about_one_epoch_which_the_run(samples_setup_and_learn):
@@ -181,50 +248,91 @@ def test_scores_weights_and_explanations_are_about_one_epoch_which_the_run(sampl
     # scores, weights and explanations are about one epoch, which the run names
     samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
-        options = dict(epochs=4, bs=16, lr=.3, bar=False, device='cpu')
-        best, last = (train_run(samples, setup, Path(d)/keep, keep=keep, **options) for keep in ('best', 'last'))
-        losses = best.metrics['cover_valid_loss']
-        assert best.epoch == losses.argmin() == best_epoch(best.trace) == chosen_epoch(best.trace) < 3 and last.epoch == chosen_epoch(last.trace) == 3
+        options = dict(epochs=4, bs=16, lr=0.3, bar=False, device="cpu")
+        best, last = (
+            train_run(samples, setup, Path(d) / keep, keep=keep, **options) for keep in ("best", "last")
+        )
+        losses = best.metrics["cover_valid_loss"]
+        assert best.epoch == losses.argmin() == best_epoch(best.trace) == chosen_epoch(best.trace) < 3
+        assert last.epoch == chosen_epoch(last.trace) == 3
         for made in (best, last):
-            traced = made.trace.sel(task='cover', epoch=made.epoch, sample=samples.sample[samples.split.values == 'test']).correct
-            told = made.scores.query("split == 'test' and task == 'cover' and metric == 'accuracy'").value.item()
+            traced = made.trace.sel(
+                task="cover", epoch=made.epoch, sample=samples.sample[samples.split.values == "test"]
+            ).correct
+            told = made.scores.query(
+                "split == 'test' and task == 'cover' and metric == 'accuracy'"
+            ).value.item()
             assert told == pytest.approx(float(traced.mean()), abs=1e-6)
-            tested = samples.isel(sample=samples.split.values == 'test')
-            assert (made.predict(tested).cover.values == tested.cover.values).mean() == pytest.approx(float(traced.mean()), abs=1e-6)
-        assert best.about == f'Epoch {best.epoch} of 0 to 3 is kept: the lowest loss of cover on the validation samples.' and last.about == 'Epoch 3, the last one, is kept.'
-        assert not best.trace.drop_attrs().identical(last.trace) and f'epoch {best.epoch} kept' in repr(best)
-        assert [p.name for p in sorted(best.folder.glob('best-*'))] == [f'best-{best.epoch:03d}.safetensors'] and not list(last.folder.glob('best-*'))
-        with pytest.raises(FileExistsError, match='options.keep: the folder has .best., asked for is .last.'): train_run(samples, setup, best.folder, keep='last', **options)
-        with pytest.raises(ValueError, match="keep is 'best' or 'last', got 'worst'"): train_run(samples, setup, Path(d)/'worst', keep='worst', **options)
+            tested = samples.isel(sample=samples.split.values == "test")
+            assert (made.predict(tested).cover.values == tested.cover.values).mean() == pytest.approx(
+                float(traced.mean()), abs=1e-6
+            )
+        assert (
+            best.about
+            == f"Epoch {best.epoch} of 0 to 3 is kept: the lowest loss of cover on the validation samples."
+        )
+        assert last.about == "Epoch 3, the last one, is kept."
+        assert not best.trace.drop_attrs().identical(last.trace)
+        assert f"epoch {best.epoch} kept" in repr(best)
+        assert [p.name for p in sorted(best.folder.glob("best-*"))] == [
+            f"best-{best.epoch:03d}.safetensors"
+        ]
+        assert not list(last.folder.glob("best-*"))
+        with pytest.raises(
+            FileExistsError, match="options.keep: the folder has .best., asked for is .last."
+        ):
+            train_run(samples, setup, best.folder, keep="last", **options)
+        with pytest.raises(ValueError, match="keep is 'best' or 'last', got 'worst'"):
+            train_run(samples, setup, Path(d) / "worst", keep="worst", **options)
 
 
 def test_deployment_other_samples_only_the_inputs_no_training_data(home_and_run):
     "A run, from beginning to end."
     home, run = home_and_run
     fresh = toy_samples(12, size=8, seed=5)
-    alone = load_run(home/'whole').predict(fresh[['optical']])
-    assert alone.equals(run.predict(fresh)) and set(alone) == {'cover', 'climate'}
-    with pytest.raises(ValueError, match="input modality 'optical' is missing"): run.predict(fresh[['elevation']])
+    alone = load_run(home / "whole").predict(fresh[["optical"]])
+    assert alone.equals(run.predict(fresh))
+    assert set(alone) == {"cover", "climate"}
+    with pytest.raises(ValueError, match="input modality 'optical' is missing"):
+        run.predict(fresh[["elevation"]])
 
 
 def test_asking_again_for_a_finished_run_only_opens_it(home_and_run, samples_setup_and_learn):
     "A run, from beginning to end."
     home, run = home_and_run
     samples, setup, learn = samples_setup_and_learn
-    before = (home/'whole'/'scores.csv').stat().st_mtime_ns
-    again = train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
-    assert again.trace.equals(run.trace) and (home/'whole'/'scores.csv').stat().st_mtime_ns == before
+    before = (home / "whole" / "scores.csv").stat().st_mtime_ns
+    again = train_run(samples, setup, home / "whole", epochs=3, bs=16, lr=1e-2, bar=False, device="cpu")
+    assert again.trace.equals(run.trace)
+    assert (home / "whole" / "scores.csv").stat().st_mtime_ns == before
 
 
 def test_scores_of_the_datasets_own_stand_beside_those_of_the_kinds_and_in(samples_setup_and_learn):
     "A run, from beginning to end."
     # scores of the dataset's own stand beside those of the kinds, and in place of those of the same name
     samples, setup, learn = samples_setup_and_learn
-    def own(learner, part): return pd.DataFrame([('cover', 'size', float(part.sizes['sample']), ''), ('cover', 'accuracy', 2., ''), ('cover', 'undefined', np.nan, '')], columns=['task', 'metric', 'value', 'units'])
-    with tempfile.TemporaryDirectory() as d: found = train_run(samples, setup, Path(d)/'own', epochs=1, bs=16, bar=False, device='cpu', score=own).scores
-    assert found[found.metric == 'size'].set_index('split').value.to_dict() == {s: (samples.split.values == s).sum() for s in ('valid', 'test')}
-    assert found[(found.task == 'cover') & (found.metric == 'accuracy')].value.tolist() == [2, 2] and (found.metric == 'accuracy').sum() == 4
-    assert found.value.dtype == float and found[found.metric == 'undefined'].value.isna().all()
+    def own(learner, part):
+        return pd.DataFrame(
+            [
+                ("cover", "size", float(part.sizes["sample"]), ""),
+                ("cover", "accuracy", 2.0, ""),
+                ("cover", "undefined", np.nan, ""),
+            ],
+            columns=["task", "metric", "value", "units"],
+        )
+
+
+    with tempfile.TemporaryDirectory() as d:
+        found = train_run(
+            samples, setup, Path(d) / "own", epochs=1, bs=16, bar=False, device="cpu", score=own
+        ).scores
+    assert found[found.metric == "size"].set_index("split").value.to_dict() == {
+        s: (samples.split.values == s).sum() for s in ("valid", "test")
+    }
+    assert found[(found.task == "cover") & (found.metric == "accuracy")].value.tolist() == [2, 2]
+    assert (found.metric == "accuracy").sum() == 4
+    assert found.value.dtype == float
+    assert found[found.metric == "undefined"].value.isna().all()
 
 
 def test_interrupted_then_resumed(samples_setup_and_learn, home_and_run):
@@ -233,13 +341,20 @@ def test_interrupted_then_resumed(samples_setup_and_learn, home_and_run):
     samples, setup, learn = samples_setup_and_learn
     home, run = home_and_run
     with tempfile.TemporaryDirectory() as d:
-        options = dict(epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
-        with pytest.raises(KeyboardInterrupt): train_run(samples, setup, Path(d)/'run', cbs=[InterruptAt(2)], **options)
-        assert not load_run(Path(d)/'run').finished and load_run(Path(d)/'run').state == '2 of 3 epochs'
-        resumed = train_run(samples, setup, Path(d)/'run', **options)
+        options = dict(epochs=3, bs=16, lr=1e-2, bar=False, device="cpu")
+        with pytest.raises(KeyboardInterrupt):
+            train_run(samples, setup, Path(d) / "run", cbs=[InterruptAt(2)], **options)
+        assert not load_run(Path(d) / "run").finished
+        assert load_run(Path(d) / "run").state == "2 of 3 epochs"
+        resumed = train_run(samples, setup, Path(d) / "run", **options)
         assert resumed.trace.equals(run.trace)
-        pd.testing.assert_frame_equal(resumed.metrics.drop(columns='seconds'), run.metrics.drop(columns='seconds'))
-        for a, b in zip(resumed.network.state_dict().values(), run.network.state_dict().values()): assert torch.equal(a, b)
+        pd.testing.assert_frame_equal(
+            resumed.metrics.drop(columns="seconds"), run.metrics.drop(columns="seconds")
+        )
+        for a, b in zip(
+            resumed.network.state_dict().values(), run.network.state_dict().values(), strict=True
+        ):
+            assert torch.equal(a, b)
 
 
 def test_each_tracker_disturbed_and_not(trackers_and_tracked):
@@ -247,18 +362,32 @@ def test_each_tracker_disturbed_and_not(trackers_and_tracked):
     trackers, tracked = trackers_and_tracked
     for name in trackers:
         with tempfile.TemporaryDirectory() as d, contextlib.redirect_stdout(io.StringIO()):
-            at = 1 if name == 'hasty' else 2
-            quiet, disturbed = Path(d)/'quiet', Path(d)/'disturbed'
+            at = 1 if name == "hasty" else 2
+            quiet = Path(d) / "quiet"
+            disturbed = Path(d) / "disturbed"
             whole, best = tracked(quiet, name)
-            with pytest.raises(KeyboardInterrupt): tracked(disturbed, name, InterruptAt(at))
+            with pytest.raises(KeyboardInterrupt):
+                tracked(disturbed, name, InterruptAt(at))
             resumed, best_again = tracked(disturbed, name)
-            assert resumed.trace.identical(whole.trace) and resumed.epoch == whole.epoch and best_again == best
-            assert len(whole.metrics) == (2 if name == 'hasty' else 4) and whole.finished
-            pd.testing.assert_frame_equal(resumed.metrics.drop(columns='seconds'), whole.metrics.drop(columns='seconds'))
-            for a, b in zip(resumed.network.state_dict().values(), whole.network.state_dict().values()): assert torch.equal(a, b)
-            if name == 'saved':
-                a, b = (torch.load(f/'models'/'model.pth', weights_only=True) for f in (quiet, disturbed))
-                assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+            assert resumed.trace.identical(whole.trace)
+            assert resumed.epoch == whole.epoch
+            assert best_again == best
+            assert len(whole.metrics) == (2 if name == "hasty" else 4)
+            assert whole.finished
+            pd.testing.assert_frame_equal(
+                resumed.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds")
+            )
+            for a, b in zip(
+                resumed.network.state_dict().values(), whole.network.state_dict().values(), strict=True
+            ):
+                assert torch.equal(a, b)
+            if name == "saved":
+                a, b = (
+                    torch.load(f / "models" / "model.pth", weights_only=True)
+                    for f in (quiet, disturbed)
+                )
+                assert a.keys() == b.keys()
+                assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_a_run_that_starts_from_another_one_says_so(samples_setup_and_learn, home_and_run):
@@ -266,30 +395,58 @@ def test_a_run_that_starts_from_another_one_says_so(samples_setup_and_learn, hom
     samples, setup, learn = samples_setup_and_learn
     home, run = home_and_run
     with tempfile.TemporaryDirectory() as d:
-        other, options = replace(setup, targets=('elevation', 'climate'), main='', weights={}), dict(epochs=1, bs=16, bar=False, device='cpu')
-        begun = multitask_learner(samples, other, start=run, bs=16, device='cpu').model.body.state_dict()
-        assert all(torch.equal(v, begun[k]) for k, v in run.network.body.state_dict().items()) and len(begun) > 10
-        twin = train_run(samples, other, Path(d)/'twin', start=home/'whole', **options)
-        assert twin.config['options']['start'] == weights_digest(run) and twin.config['options']['started'].startswith(f'{len(begun)} of {len(begun)} tensors of the body taken')
-        assert 'start' not in run.config['options']
-        with pytest.raises(FileExistsError, match='options.start: the folder has .*, asked for is None'): train_run(samples, other, Path(d)/'twin', **options)
+        other = replace(setup, targets=("elevation", "climate"), main="", weights={})
+        options = dict(epochs=1, bs=16, bar=False, device="cpu")
+        begun = multitask_learner(
+            samples, other, start=run, bs=16, device="cpu"
+        ).model.body.state_dict()
+        assert all(torch.equal(v, begun[k]) for k, v in run.network.body.state_dict().items())
+        assert len(begun) > 10
+        twin = train_run(samples, other, Path(d) / "twin", start=home / "whole", **options)
+        assert twin.config["options"]["start"] == weights_digest(run)
+        assert twin.config["options"]["started"].startswith(
+            f"{len(begun)} of {len(begun)} tensors of the body taken"
+        )
+        assert "start" not in run.config["options"]
+        with pytest.raises(
+            FileExistsError, match="options.start: the folder has .*, asked for is None"
+        ):
+            train_run(samples, other, Path(d) / "twin", **options)
 
 
 def test_each_field_that_names_something_is_tried(stranger):
     "A folder from a stranger."
     # each field that names something is tried; nothing is written, imported or started
-    with tempfile.TemporaryDirectory() as d, mock.patch.object(sys, 'path', [d, *sys.path]):
-        proof = Path(d)/'proof.txt'
-        (Path(d)/'evil_module.py').write_text(f'open({str(proof)!r}, "w").write("ran")\nclass Body:\n    def __init__(self, *a, **k): pass\n')
-        names = ('evil_module.Body', 'evil_module', 'os.system', 'subprocess.Popen', 'builtins.exec', 'torch.nn.Linear', '__import__("evil_module")', ['evil_module.Body'], dict(type='evil_module.Body'))
+    with tempfile.TemporaryDirectory() as d, mock.patch.object(sys, "path", [d, *sys.path]):
+        proof = Path(d) / "proof.txt"
+        (Path(d) / "evil_module.py").write_text(
+            f'open({str(proof)!r}, "w").write("ran")\nclass Body:\n    def __init__(self, *a, **k): pass\n'
+        )
+        names = (
+            "evil_module.Body",
+            "evil_module",
+            "os.system",
+            "subprocess.Popen",
+            "builtins.exec",
+            "torch.nn.Linear",
+            '__import__("evil_module")',
+            ["evil_module.Body"],
+            dict(type="evil_module.Body"),
+        )
         fields = {
-            'network': lambda name: dict(type=name), 'fusion': lambda name: dict(type=name),
-            'encoders': lambda name: dict(optical=dict(type=name)), 'heads': lambda name: dict(cover=dict(type=name))}
+            "network": lambda name: dict(type=name),
+            "fusion": lambda name: dict(type=name),
+            "encoders": lambda name: dict(optical=dict(type=name)),
+            "heads": lambda name: dict(cover=dict(type=name)),
+        }
         for n, (field, made) in enumerate(fields.items()):
             for k, name in enumerate(names):
-                opened = load_run(stranger(Path(d)/f'{n}-{k}', **{field: made(name)}))
-                with pytest.raises(ValueError) as caught: opened.network
-                assert '\n' not in str(caught.value) and 'evil_module' not in sys.modules and not proof.exists()
+                opened = load_run(stranger(Path(d) / f"{n}-{k}", **{field: made(name)}))
+                with pytest.raises(ValueError) as caught:
+                    opened.network
+                assert "\n" not in str(caught.value)
+                assert "evil_module" not in sys.modules
+                assert not proof.exists()
 
 
 def test_a_config_of_another_structure(home_and_run):
@@ -297,26 +454,41 @@ def test_a_config_of_another_structure(home_and_run):
     # a config of another structure: one line that names file and field
     home, run = home_and_run
     faults = {
-        'setup.inputs is .optical., expected a list': lambda c: c['setup'].update(inputs='optical'),
-        'setup is missing': lambda c: c.pop('setup'),
-        'options.epochs is .two., expected a whole number': lambda c: c['options'].update(epochs='two'),
-        'options.bs is 0, expected at least 1': lambda c: c['options'].update(bs=0),
-        'modalities.optical.kind is .video., expected one of': lambda c: c['modalities']['optical'].update(kind='video'),
-        "setup names .elevation., which modalities lacks": lambda c: c['setup'].update(inputs=['elevation']),
-        "scaling.optical.std has 1 numbers, .optical. has 3 channels": lambda c: c['scaling']['optical'].update(std=[1.]),
-        r"scaling.optical.std\[0\] is 0, expected more than 0": lambda c: c['scaling']['optical'].update(std=[0, 1, 1]),
-        'scaling.elephants is of no modality': lambda c: c['scaling'].update(elephants=dict(mean=[0], std=[1])),
-        "modalities.climate.name is .cover., expected .climate.": lambda c: c['modalities']['climate'].update(name='cover'),
-        'loss weights are given for': lambda c: c['setup'].update(weights=dict(cover=1)),
-        "needs at least two classes, has 1": lambda c: c['modalities']['cover'].update(classes=['one'], colors=[], parent_index=[], parent=''),
+        "setup.inputs is .optical., expected a list": lambda c: c["setup"].update(inputs="optical"),
+        "setup is missing": lambda c: c.pop("setup"),
+        "options.epochs is .two., expected a whole number": lambda c: c["options"].update(epochs="two"),
+        "options.bs is 0, expected at least 1": lambda c: c["options"].update(bs=0),
+        "modalities.optical.kind is .video., expected one of": lambda c: c["modalities"][
+            "optical"
+        ].update(kind="video"),
+        "setup names .elevation., which modalities lacks": lambda c: c["setup"].update(
+            inputs=["elevation"]
+        ),
+        "scaling.optical.std has 1 numbers, .optical. has 3 channels": lambda c: c["scaling"][
+            "optical"
+        ].update(std=[1.0]),
+        r"scaling.optical.std\[0\] is 0, expected more than 0": lambda c: c["scaling"][
+            "optical"
+        ].update(std=[0, 1, 1]),
+        "scaling.elephants is of no modality": lambda c: c["scaling"].update(
+            elephants=dict(mean=[0], std=[1])
+        ),
+        "modalities.climate.name is .cover., expected .climate.": lambda c: c["modalities"][
+            "climate"
+        ].update(name="cover"),
+        "loss weights are given for": lambda c: c["setup"].update(weights=dict(cover=1)),
+        "needs at least two classes, has 1": lambda c: c["modalities"]["cover"].update(
+            classes=["one"], colors=[], parent_index=[], parent=""
+        ),
     }
     with tempfile.TemporaryDirectory() as d:
         for match, change in faults.items():
             config = json.loads(json.dumps(run.config))
             change(config)
-            (Path(d)/'config.json').write_text(json.dumps(config))
-            with pytest.raises(ValueError, match=f'config.json: .*{match}') as caught: load_run(d)
-            assert '\n' not in str(caught.value)
+            (Path(d) / "config.json").write_text(json.dumps(config))
+            with pytest.raises(ValueError, match=f"config.json: .*{match}") as caught:
+                load_run(d)
+            assert "\n" not in str(caught.value)
 
 
 def test_tables_and_traces_of_another_structure(home_and_run):
@@ -324,27 +496,49 @@ def test_tables_and_traces_of_another_structure(home_and_run):
     # tables and traces of another structure: one line that names the file and what it lacks
     home, run = home_and_run
     with tempfile.TemporaryDirectory() as d:
-        shutil.copytree(home/'whole', Path(d)/'run')
-        odd, piece = load_run(Path(d)/'run'), Path(d)/'run'/'trace'/'001.nc'
+        shutil.copytree(home / "whole", Path(d) / "run")
+        odd = load_run(Path(d) / "run")
+        piece = Path(d) / "run" / "trace" / "001.nc"
         for name, text, match in (
-            ('scores.csv', 'task,score\ncover,1\n', "scores.csv: the column 'metric' is missing; it has task, score"),
-            ('scores.csv', '', 'scores.csv: no table that can be read'), ('scores.csv', 'a,b\n1,2,3,4\n"', 'scores.csv: no table that can be read')):
-            (odd.folder/name).write_text(text)
-            with pytest.raises(ValueError, match=match): load_run(odd.folder).scores
-        with h5py.File(piece, 'r+') as file: file['stolen'] = h5py.ExternalLink('/etc/passwd', '/')
-        with pytest.raises(ValueError, match="trace/001.nc: 'stolen' is a link to /etc/passwd, not a variable: it is refused"): load_run(odd.folder).trace
-        wrong = run.trace.sel(epoch=[1]).drop_attrs(deep=False).assign_attrs(main='cover')
-        wrong['truth'].loc[dict(task='climate')] = 999
-        for k in range(3): save_netcdf(wrong.assign_coords(epoch=[k]), piece.with_name(f'{k:03d}.nc'))
-        with pytest.raises(ValueError, match="run/trace: 'truth' of 'climate' has the class 999, expected 0 to 3"): odd.trace
+            (
+                "scores.csv",
+                "task,score\ncover,1\n",
+                "scores.csv: the column 'metric' is missing; it has task, score",
+            ),
+            ("scores.csv", "", "scores.csv: no table that can be read"),
+            ("scores.csv", 'a,b\n1,2,3,4\n"', "scores.csv: no table that can be read"),
+        ):
+            (odd.folder / name).write_text(text)
+            with pytest.raises(ValueError, match=match):
+                load_run(odd.folder).scores
+        with h5py.File(piece, "r+") as file:
+            file["stolen"] = h5py.ExternalLink("/etc/passwd", "/")
+        with pytest.raises(
+            ValueError,
+            match="trace/001.nc: 'stolen' is a link to /etc/passwd, not a variable: it is refused",
+        ):
+            load_run(odd.folder).trace
+        wrong = run.trace.sel(epoch=[1]).drop_attrs(deep=False).assign_attrs(main="cover")
+        wrong["truth"].loc[dict(task="climate")] = 999
+        for k in range(3):
+            save_netcdf(wrong.assign_coords(epoch=[k]), piece.with_name(f"{k:03d}.nc"))
+        with pytest.raises(
+            ValueError, match="run/trace: 'truth' of 'climate' has the class 999, expected 0 to 3"
+        ):
+            odd.trace
 
 
 def test_the_network_of_a_config_is_compared_with_the_file_of_weights_before_it(stranger):
     "A folder from a stranger."
     # the network of a config is compared with the file of weights before it takes memory
     with tempfile.TemporaryDirectory() as d:
-        huge = load_run(stranger(Path(d)/'huge', encoders=dict(optical=dict(type='unet', width=3_000_000, depth=1))))
-        with pytest.raises(ValueError, match='these are the weights of another network: .* more'): huge.network
+        huge = load_run(
+            stranger(
+                Path(d) / "huge", encoders=dict(optical=dict(type="unet", width=3_000_000, depth=1))
+            )
+        )
+        with pytest.raises(ValueError, match="these are the weights of another network: .* more"):
+            huge.network
 
 
 def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(samples_setup_and_learn, home_and_run):
@@ -352,30 +546,46 @@ def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(
     # another config does not overwrite a run, and a folder of something else is left alone
     samples, setup, learn = samples_setup_and_learn
     home, run = home_and_run
-    with pytest.raises(FileExistsError, match=r'options.seed: the folder has 0, asked for is 1'):
-        train_run(samples, setup, home/'whole', epochs=3, bs=16, lr=1e-2, seed=1, bar=False, device='cpu')
+    with pytest.raises(FileExistsError, match=r"options.seed: the folder has 0, asked for is 1"):
+        train_run(
+            samples, setup, home / "whole", epochs=3, bs=16, lr=1e-2, seed=1, bar=False, device="cpu"
+        )
     with tempfile.TemporaryDirectory() as d:
-        (Path(d)/'thesis.tex').write_text('')
-        with pytest.raises(FileExistsError, match='not a run folder'): train_run(samples, setup, d, device='cpu')
-    with pytest.raises(FileNotFoundError, match='not a run folder'): load_run(home/'nowhere')
+        (Path(d) / "thesis.tex").write_text("")
+        with pytest.raises(FileExistsError, match="not a run folder"):
+            train_run(samples, setup, d, device="cpu")
+    with pytest.raises(FileNotFoundError, match="not a run folder"):
+        load_run(home / "nowhere")
     corrected = samples.copy(deep=True)
     corrected.climate[3] = (corrected.climate[3] + 1) % 4
-    with pytest.raises(FileExistsError, match='holds another run.*\n  samples: the folder has'): train_run(corrected, setup, home/'whole', epochs=3, bs=16, lr=1e-2, bar=False, device='cpu')
+    with pytest.raises(FileExistsError, match="holds another run.*\n  samples: the folder has"):
+        train_run(corrected, setup, home / "whole", epochs=3, bs=16, lr=1e-2, bar=False, device="cpu")
     with tempfile.TemporaryDirectory() as d:
-        (Path(d)/'config.json').write_text(json.dumps(run.config))
-        with pytest.raises(FileNotFoundError, match='holds no weights: .* training stopped before the first epoch'): load_run(d).network
-        (Path(d)/'config.json').write_text(json.dumps(run.config | dict(format=2)))
-        with pytest.raises(ValueError, match='has format 2, this version of mtl_explain reads format 1'): load_run(d)
+        (Path(d) / "config.json").write_text(json.dumps(run.config))
+        with pytest.raises(
+            FileNotFoundError, match="holds no weights: .* training stopped before the first epoch"
+        ):
+            load_run(d).network
+        (Path(d) / "config.json").write_text(json.dumps(run.config | dict(format=2)))
+        with pytest.raises(
+            ValueError, match="has format 2, this version of mtl_explain reads format 1"
+        ):
+            load_run(d)
 
 
 def test_a_full_disk_leaves_the_last_epoch_whole(samples_setup_and_learn):
     "What it refuses, and what it survives."
     samples, setup, learn = samples_setup_and_learn
     with tempfile.TemporaryDirectory() as d:
-        full = OSError(errno.ENOSPC, 'No space left on device')
-        options = dict(epochs=2, bs=16, bar=False, device='cpu')
-        with pytest.raises(KeyboardInterrupt): train_run(samples, setup, Path(d)/'run', cbs=[InterruptAt(1)], **options)
-        with mock.patch.dict(save_state.__globals__, save_file=mock.Mock(side_effect=full)), pytest.raises(OSError, match='No space left'):
-            train_run(samples, setup, Path(d)/'run', **options)
-        assert state_folder(Path(d)/'run').name == 'state-000' and load_run(Path(d)/'run').predict(samples).sizes['sample'] == 96
-        assert train_run(samples, setup, Path(d)/'run', **options).finished
+        full = OSError(errno.ENOSPC, "No space left on device")
+        options = dict(epochs=2, bs=16, bar=False, device="cpu")
+        with pytest.raises(KeyboardInterrupt):
+            train_run(samples, setup, Path(d) / "run", cbs=[InterruptAt(1)], **options)
+        with (
+            mock.patch.dict(save_state.__globals__, save_file=mock.Mock(side_effect=full)),
+            pytest.raises(OSError, match="No space left"),
+        ):
+            train_run(samples, setup, Path(d) / "run", **options)
+        assert state_folder(Path(d) / "run").name == "state-000"
+        assert load_run(Path(d) / "run").predict(samples).sizes["sample"] == 96
+        assert train_run(samples, setup, Path(d) / "run", **options).finished

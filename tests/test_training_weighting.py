@@ -25,24 +25,41 @@ from mtl_explain.training.weighting import DynamicWeightAverage, Uncertainty, ag
 # two tasks to weigh
 @pytest.fixture(scope='module')
 def mods():
-    return dict(kind=Modality('kind', 'category', classes=('a', 'b', 'c')), height=Modality('height', 'tabular', (1,), channels=('height',)))
+    return dict(
+        kind=Modality("kind", "category", classes=("a", "b", "c")),
+        height=Modality("height", "tabular", (1,), channels=("height",)),
+    )
 
 
 @pytest.fixture(scope='module')
 def setup():
-    return Setup('optical', ('kind', 'height'))
+    return Setup("optical", ("kind", "height"))
 
 
 @pytest.fixture(scope='module')
 def base_and_weights_over_epochs():
     "The same training with each weighting."
     samples = toy_samples(192)
-    base = dict(inputs='optical', targets=('cover', 'elevation', 'climate', 'warmth'), encoders=dict(optical=dict(type='unet', width=8, depth=2)))
+    base = dict(
+        inputs="optical",
+        targets=("cover", "elevation", "climate", "warmth"),
+        encoders=dict(optical=dict(type="unet", width=8, depth=2)),
+    )
     def weights_over_epochs(kind, epochs=8):
         "Weights after each epoch, scaled to sum to 1."
-        learn, found = multitask_learner(samples, Setup(**base, weighting=dict(type=kind)), bs=16, lr=1e-2, device='cpu', trace=(), metrics=[]), []
+        learn = multitask_learner(
+            samples,
+            Setup(**base, weighting=dict(type=kind)),
+            bs=16,
+            lr=1e-2,
+            device="cpu",
+            trace=(),
+            metrics=[],
+        )
+        found = []
         for _ in range(epochs):
-            with learn.no_bar(), learn.no_logging(): learn.fit(1)
+            with learn.no_bar(), learn.no_logging():
+                learn.fit(1)
             w = learn.loss_func.weighting.current()
             found.append([v / sum(w.values()) for v in w.values()])
         return found, learn
@@ -53,96 +70,191 @@ def base_and_weights_over_epochs():
 def samples_base_and_gradients():
     "A toy world with three tasks."
     samples = toy_samples(96)
-    base = dict(inputs='optical', targets=('cover', 'elevation', 'climate'), encoders=dict(optical=dict(type='unet', width=4, depth=2)))
+    base = dict(
+        inputs="optical",
+        targets=("cover", "elevation", "climate"),
+        encoders=dict(optical=dict(type="unet", width=4, depth=2)),
+    )
     def gradients(weighting):
         "Gradients of all weights after one batch."
-        learn, found = multitask_learner(samples, Setup(**base, weighting=weighting), bs=96, lr=0., device='cpu', trace=(), metrics=[]), {}
+        learn = multitask_learner(
+            samples,
+            Setup(**base, weighting=weighting),
+            bs=96,
+            lr=0.0,
+            device="cpu",
+            trace=(),
+            metrics=[],
+        )
+        found = {}
+
         class Look(Callback):
-            def after_backward(self): found.update({n: p.grad.clone() for n, p in self.model.named_parameters()})
-            def after_cancel_backward(self): self.after_backward()
-        with learn.no_bar(), learn.no_logging(), learn.added_cbs(Look()): learn.fit(1)
+            def after_backward(self):
+                found.update({n: p.grad.clone() for n, p in self.model.named_parameters()})
+
+            def after_cancel_backward(self):
+                self.after_backward()
+
+        with learn.no_bar(), learn.no_logging(), learn.added_cbs(Look()):
+            learn.fit(1)
         return found
     return samples, base, gradients
 
 
 def test_by_hand_and_where_it_comes_to_rest(mods, setup):
     "Uncertainty."
-    weighting, parts = Uncertainty(mods, setup), dict(kind=torch.tensor(3.), height=torch.tensor(8.))
-    assert weighting(parts).item() == 7 and weighting.current() == dict(kind=1, height=.5)
-    optimiser = torch.optim.Adam(weighting.parameters(), .05)
+    weighting = Uncertainty(mods, setup)
+    parts = dict(kind=torch.tensor(3.0), height=torch.tensor(8.0))
+    assert weighting(parts).item() == 7
+    assert weighting.current() == dict(kind=1, height=0.5)
+    optimiser = torch.optim.Adam(weighting.parameters(), 0.05)
     for _ in range(600):
         optimiser.zero_grad()
         weighting(parts).backward()
         optimiser.step()
-    torch.testing.assert_close(weighting.log_variance.detach(), torch.tensor([6., 8.]).log(), atol=1e-3, rtol=0)
-    assert [w * parts[t].item() for t, w in weighting.current().items()] == pytest.approx([.5, .5], abs=1e-3)
+    torch.testing.assert_close(
+        weighting.log_variance.detach(), torch.tensor([6.0, 8.0]).log(), atol=1e-3, rtol=0
+    )
+    assert [w * parts[t].item() for t, w in weighting.current().items()] == pytest.approx(
+        [0.5, 0.5], abs=1e-3
+    )
 
 
 def test_by_hand(mods, setup):
     "Dynamic weight average."
     weighting = DynamicWeightAverage(mods, setup)
-    for first in (4., 2.):
-        assert weighting.current() == dict(kind=.5, height=.5)
-        for _ in range(2): assert weighting(dict(kind=torch.tensor(first), height=torch.tensor(3.))).item() == (first + 3) / 2
-        with torch.no_grad(): weighting(dict(kind=torch.tensor(99.), height=torch.tensor(99.)))
+    for first in (4.0, 2.0):
+        assert weighting.current() == dict(kind=0.5, height=0.5)
+        for _ in range(2):
+            assert (
+                weighting(dict(kind=torch.tensor(first), height=torch.tensor(3.0))).item()
+                == (first + 3) / 2
+            )
+        with torch.no_grad():
+            weighting(dict(kind=torch.tensor(99.0), height=torch.tensor(99.0)))
         weighting.end_epoch()
-    a, b = math.exp(1 / 4), math.exp(1 / 2)
+    a = math.exp(1 / 4)
+    b = math.exp(1 / 2)
     assert weighting.current() == pytest.approx(dict(kind=a / (a + b), height=b / (a + b)))
-    assert weighting(dict(kind=torch.tensor(a + b), height=torch.tensor(0.))).item() == pytest.approx(a)
+    assert weighting(dict(kind=torch.tensor(a + b), height=torch.tensor(0.0))).item() == pytest.approx(
+        a
+    )
 
 
 def test_weights_move_and_the_network_learns(base_and_weights_over_epochs):
     "In a training."
     base, weights_over_epochs = base_and_weights_over_epochs
-    curves = {kind: weights_over_epochs(kind) for kind in ('uncertainty', 'dwa')}
-    fig, axs = plt.subplots(1, 2, figsize=(8, 2.6), layout='constrained', sharey=True)
-    for ax, (kind, (found, learn)) in zip(axs, curves.items()):
-        for t, y, color in zip(base['targets'], zip(*found), ('#0072b2', '#e69f00', '#009e73', '#cc79a7')): ax.plot(y, label=t, color=color)
-        ax.set(title=kind, xlabel='epoch')
-        assert learn.loss_func(learn.model(learn.dls.train.one_batch()[0]), learn.dls.train.one_batch()[1]).isfinite()
-    axs[0].set_ylabel('share of the weights')
+    curves = {kind: weights_over_epochs(kind) for kind in ("uncertainty", "dwa")}
+    fig, axs = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained", sharey=True)
+    for ax, (kind, (found, learn)) in zip(axs, curves.items(), strict=True):
+        for t, y, color in zip(
+            base["targets"],
+            zip(*found, strict=True),
+            ("#0072b2", "#e69f00", "#009e73", "#cc79a7"),
+            strict=True,
+        ):
+            ax.plot(y, label=t, color=color)
+        ax.set(title=kind, xlabel="epoch")
+        assert learn.loss_func(
+            learn.model(learn.dls.train.one_batch()[0]), learn.dls.train.one_batch()[1]
+        ).isfinite()
+    axs[0].set_ylabel("share of the weights")
     axs[1].legend(fontsize=8, ncols=2)
-    assert max(abs(a - b) for a, b in zip(*curves['uncertainty'][0][::7])) > .01 and curves['dwa'][0][0] == [.25] * 4
+    assert max(abs(a - b) for a, b in zip(*curves["uncertainty"][0][::7], strict=True)) > 0.01
+    assert curves["dwa"][0][0] == [0.25] * 4
 
 
 def test_from_a_setup_with_options(mods):
     "In a training."
-    loss = MultitaskLoss(mods, Setup('optical', ('kind', 'height'), weighting=dict(type='dwa', temperature=1.)))
-    assert loss.weighting.temperature == 1 and len(list(MultitaskLoss(mods, Setup('optical', ('kind', 'height'), weighting=dict(type='uncertainty'))).parameters())) == 1
-    with pytest.raises(ValueError, match="weighting: 'dwa' has no option 'speed'"): MultitaskLoss(mods, Setup('optical', ('kind', 'height'), weighting=dict(type='dwa', speed=1)))
+    loss = MultitaskLoss(
+        mods, Setup("optical", ("kind", "height"), weighting=dict(type="dwa", temperature=1.0))
+    )
+    assert loss.weighting.temperature == 1
+    assert (
+        len(
+            list(
+                MultitaskLoss(
+                    mods, Setup("optical", ("kind", "height"), weighting=dict(type="uncertainty"))
+                ).parameters()
+            )
+        )
+        == 1
+    )
+    with pytest.raises(ValueError, match="weighting: 'dwa' has no option 'speed'"):
+        MultitaskLoss(mods, Setup("optical", ("kind", "height"), weighting=dict(type="dwa", speed=1)))
 
 
 def test_the_conflict_on_paper():
     "Which direction?"
     # the conflict on paper; no task loses
-    jacobian = torch.tensor([[1., 0.], [-1., 1.]])
-    found = {m: aggregator(m, **o)(jacobian) for m, o in dict(Mean={}, UPGrad={}, PCGrad={}, MGDA={}, CAGrad=dict(c=.5)).items()}
-    torch.testing.assert_close(found['Mean'], torch.tensor([0., .5]))
-    torch.testing.assert_close(found['UPGrad'], torch.tensor([.25, .75]), atol=1e-3, rtol=0)
-    assert (jacobian @ found['UPGrad'] > 0).all() and not (jacobian @ found['Mean'] > 0).all()
-    pd.DataFrame({m: dict(zip(('x', 'y', 'first task', 'second task'), [*g.tolist(), *(jacobian @ g).tolist()])) for m, g in found.items()}).T.round(2)
+    jacobian = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
+    found = {
+        m: aggregator(m, **o)(jacobian)
+        for m, o in dict(Mean={}, UPGrad={}, PCGrad={}, MGDA={}, CAGrad=dict(c=0.5)).items()
+    }
+    torch.testing.assert_close(found["Mean"], torch.tensor([0.0, 0.5]))
+    torch.testing.assert_close(found["UPGrad"], torch.tensor([0.25, 0.75]), atol=1e-3, rtol=0)
+    assert (jacobian @ found["UPGrad"] > 0).all()
+    assert not (jacobian @ found["Mean"] > 0).all()
+    pd.DataFrame(
+        {
+            m: dict(
+                zip(
+                    ("x", "y", "first task", "second task"),
+                    [*g.tolist(), *(jacobian @ g).tolist()],
+                    strict=True,
+                )
+            )
+            for m, g in found.items()
+        }
+    ).T.round(2)
 
 
 def test_what_is_not_there_says_so():
     "Which direction?"
-    with pytest.raises(ValueError, match="TorchJD has no aggregator 'Magic'; it has "): aggregator('Magic')
-    with pytest.raises(ValueError, match="aggregator 'CAGrad': .*'c'"): aggregator('CAGrad')
-    with mock.patch.dict(sys.modules, torchjd=None), pytest.raises(ImportError, match='mtl_explain.aggregation'): aggregator('UPGrad')
+    with pytest.raises(ValueError, match="TorchJD has no aggregator 'Magic'; it has "):
+        aggregator("Magic")
+    with pytest.raises(ValueError, match="aggregator 'CAGrad': .*'c'"):
+        aggregator("CAGrad")
+    with (
+        mock.patch.dict(sys.modules, torchjd=None),
+        pytest.raises(ImportError, match="mtl_explain.aggregation"),
+    ):
+        aggregator("UPGrad")
 
 
 def test_the_sum_of_gradients_is_the_gradient_of_the_sum(samples_base_and_gradients):
     "As a weighting."
     samples, base, gradients = samples_base_and_gradients
-    plain, summed, upgrad = gradients({}), gradients(dict(type='aggregation', method='Sum')), gradients(dict(type='aggregation', method='UPGrad'))
-    for name in plain: torch.testing.assert_close(summed[name], plain[name], atol=1e-5, rtol=1e-3)
-    assert all(torch.allclose(upgrad[n], plain[n], atol=1e-5, rtol=1e-3) for n in plain if n.startswith('heads'))
-    assert any(not torch.allclose(upgrad[n], plain[n], atol=1e-4) for n in plain if n.startswith('body'))
+    plain = gradients({})
+    summed = gradients(dict(type="aggregation", method="Sum"))
+    upgrad = gradients(dict(type="aggregation", method="UPGrad"))
+    for name in plain:
+        torch.testing.assert_close(summed[name], plain[name], atol=1e-5, rtol=1e-3)
+    assert all(
+        torch.allclose(upgrad[n], plain[n], atol=1e-5, rtol=1e-3)
+        for n in plain
+        if n.startswith("heads")
+    )
+    assert any(
+        not torch.allclose(upgrad[n], plain[n], atol=1e-4) for n in plain if n.startswith("body")
+    )
 
 
 def test_the_loss_falls(samples_base_and_gradients):
     "As a weighting."
     samples, base, gradients = samples_base_and_gradients
-    learn = multitask_learner(samples, Setup(**base, weighting=dict(type='aggregation', method='UPGrad')), bs=16, lr=1e-2, device='cpu', trace=(), metrics=[])
-    with learn.no_bar(), learn.no_logging(): learn.fit(4)
+    learn = multitask_learner(
+        samples,
+        Setup(**base, weighting=dict(type="aggregation", method="UPGrad")),
+        bs=16,
+        lr=1e-2,
+        device="cpu",
+        trace=(),
+        metrics=[],
+    )
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(4)
     losses = [row[0] for row in learn.recorder.values]
-    assert losses[-1] < losses[0] and not learn.model.body._forward_hooks
+    assert losses[-1] < losses[0]
+    assert not learn.model.body._forward_hooks
