@@ -40,6 +40,7 @@ from mtl_explain.show.accessor import *
 from mtl_explain.show.activations import *
 from mtl_explain.show.explore import *
 from mtl_explain.show.figures import *
+from mtl_explain.show.geotiff import *
 from mtl_explain.show.report import *
 from mtl_explain.show.views import *
 from mtl_explain.testing.planted import *

@@ -6,6 +6,7 @@
 __all__ = [
     "kinds",
     "modality_schema",
+    "scaling_schema",
     "Kind",
     "kind_table",
     "axis_names",
@@ -100,6 +101,8 @@ class Modality:
     long_name: str = ""  # what plots call it
     parent: str = ""  # the coarser level of a label hierarchy: name of another modality
     parent_index: tuple = ()  # for each class, the index of its parent's class
+    mean: tuple = ()  # one number a channel, in `units`: its scaling, once it has been learnt
+    std: tuple = ()  # one number a channel, like `mean`
 
     def __post_init__(self):
         _check_modality(self)
@@ -132,6 +135,11 @@ def n_outputs(self: Modality) -> int:
 
 
 @patch(as_prop=True)
+def is_scaled(self: Modality) -> bool:
+    return bool(self.mean)
+
+
+@patch(as_prop=True)
 def label(self: Modality) -> str:
     return (self.long_name or self.name) + (f" [{self.units}]" if self.units else "")
 
@@ -160,6 +168,77 @@ def _check_modality(
         fail(f"has {m.n_classes} classes but {len(m.colors)} colours")
     if m.parent and len(m.parent_index) != m.n_classes:
         fail(f"has {m.n_classes} classes but {len(m.parent_index)} entries in parent_index")
+    if m.mean or m.std:
+        _check_scaling(m, fail)
+
+
+def _check_scaling(
+    m: Modality,  # with a scaling
+    fail,  # function of a text, which raises
+) -> None:
+    "One mean and one positive standard deviation a channel."
+    if m.is_label:
+        fail(f"is of kind {m.kind}: classes are not scaled")
+    for what, values in (("mean", m.mean), ("std", m.std)):
+        if len(values) != m.n_channels:
+            fail(f"has {m.n_channels} channels but {len(values)} numbers in `{what}`")
+        if not np.isfinite(values).all():
+            fail(f"`{what}` is {values}, expected finite numbers")
+    if min(m.std) <= 0:
+        fail(f"`std` is {m.std}, expected positive numbers")
+
+
+# %% ../nbs/api/00_modality.ipynb #1f270633
+def _as_float(
+    v,  # an array or a tensor
+):  # the same, of float32
+    return v.float() if hasattr(v, "float") else np.asarray(v, "float32")
+
+
+def _broadcastable(
+    values: tuple,  # one number a channel
+    kind: str,  # kind of the modality
+    like,  # a batch: an array or a tensor of float32
+):  # like `like`, (C,1,1) for an image, else (C,)
+    "Numbers by channel, in a shape that broadcasts against a batch, where the batch is."
+    t = like.new_tensor(values) if hasattr(like, "new_tensor") else np.asarray(values, "float32")
+    return t[:, None, None] if kind == "image" else t
+
+
+def _check_scaled(
+    m: Modality,  # to standardise with
+) -> None:
+    "`ValueError` before anything is standardised with nothing."
+    if not m.is_scaled:
+        raise ValueError(
+            f"modality '{m.name}' has no scaling: learn it from samples with `scaled_modalities`"
+        )
+
+
+@patch
+def standardise(
+    self: Modality,
+    v,  # (B, *shape) in native units: a tensor or an array
+):  # float32, about zero mean and unit variance
+    "A batch as a network reads it."
+    _check_scaled(self)
+    v = _as_float(v)
+    mean = _broadcastable(self.mean, self.kind, v)
+    std = _broadcastable(self.std, self.kind, v)
+    return (v - mean) / std
+
+
+@patch
+def to_native(
+    self: Modality,
+    z,  # (B, *shape) standardised: a tensor or an array
+):  # float32 in native units
+    "Undo `standardise`: for plots and metrics in metres and degrees."
+    _check_scaled(self)
+    z = _as_float(z)
+    mean = _broadcastable(self.mean, self.kind, z)
+    std = _broadcastable(self.std, self.kind, z)
+    return z * std + mean
 
 
 # %% ../nbs/api/00_modality.ipynb #148219c5
@@ -225,6 +304,8 @@ _text = dict(type="string", maxLength=1000)
 _name = dict(type="string", minLength=1, maxLength=200)
 _names_schema = dict(type="array", items=_name)
 _whole = dict(type="integer", minimum=0)
+_numbers = dict(type="array", items=dict(type="number"))
+_positive_numbers = dict(type="array", items=dict(type="number", exclusiveMinimum=0))
 
 modality_schema = dict(
     type="object",
@@ -243,7 +324,16 @@ modality_schema = dict(
         long_name=_text,
         parent=_text,
         parent_index=dict(type="array", items=_whole),
+        mean=_numbers,
+        std=_positive_numbers,
     ),
+)
+
+scaling_schema = dict(  # of a scaling that somebody gives
+    type="object",
+    required=["mean", "std"],
+    additionalProperties=False,
+    properties=dict(mean=_numbers, std=_positive_numbers),
 )
 
 

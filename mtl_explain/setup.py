@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = [
-    "scaling_schema",
     "setup_schema",
     "Setup",
     "scaled_weights",
+    "options_by_name",
+    "with_weights",
     "main_share",
     "with_input",
     "with_target",
@@ -19,6 +20,7 @@ __all__ = [
 
 # %% ../nbs/api/01_setup.ipynb #8ba667df
 import math
+import warnings
 from dataclasses import dataclass, field, replace
 from html import escape
 
@@ -26,47 +28,24 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from fastcore.basics import patch
 
-from mtl_explain.modality import _names, _names_schema, _text
+from mtl_explain.modality import _name, _names, _names_schema, _text, scaling_schema
 
 
 # %% ../nbs/api/01_setup.ipynb #882873ea
 @dataclass(frozen=True)
 class Setup:
-    "The role of each modality in one experiment."
+    "Who is read, who is predicted, and with which options."
 
-    inputs: tuple  # names of the modalities the network reads
-    targets: tuple  # names of the modalities it predicts
+    inputs: dict  # name -> options of its encoder, and `scaling`; a name or several will do
+    targets: dict  # name -> options of its head, and `weight`, `loss`, `scaling`; names will do
     main: str = ""  # the target we care about; the first one if empty
-    weights: dict = field(
-        default_factory=dict
-    )  # loss weight a task; equal if empty; scaled to sum to 1
     name: str = ""  # what tables call it
     core: tuple = ()  # inputs that every variant keeps; all inputs if empty
-    encoders: dict = field(
-        default_factory=dict
-    )  # options by input, e.g. `{'optical': dict(type='unet', width=24)}`
-    heads: dict = field(default_factory=dict)  # options by target
-    fusion: dict = field(default_factory=dict)  # options of the fusion block
-    network: dict = field(
-        default_factory=dict
-    )  # another body than encoders and fusion, e.g. `dict(type='mmcd')`, and its options
-    losses: dict = field(
-        default_factory=dict
-    )  # options by target, e.g. `{'change': dict(class_weights=[.05, .95, .95])}`
+    network: dict = field(default_factory=dict)  # another body by its `type`, options of the body
     relations: tuple = ()  # constraints between tasks that training imposes, a dictionary each
-    weighting: dict = field(
-        default_factory=dict
-    )  # how task losses are combined, e.g. `dict(type='uncertainty')`; the fixed weights if empty
-    scaling: dict = field(
-        default_factory=dict
-    )  # normalisation by modality, `dict(mean=[..], std=[..])`; the training split's own if not given
-    where: dict = field(
-        default_factory=dict
-    )  # only samples of these classes, e.g. `{'crop': 'soybean'}`; all if empty
-    balance: str = ""  # a category whose classes the training samples are drawn from evenly; as they come if empty
-    augment: dict = field(
-        default_factory=dict
-    )  # options of `Augment`: how training samples are varied, e.g. `dict(photos=['late_image'])`; not at all if empty
+    weighting: dict = field(default_factory=dict)  # how losses are combined; fixed weights if empty
+    where: dict = field(default_factory=dict)  # only samples of these classes; all if empty
+    training: dict = field(default_factory=dict)  # how samples are fed: `balance`, `augment`
 
     def __post_init__(self):
         _complete_setup(self)
@@ -91,41 +70,69 @@ def scaled_weights(
     return {t: float(weights[t] / total) for t in targets}
 
 
+# %% ../nbs/api/01_setup.ipynb #32eaee61
+def options_by_name(
+    values,  # a name, several names, or a dictionary name -> options
+) -> dict:  # name -> options, empty where none were given
+    "Names with what stands beside them."
+    if not isinstance(values, dict):
+        return {n: {} for n in _names(values)}
+    for name, options in values.items():
+        if not isinstance(options, dict):
+            example = f"{{'{name}': dict(type=...)}}"
+            raise ValueError(
+                f"options of '{name}' are {options!r}, expected a dictionary, such as {example}"
+            )
+    return {str(name): dict(options) for name, options in values.items()}
+
+
 # %% ../nbs/api/01_setup.ipynb #430882c6
+def with_weights(
+    targets: dict,  # the tasks: names, or names with options
+    weights: dict,  # positive number a task; empty for equal shares
+) -> dict:  # name -> its options with its `weight`
+    "Targets that weigh as much as you say."
+    shares = scaled_weights(tuple(options_by_name(targets)), weights)
+    return {t: o | dict(weight=shares[t]) for t, o in options_by_name(targets).items()}
+
+
 def main_share(
-    targets: tuple,  # names of the tasks, the main one first
+    targets: dict,  # the tasks, the main one first: names, or names with options
     share: float,  # what the main task gets, between 0 and 1; e.g. 0.6 or 0.8
-) -> dict:  # task -> share
+) -> dict:  # name -> its options with its `weight`
     "The main task gets `share`, the auxiliary tasks divide the rest equally (paper A, section 3.3)."
     if not 0 < share < 1:
         raise ValueError(f"the share of the main task must lie between 0 and 1, got {share}")
-    return {t: share if i == 0 else (1 - share) / (len(targets) - 1) for i, t in enumerate(targets)}
+    options = options_by_name(targets)
+    main, *others = options
+    if not others:
+        return options
+    weights = {main: share} | {t: (1 - share) / len(others) for t in others}
+    return {t: o | dict(weight=weights[t]) for t, o in options.items()}
 
 
 # %% ../nbs/api/01_setup.ipynb #dcb4ed0b
+_training = ("balance", "augment")  # a category with classes drawn evenly; options of `Augment`
+
+
 def _check_roles(
     s: Setup,  # a setup with all fields filled in
 ) -> None:
     "`ValueError` where a setup contradicts itself."
     if s.main not in s.targets:
         raise ValueError(f"main task '{s.main}' is not among the targets {', '.join(s.targets)}")
-    both = set(s.inputs) & set(s.targets)
-    if both:
+    if both := s.inputs.keys() & s.targets.keys():
         raise ValueError(
-            f"'{min(both)}' is both input and target: the network would only have to copy it; choose one role"
+            f"'{min(both)}' is both input and target: "
+            "the network would only have to copy it; choose one role"
         )
-    for key, known in (
-        ("encoders", s.inputs),
-        ("heads", s.targets),
-        ("losses", s.targets),
-        ("scaling", s.inputs + s.targets),
-    ):
-        odd = set(getattr(s, key)) - set(known)
-        if odd:
-            raise ValueError(
-                f"options in `{key}` for '{min(odd)}', which this setup does not use there; known: {', '.join(known)}"
-            )
-    if odd := set(_names(s.augment.get("photos", ()))) - set(s.inputs):
+    for name in s.inputs:
+        if odd := {"weight", "loss"} & s.inputs[name].keys():
+            raise ValueError(f"'{name}' is an input and has no {min(odd)}; only a target has")
+    if odd := s.training.keys() - set(_training):
+        raise ValueError(f"training has no option '{min(odd)}'; it has {', '.join(_training)}")
+    photos = _names(s.training.get("augment", {}).get("photos", ()))
+    if odd := set(photos) - s.inputs.keys():
         raise ValueError(
             f"augment: photograph '{min(odd)}' is not among the inputs {', '.join(s.inputs)}"
         )
@@ -140,58 +147,53 @@ def _complete_setup(
     def set_field(key, value):
         object.__setattr__(s, key, value)
 
-    for key in ("inputs", "targets", "core"):
-        set_field(key, _names(getattr(s, key)))
+    set_field("inputs", options_by_name(s.inputs))
+    set_field("targets", options_by_name(s.targets))
     if not s.inputs:
         raise ValueError("a setup needs at least one input")
     if not s.targets:
         raise ValueError("a setup needs at least one target")
-    set_field("main", s.main or s.targets[0])
-    set_field("core", s.core or s.inputs)
+    set_field("main", s.main or next(iter(s.targets)))
+    set_field("core", _names(s.core) or tuple(s.inputs))
     _check_roles(s)
-    set_field("weights", scaled_weights(s.targets, s.weights))
+    given = {t: o["weight"] for t, o in s.targets.items() if "weight" in o}
+    shares = scaled_weights(tuple(s.targets), given)
+    set_field("targets", {t: o | dict(weight=shares[t]) for t, o in s.targets.items()})
 
 
 # %% ../nbs/api/01_setup.ipynb #a954ebc8
 _options = dict(type="object")  # of a part: `make_part` knows which there are
-_by_name = dict(type="object", additionalProperties=_options)
-_numbers = dict(type="array", items=dict(type="number"), minItems=1)
 
-scaling_schema = dict(
-    type="object",
-    additionalProperties=dict(
-        type="object",
-        required=["mean", "std"],
-        additionalProperties=False,
-        properties=dict(
-            mean=_numbers,
-            std=dict(type="array", items=dict(type="number", exclusiveMinimum=0), minItems=1),
-        ),
-    ),
-)
+
+def _roles_schema(
+    **own,  # what is not an option of a part, by name
+) -> dict:
+    "Names with options."
+    options = dict(type="object", properties=own)
+    return dict(type="object", minProperties=1, propertyNames=_name, additionalProperties=options)
+
 
 setup_schema = dict(
     type="object",
     required=["inputs", "targets"],
     additionalProperties=False,
     properties=dict(
-        inputs=_names_schema | dict(minItems=1),
-        targets=_names_schema | dict(minItems=1),
+        inputs=_roles_schema(scaling=scaling_schema),
+        targets=_roles_schema(
+            scaling=scaling_schema, weight=dict(type="number", exclusiveMinimum=0), loss=_options
+        ),
         main=_text,
-        weights=dict(type="object", additionalProperties=dict(type="number", exclusiveMinimum=0)),
         name=_text,
         core=_names_schema,
-        encoders=_by_name,
-        heads=_by_name,
-        fusion=_options,
         network=_options,
-        losses=_by_name,
         relations=dict(type="array", items=_options),
         weighting=_options,
-        scaling=scaling_schema,
         where=dict(type="object", additionalProperties=dict(anyOf=[_text, _names_schema])),
-        balance=_text,
-        augment=_options,
+        training=dict(
+            type="object",
+            additionalProperties=False,
+            properties=dict(balance=_text, augment=_options),
+        ),
     ),
 )
 
@@ -204,40 +206,90 @@ def auxiliary(self: Setup) -> tuple:
 
 @patch(as_prop=True)
 def names(self: Setup) -> tuple:
-    return tuple(dict.fromkeys(self.inputs + self.targets))
+    return (*self.inputs, *self.targets)
 
 
 @patch(as_prop=True)
 def variant(self: Setup) -> str:
     "`'MTL'` with auxiliary targets, `'MML'` with auxiliary inputs, else `'baseline'`."
-    return "MTL" if self.auxiliary else "MML" if set(self.inputs) - set(self.core) else "baseline"
+    if self.auxiliary:
+        return "MTL"
+    return "MML" if self.inputs.keys() - set(self.core) else "baseline"
+
+
+# %% ../nbs/api/01_setup.ipynb #81cb7e5a
+def _without(
+    options: dict,  # what stands beside a name
+    *keys,  # that belong to something else
+) -> dict:
+    "Some of the options."
+    return {k: v for k, v in options.items() if k not in keys}
+
+
+@patch(as_prop=True)
+def encoders(self: Setup) -> dict:
+    "Input -> options of its encoder."
+    return {n: _without(o, "scaling") for n, o in self.inputs.items()}
+
+
+@patch(as_prop=True)
+def heads(self: Setup) -> dict:
+    "Target -> options of its head."
+    return {t: _without(o, "weight", "loss", "scaling") for t, o in self.targets.items()}
+
+
+@patch(as_prop=True)
+def losses(self: Setup) -> dict:
+    "Target -> options of its loss; only targets that have some."
+    return {t: o["loss"] for t, o in self.targets.items() if o.get("loss")}
+
+
+@patch(as_prop=True)
+def weights(self: Setup) -> dict:
+    "Target -> share of the loss; the shares sum to 1."
+    return {t: o["weight"] for t, o in self.targets.items()}
+
+
+@patch(as_prop=True)
+def scaling(self: Setup) -> dict:
+    "Modality -> fixed `mean` and `std`; only modalities that have one."
+    given = self.inputs | self.targets
+    return {n: o["scaling"] for n, o in given.items() if "scaling" in o}
+
+
+# %% ../nbs/api/01_setup.ipynb #8a433879
+@patch
+def with_options(
+    self: Setup,
+    name: str,  # an input or a target
+    **options,  # to add or to replace; None takes one away
+) -> Setup:  # under the same name
+    "The setup with other options beside one modality."
+    role = "inputs" if name in self.inputs else "targets"
+    if name not in self.names:
+        raise ValueError(f"'{name}' has no role in this setup; it has {', '.join(self.names)}")
+    changed = getattr(self, role)[name] | options
+    kept = {k: v for k, v in changed.items() if v is not None}
+    return replace(self, **{role: getattr(self, role) | {name: kept}})
 
 
 # %% ../nbs/api/01_setup.ipynb #1819640a
 def _with_roles(
     s: Setup,  # the setup to start from
-    inputs: tuple,  # its new inputs
-    targets: tuple,  # its new targets
+    inputs: dict,  # its new inputs, with options
+    targets: dict,  # its new targets, with options
 ) -> Setup:
     "The same setup under other roles; it has to be named anew."
-
-    def keep(options, names):
-        return {k: v for k, v in options.items() if k in names}
-
-    weights = {t: s.weights.get(t, min(s.weights.values())) for t in targets}
-    options = dict(
-        encoders=keep(s.encoders, inputs),
-        heads=keep(s.heads, targets),
-        losses=keep(s.losses, targets),
-        scaling=keep(s.scaling, inputs + targets),
-    )
-    relations = tuple(r for r in s.relations if set(r.get("tasks", ())) <= set(targets))
-    if "photos" in s.augment:
-        options["augment"] = s.augment | dict(
-            photos=[n for n in _names(s.augment["photos"]) if n in inputs]
-        )
+    lightest = min(s.weights.values())
+    weighted = {t: dict(weight=s.weights.get(t, lightest)) | o for t, o in targets.items()}
+    relations = tuple(r for r in s.relations if set(r.get("tasks", ())) <= targets.keys())
+    training = dict(s.training)
+    augment = training.get("augment", {})
+    if "photos" in augment:
+        photos = [n for n in _names(augment["photos"]) if n in inputs]
+        training["augment"] = augment | dict(photos=photos)
     return replace(
-        s, name="", inputs=inputs, targets=targets, weights=weights, relations=relations, **options
+        s, name="", inputs=inputs, targets=weighted, relations=relations, training=training
     )
 
 
@@ -245,17 +297,19 @@ def _with_roles(
 def with_input(
     setup: Setup,  # where to start
     name: str,  # modality to read as well
+    **options,  # of its encoder
 ) -> Setup:
     "The setup with one more input: a step towards multimodal learning (MML)."
-    return _with_roles(setup, setup.inputs + (name,), setup.targets)
+    return _with_roles(setup, setup.inputs | {name: options}, setup.targets)
 
 
 def with_target(
     setup: Setup,  # where to start
     name: str,  # modality to predict as well
+    **options,  # of its head, its loss, its weight
 ) -> Setup:
     "The setup with one more target: a step towards multitask learning (MTL)."
-    return _with_roles(setup, setup.inputs, setup.targets + (name,))
+    return _with_roles(setup, setup.inputs, setup.targets | {name: options})
 
 
 Setup.with_input = with_input
@@ -263,6 +317,24 @@ Setup.with_target = with_target
 
 
 # %% ../nbs/api/01_setup.ipynb #d974fdb4
+def _moved_options(
+    name: str,  # of the modality that moves
+    options: dict,  # what stood beside it
+    role: str,  # 'input' or 'target': where it stood
+) -> dict:  # what it keeps
+    "A modality keeps its scaling; what belongs to its old part is dropped, which is said."
+    dropped = _without(options, "scaling", "weight")
+    if dropped:
+        told = ", ".join(f"{k}={v!r}" for k, v in dropped.items())
+        warnings.warn(
+            f"'{name}' is no longer an {role}, so its options there are dropped: {told}"
+            if role == "input"
+            else f"'{name}' is no longer a {role}, so its options there are dropped: {told}",
+            stacklevel=3,
+        )
+    return {k: v for k, v in options.items() if k == "scaling"}
+
+
 def shift(
     setup: Setup,  # where to start
     name: str,  # modality to move: an input becomes a target, an auxiliary target becomes an input
@@ -272,14 +344,15 @@ def shift(
         raise ValueError(f"'{name}' has no role in this setup; it has {', '.join(setup.names)}")
     if name == setup.main:
         raise ValueError(f"'{name}' is the main task; it cannot become an input")
-    if setup.inputs == (name,):
+    if list(setup.inputs) == [name]:
         raise ValueError(f"'{name}' is the only input; the network would have nothing to read")
-    inputs, targets = (
-        tuple(n for n in names if n != name) for names in (setup.inputs, setup.targets)
-    )
+    inputs = _without(setup.inputs, name)
+    targets = _without(setup.targets, name)
     if name in setup.inputs:
-        return _with_roles(setup, inputs, targets + (name,))
-    return _with_roles(setup, inputs + (name,), targets)
+        kept = _moved_options(name, setup.inputs[name], "input")
+        return _with_roles(setup, inputs, targets | {name: kept})
+    kept = _moved_options(name, setup.targets[name], "target")
+    return _with_roles(setup, inputs | {name: kept}, targets)
 
 
 Setup.shift = shift
@@ -330,14 +403,16 @@ def plot_setup(
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
     "Draw the roles of a setup, in the manner of paper A's figure 1."
-    height = 0.6 + 0.5 * max(len(setup.inputs), len(setup.targets))  # inches
     if ax is None:
-        _, ax = plt.subplots(figsize=(6, height), layout="constrained")
+        inches = 0.6 + 0.5 * max(len(setup.inputs), len(setup.targets))
+        _, ax = plt.subplots(figsize=(6, inches), layout="constrained")
     box = dict(boxstyle="round,pad=.35", fc="white", lw=1.5)
     network = (0.5, 0.5)
     for n in setup.names:
-        role, read = (setup.inputs, True) if n in setup.inputs else (setup.targets, False)
-        at = 0.3 if read else 0.7, 1 - (role.index(n) + 0.5) / len(role)
+        read = n in setup.inputs
+        role = list(setup.inputs if read else setup.targets)
+        height = 1 - (role.index(n) + 0.5) / len(role)
+        at = 0.3 if read else 0.7, height
         color = "#0173b2" if read else "#de8f05" if n == setup.main else "#949494"
         arrow = dict(arrowstyle="->", color=color, lw=1 + 4 * setup.weights.get(n, 0.2))
         if read:

@@ -23,11 +23,7 @@ def public():
         for node in ast.walk(source)
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
     ]
-    return [
-        name
-        for module in modules
-        for name in importlib.import_module(module).__all__
-    ]
+    return [name for module in modules for name in importlib.import_module(module).__all__]
 
 
 def test_every_public_name_is_there_and_none_hides_another(public):

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -98,26 +99,25 @@ def mosaic(v):
 
 
 @pytest.fixture(scope='module')
-def network_Opened_scaling_small_and_mods():
+def network_Opened_small_and_mods():
     "Networks that compare two images, and others."
+    scaling = dict(
+        early_height=dict(mean=(4.0,), std=(5.0,)),
+        late_image=dict(mean=(100.0,) * 3, std=(50.0,) * 3),
+        height_change=dict(mean=(0.0,), std=(12.0,)),
+    )
     def network(type="fcsiamese", size=64, targets=("semantic_change", "height_change"), **options):
         torch.manual_seed(0)
-        return MultitaskNetwork(
-            scene_modalities(size), with_network(scene_setup(targets=targets), type, **options)
-        ).eval()
+        mods = {n: replace(m, **scaling.get(n, {})) for n, m in scene_modalities(size).items()}
+        setup = with_network(scene_setup(targets=targets), type, **options)
+        return MultitaskNetwork(mods, setup).eval()
     class Opened(NamedTuple):
         "What a run has, without a folder."
 
         network: MultitaskNetwork
-        scaling: dict
-    scaling = dict(
-        early_height=dict(mean=[4.0], std=[5.0]),
-        late_image=dict(mean=[100.0] * 3, std=[50.0] * 3),
-        height_change=dict(mean=[0.0], std=[12.0]),
-    )
-    small = Opened(network(widths=[4, 8], depths=[1, 1]), scaling)
+    small = Opened(network(widths=[4, 8], depths=[1, 1]))
     mods = small.network.modalities
-    return network, Opened, scaling, small, mods
+    return network, Opened, small, mods
 
 
 @pytest.fixture(scope='module')
@@ -142,23 +142,21 @@ def _folder_dsm_path_and_image_path():
 
 # what the network says of the whole scene, and of windows
 @pytest.fixture(scope='module')
-def expected(_folder_dsm_path_and_image_path, network_Opened_scaling_small_and_mods):
+def expected(_folder_dsm_path_and_image_path, network_Opened_small_and_mods):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    network, Opened, small, mods = network_Opened_small_and_mods
     def at_once():
-        x, _ = ScenePair([opened(dsm_path), opened(image_path)], small.network, scaling).read(
+        x, _ = ScenePair([opened(dsm_path), opened(image_path)], small.network).read(
             [0], [0], (320, 448)
         )
-        return to_bands(
-            predict_layers(small.network, x, targets)[0].numpy(), mods, targets, scaling, True
-        )
+        return to_bands(predict_layers(small.network, x, targets)[0].numpy(), mods, targets, True)
     return at_once()
 
 
 @pytest.fixture(scope='module')
-def in_windows_and_little(_folder_dsm_path_and_image_path, network_Opened_scaling_small_and_mods):
+def in_windows_and_little(_folder_dsm_path_and_image_path, network_Opened_small_and_mods):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    network, Opened, small, mods = network_Opened_small_and_mods
     def in_windows(**options):
         with tempfile.TemporaryDirectory() as folder:
             made = detect_change(
@@ -183,8 +181,8 @@ def roles_and_run(_folder_dsm_path_and_image_path):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     roles = with_network(
         scene_setup(
-            losses=dict(semantic_change=dict(class_weights=[0.2, 0.9, 0.9])),
-            scaling=dict(height_change=range_scaling(-15, 15)),
+            semantic_change=dict(loss=dict(class_weights=[0.2, 0.9, 0.9])),
+            height_change=dict(scaling=range_scaling(-15, 15)),
         ),
         "fcsiamese",
         widths=[8, 16],
@@ -303,22 +301,19 @@ def test_windows_that_agree_give_what_they_agree_on_whatever_their_layout():
     )
 
 
-def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened_scaling_small_and_mods):
+def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened_small_and_mods):
     "Which network, and what it says."
-    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
-    assert change_network(small) == (small.network, scaling, targets)
+    network, Opened, small, mods = network_Opened_small_and_mods
+    assert change_network(small) == (small.network, targets)
     assert [size_rule(network(t)) for t in ("fcsiamese", "mmcd")] == [16, 32]
     assert size_rule(small.network) == 4
     unets = Setup(
-        ("early_height", "late_image"),
-        ("height_change",),
-        encoders={n: dict(width=4, depth=d) for n, d in (("early_height", 2), ("late_image", 3))},
+        dict(early_height=dict(width=4, depth=2), late_image=dict(width=4, depth=3)),
+        "height_change",
     )
     assert size_rule(MultitaskNetwork(scene_modalities(64), unets)) == 8
     toy = toy_samples(24, size=16)
-    learner = multitask_learner(
-        toy, Setup("optical", "cover", encoders=dict(optical=dict(width=4))), device="cpu"
-    )
+    learner = multitask_learner(toy, Setup(dict(optical=dict(width=4)), "cover"), device="cpu")
     with pytest.raises(
         ValueError, match="reads optical; to detect change it must compare two images, early and late"
     ):
@@ -326,27 +321,26 @@ def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened
     flat = MultitaskNetwork(
         scene_modalities(64) | dict(zone=Modality("zone", "category", classes=("a", "b"))),
         Setup(
-            ("early_height", "late_image"),
+            dict(early_height=dict(type="conv"), late_image=dict(type="conv")),
             "zone",
-            encoders={n: dict(type="conv") for n in ("early_height", "late_image")},
         ),
     )
     with pytest.raises(ValueError, match="predicts zone: none of them is a map"):
-        change_network(Opened(flat, scaling))
+        change_network(Opened(flat))
     with pytest.raises(FileNotFoundError, match="is not a run folder"):
         change_network("nowhere")
 
 
-def test_two_pixels_by_hand(network_Opened_scaling_small_and_mods):
+def test_two_pixels_by_hand(network_Opened_small_and_mods):
     "Which network, and what it says."
     # two pixels by hand: sure and undecided, and one where nothing is known
-    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    network, Opened, small, mods = network_Opened_small_and_mods
     layers = np.array(
         [[[0.1, 0.4, np.nan]], [[0.2, 0.35, np.nan]], [[0.7, 0.25, np.nan]], [[-0.5, 0.25, np.nan]]],
         "float32",
     )
     np.testing.assert_allclose(
-        to_bands(layers, mods, targets, scaling, True)[:, 0],
+        to_bands(layers, mods, targets, True)[:, 0],
         [[2, 0, np.nan], [-6, 3, np.nan], *layers[:3, 0]],
     )
     assert [b.text for b in band_list(mods, targets, True)] == [
@@ -414,9 +408,9 @@ def test_what_two_rasters_share_and_rasters_that_do_not_fit():
             opened("nowhere.tif")
 
 
-def test_bands_holes_and_nodata(network_Opened_scaling_small_and_mods):
+def test_bands_holes_and_nodata(network_Opened_small_and_mods):
     "What the network gets to see."
-    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    network, Opened, small, mods = network_Opened_small_and_mods
     with tempfile.TemporaryDirectory() as folder:
         heights = np.full((1, 4, 6), 7, "float32")
         photo = np.full((4, 4, 6), 100, "uint8")
@@ -450,14 +444,13 @@ def test_bands_holes_and_nodata(network_Opened_scaling_small_and_mods):
                 check_bands(i, mods["early_height"])
 
 
-def test_heights_in_centimetres_are_noticed(network_Opened_scaling_small_and_mods):
+def test_heights_in_centimetres_are_noticed(network_Opened_small_and_mods):
     "What the network gets to see."
-    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    network, Opened, small, mods = network_Opened_small_and_mods
     assert standardised(
         np.full((1, 2, 2), 9, "float32"),
         np.ones((2, 2), bool),
         mods["early_height"],
-        scaling["early_height"],
         "a.tif",
     ).tolist() == [[[1, 1], [1, 1]]]
     with pytest.raises(
@@ -468,14 +461,13 @@ def test_heights_in_centimetres_are_noticed(network_Opened_scaling_small_and_mod
             np.full((1, 2, 2), 900, "float32"),
             np.ones((2, 2), bool),
             mods["early_height"],
-            scaling["early_height"],
             "a.tif",
         )
 
 
-def test_how_scenes_are_cut(network_Opened_scaling_small_and_mods):
+def test_how_scenes_are_cut(network_Opened_small_and_mods):
     "One call."
-    network, Opened, scaling, small, mods = network_Opened_scaling_small_and_mods
+    network, Opened, small, mods = network_Opened_small_and_mods
     assert window_plan(small.network, (200, 100)) == ((64, 64), ([0, 48, 96, 136], [0, 36]))
     assert window_plan(small.network, (50, 70), 64, 10) == ((50, 64), ([0], [0, 6])), (
         "a scene that is smaller than a window"

@@ -72,7 +72,7 @@ def trained_and_world(make_tiles_and_tiles):
         losses = {t: dict(class_weights=[0.05, 0.95, 0.95]) for t in targets if t == "semantic_change"}
         learner = multitask_learner(
             change_world(),
-            Setup("image", targets, losses=losses, encoders=dict(image=dict(width=8))),
+            Setup(dict(image=dict(width=8)), {t: dict(loss=losses.get(t, {})) for t in targets}),
             bs=4,
             lr=0.01,
             trace=(),
@@ -348,7 +348,7 @@ def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_
     trained, world = trained_and_world
     learner = trained("semantic_change", "height_change")
     table = change_scores(learner, world)
-    found = learner.predict_on(world)
+    found = learner.predict(world)
     flat = world.semantic_change.values.ravel()
     value = table.set_index(["task", "metric"]).value
     assert value["semantic_change", "miou"] == pytest.approx(

@@ -20,7 +20,7 @@ from torchvision.transforms.v2 import functional as V
 from mtl_explain.data.augment import (
     Augment, augment_batch, augmentation, draw_look, draw_place, move, relight,
 )
-from mtl_explain.data.batches import sample_loaders, to_native
+from mtl_explain.data.batches import sample_loaders
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -43,7 +43,7 @@ def train(*cbs, epochs=1, seed=0, resumed=0):
     small = toy_samples(n=24, size=16)
     learner = multitask_learner(
         small,
-        Setup("optical", ("cover", "elevation"), encoders=dict(optical=dict(width=4))),
+        Setup(dict(optical=dict(width=4)), ("cover", "elevation")),
         bs=8,
         seed=seed,
         trace=(),
@@ -96,10 +96,9 @@ def places_and_looks():
 def varied():
     "A setup that varies its photographs."
     return Setup(
-        "optical",
+        dict(optical=dict(width=4)),
         ("cover", "elevation"),
-        encoders=dict(optical=dict(width=4)),
-        augment=dict(photos=["optical"], place=dict(zoom=0.2)),
+        training=dict(augment=dict(photos=["optical"], place=dict(zoom=0.2))),
     )
 
 
@@ -210,15 +209,13 @@ def test_before_and_after(world_loader_x_and_y, places_and_looks):
     places, looks = places_and_looks
     def show(axs, x, y, i):
         axs[0].imshow(
-            (to_native(x["optical"], loader.mods["optical"], loader.scaling["optical"])[i] / 255)
+            (loader.mods["optical"].to_native(x["optical"])[i] / 255)
             .permute(1, 2, 0)
             .clamp(0, 1)
             .numpy()
         )
         axs[1].imshow(
-            to_native(y["elevation"], loader.mods["elevation"], loader.scaling["elevation"])[
-                i, 0
-            ].numpy(),
+            loader.mods["elevation"].to_native(y["elevation"])[i, 0].numpy(),
             cmap="cividis",
             vmin=0,
             vmax=1500,
@@ -234,7 +231,7 @@ def test_before_and_after(world_loader_x_and_y, places_and_looks):
             ax.set(xticks=[], yticks=[], facecolor="white")
 
 
-    after = augment_batch(x, y, loader.mods, loader.scaling, places, looks, ("optical",))
+    after = augment_batch(x, y, loader.mods, places, looks, ("optical",))
     fig, axs = plt.subplots(2, 9, figsize=(10, 2.6), layout="constrained", dpi=75)
     for i in range(3):
         show(axs[0, 3 * i : 3 * i + 3], x, y, i)
@@ -260,7 +257,7 @@ def test_truths_move_together_heights_keep_their_metres(world_loader_x_and_y, pl
 
 
     tied = y | dict(cover=classes_of(y["elevation"]))
-    new_x, new_y = augment_batch(x, tied, loader.mods, loader.scaling, places)
+    new_x, new_y = augment_batch(x, tied, loader.mods, places)
     assert torch.equal(new_y["cover"], classes_of(new_y["elevation"]))
     assert (new_y["cover"] == -1).any()
     for before, moved in zip(tied["elevation"], new_y["elevation"], strict=True):
@@ -271,13 +268,11 @@ def test_truths_move_together_heights_keep_their_metres(world_loader_x_and_y, pl
     assert not torch.equal(new_x["optical"], x["optical"])
     assert list(new_x) == list(x)
     assert list(new_y) == list(y)
-    _, released = augment_batch(x, tied, loader.mods, loader.scaling, places, outside="unchanged")
+    _, released = augment_batch(x, tied, loader.mods, places, outside="unchanged")
     edge = new_y["cover"] == -1
     assert not released["cover"][edge].any()
     torch.testing.assert_close(
-        to_native(released["elevation"], loader.mods["elevation"], loader.scaling["elevation"])[:, 0][
-            edge
-        ],
+        loader.mods["elevation"].to_native(released["elevation"])[:, 0][edge],
         torch.zeros(edge.sum()),
         atol=1e-3,
         rtol=0,
@@ -289,10 +284,10 @@ def test_light_is_for_photographs_alone(world_loader_x_and_y, still, places_and_
     # light is for photographs alone; a coarser grid moves along; a photograph that is none
     world, loader, x, y = world_loader_x_and_y
     places, looks = places_and_looks
-    lit, same = augment_batch(x, y, loader.mods, loader.scaling, [still] * 4, looks, ("optical",))
+    lit, same = augment_batch(x, y, loader.mods, [still] * 4, looks, ("optical",))
     assert not torch.equal(lit["optical"], x["optical"])
     assert all(torch.equal(same[n], y[n]) for n in y)
-    shown = to_native(lit["optical"], loader.mods["optical"], loader.scaling["optical"])
+    shown = loader.mods["optical"].to_native(lit["optical"])
     assert -0.01 < shown.min()
     assert shown.max() < 255.01
     fine, coarse = (
@@ -304,7 +299,6 @@ def test_light_is_for_photographs_alone(world_loader_x_and_y, still, places_and_
         dict(fine=spot, coarse=torch.nn.functional.avg_pool2d(spot, 4)),
         {},
         dict(fine=fine, coarse=coarse),
-        {},
         [still | dict(zoom=1.3, shift=[0.1, -0.05], turns=1, flip=True)],
     )
     centre = [
@@ -314,7 +308,7 @@ def test_light_is_for_photographs_alone(world_loader_x_and_y, still, places_and_
     with pytest.raises(
         ValueError, match="photograph 'optical': values from .*, expected 0 to white=100"
     ):
-        augment_batch(x, y, loader.mods, loader.scaling, places, looks, ("optical",), white=100)
+        augment_batch(x, y, loader.mods, places, looks, ("optical",), white=100)
 
 
 def test_training_only_by_seed_and_epoch():
@@ -362,7 +356,7 @@ def test_a_setup_with_augmentation(varied):
 
 
     by_setup = learnt(varied)
-    plain = replace(varied, augment={})
+    plain = replace(varied, training={})
     assert torch.equal(by_setup, learnt(plain, cbs=[Augment(["optical"], dict(zoom=0.2), seed=0)]))
     assert not torch.equal(by_setup, learnt(plain))
     assert not torch.equal(by_setup, learnt(varied, seed=1))
@@ -376,7 +370,7 @@ def test_a_setup_with_augmentation(varied):
         assert whole.setup == varied
         for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
             assert torch.equal(a, b)
-        with pytest.raises(FileExistsError, match="setup.augment: the folder has .*zoom"):
+        with pytest.raises(FileExistsError, match="setup.training: the folder has .*zoom"):
             train_run(small, plain, Path(folder) / "whole", **options)
     for options, match in (
         (
@@ -386,5 +380,5 @@ def test_a_setup_with_augmentation(varied):
         (dict(look=dict(hue=1)), "augment: look: there is no option 'hue'"),
     ):
         with pytest.raises(ValueError, match=match):
-            augmentation(replace(varied, augment=options))
+            augmentation(replace(varied, training=dict(augment=options)))
     assert augmentation(plain) == []

@@ -4,17 +4,19 @@ Written by nbdev-export from the check cells of nbs/api/data/05_batches.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
 from mtl_explain.data.batches import (
-    SampleDataset, SampleLoader, _tensor, class_balance, narrowed, sample_loaders, split_loaders, to_native,
-    to_standard, training_scaling,
+    SampleDataset, SampleLoader, _tensor, class_balance, filter_classes, sample_loaders, scaled_modalities,
+    split_loaders,
 )
-from mtl_explain.data.samples import modalities
-from mtl_explain.modality import Modality
+from mtl_explain.data.store import open_store, save_samples, stored_statistics
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import split_names
@@ -51,46 +53,59 @@ def test_against_numpy_over_the_training_split_alone_without_the_missing_value(s
     "Scaling."
     holes = samples.copy(deep=True)
     holes["warmth"][0] = np.nan
-    s = training_scaling(holes, ("optical", "warmth", "cover"))
+    scaled = scaled_modalities(holes, ("optical", "warmth", "cover"))
     train = holes.isel(sample=holes.split.values == "train")
-    assert list(s) == ["optical", "warmth"]
+    assert list(scaled) == ["optical", "warmth", "cover"]
+    assert not scaled["cover"].is_scaled
     v = train.optical.values.astype("float64")
-    np.testing.assert_allclose(s["optical"]["mean"], v.mean((0, 2, 3)), rtol=1e-12)
-    np.testing.assert_allclose(s["optical"]["std"], v.std((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(scaled["optical"].mean, v.mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(scaled["optical"].std, v.std((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(
-        s["warmth"]["mean"], np.nanmean(train.warmth.values.astype("float64"), 0), rtol=1e-12
+        scaled["warmth"].mean, np.nanmean(train.warmth.values.astype("float64"), 0), rtol=1e-12
     )
+
+
+def test_a_store_is_not_read_again(samples):
+    "Scaling."
+    # a store is not read again: its manifest knows; what was changed since, or split otherwise, is
+    with tempfile.TemporaryDirectory() as folder:
+        stored = open_store(save_samples(samples, Path(folder) / "world", progress=False))
+        assert scaled_modalities(stored) == scaled_modalities(samples)
+        assert set(stored_statistics(stored, ["optical", "warmth"])) == {"optical", "warmth"}
+        warmer = stored.assign(warmth=stored.warmth + 1)
+        assert set(stored_statistics(warmer, ["optical", "warmth"])) == {"optical"}
+        assert np.isclose(
+            scaled_modalities(warmer)["warmth"].mean[0],
+            scaled_modalities(samples)["warmth"].mean[0] + 1,
+        )
+        other = stored.assign_coords(split=("sample", stored.split.values[::-1]))
+        assert stored_statistics(other, ["optical", "warmth"]) == {}
 
 
 def test_a_constant_channel_keeps_its_values_an_empty_one_is_an_error(samples):
     "Scaling."
     flat = samples.copy(deep=True)
     flat["warmth"][:] = 3
-    assert training_scaling(flat, ("warmth",)) == dict(warmth=dict(mean=[3.0], std=[1.0]))
+    constant = scaled_modalities(flat, ("warmth",))["warmth"]
+    assert (constant.mean, constant.std) == ((3.0,), (1.0,))
+    given = scaled_modalities(flat, ("warmth",), dict(warmth=dict(mean=[1.0], std=[2.0])))["warmth"]
+    assert (given.mean, given.std) == ((1.0,), (2.0,))
     flat["warmth"][:] = np.nan
     with pytest.raises(
         ValueError, match="'warmth' has no value at all in the training split for temperature"
     ):
-        training_scaling(flat, ("warmth",))
-
-
-def test_a_month_by_hand():
-    "Scaling."
-    m = Modality("weather", "series", (1, 2), channels=("temperature", "rain"))
-    s = dict(mean=[10.0, 50.0], std=[5.0, 25.0])
-    assert to_standard(torch.tensor([[[20, 25]]]), m, s).tolist() == [[[2, -1]]]
-    assert to_native(torch.tensor([[[2, -1]]]), m, s).tolist() == [[[20, 25]]]
+        scaled_modalities(flat, ("warmth",))
 
 
 def test_the_training_split_of_an_image_there_and_back(samples):
     "Scaling."
-    m = modalities(samples)["optical"]
-    s = training_scaling(samples, ("optical",))["optical"]
+    # the training split of an image, there and back (`Modality.standardise`)
+    m = scaled_modalities(samples, ("optical",))["optical"]
     v = torch.tensor(samples.optical.values[samples.split.values == "train"])
-    z = to_standard(v, m, s)
+    z = m.standardise(v)
     assert torch.allclose(z.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(z.std((0, 2, 3)), torch.ones(3), atol=1e-3)
-    assert torch.allclose(to_native(z, m, s), v.float(), atol=1e-3)
+    assert torch.allclose(m.to_native(z), v.float(), atol=1e-3)
 
 
 def test_bytes_stay_bytes_what_torch_cannot_compute_with_becomes_float():
@@ -138,21 +153,11 @@ def test_prediction_no_targets_and_every_input(samples, setup):
 def test_a_loader_of_three_samples(samples):
     "A fastai loader."
     # a loader of three samples: bytes become standard numbers, labels long, times stay
-    mods = modalities(samples)
-    scale = training_scaling(samples, ("optical", "months"))
-    x, y = next(
-        iter(
-            SampleLoader(
-                SampleDataset(samples, ("optical", "months"), ("cover",), rows=[7, 8, 9]),
-                scale,
-                mods,
-                bs=3,
-            )
-        )
-    )
-    expected = (
-        samples.optical.values[7:10] - np.reshape(scale["optical"]["mean"], (3, 1, 1))
-    ) / np.reshape(scale["optical"]["std"], (3, 1, 1))
+    mods = scaled_modalities(samples)
+    few = SampleDataset(samples, ("optical", "months"), ("cover",), rows=[7, 8, 9])
+    x, y = next(iter(SampleLoader(few, mods, bs=3)))
+    mean, std = (np.reshape(v, (3, 1, 1)) for v in (mods["optical"].mean, mods["optical"].std))
+    expected = (samples.optical.values[7:10] - mean) / std
     np.testing.assert_allclose(x["optical"], expected, atol=1e-5)
     assert y["cover"].dtype == torch.int64
     assert x["months_time"][0, 0] == 15
@@ -213,7 +218,7 @@ def test_one_class_only(samples):
         int((kept & (samples.split.values == s)).sum()) for s in split_names
     ]
     assert np.isclose(
-        some.train.scaling["warmth"]["mean"][0],
+        some.train.mods["warmth"].mean[0],
         samples.warmth.values[kept & (samples.split.values == "train")].mean(),
     )
     for where, match in (
@@ -221,18 +226,18 @@ def test_one_class_only(samples):
         (dict(zone="north"), "'zone' has no class 'north'; it has warm half, cold half"),
     ):
         with pytest.raises(ValueError, match=match):
-            narrowed(samples, where)
+            filter_classes(samples, where)
     with pytest.raises(ValueError, match="the split 'valid' has no sample with"):
-        narrowed(samples.isel(sample=samples.split.values == "train"), dict(zone="warm half"))
+        filter_classes(samples.isel(sample=samples.split.values == "train"), dict(zone="warm half"))
 
 
 def test_scaled_with_the_statistics_of_the_training_split_not_of_the_split(samples, dls):
     "A fastai loader."
     # scaled with the statistics of the training split, not of the split itself
     v = samples.warmth.values[samples.split.values == "valid"]
-    s = training_scaling(samples, ("warmth",))["warmth"]
+    m = scaled_modalities(samples, ("warmth",))["warmth"]
     y = torch.cat([y["warmth"] for _, y in dls.valid])
-    np.testing.assert_allclose(y, (v - s["mean"]) / s["std"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(y, (v - m.mean) / m.std, rtol=1e-4, atol=1e-5)
     assert abs(y.mean()) > 1e-3
 
 
@@ -268,9 +273,8 @@ def test_channels_that_never_vary_overrides_and_a_series_with_times_by_sample(sa
     "A fastai loader."
     flat = samples.copy(deep=True)
     flat["warmth"][:] = 3
-    dls_flat = sample_loaders(
-        flat, setup, scaling=dict(elevation=dict(mean=[0.0], std=[1000.0])), device="cpu"
-    )
+    fixed = setup.with_options("elevation", scaling=dict(mean=[0.0], std=[1000.0]))
+    dls_flat = sample_loaders(flat, fixed, device="cpu")
     x, y = next(iter(dls_flat.valid))
     assert (y["warmth"] == 0).all()
     np.testing.assert_allclose(

@@ -351,7 +351,7 @@ def test_the_setups_fit_the_samples_and_have_the_papers_weights(samples):
     for name, s in setups.items():
         check_samples(samples, s)
         assert s.name == name
-        assert s.main == s.targets[0]
+        assert s.main == next(iter(s.targets))
         assert (s.main == "semantic_change") == ("semantic_change" in s.targets)
     assert len(setups) == 6 * 3 + 3 + 2 + 2 + 4
     assert (

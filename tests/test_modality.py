@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from mtl_explain.files.schemas import check_document
@@ -115,6 +116,41 @@ def test_a_wrong_description_is_refused_where_it_is_made():
         Modality("code", "category", classes=("a", "b", "c"), parent="group", parent_index=(0, 1))
 
 
+def test_a_scaling_fits_its_channels_and_classes_have_none(weather, cover):
+    "One modality."
+    learnt = replace(weather, mean=(11.0, 60.0), std=(9.0, 40.0))
+    assert learnt.is_scaled
+    assert not weather.is_scaled
+    for m, scaling, message in (
+        (weather, dict(mean=(11.0,), std=(9.0, 40.0)), "has 2 channels but 1 numbers in `mean`"),
+        (weather, dict(mean=(11.0, 60.0), std=(9.0, 0.0)), "expected positive numbers"),
+        (weather, dict(mean=(11.0, np.nan), std=(9.0, 4.0)), "expected finite numbers"),
+        (cover, dict(mean=(1.0,), std=(1.0,)), "classes are not scaled"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(m, **scaling)
+
+
+def test_a_month_by_hand_as_an_array_and_as_a_tensor(weather):
+    "One modality."
+    month = replace(weather, shape=(1, 2), mean=(10.0, 50.0), std=(5.0, 25.0))
+    for made in (np.array, torch.tensor):
+        assert month.standardise(made([[[20, 25]]])).tolist() == [[[2, -1]]]
+        assert month.to_native(made([[[2, -1]]])).tolist() == [[[20, 25]]]
+    with pytest.raises(ValueError, match="'weather' has no scaling: learn it from samples"):
+        weather.standardise(np.zeros((1, 12, 2)))
+
+
+def test_arrays_and_tensors_to_the_last_digit_alike_and_there_and_back(optical):
+    "One modality."
+    picture = replace(optical, mean=(100.0, 90.1, 80.7), std=(31.0, 7.3, 11.0))
+    bytes_ = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), "uint8")
+    z = picture.standardise(bytes_)
+    assert np.array_equal(z, picture.standardise(torch.from_numpy(bytes_)).numpy())
+    assert z.dtype == np.float32
+    np.testing.assert_allclose(picture.to_native(z), bytes_, atol=1e-4)
+
+
 def test_one_name_several_none():
     "From an xarray variable."
     # one name, several, none; a class without a name keeps its place
@@ -152,7 +188,7 @@ def test_a_described_image_a_described_label_and_a_variable_that_nobody():
 
 def test_there_and_back_through_json(optical, cover, weather):
     "To and from JSON."
-    for m in (optical, cover, weather):
+    for m in (optical, cover, weather, replace(weather, mean=(11.0, 60.0), std=(9.0, 40.0))):
         assert from_dict(Modality, json.loads(json.dumps(to_dict(m)))) == m
     assert "units" not in to_dict(optical)
     with pytest.raises(ValueError, match="Modality has no field colour"):
@@ -162,7 +198,7 @@ def test_there_and_back_through_json(optical, cover, weather):
 def test_what_to_dict_writes_fits_the_schema(optical, cover, weather):
     "To and from JSON."
     # what `to_dict` writes fits the schema; what it could not have written is named
-    for m in (optical, cover, weather):
+    for m in (optical, cover, weather, replace(weather, mean=(11.0, 60.0), std=(9.0, 40.0))):
         check_document(json.loads(json.dumps(to_dict(m))), modality_schema, "here")
     for field_, value, match in (
         ("kind", "video", "here: kind is .video., expected one of image"),

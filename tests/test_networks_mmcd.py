@@ -52,9 +52,9 @@ def mmcd_setup_three_soft_and_small():
     three = Setup(setup.inputs, ("change", "height_change", "pseudo"), network=mmcd)
     soft = Setup(
         three.inputs,
-        three.targets,
+        dict.fromkeys(three.targets, {})
+        | {"pseudo": dict(type="soft-threshold", reads="height_change")},
         network=mmcd,
-        heads={"pseudo": dict(type="soft-threshold", reads="height_change")},
     )
     small = Setup(
         setup.inputs,
@@ -191,7 +191,7 @@ def test_single_task_variants_are_setups(mmcd_setup_three_soft_and_small, scene_
             ("height_change",),
             ("change", "height_change"),
             ("height_change", "pseudo"),
-            three.targets,
+            tuple(three.targets),
         ):
             counts[targets] = n_parameters(
                 MultitaskNetwork(modalities, Setup(setup.inputs, targets, network=mmcd))

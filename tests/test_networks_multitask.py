@@ -17,7 +17,7 @@ from mtl_explain.networks.multitask import (
     MultitaskNetwork, example_inputs, head_options, part_name, reading_order, reference_input, scaled_size,
     target_grid, with_network,
 )
-from mtl_explain.setup import Setup
+from mtl_explain.setup import Setup, with_weights
 
 
 # modalities of the examples
@@ -204,23 +204,17 @@ def test_what_cannot_be_built_says_why(made_up_and_modalities):
     with pytest.raises(ValueError, match="there is no network 'vit'"):
         MultitaskNetwork(modalities, with_network(Setup(("optical",), ("zone",)), "vit"))
     assert with_network(
-        Setup(
-            "optical", "zone", name="one", encoders=dict(optical=dict(width=8)), fusion=dict(widths=[4])
-        ),
+        Setup(dict(optical=dict(width=8)), "zone", name="one", network=dict(fusion=dict(widths=[4]))),
         "mmcd",
         features=8,
     ) == Setup("optical", "zone", name="one", network=dict(type="mmcd", features=8))
     with pytest.raises(ValueError, match="encoder of 'optical': there is no type 'vit'"):
-        MultitaskNetwork(
-            modalities, Setup(("optical",), ("zone",), encoders={"optical": dict(type="vit")})
-        )
+        MultitaskNetwork(modalities, Setup({"optical": dict(type="vit")}, "zone"))
     with pytest.raises(
         ValueError,
         match="'moisture': a U-Net of depth 4 needs at least 16 pixels a side, the image has 8×8; choose depth 3",
     ):
-        MultitaskNetwork(
-            modalities, Setup(("moisture",), ("cover",), encoders={"moisture": dict(depth=4)})
-        )
+        MultitaskNetwork(modalities, Setup({"moisture": dict(depth=4)}, "cover"))
     with pytest.raises(ValueError, match="input 'optical': expected 3 channels, got 5"):
         MultitaskNetwork(modalities, Setup(("optical",), ("zone",)))(
             {"optical": torch.zeros(1, 5, 32, 32)}
@@ -241,7 +235,7 @@ def test_a_mistyped_fusion_option(made_up_and_modalities):
         ValueError,
         match="fusion: 'concatenation' has no option 'width'; it has widths, dropout, batchnorm",
     ):
-        MultitaskNetwork(modalities, Setup(("optical",), ("zone",), fusion=dict(width=3)))
+        MultitaskNetwork(modalities, Setup("optical", "zone", network=dict(fusion=dict(width=3))))
 
 
 def test_rebuilt_from_two_json_texts(made_up_and_modalities):
@@ -249,11 +243,9 @@ def test_rebuilt_from_two_json_texts(made_up_and_modalities):
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
     roles = Setup(
-        ("optical", "weather"),
-        ("cover", "season"),
-        encoders={"optical": dict(type="unet", width=8, depth=2)},
-        heads={"season": dict(n_layers=1, activation="sigmoid")},
-        fusion=dict(widths=[24]),
+        inputs={"optical": dict(type="unet", width=8, depth=2), "weather": {}},
+        targets={"cover": {}, "season": dict(n_layers=1, activation="sigmoid")},
+        network=dict(fusion=dict(widths=[24])),
     )
     net = MultitaskNetwork(modalities, roles).eval()
     texts = json.dumps({n: to_dict(m) for n, m in modalities.items()}), json.dumps(to_dict(roles))
@@ -311,7 +303,7 @@ def test_a_name_that_looks_like_html_is_shown_not_obeyed(made_up_and_modalities)
         for n, m in modalities.items()
     }
     page = MultitaskNetwork(
-        named, Setup("optical", image, encoders=dict(optical=dict(type="unet", width=4, depth=1)))
+        named, Setup(dict(optical=dict(type="unet", width=4, depth=1)), image)
     )._repr_html_()
     assert "<img" not in page
     assert page.count("&lt;img src=x") == 2
@@ -337,12 +329,12 @@ def test_cropyield_experiment_7_by_hand(made_up_and_modalities):
         )
     }
     roles = Setup(
-        ("satellite",),
-        ("yield", "crop"),
-        weights={"yield": 0.67, "crop": 0.33},
+        inputs={"satellite": dict(n_heads=1, n_layers=4, width=32)},
+        targets={
+            "yield": dict(batchnorm=True, weight=0.67),
+            "crop": dict(batchnorm=True, weight=0.33),
+        },
         name="CropYield 7",
-        heads={t: dict(batchnorm=True) for t in ("yield", "crop")},
-        encoders={"satellite": dict(n_heads=1, n_layers=4, width=32)},
     )
     with torch.device("meta"):
         net = MultitaskNetwork(crops, roles)
@@ -376,13 +368,10 @@ def test_ben_ge_experiment_15_by_hand(made_up_and_modalities):
         "weather": dict(conv_width=16, dropout=0.2),
     }
     roles = Setup(
-        ("sar", "optical"),
-        tuple(heads),
-        weights=dict.fromkeys(heads, 1) | {"landcover": 9},
+        inputs={n: dict(type="unet", width=64, depth=4) for n in ("sar", "optical")},
+        targets=with_weights(heads, dict.fromkeys(heads, 1) | {"landcover": 9}),
         name="ben-ge 15",
-        heads=heads,
-        fusion=dict(widths=[64, 64]),
-        encoders={n: dict(type="unet", width=64, depth=4) for n in ("sar", "optical")},
+        network=dict(fusion=dict(widths=[64, 64])),
     )
     with torch.device("meta"):
         net = MultitaskNetwork(benge, roles)
@@ -425,16 +414,17 @@ def test_treesatai_experiment_7_by_hand(made_up_and_modalities):
     }
     flat = dict(type="flat-mlp", width=512, n_layers=3, dropout=0.3)
     roles = Setup(
-        ("sentinel1", "sentinel2", "aerial"),
-        ("L3", "L2", "age"),
-        weights={"L3": 4, "L2": 1, "age": 1},
-        name="TreeSatAI 7",
-        encoders={
+        inputs={
             "sentinel1": flat,
             "sentinel2": flat,
             "aerial": dict(type="resnet18", pretrained=True),
         },
-        heads={"L3": dict(n_layers=1), "L2": dict(width=256, dropout=0.25), "age": dict(n_layers=1)},
+        targets={
+            "L3": dict(n_layers=1, weight=4),
+            "L2": dict(width=256, dropout=0.25, weight=1),
+            "age": dict(n_layers=1, weight=1),
+        },
+        name="TreeSatAI 7",
     )
     with torch.device("meta"):
         net = MultitaskNetwork(trees, roles, pretrained=False)

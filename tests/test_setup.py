@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from mtl_explain.files.schemas import check_document
-from mtl_explain.modality import Modality, from_dict, modality_schema, to_dict
-from mtl_explain.setup import Setup, check_setup, main_share, scaled_weights, setup_schema, setup_table
+from mtl_explain.modality import Modality, from_dict, to_dict
+from mtl_explain.setup import (
+    Setup, _training, check_setup, main_share, options_by_name, scaled_weights, setup_schema, setup_table,
+    with_weights,
+)
 
 
 # three modalities to play with
@@ -42,6 +45,25 @@ def weather():
     )
 
 
+@pytest.fixture(scope='module')
+def full():
+    "A setup with all fields."
+    return Setup(
+        inputs=dict(optical=dict(type="unet"), dem=dict(scaling=dict(mean=[0.0], std=[1.0]))),
+        targets=dict(
+            landcover=dict(weight=1, loss=dict(class_weights=[1, 2])), age=dict(weight=3, width=3)
+        ),
+        main="age",
+        name="all",
+        core=("optical",),
+        network=dict(fusion=dict(widths=[8])),
+        relations=(dict(type="consistency", tasks=["a", "b"]),),
+        weighting=dict(type="dwa"),
+        where=dict(crop="soybean"),
+        training=dict(balance="crop", augment=dict(photos=["optical"])),
+    )
+
+
 # one experiment in three variants
 @pytest.fixture(scope='module')
 def base():
@@ -55,9 +77,7 @@ def mml():
 
 @pytest.fixture(scope='module')
 def mtl():
-    return Setup(
-        "optical", ("landcover", "weather"), core="optical", weights=dict(landcover=3, weather=1)
-    )
+    return Setup("optical", dict(landcover=dict(weight=3), weather=dict(weight=1)), core="optical")
 
 
 def test_the_weights_of_appendix_b_2_and_b_3():
@@ -89,52 +109,53 @@ def test_scaled_once_they_stay_as_they_are_to_the_last_digit_also_by_way_of():
             assert math.isclose(math.fsum(made.values()), 1, rel_tol=1e-15)
 
 
+def test_a_name_names_names_with_options():
+    "What each task weighs."
+    assert options_by_name("optical") == dict(optical={})
+    assert options_by_name(("optical", "dem")) == dict(optical={}, dem={})
+    assert options_by_name(dict(optical=dict(width=8), dem={})) == dict(optical=dict(width=8), dem={})
+    with pytest.raises(ValueError, match="options of 'optical' are 'unet', expected a dictionary"):
+        options_by_name(dict(optical="unet"))
+
+
 def test_sixty_per_cent_for_the_main_task():
     "What each task weighs."
-    assert main_share(("lulc", "dem", "season"), 0.6) == dict(lulc=0.6, dem=0.2, season=0.2)
+    assert main_share(("lulc", "dem", "season"), 0.6) == dict(
+        lulc=dict(weight=0.6), dem=dict(weight=0.2), season=dict(weight=0.2)
+    )
+    typed = dict(lulc=dict(type="conv"), dem={})
+    assert main_share(typed, 0.8)["lulc"] == dict(type="conv", weight=0.8)
+    assert main_share("lulc", 0.6) == dict(lulc={}), "one task has it all"
+    assert with_weights(typed, dict(lulc=3, dem=1)) == dict(
+        lulc=dict(type="conv", weight=0.75), dem=dict(weight=0.25)
+    )
     with pytest.raises(ValueError, match="between 0 and 1"):
         main_share(("a", "b"), 60)
 
 
-def test_a_setup_with_all_fields_fits_its_schema_after_json():
+def test_a_setup_with_all_fields_fits_its_schema_after_json(full):
     "Its rules."
     # a setup with all fields fits its schema after JSON; wrong fields are named
     assert set(setup_schema["properties"]) == set(Setup.__dataclass_fields__)
-    assert set(modality_schema["properties"]) == set(Modality.__dataclass_fields__)
-    full = Setup(
-        ("optical", "dem"),
-        ("landcover", "age"),
-        "age",
-        dict(landcover=1, age=3),
-        "all",
-        ("optical",),
-        dict(optical=dict(type="unet")),
-        dict(age=dict(width=3)),
-        dict(widths=[8]),
-        dict(type=""),
-        dict(landcover=dict(class_weights=[1, 2])),
-        (dict(type="consistency", tasks=["a", "b"]),),
-        dict(type="dwa"),
-        dict(dem=dict(mean=[0.0], std=[1.0])),
-        dict(crop="soybean"),
-        "crop",
-        dict(photos=["optical"]),
-    )
-    check_document(json.loads(json.dumps(to_dict(full))), setup_schema, "here")
+    assert set(setup_schema["properties"]["training"]["properties"]) == set(_training)
+    assert not [k for k in Setup.__dataclass_fields__ if not getattr(full, k)]
+    plain = json.loads(json.dumps(to_dict(full)))
+    check_document(plain, setup_schema, "here")
     for values, match in (
-        (dict(inputs="optical"), "inputs is .optical., expected a list"),
-        (dict(inputs=[]), "expected at least 1 entries"),
-        (dict(weights=dict(age="3")), "weights.age is .3., expected a number"),
+        (dict(inputs="optical"), "inputs is .optical., expected a dictionary"),
+        (dict(inputs={}), "inputs .*expected at least 1"),
+        (dict(targets=dict(age=dict(weight="3"))), "targets.age.weight is .3., expected a number"),
         (
-            dict(scaling=dict(dem=dict(mean=[0.0], std=[0]))),
-            r"scaling.dem.std\[0\] is 0, expected more than 0",
+            dict(inputs=dict(dem=dict(scaling=dict(mean=[0.0], std=[0])))),
+            r"inputs.dem.scaling.std\[0\] is 0, expected more than 0",
         ),
-        (dict(encoders=dict(optical="unet")), "encoders.optical is .unet., expected a dictionary"),
-        (dict(losses=[]), "losses is .*, expected a dictionary"),
+        (dict(inputs=dict(optical="unet")), "inputs.optical is .unet., expected a dictionary"),
+        (dict(targets=dict(age=dict(loss=[]))), "loss is .*, expected a dictionary"),
+        (dict(training=dict(speed=3)), "training.speed is unknown"),
         (dict(cost=3), "cost is unknown"),
     ):
         with pytest.raises(ValueError, match=match):
-            check_document(json.loads(json.dumps(to_dict(full))) | values, setup_schema, "here")
+            check_document(plain | values, setup_schema, "here")
 
 
 def test_defaults_and_rules_of_a_setup():
@@ -150,13 +171,15 @@ def test_defaults_and_rules_of_a_setup():
     with pytest.raises(ValueError, match="at least one target"):
         Setup("optical", ())
     with pytest.raises(ValueError, match="loss weights are given for"):
-        Setup("optical", "landcover", weights=dict(weather=1))
-    with pytest.raises(ValueError, match="for 'weather', which this setup does not use"):
-        Setup("optical", "landcover", encoders=dict(weather={}))
+        Setup("optical", dict(landcover=dict(weight=1), dem={}))
+    with pytest.raises(ValueError, match="'dem' is an input and has no weight"):
+        Setup(dict(optical={}, dem=dict(weight=1)), "landcover")
+    with pytest.raises(ValueError, match="training has no option 'speed'; it has balance, augment"):
+        Setup("optical", "landcover", training=dict(speed=1))
     with pytest.raises(
         ValueError, match="augment: photograph 'landcover' is not among the inputs optical"
     ):
-        Setup("optical", "landcover", augment=dict(photos=["landcover"]))
+        Setup("optical", "landcover", training=dict(augment=dict(photos=["landcover"])))
 
 
 def test_the_variant_is_a_property_of_the_roles(base, mml, mtl):
@@ -165,26 +188,45 @@ def test_the_variant_is_a_property_of_the_roles(base, mml, mtl):
     assert mtl.auxiliary == ("weather",)
     assert base.auxiliary == ()
     assert mml.names == ("optical", "weather", "landcover")
-    assert mtl.weights == dict(landcover=0.75, weather=0.25)
     assert from_dict(Setup, json.loads(json.dumps(to_dict(mtl)))) == mtl
     rich = Setup(
-        "optical",
+        dict(optical=dict(scaling=dict(mean=[1.0], std=[2.0]))),
         "zone",
-        augment=dict(photos=["optical"], place=dict(zoom=0.2)),
         relations=(dict(type="hierarchy", tasks=("zone", "zone")),),
-        scaling=dict(optical=dict(mean=[1.0], std=[2.0])),
         weighting=dict(type="uncertainty"),
+        training=dict(augment=dict(photos=["optical"], place=dict(zoom=0.2))),
     )
     assert to_dict(from_dict(Setup, json.loads(json.dumps(to_dict(rich))))) == json.loads(
         json.dumps(to_dict(rich))
     )
 
 
+def test_what_stands_beside_a_name_part_by_part(full):
+    "Part by part."
+    assert full.encoders == dict(optical=dict(type="unet"), dem={})
+    assert full.heads == dict(landcover={}, age=dict(width=3))
+    assert full.losses == dict(landcover=dict(class_weights=[1, 2]))
+    assert full.weights == dict(landcover=0.25, age=0.75)
+    assert full.scaling == dict(dem=dict(mean=[0.0], std=[1.0]))
+
+
+def test_one_option_more_another_value_one_less(base, mtl):
+    "Part by part."
+    wide = base.with_options("optical", type="unet", width=16)
+    assert wide.encoders == dict(optical=dict(type="unet", width=16))
+    assert wide.with_options("optical", width=None).encoders == dict(optical=dict(type="unet"))
+    assert mtl.with_options("weather", n_layers=2).heads["weather"] == dict(n_layers=2)
+    assert mtl.with_options("weather", n_layers=2).weights == mtl.weights
+    with pytest.raises(ValueError, match="'age' has no role in this setup; it has optical, landcover"):
+        base.with_options("age", width=2)
+
+
 def test_a_modality_more_read_or_predicted(base, mml, mtl):
     "Shifting a modality."
     assert base.with_input("weather").inputs == mml.inputs
+    assert base.with_input("weather", width=8).encoders["weather"] == dict(width=8)
     assert base.with_input("weather").variant == "MML"
-    assert base.with_target("weather").targets == mtl.targets
+    assert list(base.with_target("weather").targets) == list(mtl.targets)
     assert base.with_target("weather").weights == dict(landcover=0.5, weather=0.5)
     assert mtl.with_target("zone").weights == pytest.approx(
         dict(landcover=0.6, weather=0.2, zone=0.2)
@@ -194,21 +236,22 @@ def test_a_modality_more_read_or_predicted(base, mml, mtl):
 
 def test_from_mml_to_mtl_and_back_and_what_cannot_be_shifted(mml, mtl, base):
     "Shifting a modality."
-    assert mml.shift("weather").targets == mtl.targets
+    assert list(mml.shift("weather").targets) == list(mtl.targets)
     assert mml.shift("weather").variant == "MTL"
     assert mml.shift("weather").shift("weather") == mml
     narrow = Setup(
-        ("optical", "weather"),
+        dict(optical=dict(width=4), weather=dict(width=8, scaling=dict(mean=[0.0], std=[2.0]))),
         "landcover",
         core="optical",
-        encoders=dict(weather=dict(width=8), optical=dict(width=4)),
     )
-    assert narrow.shift("weather").encoders == dict(optical=dict(width=4))
+    with pytest.warns(UserWarning, match="'weather' is no longer an input.*dropped: width=8"):
+        moved = narrow.shift("weather")
+    assert moved.encoders == dict(optical=dict(width=4))
+    assert moved.scaling == narrow.scaling
     tied = Setup(
         "optical",
-        ("climate", "zone"),
+        dict(climate=dict(loss=dict(class_weights=[1, 2])), zone={}),
         relations=(dict(type="hierarchy", tasks=("climate", "zone")),),
-        losses=dict(climate=dict(class_weights=[1, 2])),
     )
     assert tied.with_input("weather").relations == tied.relations
     assert tied.shift("zone").relations == ()
@@ -216,10 +259,10 @@ def test_from_mml_to_mtl_and_back_and_what_cannot_be_shifted(mml, mtl, base):
     lit = Setup(
         ("optical", "aerial"),
         "landcover",
-        augment=dict(photos=["optical", "aerial"], place=dict(zoom=0)),
+        training=dict(augment=dict(photos=["optical", "aerial"], place=dict(zoom=0))),
     )
-    assert lit.shift("aerial").augment == dict(photos=["optical"], place=dict(zoom=0))
-    assert lit.with_target("age").augment == lit.augment
+    assert lit.shift("aerial").training["augment"] == dict(photos=["optical"], place=dict(zoom=0))
+    assert lit.with_target("age").training == lit.training
     with pytest.raises(ValueError, match="is the main task"):
         base.shift("landcover")
     with pytest.raises(ValueError, match="has no role"):

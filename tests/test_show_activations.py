@@ -21,16 +21,13 @@ def samples_and_Trained():
     "Two tasks of toy samples, one of which reads the other."
     samples = toy_samples(24, size=8)
     reader = dict(cover=dict(type="soft-threshold", reads="elevation"))
-    setup = Setup(
-        "optical", ("elevation", "cover"), heads=reader, encoders=dict(optical=dict(width=4, depth=1))
-    )
+    setup = Setup(dict(optical=dict(width=4, depth=1)), dict(elevation={}, cover={}) | reader)
     class Trained:
         "What a run has, as far as it is needed here."
 
         def __init__(self):
             learner = multitask_learner(samples, setup, trace=(), device="cpu")
             self.network = learner.model.eval()
-            self.scaling = learner.dls.train.scaling
             self.modalities = learner.modalities
             self.setup = setup
     return samples, Trained
@@ -56,9 +53,7 @@ def test_the_fused_map_and_what_the_soft_threshold_adds_computed_without_hooks(s
     "Of a task."
     samples, Trained = samples_and_Trained
     run = Trained()
-    loader = SampleLoader(
-        SampleDataset(samples, ("optical",)), run.scaling, run.modalities, bs=24, device="cpu"
-    )
+    loader = SampleLoader(SampleDataset(samples, ("optical",)), run.modalities, bs=24, device="cpu")
     (x,) = loader.one_batch()
     with torch.no_grad():
         fused = run.network.body(x)

@@ -36,11 +36,10 @@ def samples_unet_home_and_runs():
     samples = toy_samples(96)
     unet = dict(optical=dict(type="unet", width=4, depth=1))
     tasks = ("cover", "elevation", "climate")
-    weights = dict(cover=4, elevation=1, climate=1)
     setups = [
-        Setup("optical", "cover", name="baseline", encoders=unet),
-        Setup(("optical", "months"), "cover", core="optical", name="mml", encoders=unet),
-        Setup("optical", tasks, core="optical", name="mtl", weights=weights, encoders=unet),
+        Setup(unet, "cover", name="baseline"),
+        Setup(unet | dict(months={}), "cover", core="optical", name="mml"),
+        Setup(unet, tasks, core="optical", name="mtl"),
     ]
     home = Path(tempfile.mkdtemp())
     runs = train_table(samples, setups, home, epochs=2, bs=16, lr=1e-2, bar=False, device="cpu")
@@ -187,9 +186,7 @@ def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(sampl
     for n in strange.data_vars:
         if strange[n].attrs.get("parent") == "climate":
             strange[n].attrs["parent"] = broken
-    named = Setup(
-        "optical", (image, "elevation", broken), core="optical", name=comment + image, encoders=unet
-    )
+    named = Setup(unet, (image, "elevation", broken), core="optical", name=comment + image)
     harmless = train_run(strange, named, home / "strange", epochs=2, bs=16, bar=False, device="cpu")
     assert "<img" not in harmless._repr_html_()
     assert "<script" not in harmless._repr_html_()

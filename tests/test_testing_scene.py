@@ -25,7 +25,7 @@ def test_roles_by_name():
     assert mods["semantic_change"].n_classes == 3
     assert roles.main == "semantic_change"
     assert set(roles.names) == set(mods)
-    assert scene_setup(targets=("height_change",)).targets == ("height_change",)
+    assert list(scene_setup(targets=("height_change",)).targets) == ["height_change"]
 
 
 def test_what_the_truth_says_follows_from_the_two_times():
@@ -107,9 +107,8 @@ def test_the_checks_find_what_they_look_for():
 def test_a_default_network_part_by_part():
     "How much does it compute?"
     roles = Setup(
-        ("early_height", "late_image"),
+        dict.fromkeys(("early_height", "late_image"), dict(width=4, depth=1)),
         ("semantic_change", "height_change"),
-        encoders=dict.fromkeys(("early_height", "late_image"), dict(width=4, depth=1)),
     )
     table = work(roles, ["body.encoders.early_height", "body", "heads"], size=16)
     net = MultitaskNetwork(scene_modalities(16, 3), roles)

@@ -46,9 +46,9 @@ def samples():
 def setups():
     unet = dict(optical=dict(type="unet", width=4, depth=1))
     return [
-        Setup("optical", "cover", encoders=unet),
-        Setup(("optical", "months"), "cover", core="optical", name="with months", encoders=unet),
-        Setup("optical", ("cover", "warmth"), core="optical", name="mtl", encoders=unet),
+        Setup(unet, "cover"),
+        Setup(unet | dict(months={}), "cover", core="optical", name="with months"),
+        Setup(unet, ("cover", "warmth"), core="optical", name="mtl"),
     ]
 
 
@@ -93,15 +93,14 @@ def test_names_become_folders(setups):
 def test_slimmer_u_nets_and_fusion_the_rest_as_it_was():
     "Training a table."
     wide = Setup(
-        ("optical", "months"),
+        dict(optical=dict(type="unet", width=64, depth=2), months=dict(width=16)),
         "cover",
         name="wide",
-        encoders=dict(optical=dict(type="unet", width=64, depth=2), months=dict(width=16)),
-        fusion=dict(widths=[64, 64]),
+        network=dict(fusion=dict(widths=[64, 64])),
     )
     slim = narrower(wide, 8)
     assert slim.encoders == dict(optical=dict(type="unet", width=8, depth=2), months=dict(width=16))
-    assert slim.fusion == dict(widths=[8, 8])
+    assert slim.network == dict(fusion=dict(widths=[8, 8]))
     assert slim.name == "wide"
     with pytest.raises(ValueError, match="'baseline' has no U-Net"):
         narrower(Setup("months", "warmth"), 8)

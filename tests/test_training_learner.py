@@ -14,7 +14,7 @@ import torch
 from mtl_explain.data.batches import sample_loaders
 from mtl_explain.data.samples import modalities
 from mtl_explain.modality import modality_of
-from mtl_explain.setup import Setup
+from mtl_explain.setup import Setup, main_share
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import _as_prediction, multitask_learner, seeded_network
 
@@ -28,10 +28,7 @@ def samples():
 @pytest.fixture(scope='module')
 def setup():
     unet = dict(optical=dict(type="unet", width=8, depth=2))
-    weights = dict(cover=3, elevation=1, climate=1, warmth=1)
-    return Setup(
-        "optical", ("cover", "elevation", "climate", "warmth"), weights=weights, encoders=unet
-    )
+    return Setup(unet, main_share(("cover", "elevation", "climate", "warmth"), 0.5))
 
 
 @pytest.fixture(scope='module')
@@ -110,8 +107,8 @@ def test_described_like_the_original(samples):
 
 def test_the_auxiliary_modalities_can_be_taken_away_the_predictions_stay(learn, samples):
     "Prediction."
-    full = learn.predict_on(samples)
-    bare = learn.predict_on(samples[["optical"]])
+    full = learn.predict(samples)
+    bare = learn.predict(samples[["optical"]])
     assert full.equals(bare)
     assert bare.sizes["sample"] == 384
     described = {n: (v.attrs["kind"], v.attrs.get("units", "")) for n, v in bare.items()}
@@ -123,18 +120,18 @@ def test_the_auxiliary_modalities_can_be_taken_away_the_predictions_stay(learn, 
 def test_predictions_agree_with_the_trace(learn, samples):
     "Prediction."
     last = learn.trace.isel(epoch=-1)
-    one = learn.predict_on(samples.sel(sample=last.sample))
+    one = learn.predict(samples.sel(sample=last.sample))
     np.testing.assert_allclose(one.warmth[:, 0], last.predicted.sel(task="warmth"), rtol=1e-4)
     assert (one.climate.values == last.predicted.sel(task="climate")).all()
 
 
 def test_another_image_size_and_a_missing_input(learn, samples):
     "Prediction."
-    assert learn.predict_on(toy_samples(4, size=48)).cover.shape == (4, 48, 48)
+    assert learn.predict(toy_samples(4, size=48)).cover.shape == (4, 48, 48)
     with pytest.raises(
         ValueError, match="input modality 'optical' is missing: the network reads optical"
     ):
-        learn.predict_on(samples[["elevation"]])
+        learn.predict(samples[["elevation"]])
 
 
 def test_the_search_for_a_learning_rate_leaves_no_mark_a_second_fit_goes_on(samples, setup):

@@ -111,7 +111,7 @@ def test_two_tasks_by_hand(label, height):
     "Together."
     loss = MultitaskLoss(
         dict(kind=label, height=height),
-        Setup("optical", ("kind", "height"), weights=dict(kind=3, height=1)),
+        Setup("optical", dict(kind=dict(weight=3), height=dict(weight=1))),
     )
     preds = dict(kind=torch.zeros(1, 3), height=torch.full((1, 1, 1, 2), 2.0))
     y = dict(kind=torch.tensor([1]), height=torch.zeros(1, 1, 1, 2))
@@ -147,16 +147,16 @@ def test_class_weights_and_relations_come_from_the_setup(label):
             == 0.5 * 1 + 0.5 * 9 + 0.5 * 2
         )
     loss = MultitaskLoss(
-        dict(kind=label), Setup("x", "kind", losses=dict(kind=dict(class_weights=[0.05, 0.95, 0.95])))
+        dict(kind=label), Setup("x", dict(kind=dict(loss=dict(class_weights=[0.05, 0.95, 0.95]))))
     )
     assert loss(
         dict(kind=torch.tensor([[100.0, 0, 0], [100.0, 0, 0]])), dict(kind=torch.tensor([0, 1]))
     ).item() == pytest.approx(95)
     for options, match in (
-        (dict(losses=dict(kind=dict(class_weights=[1, 2]))), "2 weights for 3 classes"),
+        (dict(targets=dict(kind=dict(loss=dict(class_weights=[1, 2])))), "2 weights for 3 classes"),
         (dict(weighting=dict(type="magic")), "no weighting 'magic'"),
         (dict(relations=(dict(type="love"),)), "no relation 'love'"),
         (dict(weighting=dict(speed=3)), "weighting: '' has no option 'speed'"),
     ):
         with pytest.raises(ValueError, match=match):
-            MultitaskLoss(dict(kind=label), Setup("x", "kind", **options))
+            MultitaskLoss(dict(kind=label), Setup(**(dict(inputs="x", targets="kind") | options)))

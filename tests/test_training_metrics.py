@@ -28,12 +28,9 @@ def label():
 
 @pytest.fixture(scope='module')
 def height():
-    return Modality("height", "image", (1, 2, 2), channels=("height",), units="m")
-
-
-@pytest.fixture(scope='module')
-def s():
-    return dict(mean=[100.0], std=[10.0])
+    return Modality(
+        "height", "image", (1, 2, 2), channels=("height",), units="m", mean=(100.0,), std=(10.0,)
+    )
 
 
 @pytest.fixture(scope='module')
@@ -43,10 +40,10 @@ def dl():
     return sample_loaders(samples, Setup("optical", ("cover", "warmth")), bs=16, device="cpu").valid
 
 
-def test_the_most_likely_class_and_metres(label, height, s):
+def test_the_most_likely_class_and_metres(label, height):
     "Predictions and targets, comparable."
     assert predictions(torch.tensor([[0.0, 3.0, 1.0]]), label).tolist() == [1]
-    assert predictions(torch.full((1, 1, 2, 2), 1.5), height, s).unique().tolist() == [115]
+    assert predictions(torch.full((1, 1, 2, 2), 1.5), height).unique().tolist() == [115]
 
 
 def test_labels_by_hand(label):
@@ -58,10 +55,10 @@ def test_labels_by_hand(label):
     assert t.tolist() == [0, 1]
 
 
-def test_metres_by_hand(height, s):
+def test_metres_by_hand(height):
     "Predictions and targets, comparable."
     y = torch.tensor([[[[0.0, 1.0], [2.0, torch.nan]]]])
-    p, t = comparable(y.nan_to_num() + 1, y, height, s)
+    p, t = comparable(y.nan_to_num() + 1, y, height)
     assert t.ravel().tolist() == [100, 110, 120]
     assert (p - t).ravel().tolist() == [10, 10, 10]
 
@@ -69,17 +66,13 @@ def test_metres_by_hand(height, s):
 def test_channels_of_images_and_of_series_end_up_in_columns():
     "Predictions and targets, comparable."
     # channels of images and of series end up in columns; an unknown channel takes its pixel along
-    two = Modality("wind", "image", (2, 1, 2), channels=("u", "v"))
+    as_it_is = dict(mean=(0.0, 0.0), std=(1.0, 1.0))
+    two = Modality("wind", "image", (2, 1, 2), channels=("u", "v"), **as_it_is)
     y = torch.tensor([[[[1.0, 2.0]], [[3.0, torch.nan]]]])
-    p, t = comparable(y.nan_to_num(), y, two, dict(mean=[0.0, 0.0], std=[1.0, 1.0]))
+    p, t = comparable(y.nan_to_num(), y, two)
     assert p.tolist() == t.tolist() == [[1, 3]]
-    year = Modality("year", "series", (3, 2), channels=("t", "p"))
-    _, t = comparable(
-        torch.zeros(1, 3, 2),
-        torch.arange(6.0).reshape(1, 3, 2),
-        year,
-        dict(mean=[0.0, 0.0], std=[1.0, 1.0]),
-    )
+    year = Modality("year", "series", (3, 2), channels=("t", "p"), **as_it_is)
+    _, t = comparable(torch.zeros(1, 3, 2), torch.arange(6.0).reshape(1, 3, 2), year)
     assert t.tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
@@ -124,7 +117,7 @@ def test_not_defined_is_nan_not_an_error(height):
 
 def test_two_batches_of_labels_as_fastai_would_count_them(label):
     "In the training table."
-    columns = task_metrics(dict(kind=label), {}, ("kind",))
+    columns = task_metrics(dict(kind=label), ("kind",))
     assert [c.name for c in columns] == ["kind_accuracy", "kind_f1_macro"]
     for c in columns:
         c.reset()

@@ -47,9 +47,9 @@ def test_a_setup_by_a_recipe(stated):
     row = Setup(("early", "late"), "change", network=dict(type="mmcd", features=8))
     made = with_recipe(row, stated)
     assert made.network == dict(type="mmcd", features=8, zoom=2.0)
-    assert made.augment == dict(photos=["late"])
-    own = replace(row, augment=dict(photos=["early"]))
-    assert with_recipe(own, stated).augment == dict(photos=["early"])
+    assert made.training == dict(augment=dict(photos=["late"]))
+    own = replace(row, training=dict(augment=dict(photos=["early"])))
+    assert with_recipe(own, stated).training == own.training
     assert with_recipe(row, small_recipe) == row
     assert with_recipe(Setup(("early", "late"), "change"), stated).network == {}
 

@@ -80,10 +80,10 @@ def test_errors_of_pixels_and_their_mean():
     np.testing.assert_equal(wrong.numpy(), [[[0, 1, np.nan]]])
     assert sample_means(wrong).tolist() == [0.5]
     assert sample_means(wrong * torch.nan).isnan().all()
-    height = Modality("height", "tabular", (1,), channels=("height",), units="m")
-    assert error_values(
-        torch.tensor([[3.0]]), torch.tensor([[1.0]]), height, dict(mean=[100.0], std=[10.0])
-    ).tolist() == [[20]]
+    height = Modality(
+        "height", "tabular", (1,), channels=("height",), units="m", mean=(100.0,), std=(10.0,)
+    )
+    assert error_values(torch.tensor([[3.0]]), torch.tensor([[1.0]]), height).tolist() == [[20]]
 
 
 def test_a_class_that_is_right_wrong_and_without_a_label():
@@ -100,10 +100,10 @@ def test_a_class_that_is_right_wrong_and_without_a_label():
 
 def test_a_quantity_two_standard_deviations_of_10_m_too_high():
     "Errors of one task."
-    height = Modality("height", "tabular", (1,), channels=("height",), units="m")
-    r = sample_record(
-        torch.tensor([[3.0]]), torch.tensor([[1.0]]), height, dict(mean=[100.0], std=[10.0])
+    height = Modality(
+        "height", "tabular", (1,), channels=("height",), units="m", mean=(100.0,), std=(10.0,)
     )
+    r = sample_record(torch.tensor([[3.0]]), torch.tensor([[1.0]]), height)
     assert {k: v.item() for k, v in r.items() if k != "correct"} == dict(
         loss=4, error=20, predicted=130, truth=110
     )
@@ -162,7 +162,7 @@ def test_two_batches_become_one_epoch():
         (torch.tensor([[9.0, 0], [9.0, 0]]), torch.tensor([0, 1])),
         (torch.tensor([[0.0, 9]]), torch.tensor([1])),
     ]
-    records = [batch_record(dict(kind=p), dict(kind=y), mods, {}, ("kind",)) for p, y in batches]
+    records = [batch_record(dict(kind=p), dict(kind=y), mods, ("kind",)) for p, y in batches]
     epoch = epoch_dataset(records, 7, ("kind",), mods, dict(sample=["s1", "s2", "s3"]))
     assert epoch.error.sel(epoch=7, task="kind").values.tolist() == [
         0,
@@ -203,9 +203,7 @@ def test_the_trace_agrees_with_a_direct_evaluation_of_the_network(learn_and_trac
     )
     entropy = torch.nn.functional.cross_entropy(preds["climate"], y["climate"], reduction="none")
     np.testing.assert_allclose(test.loss.sel(task="climate"), entropy, rtol=1e-4)
-    metres = (preds["elevation"] - y["elevation"]).abs().mean((1, 2, 3)) * dl.scaling["elevation"][
-        "std"
-    ][0]
+    metres = (preds["elevation"] - y["elevation"]).abs().mean((1, 2, 3)) * dl.mods["elevation"].std[0]
     np.testing.assert_allclose(test.error.sel(task="elevation"), metres, rtol=1e-4)
     np.testing.assert_allclose(
         test.truth.sel(task="warmth"), samples.warmth.sel(sample=test.sample).values[:, 0], rtol=1e-5

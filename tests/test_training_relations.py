@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from scipy.special import rel_entr
 
 from mtl_explain.change.losses import height_ranges, range_scaling
-from mtl_explain.data.batches import to_standard
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -61,7 +60,7 @@ def zone_mods():
 @pytest.fixture(scope='module')
 def change_setup():
     ten_metres = dict(mean=[5.0], std=[10.0])  # 0 m is -0.5
-    return Setup("image", ("semantic", "pseudo", "height"), scaling=dict(height=ten_metres))
+    return Setup("image", dict(semantic={}, pseudo={}, height=dict(scaling=ten_metres)))
 
 
 @pytest.fixture(scope='module')
@@ -85,7 +84,7 @@ def adherence():
         )
         with learner.no_bar(), learner.no_logging():
             learner.fit(10)
-        p = learner.predict_on(unseen)
+        p = learner.predict(unseen)
         index = np.array(world.climate.attrs["parent_index"])
         inside = index[p.climate.values] == p.zone.values
         return [
@@ -184,13 +183,12 @@ def test_a_true_change_of_exactly_0_m_is_none_whatever_the_scaling(plane_and_cha
             change_mods["height"],
             change_mods["semantic"],
             change_mods,
-            replace(change_setup, scaling=dict(height=scaling)),
+            change_setup.with_options("height", scaling=scaling),
             tolerance=0.0,
         )
         native = torch.tensor([[[[0.0, 1e-2, -1e-2]]]])
-        assert view.classes(to_standard(native, change_mods["height"], scaling)).tolist() == [
-            [[0, 2, 1]]
-        ]
+        height = replace(change_mods["height"], mean=tuple(scaling["mean"]), std=tuple(scaling["std"]))
+        assert view.classes(height.standardise(native)).tolist() == [[[0, 2, 1]]]
     wind = Modality("wind", "image", (2, *plane), channels=("u", "v"))
     for m, space, match in (
         (

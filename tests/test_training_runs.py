@@ -51,9 +51,7 @@ class InterruptAt(Callback):
 def samples_setup_and_learn():
     "A small world and a fast setup."
     samples = toy_samples(96, size=8)
-    setup = Setup(
-        "optical", ("cover", "climate"), encoders=dict(optical=dict(type="unet", width=4, depth=1))
-    )
+    setup = Setup(dict(optical=dict(type="unet", width=4, depth=1)), ("cover", "climate"))
     learn = multitask_learner(samples, setup, device="cpu")
     return samples, setup, learn
 
@@ -144,7 +142,7 @@ def test_what_differs_is_named(samples_setup_and_learn):
     assert not config_differences(a, json.loads(json.dumps(a)))
     assert not config_differences(a | dict(versions={}), a)
     assert not config_differences(
-        dict(a, setup=dict(encoders=dict(x=1, y=2))), dict(a, setup=dict(encoders=dict(y=2, x=1)))
+        dict(a, setup=dict(network=dict(x=1, y=2))), dict(a, setup=dict(network=dict(y=2, x=1)))
     )
 
 
@@ -395,7 +393,7 @@ def test_a_run_that_starts_from_another_one_says_so(samples_setup_and_learn, hom
     samples, setup, learn = samples_setup_and_learn
     home, run = home_and_run
     with tempfile.TemporaryDirectory() as d:
-        other = replace(setup, targets=("elevation", "climate"), main="", weights={})
+        other = replace(setup, targets=("elevation", "climate"), main="")
         options = dict(epochs=1, bs=16, bar=False, device="cpu")
         begun = multitask_learner(
             samples, other, start=run, bs=16, device="cpu"
@@ -434,14 +432,16 @@ def test_each_field_that_names_something_is_tried(stranger):
             dict(type="evil_module.Body"),
         )
         fields = {
-            "network": lambda name: dict(type=name),
-            "fusion": lambda name: dict(type=name),
-            "encoders": lambda name: dict(optical=dict(type=name)),
-            "heads": lambda name: dict(cover=dict(type=name)),
+            "network": lambda name: dict(network=dict(type=name)),
+            "fusion": lambda name: dict(network=dict(fusion=dict(type=name))),
+            "encoder": lambda name: dict(inputs=dict(optical=dict(type=name))),
+            "head": lambda name: dict(
+                targets=dict(cover=dict(type=name, weight=0.5), climate=dict(weight=0.5))
+            ),
         }
-        for n, (field, made) in enumerate(fields.items()):
+        for n, made in enumerate(fields.values()):
             for k, name in enumerate(names):
-                opened = load_run(stranger(Path(d) / f"{n}-{k}", **{field: made(name)}))
+                opened = load_run(stranger(Path(d) / f"{n}-{k}", **made(name)))
                 with pytest.raises(ValueError) as caught:
                     opened.network
                 assert "\n" not in str(caught.value)
@@ -454,7 +454,9 @@ def test_a_config_of_another_structure(home_and_run):
     # a config of another structure: one line that names file and field
     home, run = home_and_run
     faults = {
-        "setup.inputs is .optical., expected a list": lambda c: c["setup"].update(inputs="optical"),
+        "setup.inputs is .optical., expected a dictionary": lambda c: c["setup"].update(
+            inputs="optical"
+        ),
         "setup is missing": lambda c: c.pop("setup"),
         "options.epochs is .two., expected a whole number": lambda c: c["options"].update(epochs="two"),
         "options.bs is 0, expected at least 1": lambda c: c["options"].update(bs=0),
@@ -462,21 +464,18 @@ def test_a_config_of_another_structure(home_and_run):
             "optical"
         ].update(kind="video"),
         "setup names .elevation., which modalities lacks": lambda c: c["setup"].update(
-            inputs=["elevation"]
+            inputs=dict(elevation={})
         ),
-        "scaling.optical.std has 1 numbers, .optical. has 3 channels": lambda c: c["scaling"][
+        "modality .optical.: has 3 channels but 1 numbers in `std`": lambda c: c["modalities"][
             "optical"
         ].update(std=[1.0]),
-        r"scaling.optical.std\[0\] is 0, expected more than 0": lambda c: c["scaling"][
+        r"modalities.optical.std\[0\] is 0, expected more than 0": lambda c: c["modalities"][
             "optical"
         ].update(std=[0, 1, 1]),
-        "scaling.elephants is of no modality": lambda c: c["scaling"].update(
-            elephants=dict(mean=[0], std=[1])
-        ),
         "modalities.climate.name is .cover., expected .climate.": lambda c: c["modalities"][
             "climate"
         ].update(name="cover"),
-        "loss weights are given for": lambda c: c["setup"].update(weights=dict(cover=1)),
+        "loss weights are given for": lambda c: c["setup"]["targets"]["cover"].pop("weight"),
         "needs at least two classes, has 1": lambda c: c["modalities"]["cover"].update(
             classes=["one"], colors=[], parent_index=[], parent=""
         ),
@@ -533,9 +532,7 @@ def test_the_network_of_a_config_is_compared_with_the_file_of_weights_before_it(
     # the network of a config is compared with the file of weights before it takes memory
     with tempfile.TemporaryDirectory() as d:
         huge = load_run(
-            stranger(
-                Path(d) / "huge", encoders=dict(optical=dict(type="unet", width=3_000_000, depth=1))
-            )
+            stranger(Path(d) / "huge", inputs=dict(optical=dict(type="unet", width=3_000_000, depth=1)))
         )
         with pytest.raises(ValueError, match="these are the weights of another network: .* more"):
             huge.network
@@ -566,9 +563,9 @@ def test_another_config_does_not_overwrite_a_run_and_a_folder_of_something_else(
             FileNotFoundError, match="holds no weights: .* training stopped before the first epoch"
         ):
             load_run(d).network
-        (Path(d) / "config.json").write_text(json.dumps(run.config | dict(format=2)))
+        (Path(d) / "config.json").write_text(json.dumps(run.config | dict(format=1)))
         with pytest.raises(
-            ValueError, match="has format 2, this version of mtl_explain reads format 1"
+            ValueError, match="has format 1, this version of mtl_explain reads format 2"
         ):
             load_run(d)
 

@@ -41,9 +41,8 @@ def base_and_weights_over_epochs():
     "The same training with each weighting."
     samples = toy_samples(192)
     base = dict(
-        inputs="optical",
+        inputs=dict(optical=dict(type="unet", width=8, depth=2)),
         targets=("cover", "elevation", "climate", "warmth"),
-        encoders=dict(optical=dict(type="unet", width=8, depth=2)),
     )
     def weights_over_epochs(kind, epochs=8):
         "Weights after each epoch, scaled to sum to 1."
@@ -71,9 +70,8 @@ def samples_base_and_gradients():
     "A toy world with three tasks."
     samples = toy_samples(96)
     base = dict(
-        inputs="optical",
+        inputs=dict(optical=dict(type="unet", width=4, depth=2)),
         targets=("cover", "elevation", "climate"),
-        encoders=dict(optical=dict(type="unet", width=4, depth=2)),
     )
     def gradients(weighting):
         "Gradients of all weights after one batch."

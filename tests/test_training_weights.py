@@ -177,7 +177,7 @@ def test_weights_of_another_network_and_a_body_that_is_known_in_part(pairs_first
         with pytest.raises(ValueError, match="pickled weights are refused"):
             load_matching(wider, path)
         one, two = (
-            MultitaskNetwork(pairs, Setup(inputs, ("change",), fusion=dict(widths=[4])))
+            MultitaskNetwork(pairs, Setup(inputs, "change", network=dict(fusion=dict(widths=[4]))))
             for inputs in (("early",), ("early", "late"))
         )
         save_file({k: v.contiguous() for k, v in one.state_dict().items() if "fusion" not in k}, path)

@@ -46,7 +46,6 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from mtl_explain.data.batches import to_native, to_standard
 from mtl_explain.files.paths import scratch_file
 from mtl_explain.files.raster import fill_holes, opened
 from mtl_explain.modality import Modality
@@ -150,12 +149,10 @@ def _add(
 # %% ../../nbs/api/change/03_detect.ipynb #393aff48
 def change_network(
     source,  # a run folder, an opened `Run`, or a learner
-) -> tuple:  # the network, its scaling, the targets that are maps (the main one first)
+) -> tuple:  # the network, the targets that are maps (the main one first)
     "What is needed of a run or a learner; `ValueError` if it does not compare two images."
     run = source if hasattr(source, "dls") or hasattr(source, "network") else load_run(source)
-    net, scaling = (
-        (run.model, run.dls.train.scaling) if hasattr(run, "dls") else (run.network, run.scaling)
-    )
+    net = run.model if hasattr(run, "dls") else run.network
     mods = net.modalities
     setup = net.setup
     if [mods[n].kind for n in setup.inputs] != ["image", "image"]:
@@ -167,7 +164,7 @@ def change_network(
         raise ValueError(f"the network predicts {', '.join(setup.targets)}: none of them is a map")
     if len(grids := {mods[n].shape[-2:] for n in (*setup.inputs, *targets)}) > 1:
         raise ValueError(f"the maps of this network lie on different grids: {sorted(grids)}")
-    return net.eval(), scaling, targets
+    return net.eval(), targets
 
 
 def size_rule(
@@ -234,7 +231,6 @@ def to_bands(
     layers: np.ndarray,  # (layers, rows, columns), NaN where nothing is known
     mods: dict,  # name -> `Modality`
     targets: list,  # that are maps, the main one first
-    scaling: dict,  # name -> mean and std
     probabilities: bool,  # write the probabilities of the main target's classes as well
 ) -> np.ndarray:  # float32 (band, rows, columns)
     "From blended layers to classes and native units."
@@ -242,7 +238,7 @@ def to_bands(
 
     def band(m, v):
         if not m.is_label:
-            return to_native(torch.from_numpy(v)[None], m, scaling[m.name])[0].numpy()
+            return m.to_native(v[None])[0]
         return np.where(np.isnan(v[:1]), np.float32(np.nan), v.argmax(0).astype("float32"))
 
     return np.concatenate(
@@ -342,14 +338,16 @@ def standardised(
     values: np.ndarray,  # (C, rows, columns)
     known: np.ndarray,  # bool (rows, columns)
     m: Modality,  # what they are
-    s: dict,  # mean and std of the training
     where: str,  # for messages
 ) -> torch.Tensor:  # (C, rows, columns)
     "An input as in training; numbers of another kind are refused."
-    z = to_standard(torch.from_numpy(values)[None], m, s)[0]
-    if known.any() and abs(off := z.mean().item()) > 10:
+    z = torch.from_numpy(m.standardise(values[None])[0])
+    if known.any() and abs(z.mean().item()) > 10:
+        seen = values[:, known].mean()
         raise ValueError(
-            f"{where}: values of {values[:, known].mean():.4g} in the mean, where '{m.name}' was {np.mean(s['mean']):.4g} ± {np.mean(s['std']):.3g} in training: other units, or another type of numbers?"
+            f"{where}: values of {seen:.4g} in the mean, where '{m.name}' was "
+            f"{np.mean(m.mean):.4g} ± {np.mean(m.std):.3g} in training: "
+            "other units, or another type of numbers?"
         )
     return z
 
@@ -429,12 +427,10 @@ class ScenePair:
         self,
         files,  # two open rasters, early and late
         net: MultitaskNetwork,  # who reads them
-        scaling: dict,  # name -> mean and std of the training
     ):
         self.files = files
         self.names = net.setup.inputs
         self.mods = net.modalities
-        self.scaling = scaling
         for f, n in zip(files, self.names, strict=True):
             check_bands(f, self.mods[n])
         self.places = common_windows(*files)
@@ -456,13 +452,12 @@ class ScenePair:
                 Window(place.col_off + c, place.row_off + r, size[1], size[0])
                 for r, c in zip(rows, cols, strict=True)
             ]
-            read = [read_input(file, w, self.mods[n], self.scaling[n]["mean"]) for w in windows]
+            read = [read_input(file, w, self.mods[n], self.mods[n].mean) for w in windows]
             x[n] = torch.stack(
                 [
                     standardised(
                         *v,
                         self.mods[n],
-                        self.scaling[n],
                         f"{file.name}, row {w.row_off}, column {w.col_off}",
                     )
                     for w, v in zip(windows, read, strict=True)
@@ -515,15 +510,13 @@ def detect_change(
     progress: bool = True,  # show a progress bar
 ) -> Path:  # the GeoTIFF: a band for each map that the network predicts, the main one first
     "Detect change on a pair of rasters of any size, window by window, without seams, in constant memory."
-    net, scaling, targets = change_network(source)
+    net, targets = change_network(source)
     out = Path(out or Path(image).with_name(f"{Path(image).stem}_change.tif"))
     mods = net.modalities
     device = device or default_device()
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
-        scene = ScenePair(
-            [stack.enter_context(opened(p)) for p in (dsm, image)], net.to(device), scaling
-        )
+        scene = ScenePair([stack.enter_context(opened(p)) for p in (dsm, image)], net.to(device))
         sizes, starts = window_plan(net, scene.shape, size, overlap)
         target = stack.enter_context(
             new_raster(out, scene, band_list(mods, targets, probabilities))
@@ -550,7 +543,7 @@ def detect_change(
             predict, sum(mods[t].n_outputs for t in targets), starts, sizes, width, bs
         )
         bands = (
-            (row, col, to_bands(layers, mods, targets, scaling, probabilities))
+            (row, col, to_bands(layers, mods, targets, probabilities))
             for row, col, layers in blended
         )
         for row, col, v in whole_blocks(bands, scene.shape[0]):

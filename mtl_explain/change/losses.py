@@ -42,39 +42,31 @@ def scaled_zero(
 
 
 # %% ../../nbs/api/change/01_losses.ipynb #3f8494b6
-change_weights = (
-    0.05,
-    0.95,
-    0.95,
-)  # of the classes unchanged, demolished, newly built (paper B, section 5.1)
-_reads = dict(type="soft-threshold", reads="height")
+change_weights = (0.05, 0.95, 0.95)  # unchanged, demolished, newly built (paper B, section 5.1)
+_reads_height = dict(type="soft-threshold", reads="height")
+_paper = dict(
+    semantic=dict(weight=0.6),
+    pseudo=dict(weight=0.2) | _reads_height,
+    height=dict(weight=0.2, activation="tanh"),
+)
+_released = dict(
+    semantic=dict(weight=1, gate="sigmoid", temperature=1.0) | _reads_height,
+    pseudo=dict(weight=1),
+    height=dict(weight=3, activation="tanh"),
+)
+_consistency = dict(type="consistency", tasks=("pseudo", "semantic"))
 
 loss_presets = {  # name -> what it says of the roles semantic, pseudo, height
-    "paper": dict(
-        weights=dict(semantic=0.6, pseudo=0.2, height=0.2),
-        heads=dict(pseudo=_reads, height=dict(activation="tanh")),
-        range="paper",
-    ),
+    "paper": dict(targets=_paper, range="paper"),
     "explicit": dict(
-        weights=dict(semantic=0.6, pseudo=0.2, height=0.2),
-        heads=dict(pseudo=_reads, height=dict(activation="tanh")),
+        targets=_paper,
         range="paper",
-        relations=(dict(type="consistency", tasks=("pseudo", "semantic"), weight=0.2),),
+        relations=(_consistency | dict(weight=0.2),),
     ),
     "released": dict(
-        weights=dict(semantic=1, pseudo=1, height=3),
-        heads=dict(
-            semantic=_reads | dict(gate="sigmoid", temperature=1.0), height=dict(activation="tanh")
-        ),
+        targets=_released,
         range="released",
-        relations=(
-            dict(
-                type="consistency",
-                tasks=("pseudo", "semantic"),
-                weight=0.5,
-                distance="cross-entropy",
-            ),
-        ),
+        relations=(_consistency | dict(weight=0.5, distance="cross-entropy"),),
     ),
 }
 
@@ -92,42 +84,46 @@ def with_losses(
     tasks = tasks or {r: f"{r}_change" for r in ("semantic", "pseudo", "height")}
     tasks = {r: t for r, t in tasks.items() if t in setup.targets}
     if set(tasks.values()) != set(setup.targets):
+        known = ", ".join(tasks.values()) or "of none of these names"
         raise ValueError(
-            f"preset '{preset}' knows the tasks {', '.join(tasks.values()) or 'of none of these names'}; the setup has {', '.join(setup.targets)}"
+            f"preset '{preset}' knows the tasks {known}; the setup has {', '.join(setup.targets)}"
         )
+    roles = {t: r for r, t in tasks.items()}
     scaling = range_scaling(*height_ranges[p["range"]])
-    relations = tuple(
-        r
-        | dict(
-            tasks=[tasks[t] for t in r["tasks"]], weight=r["weight"] / sum(p["weights"].values())
-        )
-        for r in p.get("relations", ())
-        if set(r["tasks"]) <= set(tasks)
-    )
-    heads = {
-        tasks[r]: _named_head(h, tasks, scaling)
-        for r, h in p["heads"].items()
-        if r in tasks and h.get("reads", r) in tasks
-    }
-    return replace(
-        setup,
-        weights={t: p["weights"][r] for r, t in tasks.items()},
-        relations=relations,
-        heads=setup.heads | {t: h | setup.heads.get(t, {}) for t, h in heads.items()},
-        losses={
-            t: dict(class_weights=list(change_weights)) for r, t in tasks.items() if r != "height"
-        },
-        scaling=setup.scaling | ({tasks["height"]: scaling} if "height" in tasks else {}),
-    )
+    targets = {}
+    for t, own in setup.targets.items():
+        options = _named_options(p["targets"][roles[t]], tasks, scaling)
+        if roles[t] == "height":
+            options |= dict(scaling=scaling)
+        else:
+            options |= dict(loss=dict(class_weights=list(change_weights)))
+        targets[t] = options | {k: v for k, v in own.items() if k != "weight"}
+    return replace(setup, targets=targets, relations=_named_relations(p, tasks))
 
 
-def _named_head(
-    options: dict,  # of a head; it may read a role
+def _named_options(
+    options: dict,  # of a target; its head may read a role
     tasks: dict,  # role -> target
     scaling: dict,  # of the height
-) -> dict:  # it reads a target
-    "Options of a head, with names of tasks instead of roles."
+) -> dict:  # its head reads a target; a plain head where that is missing
+    "Options of a target, with names of tasks instead of roles."
     if "reads" not in options:
         return dict(options)
+    if options["reads"] not in tasks:
+        return dict(weight=options["weight"])
     zero = scaled_zero(scaling) if options.get("gate") != "sigmoid" else 0.0
     return options | dict(reads=tasks[options["reads"]], zero=zero)
+
+
+def _named_relations(
+    preset: dict,  # of `loss_presets`
+    tasks: dict,  # role -> target
+) -> tuple:  # of relations whose tasks are all there
+    "Relations between tasks instead of roles, weighted as the tasks are: all of a preset sum to 1."
+    total = sum(o["weight"] for o in preset["targets"].values())
+    found = []
+    for relation in preset.get("relations", ()):
+        if set(relation["tasks"]) <= set(tasks):
+            names = [tasks[r] for r in relation["tasks"]]
+            found.append(relation | dict(tasks=names, weight=relation["weight"] / total))
+    return tuple(found)

@@ -254,7 +254,7 @@ def change_scores(
         )
     for i in range(0, samples.sizes["sample"], bs):
         part = samples.isel(sample=slice(i, i + bs))
-        found = learner.predict_on(part, bs)
+        found = learner.predict(part, bs)
         true = {n: torch.tensor(part[n].values) for n in (semantic, height)}
         if semantic in scores:
             scores[semantic].update(torch.tensor(found[semantic].values), true[semantic])

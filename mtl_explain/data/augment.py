@@ -24,7 +24,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as V
 
-from mtl_explain.data.batches import to_native, to_standard
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 
@@ -110,7 +109,6 @@ def relight(
 # %% ../../nbs/api/data/06_augment.ipynb #f80bdf30
 def outside_value(
     m: Modality,  # a dense modality
-    s: dict,  # its scaling; None for a label
     is_target: bool,  # whether it is a truth
     outside: str,  # 'unknown' or 'unchanged'
 ) -> list:  # one number a channel
@@ -119,11 +117,9 @@ def outside_value(
         return [0.0] * m.n_channels
     if outside == "unknown":
         return [-1.0 if m.is_label else torch.nan] * m.n_channels
-    return (
-        [0.0]
-        if m.is_label
-        else to_standard(torch.zeros(1, m.n_channels, 1, 1), m, s).flatten().tolist()
-    )
+    if m.is_label:
+        return [0.0]
+    return m.standardise(torch.zeros(1, m.n_channels, 1, 1)).flatten().tolist()
 
 
 # %% ../../nbs/api/data/06_augment.ipynb #61464613
@@ -131,7 +127,6 @@ def augment_batch(
     x: dict,  # inputs, name -> (B, *shape), standardised
     y: dict,  # targets
     mods: dict,  # name -> `Modality`
-    scaling: dict,  # name -> mean and std
     places: list,  # from `draw_place`, one a sample
     looks: list = None,  # from `draw_look`, one a sample
     photos: tuple = (),  # inputs that are photographs
@@ -144,38 +139,35 @@ def augment_batch(
         m = mods.get(n)
         if m is None or not m.is_dense:
             return v
-        fill = outside_value(m, scaling.get(n), is_target, outside)
+        fill = outside_value(m, is_target, outside)
         v = v if m.kind == "image" else v[:, None]
         v = torch.stack(
             [move(t, p, is_target or m.is_label, fill) for t, p in zip(v, places, strict=True)]
         )
         return v if m.kind == "image" else v[:, 0]
 
-    lit = x | {n: _relit(x[n], mods[n], scaling[n], looks, white) for n in photos}
-    return {n: moved(n, v, False) for n, v in lit.items()}, {
-        n: moved(n, v, True) for n, v in y.items()
-    }
+    lit = x | {n: _relit(x[n], mods[n], looks, white) for n in photos}
+    inputs = {n: moved(n, v, False) for n, v in lit.items()}
+    targets = {n: moved(n, v, True) for n, v in y.items()}
+    return inputs, targets
 
 
 # %% ../../nbs/api/data/06_augment.ipynb #bb0b13d9
 def _relit(
     v: Tensor,  # (B, C, H, W) standardised
     m: Modality,  # a photograph
-    s: dict,  # its scaling
     looks: list,  # one a sample
     white: float,  # the largest possible value
 ) -> Tensor:  # standardised
     "A batch of photographs in other light."
-    v = to_native(v, m, s) / white
+    v = m.to_native(v) / white
     if v.min() < -0.01 or v.max() > 1.01:
         raise ValueError(
-            f"photograph '{m.name}': values from {v.min() * white:.4g} to {v.max() * white:.4g}, expected 0 to white={white:g}"
+            f"photograph '{m.name}': values from {v.min() * white:.4g} to {v.max() * white:.4g}, "
+            f"expected 0 to white={white:g}"
         )
-    return to_standard(
-        white * torch.stack([relight(t, p) for t, p in zip(v.clamp(0, 1), looks, strict=True)]),
-        m,
-        s,
-    )
+    lit = [relight(photo, look) for photo, look in zip(v.clamp(0, 1), looks, strict=True)]
+    return m.standardise(white * torch.stack(lit))
 
 
 # %% ../../nbs/api/data/06_augment.ipynb #bac3ebe8
@@ -237,16 +229,16 @@ class Augment(Callback):
         places = [draw_place(rng, **self.place) for _ in range(n)]
         looks = [draw_look(rng, **self.look) for _ in range(n)]
         x, y = augment_batch(
-            x, y, loader.mods, loader.scaling, places, looks, self.photos, self.white, self.outside
+            x, y, loader.mods, places, looks, self.photos, self.white, self.outside
         )
         self.learn.xb, self.learn.yb = (x,), (y,)
 
 
 # %% ../../nbs/api/data/06_augment.ipynb #3893f897
 def augmentation(
-    setup: Setup,  # what is to be varied, in `setup.augment`
+    setup: Setup,  # what is to be varied, in `setup.training['augment']`
     seed: int = 0,  # of the training
 ) -> list:  # the callback, or nothing
     "The callback that a setup asks for."
-    options = _check_options(Augment, setup.augment, "augment")
+    options = _check_options(Augment, setup.training.get("augment", {}), "augment")
     return [Augment(**{"seed": seed} | options)] if options else []

@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = [
-    "training_scaling",
-    "to_standard",
-    "to_native",
+    "scaled_modalities",
     "SampleDataset",
     "SampleLoader",
     "split_loaders",
-    "narrowed",
+    "filter_classes",
     "class_balance",
     "sample_loaders",
 ]
 
 # %% ../../nbs/api/data/05_batches.ipynb #6b5c5237
+from dataclasses import replace
+
 import numpy as np
 import torch
 import xarray as xr
@@ -25,69 +25,55 @@ from fastai.torch_core import default_device
 
 from mtl_explain.data.samples import check_samples, modalities
 from mtl_explain.data.statistics import training_statistics
+from mtl_explain.data.store import stored_faults, stored_statistics
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.trace import split_names
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #a1728120
-def training_scaling(
+def _scaling(
+    name: str,  # of a modality, for messages
+    statistics: dict,  # as from `training_statistics`
+) -> dict:  # mean, std: one number a channel; std 1 for a channel that never varies
+    "What standardises a modality."
+    pairs = zip(statistics["channels"], statistics["mean"], strict=True)
+    empty = ", ".join(channel for channel, mean in pairs if mean is None)
+    if empty:
+        raise ValueError(
+            f"modality '{name}' has no value at all in the training split for {empty}; "
+            "there is nothing to learn or to scale"
+        )
+    std = [v or 1.0 for v in statistics["std"]]
+    return dict(mean=tuple(statistics["mean"]), std=tuple(std))
+
+
+def scaled_modalities(
     samples: xr.Dataset,  # a sample set with a coordinate `split`
-    names: tuple,  # modalities to scale; labels are passed over
-) -> dict:  # name -> dict(mean, std): one number a channel; std 1 for a channel that never varies
-    "Scaling of several modalities over the training split."
-    found = training_statistics(samples[[n for n in names if not modalities(samples)[n].is_label]])
-    for n, s in found.items():
-        empty = ", ".join(c for c, v in zip(s["channels"], s["mean"], strict=True) if v is None)
-        if empty:
-            raise ValueError(
-                f"modality '{n}' has no value at all in the training split for {empty}; there is nothing to learn or to scale"
-            )
-    return {n: dict(mean=s["mean"], std=[v or 1.0 for v in s["std"]]) for n, s in found.items()}
-
-
-# %% ../../nbs/api/data/05_batches.ipynb #b1eb5fda
-def _broadcastable(
-    values: list,  # one number a channel
-    kind: str,  # kind of the modality
-    like: torch.Tensor,  # gives the device
-) -> torch.Tensor:  # float32, (C,1,1) for an image, else (C,)
-    "Channel numbers as a tensor that broadcasts against a batch."
-    t = torch.tensor(values, dtype=torch.float32, device=like.device)
-    return t[:, None, None] if kind == "image" else t
-
-
-# %% ../../nbs/api/data/05_batches.ipynb #229b8fe0
-def to_standard(
-    v: torch.Tensor,  # (B, *shape) in native units
-    m: Modality,  # what it is
-    s: dict,  # its `mean` and `std`
-) -> torch.Tensor:  # float32, about zero mean and unit variance
-    "Standardise a batch of one modality."
-    return (v.float() - _broadcastable(s["mean"], m.kind, v)) / _broadcastable(s["std"], m.kind, v)
-
-
-def to_native(
-    z: torch.Tensor,  # (B, *shape) standardised
-    m: Modality,  # what it is
-    s: dict,  # its `mean` and `std`
-) -> torch.Tensor:  # float32 in native units
-    "Undo `to_standard`: for plots and metrics in metres and degrees."
-    return z.float() * _broadcastable(s["std"], m.kind, z) + _broadcastable(s["mean"], m.kind, z)
+    names: tuple = None,  # which modalities; all if None
+    given: dict = None,  # name -> `mean` and `std`, instead of those of the training split
+) -> dict:  # name -> `Modality` with its scaling; labels have none
+    "What the data are, and how the training split scales them."
+    mods = modalities(samples)
+    mods = {n: mods[n] for n in (mods if names is None else names)}
+    given = given or {}
+    open_names = [n for n, m in mods.items() if not m.is_label and n not in given]
+    known = stored_statistics(samples, open_names)
+    rest = [n for n in open_names if n not in known]
+    found = known | (training_statistics(samples[rest]) if rest else {})
+    scaling = {n: _scaling(n, s) for n, s in found.items()}
+    scaling |= {n: {k: tuple(v) for k, v in s.items()} for n, s in given.items() if n in mods}
+    return {n: replace(m, **scaling.get(n, {})) for n, m in mods.items()}
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #72183a7e
 def _tensor(
     v: np.ndarray,  # a gathered block
-) -> (
-    torch.Tensor
-):  # float32 for float64 and for unsigned integers of 16 bits and more; else the same dtype
+) -> torch.Tensor:  # float32 for float64, uint16 and uint32; else the same dtype
     "A tensor that torch can compute with."
-    return torch.from_numpy(
-        np.ascontiguousarray(
-            v.astype("float32") if v.dtype in ("uint16", "uint32", "float64") else v
-        )
-    )
+    if v.dtype in ("uint16", "uint32", "float64"):
+        v = v.astype("float32")
+    return torch.from_numpy(np.ascontiguousarray(v))
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #d5d48bd6
@@ -99,7 +85,7 @@ class SampleDataset:
         samples: xr.Dataset,  # a sample set
         inputs: tuple,  # modalities for `x`
         targets: tuple = (),  # modalities for `y`; empty for prediction
-        rows: np.ndarray = None,  # positions of the samples that belong to this dataset; all if None
+        rows: np.ndarray = None,  # positions of its samples in the sample set; all if None
     ):
         self.inputs = tuple(inputs)
         self.targets = tuple(targets)
@@ -127,10 +113,10 @@ def _check_inputs(
 ) -> None:
     "`ValueError` if an input is not there."
     missing = [n for n in inputs if n not in samples]
-    has = ", ".join(samples.data_vars)
     if missing:
         raise ValueError(
-            f"input modality '{missing[0]}' is missing: the network reads {', '.join(inputs)}, the samples have {has}"
+            f"input modality '{missing[0]}' is missing: the network reads {', '.join(inputs)}, "
+            f"the samples have {', '.join(samples.data_vars)}"
         )
 
 
@@ -141,14 +127,13 @@ def _gathered(
 ) -> tuple:  # (x, y), or (x,) without targets
     "Some samples as raw tensors."
 
-    def of(names):
-        return {n: _tensor(data.arrays[n][rows]) for n in names}
-
-    def each(t):
-        return t[rows] if t.ndim == 2 else np.broadcast_to(t, (len(rows), len(t)))
-
-    x = of(data.inputs) | {n: _tensor(each(t).astype("float32")) for n, t in data.times.items()}
-    return (x, of(data.targets)) if data.targets else (x,)
+    x = {n: _tensor(data.arrays[n][rows]) for n in data.inputs}
+    for name, times in data.times.items():
+        own = times[rows] if times.ndim == 2 else np.broadcast_to(times, (len(rows), len(times)))
+        x[name] = _tensor(own.astype("float32"))
+    if not data.targets:
+        return (x,)
+    return x, {n: _tensor(data.arrays[n][rows]) for n in data.targets}
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #43c1baae
@@ -158,37 +143,32 @@ class SampleLoader(DataLoader):
     def __init__(
         self,
         dataset: SampleDataset,  # which samples
-        scaling: dict = None,  # name -> mean and std of each channel; from `training_scaling`
-        mods: dict = None,  # name -> `Modality`
+        mods: dict = None,  # name -> `Modality` with its scaling; as it is without
         bs: int = 64,  # samples a batch
         shuffle: bool = False,  # another order at each epoch
         seed: int = 0,  # of the order
-        weights: np.ndarray = None,  # how often each sample is drawn, relative to the others; each once an epoch if None
+        weights: np.ndarray = None,  # how often each sample is drawn; once an epoch if None
         **kwargs,  # of fastai's `DataLoader`
     ):
         super().__init__(dataset, bs=bs, shuffle=shuffle, **kwargs)
-        self.scaling = scaling or {}
         self.mods = mods or {}
         self.seed = seed
         self.weights = weights
         self.epoch = 0
 
     def new(self, dataset=None, cls=None, **kwargs):
-        return super().new(
-            dataset, cls, **(dict(scaling=self.scaling, mods=self.mods, seed=self.seed) | kwargs)
-        )
+        own = dict(mods=self.mods, seed=self.seed)
+        return super().new(dataset, cls, **(own | kwargs))
 
     def set_epoch(self, epoch):
         self.epoch = epoch
 
     def shuffle_fn(self, idxs):
         rng = np.random.default_rng([self.seed, self.epoch])
-        w = self.weights
-        return (
-            rng.permutation(len(idxs))
-            if w is None
-            else rng.choice(len(idxs), len(idxs), p=w / w.sum())
-        ).tolist()
+        n = len(idxs)
+        if self.weights is None:
+            return rng.permutation(n).tolist()
+        return rng.choice(n, n, p=self.weights / self.weights.sum()).tolist()
 
     def create_item(self, i):
         return i
@@ -200,20 +180,18 @@ class SampleLoader(DataLoader):
         return res
 
     def after_batch(self, batch):
-        return tuple(
-            {n: _ready(v, self.mods.get(n), self.scaling.get(n)) for n, v in part.items()}
-            for part in batch
-        )
+        return tuple({n: _ready(v, self.mods.get(n)) for n, v in part.items()} for part in batch)
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #73096198
 def _ready(
     v: torch.Tensor,  # a batch of one modality, raw
     m: Modality,  # what it is; None for times, which stay in days
-    s: dict,  # its scaling; None for labels
 ) -> torch.Tensor:  # long for labels, else float32
     "What the network gets to see."
-    return v if m is None else v.long() if m.is_label else to_standard(v, m, s)
+    if m is None:
+        return v
+    return v.long() if m.is_label else m.standardise(v)
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #0f28fe88
@@ -225,11 +203,13 @@ def split_loaders(
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #4ce7cf77
-def narrowed(
+def filter_classes(
     samples: xr.Dataset,  # a sample set
     where: dict,  # category -> class by name, or a list of them
 ) -> xr.Dataset:  # the same samples; those of other classes have the split ''
     "Leave all samples of other classes out of the splits."
+    if not where:
+        return samples
     keep = np.ones(samples.sizes["sample"], bool)
     mods = modalities(samples)
     for name, wanted in where.items():
@@ -237,36 +217,33 @@ def narrowed(
             raise ValueError(f"where: '{name}' is no category of these samples")
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         if odd := set(names) - set(mods[name].classes):
-            raise ValueError(
-                f"where: '{name}' has no class '{min(odd)}'; it has {', '.join(mods[name].classes)}"
-            )
+            known = ", ".join(mods[name].classes)
+            raise ValueError(f"where: '{name}' has no class '{min(odd)}'; it has {known}")
         keep &= np.isin(samples[name].values, [mods[name].classes.index(c) for c in names])
     split = np.where(keep, samples.split.values, "")
     if missing := [s for s in ("train", "valid") if not (split == s).any()]:
         raise ValueError(f"where: the split '{missing[0]}' has no sample with {where}")
-    return samples.assign_coords(split=("sample", split)) if where else samples
+    return samples.assign_coords(split=("sample", split))
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #04f0046c
 def class_balance(
     samples: xr.Dataset,  # a sample set
     name: str,  # of a category; it needs no role in the setup
-) -> (
-    np.ndarray
-):  # (sample,) weight of each sample: one over the number of training samples of its class
+) -> np.ndarray:  # (sample,) one over the number of training samples of its class
     "Weights with which every class is drawn equally often."
     mods = modalities(samples)
     if name not in mods or mods[name].kind != "category":
-        raise ValueError(
-            f"balance: '{name}' is no category of these samples; categories: {', '.join(n for n, m in mods.items() if m.kind == 'category') or 'none'}"
-        )
+        known = ", ".join(n for n, m in mods.items() if m.kind == "category") or "none"
+        raise ValueError(f"balance: '{name}' is no category of these samples; categories: {known}")
     labels = samples[name].values
     train = samples.split.values == "train"
     if n := int((labels[train] == -1).sum()):
         raise ValueError(
             f"balance: {n} training samples have no '{name}'; give it to them, or do without"
         )
-    return 1 / np.maximum(np.bincount(labels[train], minlength=mods[name].n_classes), 1)[labels]
+    count = np.bincount(labels[train], minlength=mods[name].n_classes)
+    return 1 / np.maximum(count, 1)[labels]
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #2bb24d0a
@@ -275,33 +252,23 @@ def sample_loaders(
     setup: Setup,  # who is read, who is predicted
     bs: int = 64,  # samples a batch
     seed: int = 0,  # of the order of the training samples
-    scaling: dict = None,  # overrides, by modality: dict(mean, std); the training split's own if not given
     device=None,  # where batches go; the default device of fastai if None
 ) -> DataLoaders:  # train, valid and (if there are any) test
     "Checked, standardised, shuffled: the loaders of an experiment."
-    check_samples(samples, setup)
-    samples = narrowed(samples, setup.where)
-    given = setup.scaling | (scaling or {})
-    mods = {n: modalities(samples)[n] for n in setup.names}
-    scale = training_scaling(samples, tuple(n for n in setup.names if n not in given)) | given
+    check_samples(samples, setup, stored_faults(samples))
+    samples = filter_classes(samples, setup.where)
+    mods = scaled_modalities(samples, setup.names, setup.scaling)
+    balance = setup.training.get("balance")
 
     def loader(split):
-        data = SampleDataset(
-            samples, setup.inputs, setup.targets, np.flatnonzero(samples.split.values == split)
-        )
-        train = split == "train"
-        weights = (
-            class_balance(samples, setup.balance)[data.rows] if train and setup.balance else None
-        )
+        rows = np.flatnonzero(samples.split.values == split)
+        data = SampleDataset(samples, setup.inputs, setup.targets, rows)
+        if split != "train":
+            return SampleLoader(data, mods, bs=bs, seed=seed)
+        weights = class_balance(samples, balance)[rows] if balance else None
+        drop_last = len(data) >= bs
         return SampleLoader(
-            data,
-            scale,
-            mods,
-            bs=bs,
-            shuffle=train,
-            drop_last=train and len(data) >= bs,
-            seed=seed,
-            weights=weights,
+            data, mods, bs=bs, shuffle=True, drop_last=drop_last, seed=seed, weights=weights
         )
 
     splits = [s for s in split_names if (samples.split.values == s).any()]

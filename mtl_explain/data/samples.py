@@ -10,6 +10,7 @@ __all__ = [
     "sample_blocks",
     "missing_share",
     "describe",
+    "count_faults",
     "problems_in_names",
     "check_samples",
 ]
@@ -123,24 +124,23 @@ def describe(
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #481a8b56
-def _wrong_values(
+def count_faults(
     da: xr.DataArray,  # a modality
     m: Modality,  # its description
-    is_input: bool,  # whether a network is going to read it
-):  # yields (bool array like the modality, what is wrong where it is True)
-    "Rules that single values can break."
-    floats = da.dtype.kind == "f"
-    if m.is_label:
-        yield (
-            (da < -1) | (da >= m.n_classes),
-            f"class index outside 0..{m.n_classes - 1} (and not -1 for missing)",
-        )
-    elif floats:
-        yield np.isinf(da), "infinite values"
-    if is_input and m.is_label:
-        yield da == -1, "missing label, but it is an input"
-    elif is_input and floats:
-        yield da.isnull(), "missing values (NaN), but it is an input"
+) -> dict:  # fault -> number of samples that have it: 'outside' (classes), 'infinite', 'missing'
+    "What is wrong, or missing, in the values of one modality."
+    counted = Counter(outside=0, infinite=0, missing=0)
+    for block in sample_blocks(da):
+        if m.is_label:
+            faults = dict(outside=(block < -1) | (block >= m.n_classes), missing=block == -1)
+        elif da.dtype.kind == "f":
+            faults = dict(infinite=np.isinf(block), missing=block.isnull())
+        else:
+            faults = {}
+        for fault, where in faults.items():
+            inner = [d for d in where.dims if d != "sample"]
+            counted[fault] += int(where.any(inner).sum())
+    return dict(counted)
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #6c0a76e7
@@ -148,21 +148,19 @@ def _problems_in_values(
     da: xr.DataArray,  # a modality
     m: Modality,  # its description
     is_input: bool,  # whether a network is going to read it
+    faults: dict = None,  # as from `count_faults`, where they have been counted before
 ) -> list:  # of str, empty if all is well
     "What is wrong with the values of one modality, and in how many samples."
-    counted = Counter()
-    for block in sample_blocks(da):
-        counted.update(
-            {
-                text: int(bad.any([d for d in bad.dims if d != "sample"]).sum())
-                for bad, text in _wrong_values(block, m, is_input)
-            }
-        )
-    found = [
-        f"'{m.name}': {text} in {n} of {da.sizes['sample']} samples"
-        for text, n in counted.items()
-        if n
-    ]
+    faults = faults or count_faults(da, m)
+    texts = dict(
+        outside=f"class index outside 0..{m.n_classes - 1} (and not -1 for missing)",
+        infinite="infinite values",
+    )
+    if is_input:
+        missing = "missing label" if m.is_label else "missing values (NaN)"
+        texts["missing"] = f"{missing}, but it is an input"
+    n = da.sizes["sample"]
+    found = [f"'{m.name}': {texts[k]} in {faults[k]} of {n} samples" for k in texts if faults[k]]
     if m.is_label and da.dtype.kind not in "iu":
         found.append(f"'{m.name}': class indices must be integers, the dtype is {da.dtype}")
     return found
@@ -221,12 +219,14 @@ def problems_in_names(
 def check_samples(
     samples: xr.Dataset,  # a sample set
     setup=None,  # a `Setup`: check only the modalities it names, and that its inputs are complete
+    faults: dict = None,  # name -> as from `count_faults`, for modalities that need no counting
 ) -> None:
     "Raise `ValueError` with all that is wrong with a sample set, a line each."
     mods = modalities(samples)
     if not mods:
         raise ValueError(
-            "no modality in these samples: no variable has the attribute `kind` (see `modality_array`)"
+            "no modality in these samples: "
+            "no variable has the attribute `kind` (see `modality_array`)"
         )
     if setup is not None:
         check_setup(setup, mods)
@@ -236,8 +236,11 @@ def check_samples(
         if samples[n].dims[:1] != ("sample",)
     ]
     unusable = problems_in_names(samples) or wrong_dims
-    found = unusable or _problems_in_coordinates(samples)
-    for n in [] if unusable else setup.names if setup is not None else mods:
-        found += _problems_in_values(samples[n], mods[n], setup is not None and n in setup.inputs)
+    if unusable:
+        raise ValueError("these samples cannot be used:\n  " + "\n  ".join(unusable))
+    found = _problems_in_coordinates(samples)
+    inputs = () if setup is None else setup.inputs
+    for n in mods if setup is None else setup.names:
+        found += _problems_in_values(samples[n], mods[n], n in inputs, (faults or {}).get(n))
     if found:
         raise ValueError("these samples cannot be used:\n  " + "\n  ".join(found))

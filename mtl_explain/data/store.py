@@ -16,6 +16,8 @@ __all__ = [
     "refuse_external",
     "verify_store",
     "open_store",
+    "stored_statistics",
+    "stored_faults",
     "content_digest",
     "save_samples",
 ]
@@ -38,7 +40,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from mtl_explain import __version__
-from mtl_explain.data.samples import modalities, problems_in_names
+from mtl_explain.data.samples import count_faults, modalities, problems_in_names
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.files.paths import (
     check_space,
@@ -351,6 +353,10 @@ _manifest_fields = dict(
     units={str: str},
     statistics={str: dict},
 )
+_added_fields = dict(  # of stores that this version writes; older ones lack some
+    checksums=_checksum_fields,
+    faults={str: {str: int}},
+)
 _type_names = {
     dict: "an object",
     list: "a list",
@@ -402,9 +408,7 @@ def read_manifest(
         raise ValueError(
             f"{path} was written in store format {manifest.get('store_format')}, this version reads format {store_format}: prepare the store again"
         )
-    fields = _manifest_fields | (
-        dict(checksums=_checksum_fields) if "checksums" in manifest else {}
-    )
+    fields = _manifest_fields | {k: v for k, v in _added_fields.items() if k in manifest}
     if problem := _manifest_problem(manifest, fields):
         raise ValueError(f"{path}/manifest.json: {problem}; prepare the store again")
     return manifest
@@ -680,6 +684,7 @@ def _manifest(
         dropped=dropped,
         units={n: m.units for n, m in modalities(samples).items() if m.units},
         statistics=training_statistics(samples, progress=progress),
+        faults={n: count_faults(samples[n], m) for n, m in modalities(samples).items()},
         checksums=_checksums(partial / "samples.nc", samples, progress),
     )
 
@@ -981,11 +986,13 @@ def open_store(
 
 
 # %% ../../nbs/api/data/03_store.ipynb #6a34a1c0
-def _known_checksums(
+def _known(
     da: xr.DataArray,  # a modality
     manifests: dict,  # path of a store -> its manifest, as far as they have been read
-) -> list | None:  # None: it is no unchanged modality of a store
-    "The checksums of a modality that stand in the manifest of its store."
+) -> (
+    tuple | None
+):  # path of its store, manifest, name in it; None: no unchanged modality of a store
+    "Which modality of which store this is, if nothing was done to its values."
     data = da.data
     whole = None
     base = data
@@ -998,22 +1005,60 @@ def _known_checksums(
     path = Path(whole.filename).parent
     if same[0] != same[1] or not (path / "manifest.json").exists():
         return None
-    manifest = (
-        manifests[path] if path in manifests else manifests.setdefault(path, read_manifest(path))
-    )
+    if path not in manifests:
+        manifests[path] = read_manifest(path)
+    manifest = manifests[path]
     checksums = manifest.get("checksums")
     if checksums is None or not _is_known(path, checksums):
         return None
-    found = [
-        v
-        for v in checksums["variables"].values()
-        if v["offset"] == whole.offset and tuple(v["shape"]) == whole.shape
-    ]
-    return (
-        found[0]["blocks"]
-        if found and found[0]["step"] == _samples_per_block(da.shape, da.dtype)
-        else None
-    )
+    for name, v in checksums["variables"].items():
+        if v["offset"] == whole.offset and tuple(v["shape"]) == whole.shape:
+            return path, manifest, name
+    return None
+
+
+def _known_checksums(
+    da: xr.DataArray,  # a modality
+    manifests: dict,  # path of a store -> its manifest, as far as they have been read
+) -> list | None:  # None: it is no unchanged modality of a store
+    "The checksums of a modality that stand in the manifest of its store."
+    if not (known := _known(da, manifests)):
+        return None
+    _, manifest, name = known
+    found = manifest["checksums"]["variables"][name]
+    return found["blocks"] if found["step"] == _samples_per_block(da.shape, da.dtype) else None
+
+
+def stored_statistics(
+    samples: xr.Dataset,  # a sample set, in memory or opened from a store
+    names: list,  # of modalities
+) -> dict:  # name -> statistics of the training split; only what a manifest says of these values
+    "Statistics that need not be computed again: same values and same split as in the store."
+    manifests = {}
+    splits = {}
+    found = {}
+    for name in names:
+        if not (known := _known(samples[name], manifests)):
+            continue
+        path, manifest, stored_name = known
+        if path not in splits:
+            splits[path] = _map_samples(path / "samples.nc").split.values
+        if np.array_equal(splits[path], samples.split.values):
+            found[name] = manifest["statistics"][stored_name]
+    return found
+
+
+def stored_faults(
+    samples: xr.Dataset,  # a sample set, in memory or opened from a store
+) -> dict:  # name -> as from `count_faults`; only what a manifest says of these values
+    "Faults that were counted when the store was written."
+    manifests = {}
+    found = {}
+    for name, da in samples.data_vars.items():
+        known = _known(da, manifests)
+        if known and "faults" in known[1]:
+            found[name] = known[1]["faults"][known[2]]
+    return found
 
 
 def _attribute_or_text(

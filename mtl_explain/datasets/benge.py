@@ -68,7 +68,7 @@ from mtl_explain.files.index import (
     read_list_checked,
 )
 from mtl_explain.files.paths import data_folder, new_folder
-from mtl_explain.setup import Setup
+from mtl_explain.setup import Setup, with_weights
 from mtl_explain.training.recipe import Recipe
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #555674f3
@@ -537,28 +537,30 @@ _heads = dict(
 )
 
 
+_unscaled = dict(scaling=dict(mean=[0.0], std=[1.0]))  # the season lies between 0 and 1 already
+
+
+def _options(
+    name: str,  # of a modality
+    own: dict,  # options of its encoder or head
+) -> dict:
+    return own | _unscaled if name == "season" else own
+
+
 def _setup(
     name: str,  # number in Table 2
     inputs: str,  # besides the images, separated by spaces
     targets: str,  # besides land cover
 ) -> Setup:
-    "A setup around land cover, with weight 9 for it and 1 for each other target; the season, between 0 and 1, keeps its scale."
-    more = tuple(inputs.split())
-    tasks = ("landcover", *targets.split())
-    encoders = {n: unet for n in (*_images, *more) if n in (*_images, "elevation")}
-    scaling = {n: dict(mean=[0.0], std=[1.0]) for n in ("season",) if n in (*more, *tasks)}
-    weights = {t: 9 if t == "landcover" else 1 for t in tasks}
-    heads = {t: _heads[t] for t in tasks}
+    "A setup around land cover, with weight 9 for it and 1 for each other target."
+    encoders = dict.fromkeys((*_images, "elevation"), unet)
+    tasks = {t: _options(t, _heads[t]) for t in ("landcover", *targets.split())}
     return Setup(
-        (*_images, *more),
-        tasks,
-        weights=weights,
+        inputs={n: _options(n, encoders.get(n, {})) for n in (*_images, *inputs.split())},
+        targets=with_weights(tasks, dict.fromkeys(tasks, 1) | dict(landcover=9)),
         name=name,
         core=_images,
-        encoders=encoders,
-        heads=heads,
-        fusion=dict(widths=[64, 64]),
-        scaling=scaling,
+        network=dict(fusion=dict(widths=[64, 64])),
     )
 
 

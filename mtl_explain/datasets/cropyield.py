@@ -434,10 +434,9 @@ def plot_fields(
 
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #34c1acd8
-satellite_encoder = dict(
-    type="transformer", n_heads=1, n_layers=4, width=32
-)  # paper A, appendix B.1
+satellite_encoder = dict(type="transformer", n_heads=1, n_layers=4, width=32)  # appendix B.1
 weather_encoder = dict(type="transformer", n_heads=1, n_layers=2, width=16)  # ours
+_encoders = dict(satellite=satellite_encoder, weather=weather_encoder, crop=dict(type="mlp"))
 
 
 def _setup(
@@ -447,23 +446,12 @@ def _setup(
     **options,  # further fields of the setup
 ) -> Setup:
     "An experiment of paper A's tables 1 and 6."
-    read = ("satellite", *inputs.split())
-    tasks = ("yield", *targets.split())
-    encoders = {
-        n: e
-        for n, e in dict(
-            satellite=satellite_encoder, weather=weather_encoder, crop=dict(type="mlp")
-        ).items()
-        if n in read
-    }
+    tasks = dict.fromkeys(("yield", *targets.split()), dict(batchnorm=True))
     return Setup(
-        read,
-        tasks,
-        weights=main_share(tasks, 0.67) if len(tasks) > 1 else {},
+        inputs={n: _encoders.get(n, {}) for n in ("satellite", *inputs.split())},
+        targets=main_share(tasks, 0.67),
         name=name,
         core=("satellite",),
-        encoders=encoders,
-        heads={t: dict(batchnorm=True) for t in tasks},
         **options,
     )
 
@@ -480,11 +468,10 @@ _rows = {
     "9": ("weather dem", "crop"),
     "10": ("weather", "crop dem"),
 }
-setups = {
-    number: _setup(number, "", "", where=dict(crop=crop))
-    for number, crop in {"1.a": "soybean", "1.b": "wheat", "1.c": "maize"}.items()
-}
-setups |= {number: _setup(number, *roles, balance="crop") for number, roles in _rows.items()}
+_one_crop = {"1.a": "soybean", "1.b": "wheat", "1.c": "maize"}
+_balanced = dict(balance="crop")
+setups = {number: _setup(number, "", "", where=dict(crop=c)) for number, c in _one_crop.items()}
+setups |= {number: _setup(number, *roles, training=_balanced) for number, roles in _rows.items()}
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #710bfebb
 recipe = Recipe(

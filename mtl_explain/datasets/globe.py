@@ -598,52 +598,38 @@ def plot_patch(
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #26dde3d4
+unet = dict(type="unet", width=16, depth=3)  # four levels: 32, 16, 8 and 4 pixels a side
+_encoders = dict(optical=unet, elevation=unet | dict(width=12))  # where a map is predicted
+
+
 def _setup(
     name: str,  # family and variant
     inputs: str,  # names, separated by spaces
     targets: str,  # names, the main one first
-    **options,  # further fields of the setup
 ) -> Setup:
-    "A setup whose main task is its first target, with 60 % of the loss if there are others; the image is what every variant keeps."
-    tasks = tuple(targets.split())
-    weights = main_share(tasks, 0.6) if len(tasks) > 1 else {}
+    "A setup whose main task gets 60 % of the loss, if there are others; every variant reads the image."
+    encoders = _encoders if name.startswith("landcover") else {}
     return Setup(
-        inputs=tuple(inputs.split()),
-        targets=tasks,
-        weights=weights,
+        inputs={n: encoders.get(n, {}) for n in inputs.split()},
+        targets=main_share(tuple(targets.split()), 0.6),
         name=name,
         core=("optical",),
-        **options,
     )
 
 
-unet = dict(type="unet", width=16, depth=3)  # four levels: 32, 16, 8 and 4 pixels a side
-
-setups = {
-    s.name: s
-    for s in (
-        _setup("landcover-baseline", "optical", "landcover", encoders=dict(optical=unet)),
-        _setup(
-            "landcover-mml",
-            "optical elevation climate weather",
-            "landcover",
-            encoders=dict(optical=unet, elevation=unet | dict(width=12)),
-        ),
-        _setup(
-            "landcover-mtl",
-            "optical",
-            "landcover elevation climate weather",
-            encoders=dict(optical=unet),
-        ),
-        _setup("climate-baseline", "optical", "climate"),
-        _setup("climate-mml", "optical elevation_mean", "climate"),
-        _setup("climate-mtl", "optical", "climate climate_type climate_group elevation_mean"),
-        _setup("precipitation-baseline", "optical", "precipitation"),
-        _setup("precipitation-mml", "optical climate_type", "precipitation"),
-        _setup("precipitation-mml-elevation", "optical elevation_mean", "precipitation"),
-        _setup("precipitation-mtl", "optical", "precipitation climate_type"),
-    )
-}
+_rows = (
+    ("landcover-baseline", "optical", "landcover"),
+    ("landcover-mml", "optical elevation climate weather", "landcover"),
+    ("landcover-mtl", "optical", "landcover elevation climate weather"),
+    ("climate-baseline", "optical", "climate"),
+    ("climate-mml", "optical elevation_mean", "climate"),
+    ("climate-mtl", "optical", "climate climate_type climate_group elevation_mean"),
+    ("precipitation-baseline", "optical", "precipitation"),
+    ("precipitation-mml", "optical climate_type", "precipitation"),
+    ("precipitation-mml-elevation", "optical elevation_mean", "precipitation"),
+    ("precipitation-mtl", "optical", "precipitation climate_type"),
+)
+setups = {name: _setup(name, inputs, targets) for name, inputs, targets in _rows}
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #f5a6b349
 recipe = Recipe("this library", epochs=6, bs=32, lr=2e-3)

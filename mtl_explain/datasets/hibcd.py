@@ -637,19 +637,18 @@ def change_setup(
     preset: str = "paper",  # of weights, heads and range: see `with_losses`
 ) -> Setup:
     "A setup with both inputs, and losses as in the paper."
-    body = (
-        dict(network=dict(type=network))
-        if network
-        else dict(encoders=dict.fromkeys(_inputs, dict(type="unet", width=16, depth=4)))
+    unet = dict(type="unet", width=16, depth=4)
+    tasks = {t: {} for t in targets}
+    if network in soft_variants and "pseudo_change" in targets:
+        tasks["pseudo_change"] = dict(variant=soft_variants[network])
+    made = Setup(
+        inputs=dict.fromkeys(_inputs, {} if network else unet),
+        targets=tasks,
+        name=name,
+        core=_inputs,
+        network=dict(type=network) if network else {},
     )
-    variant = (
-        {"pseudo_change": dict(variant=soft_variants[network])}
-        if network in soft_variants and "pseudo_change" in targets
-        else {}
-    )
-    return with_losses(
-        Setup(_inputs, targets, name=name, core=_inputs, heads=variant, **body), preset
-    )
+    return with_losses(made, preset)
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #de80f55e

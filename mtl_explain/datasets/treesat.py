@@ -59,7 +59,7 @@ from mtl_explain.files.fetch import download, record_files, unpack, zenodo
 from mtl_explain.files.index import file_source, index_from_splits
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import Grid, read_raster, to_grid, valid_mask
-from mtl_explain.setup import Setup
+from mtl_explain.setup import Setup, with_weights
 from mtl_explain.training.recipe import Recipe
 
 
@@ -575,16 +575,12 @@ def _setup(
     targets: str,  # besides the genus
 ) -> Setup:
     "A row of Table 3: images to genus, and what else is read or predicted."
-    tasks = ("genus", *targets.split())
-    weights = {t: 4 if t == "genus" else 1 for t in tasks}
+    tasks = {t: _heads[t] for t in ("genus", *targets.split())}
     return Setup(
-        (*_images, *inputs.split()),
-        tasks,
-        weights=weights,
+        inputs={n: _encoders.get(n, {}) for n in (*_images, *inputs.split())},
+        targets=with_weights(tasks, dict.fromkeys(tasks, 1) | dict(genus=4)),
         name=name,
         core=_images,
-        encoders=_encoders,
-        heads={t: _heads[t] for t in tasks},
     )
 
 

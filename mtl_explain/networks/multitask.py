@@ -122,14 +122,15 @@ class EncodersAndFusion(nn.Module):
         self,
         modalities: dict,  # name -> `Modality`
         setup: Setup,  # roles, and options of the parts
-        pretrained: bool = True,  # False: load no pretrained weights, even if the setup asks for them (a checkpoint follows)
+        pretrained: bool = True,  # False: load no pretrained weights (a checkpoint follows)
+        fusion: dict = None,  # options of `Fusion`
     ):
         super().__init__()
-        self.inputs = setup.inputs
+        self.inputs = tuple(setup.inputs)
         self.modalities = {n: modalities[n] for n in setup.names}
         self.grid = target_grid(modalities, setup)
         self.reference = reference_input(modalities, setup)
-        options = {n: dict(setup.encoders.get(n, {})) for n in setup.inputs}
+        options = setup.encoders
         if not pretrained:
             options = {
                 n: {k: v for k, v in o.items() if k != "pretrained"} for n, o in options.items()
@@ -146,7 +147,7 @@ class EncodersAndFusion(nn.Module):
             "concatenation",
             "fusion",
             ([e.out_features for e in self.encoders.values()], self.dense),
-            setup.fusion,
+            fusion or {},
         )
 
     @property
@@ -234,8 +235,10 @@ def with_network(
     type: str,  # of the new body: key of `bodies`
     **options,  # of the new body
 ) -> Setup:  # under the same name
-    "The setup with another body; options of encoders and fusion, which belonged to the old one, are dropped."
-    return replace(setup, network=dict(type=type) | options, encoders={}, fusion={})
+    "The setup with another body; options of its encoders and fusion, which belonged to the old one, are dropped."
+    scaling = {n: dict(scaling=s) for n, s in setup.scaling.items()}
+    inputs = {n: scaling.get(n, {}) for n in setup.inputs}
+    return replace(setup, inputs=inputs, network=dict(type=type) | options)
 
 
 # %% ../../nbs/api/networks/11_multitask.ipynb #434bf671

@@ -58,7 +58,7 @@ def task_layer(
 
 
 def task_activations(
-    run,  # a `Run`: its network and scaling
+    run,  # a `Run`: its network
     samples: xr.Dataset,  # samples with its inputs
     task: str,  # one of its tasks
     place: str = "last",  # as in `task_layer`
@@ -67,7 +67,7 @@ def task_activations(
     "Mean absolute activations of a task for some samples."
     layer, entering = task_layer(run.network, task, place)
     loader = SampleLoader(
-        SampleDataset(samples, run.setup.inputs), run.scaling, run.modalities, bs=bs, device="cpu"
+        SampleDataset(samples, run.setup.inputs), run.modalities, bs=bs, device="cpu"
     )
     return np.concatenate(
         [activation_map(run.network, layer, *batch, entering).numpy() for batch in loader]

@@ -134,12 +134,12 @@ def _draw_task(
     "Truth, prediction and error side by side."
     error = pixel_errors(truth, found, m.kind)
     if m.kind == "mask":
-        for ax, v in zip(axs, (truth, found), strict=True):
+        for ax, v in zip(axs, (truth, found), strict=False):
             draw_classes(ax, v, m)
         draw_values(axs[2], error, (0, 1), cmap="Oranges")
     else:
         span = common_range(truth, found)
-        for ax, v in zip(axs, (truth, found), strict=True):
+        for ax, v in zip(axs, (truth, found), strict=False):
             draw_values(ax, v.mean(0), span)
         draw_values(axs[2], error, (0, common_range(error)[1]), cmap="magma")
     for ax, words in zip(

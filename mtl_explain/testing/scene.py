@@ -55,10 +55,16 @@ def scene_modalities(
 def scene_setup(
     network: dict = None,  # which body, and its options
     targets=("semantic_change", "height_change"),  # what is predicted
-    **options,  # more fields of the setup
+    name: str = "",  # what tables call it
+    **options,  # target -> what stands beside it
 ) -> Setup:
     "The setup of Table 3's last columns: both inputs, both tasks."
-    return Setup(("early_height", "late_image"), tuple(targets), network=network or {}, **options)
+    return Setup(
+        inputs=("early_height", "late_image"),
+        targets={t: options.get(t, {}) for t in targets},
+        name=name,
+        network=network or {},
+    )
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #ae9dd536

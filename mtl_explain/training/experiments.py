@@ -59,14 +59,16 @@ def narrower(
     width: int,  # channels of its U-Nets at full resolution, and of the fusion
 ) -> Setup:  # under the same name
     "The same experiment with slimmer U-Nets."
-    unets = [n for n in setup.inputs if setup.encoders.get(n, {}).get("type") == "unet"]
+    unets = [n for n, options in setup.encoders.items() if options.get("type") == "unet"]
     if not unets:
         raise ValueError(f"'{row_name(setup)}' has no U-Net to make narrower")
-    encoders = {n: o | (dict(width=width) if n in unets else {}) for n, o in setup.encoders.items()}
-    fusion = setup.fusion | (
-        dict(widths=[width] * len(setup.fusion["widths"])) if "widths" in setup.fusion else {}
-    )
-    return replace(setup, encoders=encoders, fusion=fusion)
+    for n in unets:
+        setup = setup.with_options(n, width=width)
+    fusion = setup.network.get("fusion", {})
+    if "widths" not in fusion:
+        return setup
+    narrow = fusion | dict(widths=[width] * len(fusion["widths"]))
+    return replace(setup, network=setup.network | dict(fusion=narrow))
 
 
 # %% ../../nbs/api/training/10_experiments.ipynb #9ea9154e
@@ -146,7 +148,7 @@ def starts_of(
     root,  # folder of its runs
 ) -> dict:  # type of network -> run folder
     "The finished runs that rows begin with; `FileNotFoundError` says how to get one."
-    if own := [row_name(s) for s in setups if not s.network]:
+    if own := [row_name(s) for s in setups if not s.network.get("type")]:
         raise ValueError(
             f"'{own[0]}' has encoders of its own, which no run of {name} has trained; begin with random weights by `--start none`"
         )

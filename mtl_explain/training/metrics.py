@@ -25,7 +25,6 @@ from torchmetrics.classification import (
     MulticlassJaccardIndex,
 )
 
-from mtl_explain.data.batches import to_native
 from mtl_explain.modality import Modality, channel_axis, kinds
 from mtl_explain.training.losses import valid_elements
 
@@ -34,10 +33,9 @@ from mtl_explain.training.losses import valid_elements
 def predictions(
     pred: Tensor,  # raw output of a head
     m: Modality,  # what it predicts
-    s: dict = None,  # scaling of the target: mean and std; not needed for labels
 ) -> Tensor:  # class indices (B, *shape), or values in native units
     "What the network says, in the terms of the data: the most likely class, or metres and degrees."
-    return pred.argmax(1) if m.is_label else to_native(pred, m, s)
+    return pred.argmax(1) if m.is_label else m.to_native(pred)
 
 
 # %% ../../nbs/api/training/04_metrics.ipynb #b5ebfedb
@@ -45,14 +43,14 @@ def comparable(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
-    s: dict = None,  # its scaling
 ) -> tuple:  # (predicted, true): flat class indices (n,), or native values (n, channels)
     "Predicted and true values of all valid elements."
     if m.is_label:
-        return predictions(pred, m)[valid_elements(y, m)], y[valid_elements(y, m)]
+        valid = valid_elements(y, m)
+        return predictions(pred, m)[valid], y[valid]
     axis = 1 + channel_axis(m.kind)
     predicted, true = (
-        to_native(v, m, s).movedim(axis, -1).reshape(-1, m.n_channels) for v in (pred, y)
+        m.to_native(v).movedim(axis, -1).reshape(-1, m.n_channels) for v in (pred, y)
     )
     valid = valid_elements(true, m).all(1)
     return predicted[valid], true[valid]
@@ -94,10 +92,9 @@ def _update(
     pred: Tensor,  # raw output of its head
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
-    s: dict,  # its scaling; None for labels
 ) -> None:
     "Count a batch, if it has any label."
-    pred, true = comparable(pred.float(), y, m, s)
+    pred, true = comparable(pred.float(), y, m)
     if len(true):
         scores.to(true.device).update(pred, true)
 
@@ -111,13 +108,11 @@ class TaskMetric(Metric):
         task: str,  # name of the target
         key: str,  # which of the task's metrics
         m: Modality,  # what the target is
-        s: dict,  # its scaling; None for labels
         scores: MetricCollection,  # shared by all metrics of the task
     ):
         self.task = task
         self.key = key
         self.m = m
-        self.s = s
         self.scores = scores
         self.leads = key == next(iter(scores.keys()))
 
@@ -126,7 +121,7 @@ class TaskMetric(Metric):
 
     def accumulate(self, learn):
         if self.leads:
-            _update(self.scores, learn.pred[self.task], learn.y[self.task], self.m, self.s)
+            _update(self.scores, learn.pred[self.task], learn.y[self.task], self.m)
 
     @property
     def value(self):
@@ -140,14 +135,13 @@ class TaskMetric(Metric):
 # %% ../../nbs/api/training/04_metrics.ipynb #7cfa5c3d
 def task_metrics(
     mods: dict,  # name -> `Modality`
-    scaling: dict,  # name -> mean and std
     targets: tuple,  # names of the tasks
 ) -> list:  # of `TaskMetric`
     "All metrics of all tasks, for fastai's `Learner(metrics=...)`."
 
     def of(t):
         scores = task_scores(mods[t])
-        return [TaskMetric(t, k, mods[t], scaling.get(t), scores) for k in scores.keys()]
+        return [TaskMetric(t, k, mods[t], scores) for k in scores.keys()]
 
     return [metric for t in targets for metric in of(t)]
 
@@ -166,7 +160,7 @@ def score_table(
     for x, y in dl:
         preds = model(x)
         for t, scores in collections.items():
-            _update(scores, preds[t], y[t], dl.mods[t], dl.scaling.get(t))
+            _update(scores, preds[t], y[t], dl.mods[t])
     values = [(t, k, v) for t, scores in collections.items() for k, v in computed(scores).items()]
     table = pd.DataFrame(values, columns=["task", "metric", "value"])
     return table.assign(units=[dl.mods[t].units if k == "mae" else "" for t, k, _ in values])

@@ -77,8 +77,10 @@ def with_recipe(
     recipe: Recipe,  # how it is trained
 ) -> Setup:  # under the same name
     "The setup as the recipe trains it."
-    zoom = dict(zoom=recipe.zoom) if recipe.zoom != 1 and setup.network else {}
-    return replace(setup, augment=setup.augment or recipe.augment, network=setup.network | zoom)
+    zoom = dict(zoom=recipe.zoom) if recipe.zoom != 1 and setup.network.get("type") else {}
+    augment = setup.training.get("augment") or recipe.augment
+    training = setup.training | (dict(augment=augment) if augment else {})
+    return replace(setup, training=training, network=setup.network | zoom)
 
 
 # %% ../../nbs/api/training/09_recipe.ipynb #8764b468

@@ -25,7 +25,7 @@ from fastai.callback.core import Callback
 from fastcore.basics import patch
 from torch import Tensor
 
-from mtl_explain.data.batches import split_loaders, to_native
+from mtl_explain.data.batches import split_loaders
 from mtl_explain.modality import Modality
 from mtl_explain.trace import joined, moment_names, split_names
 from mtl_explain.training.losses import sample_losses, valid_elements
@@ -37,14 +37,12 @@ def error_values(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
-    s: dict = None,  # its scaling; None for labels
-) -> Tensor:  # float32, the shape of `y`: 0/1 for labels, native units otherwise; NaN where the label is missing
+) -> Tensor:  # float32, the shape of `y`: 0/1, or native units; NaN where there is no label
     "Wrong or right, or the absolute error, of every element."
-    wrong = (
-        (predictions(pred, m) != y).float()
-        if m.is_label
-        else (to_native(pred, m, s) - to_native(y, m, s)).abs()
-    )
+    if m.is_label:
+        wrong = (predictions(pred, m) != y).float()
+    else:
+        wrong = (m.to_native(pred) - m.to_native(y)).abs()
     return torch.where(valid_elements(y, m), wrong, torch.nan)
 
 
@@ -72,14 +70,12 @@ def sample_record(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
-    s: dict = None,  # its scaling; None for labels
 ) -> dict:  # variable of the trace -> (B,) float32
     "What the trace keeps of one task for each sample of a batch."
-    error = sample_means(error_values(pred, y, m, s))
-    truth = y if m.is_label else to_native(y, m, s)
-    predicted = torch.where(
-        torch.isnan(error), torch.nan, _single_value(predictions(pred, m, s), m)
-    )
+    error = sample_means(error_values(pred, y, m))
+    truth = y if m.is_label else m.to_native(y)
+    predicted = _single_value(predictions(pred, m), m)
+    predicted = torch.where(torch.isnan(error), torch.nan, predicted)
     correct = 1 - error if m.is_label else torch.full_like(error, torch.nan)
     return dict(
         loss=sample_losses(pred, y, m),
@@ -126,10 +122,9 @@ def _error_map(
     pred: Tensor,  # raw output of a dense head
     y: Tensor,  # target of the batch
     m: Modality,  # what the target is
-    s: dict,  # its scaling
 ) -> Tensor:  # (B, H, W)
     "Errors of a dense task by pixel: 0/1 wrong, or the absolute error averaged over channels."
-    e = error_values(pred, y, m, s)
+    e = error_values(pred, y, m)
     return e.mean(1) if e.ndim == 4 else e
 
 
@@ -138,11 +133,10 @@ def batch_record(
     preds: dict,  # name -> raw output
     y: dict,  # name -> target
     mods: dict,  # name -> `Modality`
-    scaling: dict,  # name -> mean and std
     targets: tuple,  # order of the tasks
 ) -> dict:  # (B, task) by variable, and `moments` (B, pair, 6)
     "What the trace keeps of a batch, on the device of the batch."
-    parts = {t: (preds[t].float(), y[t], mods[t], scaling.get(t)) for t in targets}
+    parts = {t: (preds[t].float(), y[t], mods[t]) for t in targets}
     records = [sample_record(*parts[t]) for t in targets]
     pairs = dense_pairs(mods, targets)
     out = {k: torch.stack([r[k].float() for r in records], 1) for k in records[0]}
@@ -283,14 +277,13 @@ def _write_down(
     "Record the next batch of a loader."
     targets = dl.dataset.targets
     mods = dl.mods
-    scaling = dl.scaling
     done = sum(len(r["error"]) for r in records)
-    record = batch_record(preds, y, mods, scaling, targets)
+    record = batch_record(preds, y, mods, targets)
     at = np.flatnonzero(
         np.isin(dl.dataset.rows[done : done + len(record["error"])], self.shown_rows)
     ).tolist()
     maps = {
-        f"map_{t}": predictions(preds[t][at], mods[t], scaling.get(t))
+        f"map_{t}": predictions(preds[t][at], mods[t])
         for t in targets
         if mods[t].is_dense and len(self.shown_rows)
     }

@@ -19,11 +19,12 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/training/02_relations.ipynb #b12ae6d5
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_explain.data.batches import to_standard
 from mtl_explain.modality import Modality, ancestor_index
 from mtl_explain.networks.heads import soft_threshold
 from mtl_explain.setup import Setup
@@ -93,17 +94,15 @@ class SignView(nn.Module):
 
     def __init__(
         self,
-        m: Modality,  # the height change, of one channel
-        s: dict,  # its fixed scaling
+        m: Modality,  # the height change, of one channel, with its fixed scaling
         temperature: float = 0.5,  # in the network's units
         tolerance: float = 1e-3,  # native units: a true change up to here is none
     ):
         super().__init__()
         self.temperature = temperature
-        self.tolerance = tolerance / s["std"][0]
-        self.register_buffer(
-            "zero", to_standard(torch.zeros(1, 1, 1, 1), m, s).flatten(), persistent=False
-        )
+        self.tolerance = tolerance / m.std[0]
+        zero = m.standardise(torch.zeros(1, 1, 1, 1)).flatten()
+        self.register_buffer("zero", zero, persistent=False)
 
     def scores(self, pred):
         return sign_scores(pred[:, 0] - self.zero, self.temperature)
@@ -145,9 +144,11 @@ def make_view(
         )
     if m.name not in setup.scaling:
         fail(
-            f"the setup must fix what 0 {m.units or 'm'} is: scaling=dict({m.name}=range_scaling(low, high))"
+            f"the setup must fix what 0 {m.units or 'm'} is: "
+            f"targets={{'{m.name}': dict(scaling=range_scaling(low, high))}}"
         )
-    return SignView(m, setup.scaling[m.name], temperature, tolerance)
+    fixed = {k: tuple(v) for k, v in setup.scaling[m.name].items()}
+    return SignView(replace(m, **fixed), temperature, tolerance)
 
 
 # %% ../../nbs/api/training/02_relations.ipynb #43f813f4

@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "run_format",
     "config_schema",
     "fingerprint",
     "run_config",
@@ -40,13 +41,13 @@ from fastcore.basics import noop, patch
 from fastcore.foundation import L
 from safetensors.torch import save_file
 
-from mtl_explain.data.batches import narrowed, split_loaders
+from mtl_explain.data.batches import filter_classes, split_loaders
 from mtl_explain.data.store import content_digest, refuse_external
 from mtl_explain.files.paths import save_netcdf, write_beside
 from mtl_explain.files.schemas import check_document, read_document
 from mtl_explain.modality import Modality, from_dict, modality_schema, to_dict
 from mtl_explain.networks.multitask import MultitaskNetwork
-from mtl_explain.setup import Setup, scaling_schema, setup_schema
+from mtl_explain.setup import Setup, setup_schema
 from mtl_explain.trace import check_trace, joined
 from mtl_explain.training.learner import multitask_learner, predict_samples
 from mtl_explain.training.losses import sample_losses
@@ -74,6 +75,9 @@ def fingerprint(
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #372fdd04
+run_format = 2  # since 2, options stand beside their modality, and a modality carries its scaling
+
+
 def run_config(
     samples: xr.Dataset,  # the sample set
     learn: Learner,  # made by `multitask_learner`
@@ -82,12 +86,17 @@ def run_config(
     "All that a run was made from."
     dl = learn.dls.train
     setup = learn.model.setup
-    used = [*dl.mods, *setup.where, *filter(None, [setup.balance])]
-    made = dict(dataset=str(samples.attrs.get("title", "")), samples=fingerprint(samples, used))
-    roles = dict(setup=to_dict(setup), modalities={n: to_dict(m) for n, m in dl.mods.items()})
-    versions = {p: version(p) for p in ("mtl_explain", "torch", "fastai", "xarray")}
-    return (
-        dict(format=1) | made | roles | dict(scaling=dl.scaling, options=options, versions=versions)
+    used = [*dl.mods, *setup.where]
+    if "balance" in setup.training:
+        used.append(setup.training["balance"])
+    return dict(
+        format=run_format,
+        dataset=str(samples.attrs.get("title", "")),
+        samples=fingerprint(samples, used),
+        setup=to_dict(setup),
+        modalities={n: to_dict(m) for n, m in dl.mods.items()},
+        options=options,
+        versions={p: version(p) for p in ("mtl_explain", "torch", "fastai", "xarray")},
     )
 
 
@@ -98,12 +107,16 @@ def config_differences(
 ) -> list:  # of str
     "What differs between two configs, a line each."
     parts = [
-        (f"{k}.{i}", a.get(i), b.get(i))
-        for k in ("setup", "options", "scaling")
-        for a, b in [(old[k], new[k])]
-        for i in sorted({*a, *b})
+        (f"{k}.{i}", old[k].get(i), new[k].get(i))
+        for k in ("setup", "options", "modalities")
+        for i in sorted({*old[k], *new[k]})
     ]
-    parts += [(k, old[k], new[k]) for k in ("format", "dataset", "samples", "modalities")]
+    parts += [(k, old[k], new[k]) for k in ("format", "dataset", "samples")]
+    # weights are drawn in the order of the modalities
+    for k in ("inputs", "targets"):  # weights are drawn in their order
+        parts.append(
+            (f"order of {k}", list(old["setup"].get(k, ())), list(new["setup"].get(k, ())))
+        )
 
     def text(v):
         return json.dumps(v, sort_keys=True)
@@ -383,14 +396,13 @@ def _keep(self: RunKeeper) -> None:
 # %% ../../nbs/api/training/08_runs.ipynb #a73c0fde
 config_schema = dict(
     type="object",
-    required=["format", "setup", "modalities", "scaling", "options"],
+    required=["format", "setup", "modalities", "options"],
     properties=dict(
-        format=dict(const=1),
+        format=dict(const=run_format),
         dataset=dict(type="string"),
         samples=dict(type="string"),
         setup=setup_schema,
         modalities=dict(type="object", additionalProperties=modality_schema, minProperties=2),
-        scaling=scaling_schema,
         options=dict(
             type="object",
             required=["epochs", "seed"],
@@ -417,7 +429,7 @@ def check_config(
         raise ValueError(f"{where}: {text}")
 
     mods = config["modalities"]
-    for name in config["setup"]["inputs"] + config["setup"]["targets"]:
+    for name in (*config["setup"]["inputs"], *config["setup"]["targets"]):
         if name not in mods:
             fail(f"setup names '{name}', which modalities lacks; it has {', '.join(mods)}")
     for name, m in mods.items():
@@ -429,15 +441,6 @@ def check_config(
             fail(
                 f"modalities.{name}.parent_index names class {highest} of '{m['parent']}', which has {parents} classes"
             )
-    for name, s in config["scaling"].items():
-        if name not in mods:
-            fail(f"scaling.{name} is of no modality of this run")
-        channels = len(mods[name].get("channels", ()))
-        for part in ("mean", "std"):
-            if len(s[part]) != channels:
-                fail(
-                    f"scaling.{name}.{part} has {len(s[part])} numbers, '{name}' has {channels} channels"
-                )
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #9fd18fee
@@ -449,9 +452,10 @@ def _read_config(
     if not path.exists():
         raise FileNotFoundError(f"{folder} is not a run folder: it has no config.json")
     config = read_document(path, dict(type="object"))
-    if config.get("format") != 1:
+    if config.get("format") != run_format:
         raise ValueError(
-            f"{path} has format {config.get('format')}, this version of mtl_explain reads format 1"
+            f"{path} has format {config.get('format')}, "
+            f"this version of mtl_explain reads format {run_format}"
         )
     check_document(config, config_schema, path)
     check_config(config, path)
@@ -517,7 +521,7 @@ def _all_scores(
     score=None,  # function (learner, samples) -> columns task, metric, value, units
 ) -> pd.DataFrame:  # columns task, metric, value, units, split; all splits but training
     "Scores of the kinds and the dataset's own; of two with the same name, its own."
-    samples = narrowed(samples, learn.model.setup.where)
+    samples = filter_classes(samples, learn.model.setup.where)
 
     def of(split):
         own = [score(learn, samples.isel(sample=samples.split.values == split))] if score else []
@@ -568,7 +572,7 @@ def train_run(
     keep: str = "best",  # which weights: of the epoch that is 'best' in the main task on the validation samples, or of the 'last' one
     schedule: str = "one-cycle",  # of the learning rate; or 'constant'
     recipe: dict = None,  # what else shall be on record, see `recipe_record`
-    **options,  # of `multitask_learner`: trace, shown, scaling, start, device, ...
+    **options,  # of `multitask_learner`: trace, shown, start, device, ...
 ) -> "Run":
     "Train one cycle and keep it; a run that is finished already is only loaded."
     folder = Path(folder)
@@ -624,7 +628,7 @@ def read_table(
 
 # %% ../../nbs/api/training/08_runs.ipynb #f1f9d6e3
 class Run:
-    "A run folder, opened: setup, modalities, scaling, training table, scores, trace and network, each read when it is asked for."
+    "A run folder, opened; what it holds is read when it is asked for."
 
     def __init__(
         self,
@@ -639,7 +643,6 @@ class Run:
             }
         except ValueError as e:
             raise ValueError(f"{self.folder / 'config.json'}: {e}") from None
-        self.scaling = self.config["scaling"]
         self.options = self.config["options"]
 
     @property
@@ -685,7 +688,7 @@ class Run:
         return _trained_network(self)
 
     def predict(self, samples: xr.Dataset, bs: int = 64) -> xr.Dataset:
-        return predict_samples(self.network, samples, self.scaling, bs)
+        return predict_samples(self.network, samples, bs)
 
     def __repr__(self):
         kept = f", epoch {self.epoch} kept" if self.finished else ""
