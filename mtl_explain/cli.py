@@ -46,7 +46,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from mtl_explain.datasets.catalog import aliases, catalog, dataset, simulator
+from mtl_explain.datasets.catalog import aliases, catalog, dataset
 
 # %% ../nbs/api/90_cli.ipynb #ba2d5c5d
 about = "Multitask networks over remote-sensing modalities, and what the errors of one task tell about another."
@@ -220,7 +220,7 @@ def data_simulate(
     ] = None,
 ):
     "Simulate a dataset that cannot be had: a made-up twin in the same layout, ready for `data prepare`."
-    simulate = simulator(name)
+    simulate = dataset(name).simulate
     typer.echo(
         f"simulated: {simulate(folder, n=n, seed=seed, **parse_options(option or [], simulate, f'{name}: data simulate'))}"
     )
@@ -233,15 +233,16 @@ def data_describe(
     store: Store = None,
 ):
     "What is in a dataset: its modalities, its splits, its groups, its setups."
+    from mtl_explain.data.samples import describe
     from mtl_explain.data.splits import said_groups
 
-    module = dataset(name)
-    samples = module.load(store)
-    typer.echo(module.describe(samples).to_string())
+    known = dataset(name)
+    samples = known.load(store)
+    typer.echo(describe(samples).to_string())
     counts = samples.split.to_series().value_counts()
     typer.echo("\nsplits: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
     typer.echo(said_groups(samples))
-    typer.echo("setups: " + ", ".join(module.setups))
+    typer.echo("setups: " + ", ".join(known.setups))
 
 
 # %% ../nbs/api/90_cli.ipynb #d156fd7d
@@ -255,13 +256,13 @@ def data_verify(store: Annotated[Path, typer.Argument(help="Folder of a prepared
 
 # %% ../nbs/api/90_cli.ipynb #2b2bb5f1
 def find_setup(
-    module,  # a dataset module
+    known,  # a `Dataset`
     name: str,  # of a setup
 ):  # `Setup`
     "A setup of a dataset by name, or an error that lists the names."
-    if name not in module.setups:
-        raise ValueError(f"there is no setup '{name}'; known: {', '.join(module.setups)}")
-    return module.setups[name]
+    if name not in known.setups:
+        raise ValueError(f"there is no setup '{name}'; known: {', '.join(known.setups)}")
+    return known.setups[name]
 
 
 # %% ../nbs/api/90_cli.ipynb #bc933f1b
@@ -316,8 +317,8 @@ def train(
     seed: Seed = 0,
 ):
     "Train one setup and keep the run; an interrupted run is resumed, a finished one is only shown."
-    module = dataset(name)
-    roles = find_setup(module, setup)
+    known = dataset(name)
+    roles = find_setup(known, setup)
     from mtl_explain.training.experiments import (
         narrower,
         start_changes,
@@ -327,20 +328,20 @@ def train(
     from mtl_explain.training.recipe import with_recipe
     from mtl_explain.training.runs import train_run
 
-    used = chosen_recipe(module.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
+    used = chosen_recipe(known.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
     starts = {}
     if used.start and not start:
         starts = starts_of(used.start, [roles], Path("runs") / used.start)
-    options = training_options(module.recipe, used, (*narrowed(width), *start_changes(starts)))
+    options = training_options(known.recipe, used, (*narrowed(width), *start_changes(starts)))
     if used.start:
         options["start"] = start = start or starts[roles.network["type"]]
     roles = with_recipe(narrower(roles, width) if width else roles, used)
     run = train_run(
-        module.load(store),
+        known.load(store),
         roles,
         out or Path("runs") / name / f"{setup}-seed{seed}",
         seed=seed,
-        score=getattr(module, "scores", None),
+        score=known.scores,
         **options,
     )
     if "start" in options:
@@ -386,8 +387,8 @@ def table(
 ):
     "Train the rows of a table and print it, beside the paper's numbers where there are any."
     name = aliases.get(name, name)
-    module = dataset(name)
-    chosen = [find_setup(module, r.strip()) for r in rows.split(",")] if rows else None
+    known = dataset(name)
+    chosen = [find_setup(known, r.strip()) for r in rows.split(",")] if rows else None
     from mtl_explain.papers import beside_paper, rows_in_paper
     from mtl_explain.training.experiments import (
         narrower,
@@ -398,23 +399,23 @@ def table(
     )
     from mtl_explain.training.recipe import with_recipe
 
-    if start not in (None, "none") and not module.recipe.start:
+    if start not in (None, "none") and not known.recipe.start:
         raise ValueError(
             f"the networks of {name} begin with no other dataset; a single row can, see `mtl_explain train --help`"
         )
-    used = chosen_recipe(module.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
+    used = chosen_recipe(known.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
     chosen = [
         with_recipe(narrower(s, width) if width else s, used) for s in chosen or rows_in_paper(name)
     ]
     starts = starts_of(used.start, chosen, start or Path("runs") / used.start) if used.start else {}
-    options = training_options(module.recipe, used, (*narrowed(width), *start_changes(starts)))
+    options = training_options(known.recipe, used, (*narrowed(width), *start_changes(starts)))
     runs = train_table(
-        module.load(store),
+        known.load(store),
         chosen,
         out or Path("runs") / name,
         tuple(range(seeds)),
         starts=starts,
-        score=getattr(module, "scores", None),
+        score=known.scores,
         **options,
     )
     typer.echo(
@@ -545,7 +546,7 @@ def course(
 
 # %% ../nbs/api/90_cli.ipynb #be33de9e
 def demo_samples(
-    module,  # the dataset module
+    module,  # of the dataset: `prepare`, `load`, and `load_sample`, which the package ships
     offline: bool,  # do not even try to fetch
 ) -> tuple:  # (sample set, `'full'` or `'sample'`)
     "The prepared store, made if need be; the shipped sample where the sources cannot be had."
@@ -577,9 +578,10 @@ def demo(
     ] = False,
 ):
     "Fetch real data, train baseline, MML and MTL, explain the errors of MTL, write a report. Minutes on two cores."
-    module = dataset("globe")
-    rows = [find_setup(module, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]
-    samples, which = demo_samples(module, sample)
+    from mtl_explain.datasets import globe
+
+    rows = [find_setup(globe.dataset, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]
+    samples, which = demo_samples(globe, sample)
     from mtl_explain.show.report import write_report
     from mtl_explain.training.experiments import paper_table, train_table
 

@@ -21,9 +21,9 @@ from mtl_explain.data.native import BadSample
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.benge import (
-    blocked_split, climate_zones, dataset_folder, fetch, load, make_examples, patch_index, prepare,
-    read_climate, read_numbers, read_patch, read_tables, season_of, setups, sources, template,
-    weather_columns, worldcover,
+    blocked_split, climate_zones, dataset, dataset_folder, fetch, load, make_examples, patch_index,
+    plot_patch, prepare, read_climate, read_numbers, read_patch, read_tables, season_of, setups, sources,
+    template, weather_columns, worldcover,
 )
 from mtl_explain.setup import check_setup, setup_table
 from mtl_explain.simulate.europe.landscape import make_land
@@ -464,3 +464,20 @@ def test_six_real_patches_become_a_store_honest_about_what_there_is_not():
         for row in patch_index(root)[0].itertuples():
             assert row.time.strftime("%Y%m%d") in row.Index
             assert row.time_s1.strftime("%Y%m%dT%H%M%S") in row.patch_id_s1
+
+
+def test_the_first_patch_of_the_small_world(mini):
+    "A picture."
+    with tempfile.TemporaryDirectory() as folder:
+        shown = load(prepare(mini, Path(folder) / "store", split="blocked", progress=False)).load()
+    axes = plot_patch(shown, shown.sample.values[0])
+    assert [ax.get_title() for ax in axes[1:]] == [
+        "Sentinel-1, VV [-22 to -2 dB]",
+        "elevation [m]",
+        "land cover",
+    ]
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert "15 setups" in repr(dataset)

@@ -19,7 +19,7 @@ from mtl_explain.data.native import BadSample
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.hibcd import (
-    change_table, check_codes, cumulative_heights, fetch, index_tiles, intersection_rates, load,
+    change_table, check_codes, cumulative_heights, dataset, fetch, index_tiles, intersection_rates, load,
     plot_cumulative, plot_tile, prepare, read_tile, recipe, scores, setups, table_2, template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
@@ -434,3 +434,8 @@ def test_the_truth_of_the_simulator_comes_through_scanner_annotator_equation_8(_
         assert (read == truth)[once].mean() > 0.85
         assert not read[truth == 0].any()
         assert set(np.unique(read[truth == 3])) <= {0, 1, 2}
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert dataset.scores is scores

@@ -20,8 +20,8 @@ from mtl_explain.data.augment import Augment
 from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.levir import (
-    _pair, convention, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, recipe, setups,
-    sources, tile_index,
+    _pair, convention, dataset, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, recipe,
+    setups, sources, tile_index,
 )
 from mtl_explain.networks.multitask import bodies, with_network
 from mtl_explain.testing.scene import example_scene, scene_setup
@@ -368,3 +368,8 @@ def test_the_same_body_first_on_pairs_of_photographs_then_on_heights_and(pairs):
                 device="cpu",
             )
     assert list(setups) == ["levir-change", *(f"levir-{n}" for n in bodies if n)]
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert dataset.scores is None

@@ -27,7 +27,7 @@ from rasterio.transform import Affine
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.treesat import (
-    fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
+    dataset, fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
 )
 from mtl_explain.datasets.treesat_index import nearest_training, read_fractions, read_lists
 from mtl_explain.datasets.treesat_labels import aerial_bands, fraction_vector, species, spruce_and_fir
@@ -430,3 +430,8 @@ def test_the_rows_of_the_table_the_weights_4(prepared_and_samples):
     for s in setups.values():
         check_samples(samples, s)
     setup_table(setups.values())
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert "setups" in repr(dataset)

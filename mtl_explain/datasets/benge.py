@@ -12,8 +12,10 @@ __all__ = [
     "unet",
     "setups",
     "recipe",
+    "store_version",
     "coordinates",
     "example_split",
+    "dataset",
     "season_of",
     "fetch",
     "read_cover",
@@ -32,6 +34,7 @@ __all__ = [
     "prepare",
     "load",
     "make_examples",
+    "plot_patch",
 ]
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #fffba24c
@@ -40,15 +43,17 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import rasterio
 import xarray as xr
+from matplotlib.colors import ListedColormap
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import transform
 
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.splits import assign_splits
 from mtl_explain.datasets.benge_images import (
     bands,
@@ -58,7 +63,7 @@ from mtl_explain.datasets.benge_images import (
     read_radar,
     unpack_examples,
 )
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.files.fetch import download, unpack, zenodo
 from mtl_explain.files.index import (
     file_source,
@@ -622,7 +627,7 @@ def _template_of(
 
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #3367465b
-recipe = 1  # raised when the same files make other samples: stores of another recipe are not reused
+store_version = 1  # raised when the same files make other samples: older stores are not reused
 coordinates = [
     "split",
     "split_authors",
@@ -658,7 +663,7 @@ def prepare(
     samples = _template_of(root, index, skip_bad)
     settings = dict(
         dataset="benge",
-        recipe=recipe,
+        recipe=store_version,
         edition=edition or root.name,
         split=split,
         seed=seed,
@@ -733,3 +738,51 @@ def make_examples(
                 "\n".join(table.patch_id[split == s]) + "\n"
             )
     return Path(folder)
+
+
+# %% ../../nbs/api/datasets/05_benge.ipynb #d41b0c85
+def plot_patch(
+    samples: xr.Dataset,  # a prepared sample set
+    sample: str,  # id of a patch
+    axes=None,  # four axes; new ones if None
+):  # the axes
+    "One patch: Sentinel-2 and Sentinel-1, elevation, land cover."
+    if axes is None:
+        axes = plt.figure(figsize=(10, 2.4), dpi=80, layout="constrained").subplots(1, 4)
+    one = samples.sel(sample=sample)
+    optical = one.sentinel2.sel(sentinel2_band=["B04", "B03", "B02"])
+    cover = samples.landcover.attrs
+    zone = int(one.climate)
+    axes[0].imshow(np.clip(optical.transpose("y", "x", "sentinel2_band").values / 2500, 0, 1))
+    axes[1].imshow(one.sentinel1[0], cmap="gray", vmin=-22, vmax=-2)
+    heights = axes[2].imshow(one.elevation[0], cmap="cividis")
+    axes[2].figure.colorbar(heights, ax=axes[2], shrink=0.8)
+    axes[3].imshow(
+        one.landcover,
+        cmap=ListedColormap(list(cover["colors"])),
+        vmin=-0.5,
+        vmax=len(cover["classes"]) - 0.5,
+        interpolation="nearest",
+    )
+    titles = (
+        samples.climate.attrs["classes"][zone] if zone >= 0 else "no climate zone",
+        "Sentinel-1, VV [-22 to -2 dB]",
+        "elevation [m]",
+        "land cover",
+    )
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(title, fontsize="medium")
+        ax.axis("off")
+    return axes
+
+
+# %% ../../nbs/api/datasets/05_benge.ipynb #4b7dadc1
+dataset = Dataset(
+    name="benge",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_patch,
+)

@@ -10,6 +10,7 @@ __all__ = [
     "weather_encoder",
     "setups",
     "recipe",
+    "dataset",
     "fetch",
     "template",
     "prepare",
@@ -17,6 +18,7 @@ __all__ = [
     "load_sample",
     "field_map",
     "plot_fields",
+    "plot_pixel",
 ]
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #74cf2918
@@ -35,9 +37,9 @@ import xarray as xr
 from rasterio.warp import transform as project
 
 from mtl_explain.data.native import BadSample, complaint, full_template, over_cores, read_sample
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import existing_store, identity, open_store, write_store
-from mtl_explain.datasets.catalog import load_prepared, simulator
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.cropyield_fields import (
     bands,
     crops,
@@ -68,7 +70,8 @@ def fetch(
 ) -> dict:
     "There is nothing to download; says what to do instead."
     raise FileNotFoundError(
-        "CropYield is confidential and cannot be downloaded: bring raw material of your own in the layout that datasets.cropyield describes, "
+        "CropYield is confidential and cannot be downloaded: bring raw material of your own "
+        "in the layout that datasets.cropyield_fields describes, "
         "or make an open twin with `mtl_explain data simulate cropyield FOLDER`, and give that folder to `prepare`"
     )
 
@@ -385,12 +388,11 @@ def load_sample(
 ) -> xr.Dataset:  # in memory
     "A few simulated fields, made on the spot in some seconds."
     with tempfile.TemporaryDirectory() as folder:
-        world = simulator("cropyield")(
+        made = dataset.simulate(
             Path(folder) / "world", n, seed, hectares=2.0, workers=1, progress=False
         )
-        return open_store(prepare(world, Path(folder) / "store", workers=1, progress=False)).copy(
-            deep=True
-        )
+        store = prepare(made, Path(folder) / "store", workers=1, progress=False)
+        return open_store(store).copy(deep=True)
 
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #c8579f4b
@@ -480,4 +482,42 @@ recipe = Recipe(
     bs=64,
     lr=5e-3,
     origin=dict(epochs="not stated; as many as its figure 8 shows", keep="paper A"),
+)
+
+
+# %% ../../nbs/api/datasets/03_cropyield.ipynb #fde92ad0
+def plot_pixel(
+    samples: xr.Dataset,  # a sample set
+    sample: str,  # id of a pixel
+    axes=None,  # two axes; new ones if None
+):  # the axes
+    "One pixel: reflectance and weather over the season; its crop and its yield."
+    if axes is None:
+        axes = plt.figure(figsize=(9, 2.6), dpi=80, layout="constrained").subplots(1, 2)
+    one = samples.sel(sample=sample)
+    days = one.satellite_time.values
+    known = np.isfinite(one.weather.values).all(1)
+    for band, color in {"B04": "#d55e00", "B08": "#029e73"}.items():
+        values = one.satellite.sel(satellite_feature=band).values / 10_000
+        axes[0].plot(days, values, ".-", color=color, label=band)
+    axes[0].legend(frameon=False, fontsize="small")
+    weather = one.weather.values
+    axes[1].plot(one.weather_time.values[known], weather[known, 0], color="#de8f05")
+    crop = list(crops)[int(one.crop)]
+    axes[0].set(
+        title=f"{crop}, {float(one['yield'][0]):.1f} t/ha", xlabel="day", ylabel="reflectance"
+    )
+    axes[1].set(title="weather", xlabel="day", ylabel=f"{list(weather_features)[0]} [°C]")
+    return axes
+
+
+# %% ../../nbs/api/datasets/03_cropyield.ipynb #22d7ec66
+dataset = Dataset(
+    name="cropyield",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_pixel,
 )

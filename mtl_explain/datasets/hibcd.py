@@ -12,6 +12,7 @@ __all__ = [
     "soft_variants",
     "setups",
     "recipe",
+    "dataset",
     "fetch",
     "index_tiles",
     "Header",
@@ -54,8 +55,8 @@ from scipy.ndimage import label
 from mtl_explain.change.labels import classes, colors, disk_codes, pseudo_label
 from mtl_explain.change.losses import with_losses
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.data.samples import modality_array
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import fill_holes, known_heights, read_raster
@@ -573,13 +574,13 @@ def plot_cumulative(
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #19fdbc23
 def plot_tile(
     samples: xr.Dataset,  # Hi-BCD
-    tile: str,  # its id
+    sample: str,  # id of a tile
     axes=None,  # five axes; new ones if None
 ):  # the axes
     "The modalities of one tile side by side."
     if axes is None:
         axes = plt.figure(figsize=(11, 2.5), layout="constrained").subplots(1, 5)
-    one = samples.sel(sample=tile)
+    one = samples.sel(sample=sample)
     map_ = ListedColormap(["#eeeeee", *colors[1:]])
     change = one.height_change.values[0]
     most = max(np.nanmax(np.abs(change)), 1)
@@ -698,3 +699,16 @@ def scores(
     from mtl_explain.change.metrics import change_scores
 
     return change_scores(learner, samples)
+
+
+# %% ../../nbs/api/datasets/10_hibcd.ipynb #f1618fe1
+dataset = Dataset(
+    name="hibcd",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_tile,
+    scores=scores,
+)

@@ -9,6 +9,7 @@ __all__ = [
     "split_names",
     "setups",
     "recipe",
+    "dataset",
     "fetch",
     "convention",
     "pair_folder",
@@ -34,8 +35,8 @@ import pandas as pd
 import xarray as xr
 
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.data.samples import modality_array
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.files.fetch import file_problem, unpack
 from mtl_explain.files.index import read_list_checked
 from mtl_explain.files.paths import data_folder
@@ -420,3 +421,15 @@ def plot_pair(
     for ax, title in zip(axes, (f"{sample}: early", "late", "building change"), strict=True):
         ax.set(title=title, xticks=[], yticks=[])
     return axes
+
+
+# %% ../../nbs/api/datasets/11_levir.ipynb #77ed670d
+dataset = Dataset(
+    name="levir",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_pair,
+)

@@ -8,6 +8,7 @@ __all__ = [
     "sources",
     "setups",
     "recipe",
+    "dataset",
     "sensor_folder",
     "patch_index",
     "fill_nodata",
@@ -33,9 +34,9 @@ import xarray as xr
 from rasterio.transform import Affine
 
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import existing_store
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.treesat_index import (
     blocks_of,
     official_splits,
@@ -459,7 +460,7 @@ def genus_presence(
 # %% ../../nbs/api/datasets/08_treesat.ipynb #7a0f8032
 def plot_patch(
     samples: xr.Dataset,  # a prepared sample set
-    patch: str,  # its id
+    sample: str,  # id of a patch
     axes=None,  # four axes; new ones if None
 ):  # the axes
     "One patch: aerial image, Sentinel-2 and Sentinel-1, area fractions."
@@ -467,7 +468,7 @@ def plot_patch(
         _, axes = plt.subplots(
             1, 4, figsize=(10, 2.5), dpi=80, layout="constrained", width_ratios=(1, 1, 1, 1.2)
         )
-    one = samples.sel(sample=patch)
+    one = samples.sel(sample=sample)
     bands = list(samples["aerial_band"].values)
     colours = [b for b in ("IR", "R", "G", "B") if b in bands][:3]
     axes[0].imshow(one.aerial.sel(aerial_band=colours).transpose("y", "x", "aerial_band"))
@@ -604,4 +605,15 @@ recipe = Recipe(
     bs=64,
     lr=1e-3,
     origin=dict(epochs="not stated; more than the 93 of figure 7", keep="paper A"),
+)
+
+# %% ../../nbs/api/datasets/08_treesat.ipynb #c8d91d71
+dataset = Dataset(
+    name="treesat",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_patch,
 )
