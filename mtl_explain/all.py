@@ -16,7 +16,7 @@ from mtl_explain.data.samples import *
 from mtl_explain.data.splits import *
 from mtl_explain.data.statistics import *
 from mtl_explain.data.store import *
-from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat
+from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat  # noqa: F401
 from mtl_explain.explain.correctness import *
 from mtl_explain.explain.correlation import *
 from mtl_explain.explain.fields import *

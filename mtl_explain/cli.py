@@ -42,14 +42,17 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from mtl_explain.datasets.catalog import aliases, catalog, dataset
 
 # %% ../nbs/api/90_cli.ipynb #ba2d5c5d
-about = "Multitask networks over remote-sensing modalities, and what the errors of one task tell about another."
+about = (
+    "Multitask networks over remote-sensing modalities, and what the errors of one task tell "
+    "about another."
+)
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -63,13 +66,17 @@ data_app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 Seed = Annotated[int, typer.Option(help="Seed of weights, order of the samples and resampling.")]
-_store_help = "Folder of a prepared store; the default place, or else the small sample in the package, if not given."
+_store_help = (
+    "Folder of a prepared store; the default place, or else the small sample in the package, if "
+    "not given."
+)
 Store = Annotated[Path | None, typer.Option("--store", "--data", help=_store_help)]
 RecipeName = Annotated[
     str,
     typer.Option(
         "--recipe",
-        help="How to train: 'paper', as the paper did; 'small', a quick trial. The options below change single values of it.",
+        help="How to train: 'paper', as the paper did; 'small', a quick trial. The options below "
+        "change single values of it.",
     ),
 ]
 Epochs = Annotated[
@@ -105,7 +112,7 @@ expected = (
 def main(
     args: list = None,  # words of the command line; those of the process if None
 ) -> None:
-    "Run a command; an expected error becomes one line and exit code 1, Ctrl-C one line and exit code 130."
+    "Run a command; an expected error is one line and exit code 1, Ctrl-C one line and code 130."
     try:
         app(args, prog_name="mtl_explain")
     except expected as e:
@@ -160,7 +167,8 @@ def data_fetch(
     option: Annotated[
         list[str] | None,
         typer.Option(
-            help="KEY=VALUE of the function `fetch` of this dataset, e.g. edition=examples for benge; can be repeated."
+            help="KEY=VALUE of the function `fetch` of this dataset, e.g. edition=examples for "
+            "benge; can be repeated."
         ),
     ] = None,
 ):
@@ -179,7 +187,8 @@ def data_prepare(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder with the native files; the default place, fetched if possible, if not given."
+            help="Folder with the native files; the default place, fetched if possible, if not "
+            "given."
         ),
     ] = None,
     dest: Annotated[
@@ -189,7 +198,8 @@ def data_prepare(
         bool,
         typer.Option(
             "--skip-bad",
-            help="Leave bad samples out and note which and why in the manifest, instead of stopping.",
+            help="Leave bad samples out and note which and why in the manifest, instead of "
+            "stopping.",
         ),
     ] = False,
     option: Annotated[
@@ -200,9 +210,8 @@ def data_prepare(
     "Read native files and write the store of their samples; interrupted, the next call goes on."
     prepare = dataset(name).prepare
     words = [*(option or ()), *(["skip_bad=True"] if skip_bad else ())]
-    typer.echo(
-        f"prepared: {prepare(source, dest, **parse_options(words, prepare, f'{name}: data prepare'))}"
-    )
+    options = parse_options(words, prepare, f"{name}: data prepare")
+    typer.echo(f"prepared: {prepare(source, dest, **options)}")
 
 
 # %% ../nbs/api/90_cli.ipynb #e64283a4
@@ -219,11 +228,10 @@ def data_simulate(
         list[str] | None, typer.Option(help="KEY=VALUE of the simulator; can be repeated.")
     ] = None,
 ):
-    "Simulate a dataset that cannot be had: a made-up twin in the same layout, ready for `data prepare`."
+    "Simulate a dataset: a made-up twin in the layout of the original, ready for `data prepare`."
     simulate = dataset(name).simulate
-    typer.echo(
-        f"simulated: {simulate(folder, n=n, seed=seed, **parse_options(option or [], simulate, f'{name}: data simulate'))}"
-    )
+    options = parse_options(option or [], simulate, f"{name}: data simulate")
+    typer.echo(f"simulated: {simulate(folder, n=n, seed=seed, **options)}")
 
 
 # %% ../nbs/api/90_cli.ipynb #d2c204c6
@@ -311,7 +319,8 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            help="A run folder (or safetensors file): begin with what the body of that network has learnt; 'none': with random weights. As in the recipe if not given."
+            help="A run folder (or safetensors file): begin with what the body of that network "
+            "has learnt; 'none': with random weights. As in the recipe if not given."
         ),
     ] = None,
     seed: Seed = 0,
@@ -347,7 +356,8 @@ def train(
     if "start" in options:
         typer.echo(f"started from {start}: {run.config['options']['started']}")
     typer.echo(
-        f"{run.scores.to_string(index=False)}\n{run.about}\nrun: {run.folder}\n{options['recipe']['followed']}"
+        f"{run.scores.to_string(index=False)}\n{run.about}\nrun: "
+        f"{run.folder}\n{options['recipe']['followed']}"
     )
 
 
@@ -363,7 +373,8 @@ def table(
     rows: Annotated[
         str | None,
         typer.Option(
-            help="Some setups, separated by commas; those of the paper if not given, or all where it has none."
+            help="Some setups, separated by commas; those of the paper if not given, or all where "
+            "it has none."
         ),
     ] = None,
     seeds: Annotated[
@@ -381,7 +392,8 @@ def table(
     start: Annotated[
         str | None,
         typer.Option(
-            help="Folder of the runs that the networks begin with, where the recipe says so; 'none': with random weights; runs/DATASET if not given."
+            help="Folder of the runs that the networks begin with, where the recipe says so; "
+            "'none': with random weights; runs/DATASET if not given."
         ),
     ] = None,
 ):
@@ -401,7 +413,8 @@ def table(
 
     if start not in (None, "none") and not known.recipe.start:
         raise ValueError(
-            f"the networks of {name} begin with no other dataset; a single row can, see `mtl_explain train --help`"
+            f"the networks of {name} begin with no other dataset; a single row can, see "
+            "`mtl_explain train --help`"
         )
     used = chosen_recipe(known.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
     chosen = [
@@ -419,7 +432,8 @@ def table(
         **options,
     )
     typer.echo(
-        f"\n{beside_paper(runs, name).T.to_string()}\n\n{seeds} seed{'s' * (seeds > 1)}, {used.epochs} epochs; in brackets: the paper\n{options['recipe']['followed']}"
+        f"\n{beside_paper(runs, name).T.to_string()}\n\n{seeds} seed{'s' * (seeds > 1)}, "
+        f"{used.epochs} epochs; in brackets: the paper\n{options['recipe']['followed']}"
     )
 
 
@@ -458,7 +472,8 @@ def report(
         typer.Option(
             "--store",
             "--data",
-            help="Store of the samples that the run was trained on, for maps; without it the report has none and says so.",
+            help="Store of the samples that the run was trained on, for maps; without it the "
+            "report has none and says so.",
         ),
     ] = None,
     out: Annotated[
@@ -513,9 +528,8 @@ def detect(
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
     from mtl_explain.change.detect import detect_change
 
-    typer.echo(
-        f"detected: {detect_change(dsm, image, run, out, size=size, overlap=overlap, bs=bs, probabilities=probabilities)}"
-    )
+    options = dict(size=size, overlap=overlap, bs=bs, probabilities=probabilities)
+    typer.echo(f"detected: {detect_change(dsm, image, run, out, **options)}")
 
 
 # %% ../nbs/api/90_cli.ipynb #course02
@@ -577,7 +591,7 @@ def demo(
         bool, typer.Option("--sample", help="Use the small sample in the package; no download.")
     ] = False,
 ):
-    "Fetch real data, train baseline, MML and MTL, explain the errors of MTL, write a report. Minutes on two cores."
+    "Fetch real data, train baseline, MML and MTL, explain errors, write a report: minutes."
     from mtl_explain.datasets import globe
 
     rows = [find_setup(globe.dataset, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]

@@ -303,8 +303,8 @@ def test_the_words_of_table_reach_the_trainings():
         assert "the table" in out
         assert "2 seeds, 3 epochs" in out
         assert (
-            "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, zoom 1.0 instead of 1.024\n"
-            in out
+            "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 "
+            "instead of 0.0001, no start, zoom 1.0 instead of 1.024\n" in out
         )
         assert command("table", "treesat", "--rows", "7,9") == (
             1,
@@ -329,7 +329,8 @@ def test_the_words_of_table_reach_the_trainings():
         code, _, errors = command(*words)
         assert code == 1
         assert errors[0].startswith(
-            f"error: no finished run in {Path('runs') / 'levir' / 'levir-mmcd-seed0'}: the networks begin with"
+            f"error: no finished run in {Path('runs') / 'levir' / 'levir-mmcd-seed0'}: the "
+            "networks begin with"
         )
         with tempfile.TemporaryDirectory() as first:
             finished = Path(first) / "levir-mmcd-seed0"

@@ -61,7 +61,8 @@ def test_no_store_and_what_to_do():
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=folder):
         with pytest.raises(
             FileNotFoundError,
-            match="no store of benge at .*benge: prepare one with `mtl_explain data prepare benge FOLDER`",
+            match="no store of benge at .*benge: prepare one with `mtl_explain data prepare benge "
+            "FOLDER`",
         ):
             load_prepared("benge")
     with pytest.raises(FileNotFoundError, match="no store of treesat at nowhere"):

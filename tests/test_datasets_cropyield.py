@@ -339,7 +339,8 @@ def test_bad_fields_stop_it_or_are_left_out_and_listed(home_world_and_fields, br
         root = broken_world(Path(folder) / "world")
         with pytest.raises(
             ValueError,
-            match=f"(?s)^{len(faults) + 1} bad samples among {len(faults) + 5}:.*part missing: .*no such file.*and {len(faults) - 9} more.*skip_bad",
+            match=f"(?s)^{len(faults) + 1} bad samples among {len(faults) + 5}:.*part missing: .*no "
+            f"such file.*and {len(faults) - 9} more.*skip_bad",
         ):
             prepare(root, Path(folder) / "store", workers=1, progress=False)
         assert [p.name for p in Path(folder).iterdir()] == ["world"]

@@ -45,7 +45,8 @@ def made_up_pair(number, size=32):
             early[place] = roof
         change[place] = 0 if k < 2 else 255
     return early, late, change
-def write_pairs(root, convention, counts=dict(train=4, val=2, test=2), size=32):
+def write_pairs(root, convention, counts=None, size=32):
+    counts = counts or dict(train=4, val=2, test=2)
     root = Path(root)
     number = 0
     for split, n in counts.items():

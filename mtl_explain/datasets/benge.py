@@ -138,10 +138,8 @@ def _fetch_examples(
 
 
 def fetch(
-    folder: str
-    | os.PathLike
-    | None = None,  # data folder; None: `MTL_EXPLAIN_DATA`, or the user's cache folder
-    edition: str = "ben-ge-8k",  # 'ben-ge-8k', 'ben-ge-800', or 'examples' for six real patches of BigEarthNet
+    folder: str | os.PathLike | None = None,  # data folder; None: see `data_folder`
+    edition: str = "ben-ge-8k",  # or 'ben-ge-800', or 'examples' for six real patches
     progress: bool = True,  # show progress bars
 ) -> dict:  # the folder for `prepare`
     "Download and unpack one of the small editions."
@@ -150,7 +148,8 @@ def fetch(
     if edition not in ("ben-ge-8k", "ben-ge-800"):
         pages = ", ".join(sources[n]["page"] for n in ("elevation", "landcover", "weather"))
         raise ValueError(
-            f"'{edition}' is not fetched by itself: take ben-ge-8k or ben-ge-800, or put the images from bigearth.net and the records {pages} into one folder"
+            f"'{edition}' is not fetched by itself: take ben-ge-8k or ben-ge-800, or put the "
+            f"images from bigearth.net and the records {pages} into one folder"
         )
     root = data_folder(folder) / "native" / edition
     for name, path in download(sources[edition], root / "archives", progress=progress).items():
@@ -375,8 +374,7 @@ def read_tables(
 # %% ../../nbs/api/datasets/05_benge.ipynb #631e040e
 def read_splits(
     root: Path,  # folder of the dataset
-    edition: str
-    | None = None,  # e.g. 'ben-ge-0.2'; None: the dataset's own, or the only one there is
+    edition: str | None = None,  # e.g. 'ben-ge-0.2'; None: the dataset's own, or the only one
 ) -> tuple:  # 'train', 'valid' and 'test' -> names of patches; the files that were read
     "The authors' lists."
     lists = {
@@ -388,7 +386,8 @@ def read_splits(
     )
     if edition not in lists:
         raise ValueError(
-            f"{root}: no lists of the edition '{edition}'; there are {', '.join(sorted(lists)) or 'none'} (choose with `edition`)"
+            f"{root}: no lists of the edition '{edition}'; there are "
+            f"{', '.join(sorted(lists)) or 'none'} (choose with `edition`)"
         )
     files = {
         ours: lists[edition] / f"{edition}_{theirs}.csv"
@@ -403,7 +402,7 @@ def blocked_split(
     zone: np.ndarray,  # climate zone of each patch
     seed: int = 0,  # of the choice
 ) -> np.ndarray:  # 'train', 'valid' or 'test' of each patch; '' if there are fewer than three tiles
-    "Whole tiles to one side each, 80/10/10 as nearly as tiles allow, such that climate zones are alike."
+    "Whole tiles to one side each, about 80/10/10, such that climate zones are alike."
     if len(np.unique(tile)) < 3:
         return np.full(len(tile), "", object)
     zones = pd.Series(zone).fillna(-1).values
@@ -526,7 +525,8 @@ def template() -> xr.Dataset:  # all modalities of zero samples
     return xr.Dataset({a.name: a for a in arrays}).assign_attrs(
         title="ben-ge",
         pixel_metres=10.0,
-        credit="ben-ge (Mommert et al. 2023); BigEarthNet-MM (Sumbul et al. 2021); Copernicus; ESA WorldCover; Beck et al. 2018; ERA-5",
+        credit="ben-ge (Mommert et al. 2023); BigEarthNet-MM (Sumbul et al. 2021); Copernicus; ESA "
+        "WorldCover; Beck et al. 2018; ERA-5",
     )
 
 
@@ -620,7 +620,8 @@ def _template_of(
     text = ", ".join(f"{n} ({why})" for n, why in absent.items())
     if absent and not skip_bad:
         raise ValueError(
-            f"{root} has nothing for {text}: add it, or leave these modalities out with skip_bad=True (--skip-bad on the command line), which the manifest will say"
+            f"{root} has nothing for {text}: add it, or leave these modalities out with "
+            "skip_bad=True (--skip-bad on the command line), which the manifest will say"
         )
     full = template()
     return full[[n for n in full.data_vars if n not in absent]].assign_attrs(left_out=text)
@@ -644,16 +645,13 @@ coordinates = [
 
 
 def prepare(
-    source: str
-    | os.PathLike
-    | None = None,  # folder of the dataset, or the one above it; None: ben-ge-8k is fetched into the data folder
+    source: str | os.PathLike | None = None,  # or the folder above; None: ben-ge-8k, fetched
     dest: str | os.PathLike | None = None,  # folder of the store; None: `benge` in the data folder
     edition: str | None = None,  # e.g. 'ben-ge-0.2'; None: the dataset's own lists
     split: str = "authors",  # 'authors' or 'blocked'
     seed: int = 0,  # of the blocked split
-    radar_floor: float
-    | None = None,  # dB for radar pixels without a finite value; None: such a patch is bad
-    skip_bad: bool = False,  # leave bad patches, and modalities that are not there, out instead of stopping
+    radar_floor: float | None = None,  # [dB] for radar pixels without a value; None: a bad patch
+    skip_bad: bool = False,  # leave out bad patches and absent modalities instead of stopping
     workers: int | None = None,  # processes; None: one a core
     progress: bool = True,  # show progress bars
 ) -> Path:  # folder of the store
@@ -726,7 +724,7 @@ def make_examples(
     data: str | os.PathLike | None = None,  # data folder, where the wheel is kept
     progress: bool = True,  # show progress bars
 ) -> Path:  # the folder
-    "The six real patches of BigEarthNet as a ben-ge folder: images, meta table and lists, and nothing else."
+    "The six real patches of BigEarthNet as a ben-ge folder: images, meta table and lists."
     name = Path(folder).name
     with new_folder(folder) as root:
         table = pd.DataFrame([_example_row(root, p) for p in unpack_examples(root, data, progress)])

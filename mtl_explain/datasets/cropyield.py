@@ -58,7 +58,8 @@ from mtl_explain.training.recipe import Recipe
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #5d3607a1
 sources = dict(
     cropyield=dict(
-        content="yield maps, Sentinel-2 series, ERA5 weather and SRTM terrain of 497 fields in northern Argentina, 2017 to 2023",
+        content="yield maps, Sentinel-2 series, ERA5 weather and SRTM terrain of 497 fields in "
+        "northern Argentina, 2017 to 2023",
         licence="confidential, not published (paper A, section 3.2)",
     )
 )
@@ -72,7 +73,8 @@ def fetch(
     raise FileNotFoundError(
         "CropYield is confidential and cannot be downloaded: bring raw material of your own "
         "in the layout that datasets.cropyield_fields describes, "
-        "or make an open twin with `mtl_explain data simulate cropyield FOLDER`, and give that folder to `prepare`"
+        "or make an open twin with `mtl_explain data simulate cropyield FOLDER`, and give "
+        "that folder to `prepare`"
     )
 
 
@@ -304,7 +306,7 @@ def _assemble(
 def _origin(
     source: Path,  # the folder
 ) -> list:  # for the manifest
-    "What the store is made from: the table of fields, and names and sizes of all files, as one hash."
+    "What the store is made from: the table of fields; names and sizes of all files as one hash."
     files = sorted(
         (p.relative_to(source).as_posix(), p.stat().st_size)
         for p in source.rglob("*")
@@ -323,15 +325,10 @@ def _origin(
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #97925cc1
 def prepare(
-    source: str
-    | os.PathLike
-    | None = None,  # folder in the layout of `cropfields`; there is none to fetch
-    dest: str
-    | os.PathLike
-    | None = None,  # folder of the store; None: `cropyield` in the data folder
+    source: str | os.PathLike | None = None,  # folder as `cropyield_fields` describes it
+    dest: str | os.PathLike | None = None,  # of the store; None: `cropyield` in the data folder
     daily: bool = False,  # weather day by day instead of between scenes
-    limits: tuple
-    | None = None,  # t/ha: points of the harvester outside are left out; None: they must be plausible
+    limits: tuple | None = None,  # [t/ha], points outside are left out; None: all must be plausible
     seed: int = 0,  # of the split
     skip_bad: bool = False,  # leave bad fields out instead of stopping
     workers: int | None = None,  # processes; None: one a core, or none for few fields
@@ -399,8 +396,7 @@ def load_sample(
 def field_map(
     samples: xr.Dataset,  # a sample set, or a part of it
     field: str,  # name of the field
-    values: np.ndarray
-    | None = None,  # one a sample of `samples`, e.g. predictions; the yield if None
+    values: np.ndarray | None = None,  # one a sample, e.g. predictions; the yield if None
 ) -> np.ndarray:  # (row, column), NaN where there is no sample
     "Put the pixels of a field back where they were (paper A, figure 3)."
     rows = np.flatnonzero(samples.group.values == field)
