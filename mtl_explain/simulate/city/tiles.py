@@ -27,6 +27,7 @@ __all__ = [
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #04c23e80
 import os
 import shutil
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from mtl_explain.change.labels import colors, pseudo_label
 from mtl_explain.data.native import over_cores
 from mtl_explain.datasets.hibcd_build import build_tiles, make_labels, raster_names
 from mtl_explain.files.paths import new_folder
+from mtl_explain.files.raster import geotiff_writer
 from mtl_explain.simulate.aerial import (
     Window,
     camera,
@@ -349,33 +351,25 @@ def windows_of(
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #196c60d4
 def open_new(
     city: City,
-    folder: Path,  # exists
+    folder: Path,  # where to
     shape: tuple,  # rows, columns of pixels
     pixel: float,  # metres
+    stack: ExitStack,  # closes them
 ) -> dict:  # name -> raster, open for writing
     "New rasters of a city."
     types = dict(early_dsm="float32", late_dsm="float32", relevance="int8")
-    grid = dict(
-        driver="GTiff",
-        height=shape[0],
-        width=shape[1],
-        crs="EPSG:28992",
-        transform=from_origin(*city.corner, pixel, pixel),
-    )
+    place = dict(transform=from_origin(*city.corner, pixel, pixel), crs="EPSG:28992")
     how = dict(
         compress="deflate", zlevel=1, tiled=True, blockxsize=256, blockysize=256, bigtiff="if_safer"
     )
-    return {
-        n: rasterio.open(
-            folder / f"{n}.tif",
-            "w",
-            count=3 if n == "late_image" else 1,
-            dtype=types.get(n, "uint8"),
-            **grid,
-            **how,
-        )
-        for n in (*raster_names, "event")
-    }
+
+    def new(name):
+        bands = 3 if name == "late_image" else 1
+        dtype = types.get(name, "uint8")
+        path = folder / f"{name}.tif"
+        return stack.enter_context(geotiff_writer(path, (bands, *shape), dtype, **place, **how))
+
+    return {name: new(name) for name in (*raster_names, "event")}
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #3be993a9
@@ -389,21 +383,17 @@ def write_rasters(
 ) -> dict:  # name -> path
     "Write the rasters of a city, 32 windows at a time."
     folder.mkdir(parents=True)
-    files = open_new(city, folder, shape, pixel)
     windows = windows_of(shape, pixel)
-    for k in tqdm(range(0, len(windows), 32), city.name, unit="batch", disable=not progress):
-        batch = windows[k : k + 32]
-        for w, found in zip(
-            batch, over_cores(partial(render, city), batch, workers, progress=False), strict=True
-        ):
-            for n, v in found.items():
-                files[n].write(
-                    v if v.ndim == 3 else v[None],
-                    window=rasterio.windows.Window(w.col, w.row, w.width, w.height),
-                )
-    for file in files.values():
-        file.close()
-    return {n: Path(f.name) for n, f in files.items()}
+    with ExitStack() as stack:
+        files = open_new(city, folder, shape, pixel, stack)
+        for k in tqdm(range(0, len(windows), 32), city.name, unit="batch", disable=not progress):
+            batch = windows[k : k + 32]
+            found = over_cores(partial(render, city), batch, workers, progress=False)
+            for w, layers in zip(batch, found, strict=True):
+                window = rasterio.windows.Window(w.col, w.row, w.width, w.height)
+                for name, v in layers.items():
+                    files[name].write(v if v.ndim == 3 else v[None], window=window)
+    return {name: folder / f"{name}.tif" for name in files}
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #9ffcea9b

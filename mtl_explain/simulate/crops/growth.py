@@ -56,7 +56,7 @@ from tqdm import tqdm
 
 import mtl_explain
 from mtl_explain.data.native import over_cores
-from mtl_explain.files.paths import scratch_file
+from mtl_explain.files.paths import atomic_file, write_beside
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #9fa63152
 regions = dict(
@@ -285,9 +285,7 @@ def cached_season(
         return json.loads(path.read_text())
     found = run_season(season, weather)
     found["canopy"] = found["canopy"].round(4).tolist()
-    part = path.with_suffix(f".{os.getpid()}.partial")
-    part.write_text(json.dumps(found))
-    os.replace(part, path)
+    write_beside(path, json.dumps(found))
     return found
 
 
@@ -439,11 +437,9 @@ def write_tables(
         k: dict(dtype=d, scale_factor=s, _FillValue=np.iinfo(d).max, zlib=True, complevel=9)
         for k, (d, s) in packing.items()
     }
-    part = scratch_file(dest)
-    tables.to_netcdf(
-        part, engine="h5netcdf", encoding=encoding | dict(maturity=dict(zlib=True, complevel=9))
-    )
-    os.replace(part, dest)
+    encoding["maturity"] = dict(zlib=True, complevel=9)
+    with atomic_file(dest) as scratch:
+        tables.to_netcdf(scratch, engine="h5netcdf", encoding=encoding)
     return Path(dest)
 
 
