@@ -18,10 +18,10 @@ from dataclasses import replace
 from mtl_explain.setup import Setup
 
 # %% ../../nbs/api/change/01_losses.ipynb #7858e3c3
-height_ranges = {
+height_ranges = {  # metres; section 5.1, and the released code
     "paper": (-27.29, 87.26),
     "released": (-27.291, 83.266),
-}  # metres; section 5.1, and the released code
+}
 
 
 def range_scaling(
@@ -42,92 +42,91 @@ def scaled_zero(
 
 
 # %% ../../nbs/api/change/01_losses.ipynb #3f8494b6
-change_weights = (
-    0.05,
-    0.95,
-    0.95,
-)  # of the classes unchanged, demolished, newly built (paper B, section 5.1)
-_reads = dict(type="soft-threshold", reads="height")
+# of the classes unchanged, demolished, newly built (paper B, section 5.1)
+change_weights = (0.05, 0.95, 0.95)
+
+_soft_threshold = dict(type="soft-threshold", reads="height")
+_sigmoid = dict(type="soft-threshold", reads="height", gate="sigmoid", temperature=1.0)
+_tanh = dict(activation="tanh")
+_agreement = dict(type="consistency", tasks=("pseudo", "semantic"))
 
 loss_presets = {  # name -> what it says of the roles semantic, pseudo, height
     "paper": dict(
         weights=dict(semantic=0.6, pseudo=0.2, height=0.2),
-        heads=dict(pseudo=_reads, height=dict(activation="tanh")),
+        heads=dict(pseudo=_soft_threshold, height=_tanh),
         range="paper",
     ),
     "explicit": dict(
         weights=dict(semantic=0.6, pseudo=0.2, height=0.2),
-        heads=dict(pseudo=_reads, height=dict(activation="tanh")),
+        heads=dict(pseudo=_soft_threshold, height=_tanh),
         range="paper",
-        relations=(dict(type="consistency", tasks=("pseudo", "semantic"), weight=0.2),),
+        relations=(_agreement | dict(weight=0.2),),
     ),
     "released": dict(
         weights=dict(semantic=1, pseudo=1, height=3),
-        heads=dict(
-            semantic=_reads | dict(gate="sigmoid", temperature=1.0), height=dict(activation="tanh")
-        ),
+        heads=dict(semantic=_sigmoid, height=_tanh),
         range="released",
-        relations=(
-            dict(
-                type="consistency",
-                tasks=("pseudo", "semantic"),
-                weight=0.5,
-                distance="cross-entropy",
-            ),
-        ),
+        relations=(_agreement | dict(weight=0.5, distance="cross-entropy"),),
     ),
 }
 
-
 # %% ../../nbs/api/change/01_losses.ipynb #ac1caa16
+_roles = ("semantic", "pseudo", "height")
+
+
 def with_losses(
-    setup: Setup,  # a change detection setup; a role whose task is not among its targets is left out
+    setup: Setup,  # a change detection setup; a role whose task is no target of it is left out
     preset: str = "paper",  # key of `loss_presets`
-    tasks: dict = None,  # role -> target; by default semantic_change, pseudo_change, height_change
+    tasks: dict = None,  # role -> target; semantic_change, pseudo_change, height_change if None
 ) -> Setup:
     "The setup with losses, heads, relations and height range of paper B or of its released code."
     if preset not in loss_presets:
         raise ValueError(f"there is no preset '{preset}'; choose one of {', '.join(loss_presets)}")
-    p = loss_presets[preset]
-    tasks = tasks or {r: f"{r}_change" for r in ("semantic", "pseudo", "height")}
-    tasks = {r: t for r, t in tasks.items() if t in setup.targets}
+    options = loss_presets[preset]
+    tasks = tasks or {role: f"{role}_change" for role in _roles}
+    tasks = {role: task for role, task in tasks.items() if task in setup.targets}
     if set(tasks.values()) != set(setup.targets):
-        raise ValueError(
-            f"preset '{preset}' knows the tasks {', '.join(tasks.values()) or 'of none of these names'}; the setup has {', '.join(setup.targets)}"
-        )
-    scaling = range_scaling(*height_ranges[p["range"]])
-    relations = tuple(
-        r
-        | dict(
-            tasks=[tasks[t] for t in r["tasks"]], weight=r["weight"] / sum(p["weights"].values())
-        )
-        for r in p.get("relations", ())
-        if set(r["tasks"]) <= set(tasks)
-    )
-    heads = {
-        tasks[r]: _named_head(h, tasks, scaling)
-        for r, h in p["heads"].items()
-        if r in tasks and h.get("reads", r) in tasks
-    }
+        known = ", ".join(tasks.values()) or "of none of these names"
+        has = ", ".join(setup.targets)
+        raise ValueError(f"preset '{preset}' knows the tasks {known}; the setup has {has}")
+    scaling = range_scaling(*height_ranges[options["range"]])
     return replace(
         setup,
-        weights={t: p["weights"][r] for r, t in tasks.items()},
-        relations=relations,
-        heads=setup.heads | {t: h | setup.heads.get(t, {}) for t, h in heads.items()},
+        weights={task: options["weights"][role] for role, task in tasks.items()},
+        relations=_named_relations(options, tasks),
+        heads=setup.heads | _named_heads(options, tasks, scaling, setup.heads),
         losses={
-            t: dict(class_weights=list(change_weights)) for r, t in tasks.items() if r != "height"
+            task: dict(class_weights=list(change_weights))
+            for role, task in tasks.items()
+            if role != "height"
         },
         scaling=setup.scaling | ({tasks["height"]: scaling} if "height" in tasks else {}),
     )
 
 
-def _named_head(
-    options: dict,  # of a head; it may read a role
-    tasks: dict,  # role -> target
-    scaling: dict,  # of the height
-) -> dict:  # it reads a target
-    "Options of a head, with names of tasks instead of roles."
-    if "reads" not in options:
-        return dict(options)
-    zero = scaled_zero(scaling) if options.get("gate") != "sigmoid" else 0.0
-    return options | dict(reads=tasks[options["reads"]], zero=zero)
+def _named_relations(options, tasks):
+    "The relations of a preset between those of its roles that there are, in shares of its weights."
+    total = sum(options["weights"].values())
+    return tuple(
+        r | dict(tasks=[tasks[role] for role in r["tasks"]], weight=r["weight"] / total)
+        for r in options.get("relations", ())
+        if set(r["tasks"]) <= set(tasks)
+    )
+
+
+def _named_heads(options, tasks, scaling, own):
+    "The heads of a preset under the names of the targets; what a setup says itself goes before."
+    heads = {}
+    for role, head in options["heads"].items():
+        if role in tasks and head.get("reads", role) in tasks:
+            task = tasks[role]
+            heads[task] = _named_head(head, tasks, scaling) | own.get(task, {})
+    return heads
+
+
+def _named_head(head, tasks, scaling):
+    "Options of a head that reads a target instead of a role."
+    if "reads" not in head:
+        return dict(head)
+    zero = 0.0 if head.get("gate") == "sigmoid" else scaled_zero(scaling)
+    return head | dict(reads=tasks[head["reads"]], zero=zero)
