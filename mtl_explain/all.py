@@ -34,6 +34,7 @@ from mtl_explain.networks.heads import *
 from mtl_explain.networks.layers import *
 from mtl_explain.networks.multitask import *
 from mtl_explain.networks.pair import *
+from mtl_explain.palette import case_colors, group_colors, missing_color, split_colors
 from mtl_explain.papers import *
 from mtl_explain.setup import *
 from mtl_explain.show.accessor import *
