@@ -407,7 +407,8 @@ items = [
             "figure",
             3,
             "fusion and decoder",
-            "networks.mmcd.CrossModalFusion networks.mmcd.FusionDecoder networks.pair.ResidualBlock",
+            "networks.mmcd.CrossModalFusion networks.mmcd.FusionDecoder "
+            "networks.pair.ResidualBlock",
             "api/networks/05_mmcd.ipynb",
             "Cross-modal fusion",
             "by hand",
