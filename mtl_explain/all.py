@@ -16,7 +16,7 @@ from mtl_explain.data.samples import *
 from mtl_explain.data.splits import *
 from mtl_explain.data.statistics import *
 from mtl_explain.data.store import *
-from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat
+from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat  # noqa: F401
 from mtl_explain.explain.correctness import *
 from mtl_explain.explain.correlation import *
 from mtl_explain.explain.fields import *
@@ -34,6 +34,7 @@ from mtl_explain.networks.heads import *
 from mtl_explain.networks.layers import *
 from mtl_explain.networks.multitask import *
 from mtl_explain.networks.pair import *
+from mtl_explain.palette import case_colors, group_colors, missing_color, split_colors
 from mtl_explain.papers import *
 from mtl_explain.setup import *
 from mtl_explain.show.accessor import *

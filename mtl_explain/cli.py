@@ -42,14 +42,17 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from mtl_explain.datasets.catalog import aliases, catalog, dataset, simulator
+from mtl_explain.datasets.catalog import aliases, catalog, dataset
 
 # %% ../nbs/api/90_cli.ipynb #ba2d5c5d
-about = "Multitask networks over remote-sensing modalities, and what the errors of one task tell about another."
+about = (
+    "Multitask networks over remote-sensing modalities, and what the errors of one task tell "
+    "about another."
+)
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -63,13 +66,17 @@ data_app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 Seed = Annotated[int, typer.Option(help="Seed of weights, order of the samples and resampling.")]
-_store_help = "Folder of a prepared store; the default place, or else the small sample in the package, if not given."
+_store_help = (
+    "Folder of a prepared store; the default place, or else the small sample in the package, if "
+    "not given."
+)
 Store = Annotated[Path | None, typer.Option("--store", "--data", help=_store_help)]
 RecipeName = Annotated[
     str,
     typer.Option(
         "--recipe",
-        help="How to train: 'paper', as the paper did; 'small', a quick trial. The options below change single values of it.",
+        help="How to train: 'paper', as the paper did; 'small', a quick trial. The options below "
+        "change single values of it.",
     ),
 ]
 Epochs = Annotated[
@@ -105,7 +112,7 @@ expected = (
 def main(
     args: list = None,  # words of the command line; those of the process if None
 ) -> None:
-    "Run a command; an expected error becomes one line and exit code 1, Ctrl-C one line and exit code 130."
+    "Run a command; an expected error is one line and exit code 1, Ctrl-C one line and code 130."
     try:
         app(args, prog_name="mtl_explain")
     except expected as e:
@@ -160,7 +167,8 @@ def data_fetch(
     option: Annotated[
         list[str] | None,
         typer.Option(
-            help="KEY=VALUE of the function `fetch` of this dataset, e.g. edition=examples for benge; can be repeated."
+            help="KEY=VALUE of the function `fetch` of this dataset, e.g. edition=examples for "
+            "benge; can be repeated."
         ),
     ] = None,
 ):
@@ -179,7 +187,8 @@ def data_prepare(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder with the native files; the default place, fetched if possible, if not given."
+            help="Folder with the native files; the default place, fetched if possible, if not "
+            "given."
         ),
     ] = None,
     dest: Annotated[
@@ -189,7 +198,8 @@ def data_prepare(
         bool,
         typer.Option(
             "--skip-bad",
-            help="Leave bad samples out and note which and why in the manifest, instead of stopping.",
+            help="Leave bad samples out and note which and why in the manifest, instead of "
+            "stopping.",
         ),
     ] = False,
     option: Annotated[
@@ -200,9 +210,8 @@ def data_prepare(
     "Read native files and write the store of their samples; interrupted, the next call goes on."
     prepare = dataset(name).prepare
     words = [*(option or ()), *(["skip_bad=True"] if skip_bad else ())]
-    typer.echo(
-        f"prepared: {prepare(source, dest, **parse_options(words, prepare, f'{name}: data prepare'))}"
-    )
+    options = parse_options(words, prepare, f"{name}: data prepare")
+    typer.echo(f"prepared: {prepare(source, dest, **options)}")
 
 
 # %% ../nbs/api/90_cli.ipynb #e64283a4
@@ -219,11 +228,10 @@ def data_simulate(
         list[str] | None, typer.Option(help="KEY=VALUE of the simulator; can be repeated.")
     ] = None,
 ):
-    "Simulate a dataset that cannot be had: a made-up twin in the same layout, ready for `data prepare`."
-    simulate = simulator(name)
-    typer.echo(
-        f"simulated: {simulate(folder, n=n, seed=seed, **parse_options(option or [], simulate, f'{name}: data simulate'))}"
-    )
+    "Simulate a dataset: a made-up twin in the layout of the original, ready for `data prepare`."
+    simulate = dataset(name).simulate
+    options = parse_options(option or [], simulate, f"{name}: data simulate")
+    typer.echo(f"simulated: {simulate(folder, n=n, seed=seed, **options)}")
 
 
 # %% ../nbs/api/90_cli.ipynb #d2c204c6
@@ -233,15 +241,16 @@ def data_describe(
     store: Store = None,
 ):
     "What is in a dataset: its modalities, its splits, its groups, its setups."
+    from mtl_explain.data.samples import describe
     from mtl_explain.data.splits import said_groups
 
-    module = dataset(name)
-    samples = module.load(store)
-    typer.echo(module.describe(samples).to_string())
+    known = dataset(name)
+    samples = known.load(store)
+    typer.echo(describe(samples).to_string())
     counts = samples.split.to_series().value_counts()
     typer.echo("\nsplits: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
     typer.echo(said_groups(samples))
-    typer.echo("setups: " + ", ".join(module.setups))
+    typer.echo("setups: " + ", ".join(known.setups))
 
 
 # %% ../nbs/api/90_cli.ipynb #d156fd7d
@@ -255,13 +264,13 @@ def data_verify(store: Annotated[Path, typer.Argument(help="Folder of a prepared
 
 # %% ../nbs/api/90_cli.ipynb #2b2bb5f1
 def find_setup(
-    module,  # a dataset module
+    known,  # a `Dataset`
     name: str,  # of a setup
 ):  # `Setup`
     "A setup of a dataset by name, or an error that lists the names."
-    if name not in module.setups:
-        raise ValueError(f"there is no setup '{name}'; known: {', '.join(module.setups)}")
-    return module.setups[name]
+    if name not in known.setups:
+        raise ValueError(f"there is no setup '{name}'; known: {', '.join(known.setups)}")
+    return known.setups[name]
 
 
 # %% ../nbs/api/90_cli.ipynb #bc933f1b
@@ -310,14 +319,15 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            help="A run folder (or safetensors file): begin with what the body of that network has learnt; 'none': with random weights. As in the recipe if not given."
+            help="A run folder (or safetensors file): begin with what the body of that network "
+            "has learnt; 'none': with random weights. As in the recipe if not given."
         ),
     ] = None,
     seed: Seed = 0,
 ):
     "Train one setup and keep the run; an interrupted run is resumed, a finished one is only shown."
-    module = dataset(name)
-    roles = find_setup(module, setup)
+    known = dataset(name)
+    roles = find_setup(known, setup)
     from mtl_explain.training.experiments import (
         narrower,
         start_changes,
@@ -327,26 +337,27 @@ def train(
     from mtl_explain.training.recipe import with_recipe
     from mtl_explain.training.runs import train_run
 
-    used = chosen_recipe(module.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
+    used = chosen_recipe(known.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
     starts = {}
     if used.start and not start:
         starts = starts_of(used.start, [roles], Path("runs") / used.start)
-    options = training_options(module.recipe, used, (*narrowed(width), *start_changes(starts)))
+    options = training_options(known.recipe, used, (*narrowed(width), *start_changes(starts)))
     if used.start:
         options["start"] = start = start or starts[roles.network["type"]]
     roles = with_recipe(narrower(roles, width) if width else roles, used)
     run = train_run(
-        module.load(store),
+        known.load(store),
         roles,
         out or Path("runs") / name / f"{setup}-seed{seed}",
         seed=seed,
-        score=getattr(module, "scores", None),
+        score=known.scores,
         **options,
     )
     if "start" in options:
         typer.echo(f"started from {start}: {run.config['options']['started']}")
     typer.echo(
-        f"{run.scores.to_string(index=False)}\n{run.about}\nrun: {run.folder}\n{options['recipe']['followed']}"
+        f"{run.scores.to_string(index=False)}\n{run.about}\nrun: "
+        f"{run.folder}\n{options['recipe']['followed']}"
     )
 
 
@@ -362,7 +373,8 @@ def table(
     rows: Annotated[
         str | None,
         typer.Option(
-            help="Some setups, separated by commas; those of the paper if not given, or all where it has none."
+            help="Some setups, separated by commas; those of the paper if not given, or all where "
+            "it has none."
         ),
     ] = None,
     seeds: Annotated[
@@ -380,14 +392,15 @@ def table(
     start: Annotated[
         str | None,
         typer.Option(
-            help="Folder of the runs that the networks begin with, where the recipe says so; 'none': with random weights; runs/DATASET if not given."
+            help="Folder of the runs that the networks begin with, where the recipe says so; "
+            "'none': with random weights; runs/DATASET if not given."
         ),
     ] = None,
 ):
     "Train the rows of a table and print it, beside the paper's numbers where there are any."
     name = aliases.get(name, name)
-    module = dataset(name)
-    chosen = [find_setup(module, r.strip()) for r in rows.split(",")] if rows else None
+    known = dataset(name)
+    chosen = [find_setup(known, r.strip()) for r in rows.split(",")] if rows else None
     from mtl_explain.papers import beside_paper, rows_in_paper
     from mtl_explain.training.experiments import (
         narrower,
@@ -398,27 +411,29 @@ def table(
     )
     from mtl_explain.training.recipe import with_recipe
 
-    if start not in (None, "none") and not module.recipe.start:
+    if start not in (None, "none") and not known.recipe.start:
         raise ValueError(
-            f"the networks of {name} begin with no other dataset; a single row can, see `mtl_explain train --help`"
+            f"the networks of {name} begin with no other dataset; a single row can, see "
+            "`mtl_explain train --help`"
         )
-    used = chosen_recipe(module.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
+    used = chosen_recipe(known.recipe, recipe, start, epochs=epochs, lr=lr, bs=bs)
     chosen = [
         with_recipe(narrower(s, width) if width else s, used) for s in chosen or rows_in_paper(name)
     ]
     starts = starts_of(used.start, chosen, start or Path("runs") / used.start) if used.start else {}
-    options = training_options(module.recipe, used, (*narrowed(width), *start_changes(starts)))
+    options = training_options(known.recipe, used, (*narrowed(width), *start_changes(starts)))
     runs = train_table(
-        module.load(store),
+        known.load(store),
         chosen,
         out or Path("runs") / name,
         tuple(range(seeds)),
         starts=starts,
-        score=getattr(module, "scores", None),
+        score=known.scores,
         **options,
     )
     typer.echo(
-        f"\n{beside_paper(runs, name).T.to_string()}\n\n{seeds} seed{'s' * (seeds > 1)}, {used.epochs} epochs; in brackets: the paper\n{options['recipe']['followed']}"
+        f"\n{beside_paper(runs, name).T.to_string()}\n\n{seeds} seed{'s' * (seeds > 1)}, "
+        f"{used.epochs} epochs; in brackets: the paper\n{options['recipe']['followed']}"
     )
 
 
@@ -457,7 +472,8 @@ def report(
         typer.Option(
             "--store",
             "--data",
-            help="Store of the samples that the run was trained on, for maps; without it the report has none and says so.",
+            help="Store of the samples that the run was trained on, for maps; without it the "
+            "report has none and says so.",
         ),
     ] = None,
     out: Annotated[
@@ -512,9 +528,8 @@ def detect(
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
     from mtl_explain.change.detect import detect_change
 
-    typer.echo(
-        f"detected: {detect_change(dsm, image, run, out, size=size, overlap=overlap, bs=bs, probabilities=probabilities)}"
-    )
+    options = dict(size=size, overlap=overlap, bs=bs, probabilities=probabilities)
+    typer.echo(f"detected: {detect_change(dsm, image, run, out, **options)}")
 
 
 # %% ../nbs/api/90_cli.ipynb #course02
@@ -545,7 +560,7 @@ def course(
 
 # %% ../nbs/api/90_cli.ipynb #be33de9e
 def demo_samples(
-    module,  # the dataset module
+    module,  # of the dataset: `prepare`, `load`, and `load_sample`, which the package ships
     offline: bool,  # do not even try to fetch
 ) -> tuple:  # (sample set, `'full'` or `'sample'`)
     "The prepared store, made if need be; the shipped sample where the sources cannot be had."
@@ -576,10 +591,11 @@ def demo(
         bool, typer.Option("--sample", help="Use the small sample in the package; no download.")
     ] = False,
 ):
-    "Fetch real data, train baseline, MML and MTL, explain the errors of MTL, write a report. Minutes on two cores."
-    module = dataset("globe")
-    rows = [find_setup(module, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]
-    samples, which = demo_samples(module, sample)
+    "Fetch real data, train baseline, MML and MTL, explain errors, write a report: minutes."
+    from mtl_explain.datasets import globe
+
+    rows = [find_setup(globe.dataset, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]
+    samples, which = demo_samples(globe, sample)
     from mtl_explain.show.report import write_report
     from mtl_explain.training.experiments import paper_table, train_table
 

@@ -110,10 +110,17 @@ def badges(
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise ValueError(f"a repository is written owner/name, got '{repository}'")
     path = f"nbs/tutorials/{lesson}"
-    return (
-        f"[![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{repository}/HEAD?labpath={path}) "
-        f"[![Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{repository}/blob/HEAD/{path})"
-    )
+    services = {  # name -> its picture, and where it opens a notebook
+        "Binder": (
+            "https://mybinder.org/badge_logo.svg",
+            f"https://mybinder.org/v2/gh/{repository}/HEAD?labpath={path}",
+        ),
+        "Colab": (
+            "https://colab.research.google.com/assets/colab-badge.svg",
+            f"https://colab.research.google.com/github/{repository}/blob/HEAD/{path}",
+        ),
+    }
+    return " ".join(f"[![{name}]({logo})]({link})" for name, (logo, link) in services.items())
 
 
 def with_badges(
@@ -130,7 +137,10 @@ def with_badges(
         outputs=[],
         execution_count=None,
         source=_lines(
-            f"# in Colab the package has to be installed first; elsewhere this does nothing\nimport importlib.util\nif importlib.util.find_spec('mtl_explain') is None: %pip install -q git+https://github.com/{repository}"
+            "# in Colab the package has to be installed first; elsewhere this does nothing\n"
+            "import importlib.util\n"
+            "if importlib.util.find_spec('mtl_explain') is None: "
+            f"%pip install -q git+https://github.com/{repository}"
         ),
     )
     return lesson | dict(cells=[lesson["cells"][0], badge, install, *lesson["cells"][1:]])
@@ -157,14 +167,17 @@ def write_course(
     ]
     if not chosen:
         raise ValueError(
-            f"there is no lesson {', '.join(map(str, numbers))}; there are {', '.join(p.name for p in lesson_files())}"
+            f"there is no lesson {', '.join(map(str, numbers))}; there are "
+            f"{', '.join(p.name for p in lesson_files())}"
             if numbers
             else "this installation has no lessons; `make export` writes them"
         )
     dest = Path(dest)
     if taken := [p.name for p in chosen if (dest / p.name).exists()]:
         raise FileExistsError(
-            f"{dest / taken[0]} exists{f' (and {len(taken) - 1} more)' if len(taken) > 1 else ''}: choose another folder, or move it away"
+            f"{dest / taken[0]} "
+            f"exists{f' (and {len(taken) - 1} more)' if len(taken) > 1 else ''}: choose "
+            "another folder, or move it away"
         )
     dest.mkdir(parents=True, exist_ok=True)
     for path in chosen:

@@ -93,7 +93,7 @@ class Modality:
 
     name: str  # variable name, e.g. `'elevation'`
     kind: str  # one of the five kinds
-    shape: tuple = ()  # shape of one sample: image (C,H,W), series (T,C), tabular (F,), category (), mask (H,W)
+    shape: tuple = ()  # of one sample: (C,H,W), series (T,C), tabular (F,), category (), mask (H,W)
     channels: tuple = ()  # names of channels or features; for image, series and tabular
     classes: tuple = ()  # names of the classes; for category and mask
     colors: tuple = ()  # one colour a class, as `'#rrggbb'`
@@ -158,7 +158,8 @@ def _check_modality(
     k = kinds[m.kind]
     if len(m.shape) != k.rank:
         fail(
-            f"a sample of kind {m.kind} has {k.rank} dimensions ({k.axes or 'none'}), got shape {m.shape}"
+            f"a sample of kind {m.kind} has {k.rank} dimensions ({k.axes or 'none'}), got "
+            f"shape {m.shape}"
         )
     if m.is_label and m.n_classes < 2:
         fail(f"needs at least two classes, has {m.n_classes}; list them in the attribute `classes`")

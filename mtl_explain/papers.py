@@ -135,28 +135,34 @@ notes = {
     (
         "cropyield",
         "2",
-    ): "Table 6 lost the arrow of the crop label; Table 1 and the prose (experiments 2, 4 and 6 read the crop label) have it.",
+    ): "Table 6 lost the arrow of the crop label; Table 1 and the prose (experiments 2, 4 and 6 "
+    "read the crop label) have it.",
     (
         "cropyield",
         "4",
-    ): "Table 6 shows one arrow beside the satellite; Table 1 and the prose have crop label and weather.",
+    ): "Table 6 shows one arrow beside the satellite; Table 1 and the prose have crop label and "
+    "weather.",
     (
         "cropyield",
         "6",
-    ): "Table 6 shows two arrows beside the satellite; Table 1 and the prose have crop label, weather and terrain.",
+    ): "Table 6 shows two arrows beside the satellite; Table 1 and the prose have crop label, "
+    "weather and terrain.",
     ("cropyield", "8"): "Table 6 lost the arrow of the weather, Table 1 has it; so for 9 and 10.",
     (
         "benge",
         "9",
-    ): "Table 2 shows arrows everywhere; Table 7 predicts elevation alone, and reports an error for it.",
+    ): "Table 2 shows arrows everywhere; Table 7 predicts elevation alone, and reports an error "
+    "for it.",
     (
         "hibcd",
         "mmcd-height-consistency",
-    ): "Stands in Table 4 as 'only height' as well: the height-only row of the other networks has no consistency, that of MMCD has.",
+    ): "Stands in Table 4 as 'only height' as well: the height-only row of the other networks "
+    "has no consistency, that of MMCD has.",
     (
         "hibcd",
         "mmcd-consistency",
-    ): "Stands in Tables 3 and 4 as 'semantic + height' as well: that of the other networks has no consistency, that of MMCD has.",
+    ): "Stands in Tables 3 and 4 as 'semantic + height' as well: that of the other networks has "
+    "no consistency, that of MMCD has.",
     ("treesat", "7"): "The row that is explained: weights 4 : 1 : 1.",
     ("benge", "15"): "The row that is explained: weights 9 : 1 : 1 : 1 : 1.",
     ("cropyield", "7"): "The row that is explained: weights 0.67 and 0.33.",
@@ -200,11 +206,11 @@ class Experiment:
 
 
 class Experiments(tuple):
-    "Many experiments; `experiments(dataset='benge', variant='MTL')` chooses, and in a notebook they show themselves as the papers' tables."
+    "Many experiments; `experiments(dataset='benge')` chooses, a notebook shows them as tables."
 
     def __call__(
         self,
-        **where,  # dataset, row, variant, or a task or input by name: `reads='age'`, `predicts='age'`
+        **where,  # dataset, row, variant, or a modality by name: `reads='age'`, `predicts='age'`
     ):
         def fits(e):
             known = dict(

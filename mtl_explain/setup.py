@@ -29,6 +29,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from mtl_explain.modality import _name, _names, _names_schema, _text, scaling_schema
+from mtl_explain.palette import role_colors
 
 
 # %% ../nbs/api/01_setup.ipynb #882873ea
@@ -100,7 +101,7 @@ def main_share(
     targets: dict,  # the tasks, the main one first: names, or names with options
     share: float,  # what the main task gets, between 0 and 1; e.g. 0.6 or 0.8
 ) -> dict:  # name -> its options with its `weight`
-    "The main task gets `share`, the auxiliary tasks divide the rest equally (paper A, section 3.3)."
+    "The main task gets `share`, the others divide the rest equally (paper A, section 3.3)."
     if not 0 < share < 1:
         raise ValueError(f"the share of the main task must lie between 0 and 1, got {share}")
     options = options_by_name(targets)
@@ -367,7 +368,8 @@ def check_setup(
     missing = [n for n in setup.names if n not in modalities]
     if missing:
         raise ValueError(
-            f"the setup names '{missing[0]}', but the samples only have {', '.join(sorted(modalities))}"
+            f"the setup names '{missing[0]}', but the samples only have "
+            f"{', '.join(sorted(modalities))}"
         )
 
 
@@ -375,7 +377,7 @@ def check_setup(
 def setup_table(
     setups,  # list of `Setup`
 ) -> pd.DataFrame:  # one row a setup, one column a modality
-    "Setups as the papers print them: `→□` for an input, `□→` for a target, bold arrow `□⇒` for the main one."
+    "Setups as the papers print them: `→□` for an input, `□→` for a target, `□⇒` for the main one."
     setups = list(setups)
     names = list(dict.fromkeys(n for s in setups for n in s.names))
 
@@ -413,7 +415,8 @@ def plot_setup(
         role = list(setup.inputs if read else setup.targets)
         height = 1 - (role.index(n) + 0.5) / len(role)
         at = 0.3 if read else 0.7, height
-        color = "#0173b2" if read else "#de8f05" if n == setup.main else "#949494"
+        target_role = "main" if n == setup.main else "auxiliary"
+        color = role_colors["input" if read else target_role]
         arrow = dict(arrowstyle="->", color=color, lw=1 + 4 * setup.weights.get(n, 0.2))
         if read:
             ax.annotate("", network, at, arrowprops=arrow | dict(shrinkA=2, shrinkB=42))

@@ -46,7 +46,8 @@ def split_positions(
     found = np.flatnonzero(trace["split"].values == split)
     if not len(found):
         raise ValueError(
-            f"no samples of split '{split}' here; there are {', '.join(sorted(set(trace['split'].values)))}"
+            f"no samples of split '{split}' here; there are "
+            f"{', '.join(sorted(set(trace['split'].values)))}"
         )
     return found
 
@@ -57,7 +58,7 @@ def best_epoch(
     task: str = None,  # the main task if None
     split: str = "valid",  # which samples decide
 ) -> int:  # value of the coordinate `epoch`
-    "The epoch with the lowest mean loss of a task on the validation samples; the last one if the trace has none."
+    "The epoch with the lowest mean validation loss of a task; the last one if there is none."
     last = int(trace["epoch"].values[-1])
     if "split" not in trace.coords or not (trace["split"].values == split).any():
         return last
@@ -94,7 +95,8 @@ def label_correct(
     kind = str(trace["kind"].sel(task=task).values)
     if kind != "category":
         raise ValueError(
-            f"'{task}' is of kind {kind}; correct and false groups need a task with one class a sample (category)"
+            f"'{task}' is of kind {kind}; correct and false groups need a task with one "
+            "class a sample (category)"
         )
     return (
         trace["correct"]
@@ -118,9 +120,7 @@ def empty_trace(
     samples: xr.Dataset,  # a sample set
     tasks: list,  # names of the tasks, the main one first
     n_epochs: int,  # number of epochs
-) -> (
-    xr.Dataset
-):  # variables loss, error, correct, predicted (epoch, sample, task), truth (sample, task)
+) -> xr.Dataset:  # loss, error, correct, predicted (epoch, sample, task), truth (sample, task)
     "A trace with nothing in it yet."
     mods = {t: modality_of(samples[t]) for t in tasks}
     shape = dict(epoch=n_epochs, sample=samples.sizes["sample"], task=len(tasks))
@@ -191,7 +191,8 @@ def check_trace(
     for name, dims in _layout.items():
         if name not in trace:
             fail(
-                f"a trace has the variable '{name}', this has {', '.join(map(str, trace.data_vars)) or 'none'}"
+                f"a trace has the variable '{name}', this has "
+                f"{', '.join(map(str, trace.data_vars)) or 'none'}"
             )
         if set(trace[name].dims) != set(dims):
             fail(f"'{name}' has dimensions {trace[name].dims}, expected {dims}")
@@ -199,7 +200,8 @@ def check_trace(
             fail(f"'{name}' is of type {trace[name].dtype}, expected floating point")
         if np.isinf(trace[name].values).any():
             fail(
-                f"'{name}' is infinite for some samples: the file is damaged, or the training diverged"
+                f"'{name}' is infinite for some samples: the file is damaged, or the "
+                "training diverged"
             )
     for name in ("kind", "units"):
         if name not in trace.coords:
@@ -207,7 +209,8 @@ def check_trace(
     tasks = trace["task"].values.tolist()
     if trace.attrs.get("main") not in tasks:
         fail(
-            f"main task {trace.attrs.get('main')!r} is not among its tasks {', '.join(map(str, tasks))}"
+            f"main task {trace.attrs.get('main')!r} is not among its tasks "
+            f"{', '.join(map(str, tasks))}"
         )
     for task, kind in zip(tasks, trace["kind"].values.tolist(), strict=True):
         if task not in mods:
@@ -226,6 +229,7 @@ def check_trace(
             odd = found[(found < 0) | (found >= mods[task].n_classes) | (found % 1 != 0)]
             if len(odd):
                 fail(
-                    f"'{name}' of '{task}' has the class {odd[0]:g}, expected 0 to {mods[task].n_classes - 1}"
+                    f"'{name}' of '{task}' has the class {odd[0]:g}, expected 0 to "
+                    f"{mods[task].n_classes - 1}"
                 )
     return trace

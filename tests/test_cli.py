@@ -135,13 +135,18 @@ def test_what_is_asked_of_a_dataset():
         return f"{source} to {dest}, tile {tile}, skip {skip_bad}"
 
 
-    module = mock.Mock(
-        fetch=lambda folder, edition="all": {"earth.whl": folder / edition}, prepare=prepare
+    def simulate(folder, n, seed, size=9):
+        return f"{folder} {n} {seed} {size}"
+
+
+    known = mock.Mock(
+        fetch=lambda folder, edition="all": {"earth.whl": folder / edition},
+        prepare=prepare,
+        simulate=simulate,
     )
     with mock.patch.dict(
         main.__globals__,
-        dataset=lambda name: dict(globe=module)[name],
-        simulator=lambda name: lambda folder, n, seed, size=9: f"{folder} {n} {seed} {size}",
+        dataset=lambda name: dict(globe=known)[name],
     ):
         assert command("data", "fetch", "globe", "--folder", "raw")[1].split() == [
             "earth.whl",
@@ -183,7 +188,6 @@ def test_a_dataset_is_described():
     assert "groups, each in one split" in described
     alone = mock.Mock(
         load=lambda store: globe.load_sample().drop_vars("group"),
-        describe=globe.describe,
         setups=globe.setups,
     )
     with mock.patch.dict(main.__globals__, dataset=lambda name: alone):
@@ -217,10 +221,10 @@ def test_a_store_is_verified_and_a_flipped_bit_is_one_line():
 
 def test_a_setup_by_name_or_all_names():
     "Train, explain, report."
-    module = mock.Mock(setups=dict(small=1, large=2))
-    assert find_setup(module, "large") == 2
+    known = mock.Mock(setups=dict(small=1, large=2))
+    assert find_setup(known, "large") == 2
     with pytest.raises(ValueError, match="there is no setup 'medium'; known: small, large"):
-        find_setup(module, "medium")
+        find_setup(known, "medium")
 
 
 def test_the_recipe_a_smaller_one_single_values():
@@ -240,14 +244,14 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
     "Train, explain, report."
     # the words of `train` reach the run, and a setup that is not there is known at once
     roles = Setup("a", "b", name="large")
-    module = mock.Mock(
+    known = mock.Mock(
         setups=dict(large=roles),
         load=lambda store: f"samples of {store}",
         recipe=replace(small_recipe, whose="paper C"),
     )
     run = mock.Mock(folder="kept")
     with (
-        mock.patch.dict(main.__globals__, dataset=lambda name: module),
+        mock.patch.dict(main.__globals__, dataset=lambda name: known),
         mock.patch.object(runs, "train_run", return_value=run) as made,
     ):
         code, out, _ = command(
@@ -260,7 +264,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
             "",
             ["error: there is no setup 'best'; known: large"],
         )
-        record = recipe_record(module.recipe, replace(small_recipe, epochs=3))
+        record = recipe_record(known.recipe, replace(small_recipe, epochs=3))
         made.assert_called_once_with(
             "samples of here",
             roles,
@@ -272,7 +276,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
             keep="best",
             recipe=record,
             seed=5,
-            score=module.scores,
+            score=known.scores,
         )
         run.config = dict(options=dict(started="12 of 12 tensors"))
         assert (
@@ -286,9 +290,9 @@ def test_the_words_of_table_reach_the_trainings():
     "Train, explain, report."
     setups = {n: Setup("a", "b", name=n, network=dict(type="mmcd")) for n in ("1", "7")}
     told = Recipe("paper C", epochs=50, bs=8, lr=1e-4, start="levir", zoom=1.024)
-    module = mock.Mock(setups=setups, load=lambda store: f"samples of {store}", recipe=told)
+    known = mock.Mock(setups=setups, load=lambda store: f"samples of {store}", recipe=told)
     with (
-        mock.patch.dict(main.__globals__, dataset=lambda name: module),
+        mock.patch.dict(main.__globals__, dataset=lambda name: known),
         mock.patch.object(experiments, "train_table", return_value="runs") as made,
         mock.patch.object(papers, "beside_paper") as shown,
     ):
@@ -299,8 +303,8 @@ def test_the_words_of_table_reach_the_trainings():
         assert "the table" in out
         assert "2 seeds, 3 epochs" in out
         assert (
-            "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 instead of 0.0001, no start, zoom 1.0 instead of 1.024\n"
-            in out
+            "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 "
+            "instead of 0.0001, no start, zoom 1.0 instead of 1.024\n" in out
         )
         assert command("table", "treesat", "--rows", "7,9") == (
             1,
@@ -320,12 +324,13 @@ def test_the_words_of_table_reach_the_trainings():
             schedule="one-cycle",
             keep="best",
             recipe=record,
-            score=module.scores,
+            score=known.scores,
         )
         code, _, errors = command(*words)
         assert code == 1
         assert errors[0].startswith(
-            f"error: no finished run in {Path('runs') / 'levir' / 'levir-mmcd-seed0'}: the networks begin with"
+            f"error: no finished run in {Path('runs') / 'levir' / 'levir-mmcd-seed0'}: the "
+            "networks begin with"
         )
         with tempfile.TemporaryDirectory() as first:
             finished = Path(first) / "levir-mmcd-seed0"
@@ -463,20 +468,20 @@ def test_lessons_go_out():
 
 def test_the_full_data_where_they_can_be_had_else_the_sample_and_the_reason():
     "The demo."
-    module = mock.Mock(
+    known = mock.Mock(
         load=lambda store: f"all of {store}", load_sample=lambda: "some", prepare=lambda: "store"
     )
-    assert demo_samples(module, offline=False) == ("all of store", "full")
+    assert demo_samples(known, offline=False) == ("all of store", "full")
     for error, reason in (
         (OSError("no network\nat all"), "no network"),
         (TimeoutError(), "TimeoutError"),
     ):
-        module.prepare = mock.Mock(side_effect=error)
+        known.prepare = mock.Mock(side_effect=error)
         with redirect_stdout(io.StringIO()) as out:
-            assert demo_samples(module, offline=False) == ("some", "sample")
+            assert demo_samples(known, offline=False) == ("some", "sample")
         assert out.getvalue().strip().endswith(f"inside the package: {reason}")
     with redirect_stdout(io.StringIO()) as out:
-        found = demo_samples(module, offline=True)
+        found = demo_samples(known, offline=True)
     assert found == ("some", "sample")
     assert out.getvalue().strip().endswith("asked for by --sample")
 

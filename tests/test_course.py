@@ -23,7 +23,8 @@ def lesson():
                 cell_type="markdown",
                 source=[
                     "# One\n",
-                    "See [correlation](../api/explain/01_correlation.ipynb) and [lesson 2](2-two.ipynb).",
+                    "See [correlation](../api/explain/01_correlation.ipynb) and [lesson "
+                    "2](2-two.ipynb).",
                 ],
             ),
             dict(
@@ -34,7 +35,8 @@ def lesson():
             ),
             dict(
                 cell_type="markdown",
-                source="**1.** What is x?\n\n<details>\n<summary>Answer</summary>\n\nOne.\n\n</details>\n\nAnd now?",
+                source="**1.** What is "
+                "x?\n\n<details>\n<summary>Answer</summary>\n\nOne.\n\n</details>\n\nAnd now?",
             ),
         ]
     )

@@ -158,7 +158,8 @@ def test_a_slash_in_a_name_and_ids_as_bytes_are_found_by_name(samples):
     assert problems_in_names(samples.rename(elevation=3))[0] == "the name 3 is no text: rename it"
     read = samples.assign_coords(sample=samples.sample.values.astype("S"))
     assert problems_in_names(read) == [
-        "'sample' holds bytes, not text: samples.assign_coords(sample=samples.sample.values.astype(str))"
+        "'sample' holds bytes, not text: "
+        "samples.assign_coords(sample=samples.sample.values.astype(str))"
     ]
 
 

@@ -21,16 +21,16 @@ from mtl_explain.data.native import BadSample
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.benge import (
-    blocked_split, climate_zones, dataset_folder, fetch, load, make_examples, patch_index, prepare,
-    read_climate, read_numbers, read_patch, read_tables, season_of, setups, sources, template,
-    weather_columns, worldcover,
+    blocked_split, climate_zones, dataset, dataset_folder, fetch, load, make_examples, patch_index,
+    plot_patch, prepare, read_climate, read_numbers, read_patch, read_tables, season_of, setups, sources,
+    template, weather_columns, worldcover,
 )
 from mtl_explain.setup import check_setup, setup_table
 from mtl_explain.simulate.europe.landscape import make_land
 from mtl_explain.simulate.europe.patches import plan, see_block, simulate_europe
 
 
-# a small simulated dataset for the checks below, removed at the end; a copy of it that a check may change
+# a small simulated dataset for the checks below; a copy of it that a check may change
 @contextmanager
 def copied(source):
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +81,7 @@ def real_patches(folder):
 
 @pytest.fixture(scope='module')
 def mini():
-    "A small simulated dataset for the checks below, removed at the end; a copy of it that a check may change."
+    "A small simulated dataset for the checks below; a copy of it that a check may change."
     def simulated():
         folder = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, folder)
@@ -188,9 +188,9 @@ def test_no_tile_on_two_sides_sizes_about_right():
     assert set(blocked_split(np.array(["a", "b"]), np.array([1, 1]))) == {""}
 
 
-def test_names_in_the_lists_without_files_are_marked_groups_never_stand_on_two(mini):
+def test_names_without_files_are_marked(mini):
     "Splits."
-    # names in the lists without files are marked, groups never stand on two sides, scenes do in the authors' split only
+    # names without files are marked; groups stand on one side, scenes on two in the authors' split
     index, files = patch_index(mini)
     assert len(index) == 9
     assert len(files) == 5
@@ -367,9 +367,9 @@ def test_numbers_that_are_missing_or_impossible(mini):
     assert read_climate(row.where(row.index != "climatezone", np.nan)) == -1
 
 
-def test_dark_pixels_of_the_radar_get_the_number_that_was_asked_for(mini):
+def test_dark_pixels_of_the_radar_another_name_of_the_heights_twelve_bands_of(mini):
     "Bad files."
-    # dark pixels of the radar get the number that was asked for; other servers call the heights otherwise; twelve bands of zeros are no data
+    # dark pixels of the radar, another name of the heights, twelve bands of zeros
     with copied(mini) as root:
         row = patch_index(root)[0].iloc[1]
         rewrite(
@@ -397,7 +397,8 @@ def test_bad_patches_stop_the_preparation_or_are_left_out_and_written_down(mini)
         shutil.rmtree(root / "sentinel-1" / index.patch_id_s1[two])
         with pytest.raises(
             ValueError,
-            match=f"(?s)2 bad samples among 9:\n.*{one}.*B05.tif: no such file\n.*{two}.*VV.tif: no such file.*skip_bad",
+            match=f"(?s)2 bad samples among 9:\n.*{one}.*B05.tif: no such file\n.*{two}.*VV.tif: no "
+            "such file.*skip_bad",
         ):
             prepare(root, store, progress=False)
         with open(root / "splits" / "ben-ge-mini_test.csv", "a") as file:
@@ -422,15 +423,16 @@ def test_bad_patches_stop_the_preparation_or_are_left_out_and_written_down(mini)
         ]
 
 
-def test_a_part_that_is_missing_as_a_whole_stops_the_preparation_or_its(mini):
+def test_a_part_that_is_missing_as_a_whole_stops_the_preparation_or_the(mini):
     "Bad files."
-    # a part that is missing as a whole stops the preparation, or its modality is left out, which the manifest says
+    # a part that is missing as a whole stops the preparation, or the manifest says so
     with copied(mini) as root:
         shutil.rmtree(root / "dem")
         (root / "ben-ge-mini_era-5.csv").unlink()
         with pytest.raises(
             ValueError,
-            match=r"nothing for elevation \(no folder dem\), weather \(no table …_era-5.csv\), weather_target .*--skip-bad",
+            match=r"nothing for elevation \(no folder dem\), weather \(no table …_era-5.csv\), "
+            r"weather_target .*--skip-bad",
         ):
             prepare(root, root.parent / "store", progress=False)
         path = prepare(root, root.parent / "store", skip_bad=True, progress=False)
@@ -464,3 +466,20 @@ def test_six_real_patches_become_a_store_honest_about_what_there_is_not():
         for row in patch_index(root)[0].itertuples():
             assert row.time.strftime("%Y%m%d") in row.Index
             assert row.time_s1.strftime("%Y%m%dT%H%M%S") in row.patch_id_s1
+
+
+def test_the_first_patch_of_the_small_world(mini):
+    "A picture."
+    with tempfile.TemporaryDirectory() as folder:
+        shown = load(prepare(mini, Path(folder) / "store", split="blocked", progress=False)).load()
+    axes = plot_patch(shown, shown.sample.values[0])
+    assert [ax.get_title() for ax in axes[1:]] == [
+        "Sentinel-1, VV [-22 to -2 dB]",
+        "elevation [m]",
+        "land cover",
+    ]
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert "15 setups" in repr(dataset)

@@ -13,42 +13,56 @@ from unittest import mock
 
 import pytest
 
-from mtl_explain.datasets.catalog import catalog, dataset, load_prepared, simulator
+from mtl_explain.datasets.catalog import catalog, dataset, load_prepared
 
 
-def test_each_entry_names_a_module_with_the_five_names():
-    "The catalogue."
+def test_each_entry_of_the_catalogue_is_a_dataset_and_all_take_the_same():
+    "The protocol."
+    # each entry of the catalogue is a dataset, and all take the same arguments
+    def arguments(function, *names):
+        return list(inspect.signature(function).parameters)[: len(names)] == list(names)
+
+
     for name in catalog:
-        module = dataset(name)
-        assert all(callable(getattr(module, f)) for f in ("fetch", "prepare", "load", "describe"))
-        assert module.setups
+        made = dataset(name)
+        assert made.name == name
+        assert made.setups
+        assert arguments(made.fetch, "folder")
+        assert arguments(made.prepare, "source", "dest")
+        assert arguments(made.load, "path")
+        assert arguments(made.plot, "samples", "sample", "axes")
+        assert made.scores is None or arguments(made.scores, "learner", "samples")
     with pytest.raises(ValueError, match="there is no dataset 'moon'; known: globe"):
         dataset("moon")
+    dataset("hibcd")
 
 
 def test_each_simulator_is_there_and_takes_the_same_options():
-    "The catalogue."
+    "The protocol."
     for name in catalog:
         if catalog[name].simulator:
-            assert {"folder", "n", "seed", "workers", "progress"} <= set(
-                inspect.signature(simulator(name)).parameters
-            )
+            options = inspect.signature(dataset(name).simulate).parameters
+            assert {"folder", "n", "seed", "workers", "progress"} <= set(options)
     with pytest.raises(ValueError, match="globe is real and at hand"):
-        simulator("globe")
+        dataset("globe").simulate
 
 
 def test_neither_the_catalogue_nor_a_dataset_imports_torch():
-    "The catalogue."
-    code = "import sys; from mtl_explain.datasets.catalog import catalog, dataset; [dataset(n) for n in catalog]; sys.exit('torch' in sys.modules)"
+    "The protocol."
+    code = (
+        "import sys; from mtl_explain.datasets.catalog import catalog, dataset; "
+        "[dataset(n) for n in catalog]; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_no_store_and_what_to_do():
-    "The catalogue."
+    "The protocol."
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=folder):
         with pytest.raises(
             FileNotFoundError,
-            match="no store of benge at .*benge: prepare one with `mtl_explain data prepare benge FOLDER`",
+            match="no store of benge at .*benge: prepare one with `mtl_explain data prepare benge "
+            "FOLDER`",
         ):
             load_prepared("benge")
     with pytest.raises(FileNotFoundError, match="no store of treesat at nowhere"):

@@ -18,7 +18,7 @@ import xarray as xr
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.cropyield import (
-    fetch, field_map, load, load_sample, plot_fields, prepare, setups, template,
+    dataset, fetch, field_map, load, load_sample, plot_fields, plot_pixel, prepare, setups, template,
 )
 from mtl_explain.datasets.cropyield_fields import crops, read_field, read_fields, read_weather
 from mtl_explain.modality import modality_of
@@ -339,7 +339,8 @@ def test_bad_fields_stop_it_or_are_left_out_and_listed(home_world_and_fields, br
         root = broken_world(Path(folder) / "world")
         with pytest.raises(
             ValueError,
-            match=f"(?s)^{len(faults) + 1} bad samples among {len(faults) + 5}:.*part missing: .*no such file.*and {len(faults) - 9} more.*skip_bad",
+            match=f"(?s)^{len(faults) + 1} bad samples among {len(faults) + 5}:.*part missing: .*no "
+            f"such file.*and {len(faults) - 9} more.*skip_bad",
         ):
             prepare(root, Path(folder) / "store", workers=1, progress=False)
         assert [p.name for p in Path(folder).iterdir()] == ["world"]
@@ -429,3 +430,15 @@ def test_thirteen_experiments_and_what_their_networks_return(samples):
             for t, y in MultitaskNetwork(mods, s)(example_inputs(mods, s.inputs, 3)).items()
         } == {t: outputs[t] for t in s.targets}
     setup_table(setups.values())
+
+
+def test_the_first_pixel_of_the_small_world(samples):
+    "One sample."
+    axes = plot_pixel(samples, samples.sample.values[0])
+    assert axes[0].get_title().endswith("t/ha")
+    assert len(axes[0].lines) == 2
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert "13 setups" in repr(dataset)

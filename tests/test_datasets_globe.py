@@ -24,8 +24,8 @@ from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.splits import plot_split
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.globe import (
-    climate_levels, cut_earth, fetch, find_patches, igbp, koeppen, load, load_sample, make_sample, plot_patch,
-    prepare, read_earth, sample_file, setups, sources,
+    climate_levels, cut_earth, dataset, fetch, find_patches, igbp, koeppen, load, load_sample, make_sample,
+    plot_patch, prepare, read_earth, sample_file, setups, sources,
 )
 from mtl_explain.files.raster import MemoryFile, NotGeoreferencedWarning, degree_grid
 from mtl_explain.setup import setup_table
@@ -278,3 +278,8 @@ def test_each_family_has_its_three_variants_and_the_samples_have_what_they_name(
     assert np.isclose(setups["landcover-mtl"].weights["landcover"], 0.6)
     assert np.isclose(setups["climate-mtl"].weights["climate_type"], 0.4 / 3)
     setup_table(setups.values())
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert "10 setups" in repr(dataset)

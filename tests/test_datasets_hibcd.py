@@ -19,7 +19,7 @@ from mtl_explain.data.native import BadSample
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.hibcd import (
-    change_table, check_codes, cumulative_heights, fetch, index_tiles, intersection_rates, load,
+    change_table, check_codes, cumulative_heights, dataset, fetch, index_tiles, intersection_rates, load,
     plot_cumulative, plot_tile, prepare, read_tile, recipe, scores, setups, table_2, template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
@@ -147,7 +147,8 @@ def test_fetch_says_where_to_look_and_what_to_expect_and_finds_what_is_there():
     with tempfile.TemporaryDirectory() as folder:
         with pytest.raises(
             FileNotFoundError,
-            match="behind links that need a browser: open https://.+ into .+Hi-BCD, such that there is {city}_025",
+            match="behind links that need a browser: open https://.+ into .+Hi-BCD, such that there is "
+            "{city}_025",
         ):
             fetch(folder)
         tile = Path(folder) / "Hi-BCD/delft_025/train/img_1k/delft_00_00.tif"
@@ -278,7 +279,7 @@ def test_each_kind_of_bad_tile_is_named_and_left_out_where_that_is_asked(_folder
 
 def test_counted_by_hand():
     "What the paper tells of it."
-    # counted by hand: one tile with two objects of four pixels, half of one contradicted, and a ring that only pseudo change sees
+    # counted by hand: two objects of four pixels, half of one contradicted, and a ring
     semantic, pseudo = np.zeros((2, 1, 8, 8), "int8")
     semantic[0, 1:3, 1:3], semantic[0, 5:7, 5:7] = 1, 2
     pseudo[0] = semantic[0]
@@ -434,3 +435,8 @@ def test_the_truth_of_the_simulator_comes_through_scanner_annotator_equation_8(_
         assert (read == truth)[once].mean() > 0.85
         assert not read[truth == 0].any()
         assert set(np.unique(read[truth == 3])) <= {0, 1, 2}
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert dataset.scores is scores

@@ -20,8 +20,8 @@ from mtl_explain.data.augment import Augment
 from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.levir import (
-    _pair, convention, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, recipe, setups,
-    sources, tile_index,
+    _pair, convention, dataset, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, recipe,
+    setups, sources, tile_index,
 )
 from mtl_explain.networks.multitask import bodies, with_network
 from mtl_explain.testing.scene import example_scene, scene_setup
@@ -45,7 +45,8 @@ def made_up_pair(number, size=32):
             early[place] = roof
         change[place] = 0 if k < 2 else 255
     return early, late, change
-def write_pairs(root, convention, counts=dict(train=4, val=2, test=2), size=32):
+def write_pairs(root, convention, counts=None, size=32):
+    counts = counts or dict(train=4, val=2, test=2)
     root = Path(root)
     number = 0
     for split, n in counts.items():
@@ -368,3 +369,8 @@ def test_the_same_body_first_on_pairs_of_photographs_then_on_heights_and(pairs):
                 device="cpu",
             )
     assert list(setups) == ["levir-change", *(f"levir-{n}" for n in bodies if n)]
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert dataset.scores is None

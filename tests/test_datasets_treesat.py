@@ -27,7 +27,7 @@ from rasterio.transform import Affine
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.treesat import (
-    fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
+    dataset, fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
 )
 from mtl_explain.datasets.treesat_index import nearest_training, read_fractions, read_lists
 from mtl_explain.datasets.treesat_labels import aerial_bands, fraction_vector, species, spruce_and_fir
@@ -237,9 +237,9 @@ def test_the_simulators_truth_comes_back(plots, prepared_and_samples):
     assert (samples.s1_missing > 0).any(axis=1).sum() >= 3
 
 
-def test_no_9999_in_any_statistic_and_the_aerial_folder_may_be_flat(prepared_and_samples, home_forest_and_index):
+def test_no_9999_in_any_statistic(prepared_and_samples, home_forest_and_index):
     "The sample set."
-    # no -9999 in any statistic, and the aerial folder may be flat; a smaller image of all four bands on request
+    # no -9999 in any statistic; the aerial folder may be flat; a smaller image of all four bands
     prepared, samples = prepared_and_samples
     home, forest, index = home_forest_and_index
     statistics = read_manifest(prepared)["statistics"]
@@ -298,9 +298,9 @@ def test_a_mixed_patch(prepared_and_samples):
     assert len(axes[3].patches) >= 2
 
 
-def test_by_default_it_stops_with_the_first_offenders_and_a_count(spoil):
+def test_it_stops_with_the_first_offenders_and_a_count_or_leaves_them_out_and(spoil):
     "Bad input."
-    # by default it stops with the first offenders and a count; with skip_bad they are left out, and the manifest says which and why
+    # it stops with the first offenders and a count, or leaves them out and the manifest says why
     with tempfile.TemporaryDirectory() as temporary:
         bad, wanted = spoil(Path(temporary) / "bad")
         with pytest.raises(
@@ -361,7 +361,7 @@ def test_wrong_encodings_and_folders_are_one_line(home_forest_and_index):
 
 def test_fetched_from_a_server_on_this_computer_unpacked_and_prepared(home_forest_and_index, prepared_and_samples):
     "From the official record."
-    # fetched from a server on this computer, unpacked and prepared; a changed file and a zip that leads out of its folder are refused
+    # fetched from a server on this computer, unpacked and prepared; what was tampered with is refused
     home, forest, index = home_forest_and_index
     prepared, samples = prepared_and_samples
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -430,3 +430,8 @@ def test_the_rows_of_the_table_the_weights_4(prepared_and_samples):
     for s in setups.values():
         check_samples(samples, s)
     setup_table(setups.values())
+
+
+def test_it_says_what_it_is():
+    "The dataset."
+    assert "setups" in repr(dataset)

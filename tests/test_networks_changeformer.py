@@ -70,21 +70,19 @@ def full_and_work(scene_and_modalities, setup_and_small):
 def test_a_difference_by_hand():
     "Differences, learned."
     decoder = DifferenceDecoder((2,), features=1).eval()
-    first, _, norm, last, _ = decoder.differ[0]
+    first, _, norm, last, _ = decoder.difference[0]
     for p in decoder.parameters():
         torch.nn.init.zeros_(p)
     with torch.no_grad():
-        decoder.narrow[0].weight[0, 0] = first.weight[0, 1, 1, 1] = last.weight[
-            0, 0, 1, 1
-        ] = norm.weight[0] = 1
-        first.weight[0, 0, 1, 1] = -1
+        decoder.proj[0].weight[0, 0] = 1  # the second channel is ignored
+        first.weight[0, :, 1, 1] = torch.tensor([-1.0, 1.0])  # late minus early
+        norm.weight[0] = 1
+        last.weight[0, 0, 1, 1] = 1
     early = torch.tensor([[3.0, 1.0], [4.0, 5.0]])
     late = torch.tensor([[1.0, 2.0], [9.0, 5.0]])
-    maps = torch.stack(
-        [torch.stack([m, 100 * m]) for m in (early, late)]
-    )  # the second channel is ignored by the linear layer
+    maps = torch.stack([torch.stack([m, 100 * m]) for m in (early, late)])
     found = []
-    decoder.differ[0].register_forward_hook(lambda m, args, out: found.append(out[0, 0]))
+    decoder.difference[0].register_forward_hook(lambda m, args, out: found.append(out[0, 0]))
     assert decoder([maps]).shape == (1, 1, 8, 8)
     assert torch.allclose(found[0], torch.tensor([[0.0, 1.0], [5.0, 0.0]]), atol=1e-4)
 
@@ -92,26 +90,29 @@ def test_a_difference_by_hand():
 def test_parameters_and_multiply_adds_of_table_3(full_and_work):
     "Against Table 3."
     full, work = full_and_work
-    stage = lambda a, b, depth, r: (
-        49 * a * b
-        + 3 * b
-        + depth * (4 * (b * b + b) + (r * r * b * b + 3 * b) * (r > 1) + 8 * b * b + 45 * b + 4 * b)
-        + 2 * b
-    )
+    def block(b, r):
+        attention = 4 * (b * b + b)
+        reduction = r * r * b * b + 3 * b if r > 1 else 0
+        feed_forward = 8 * b * b + 45 * b
+        normalisations = 4 * b
+        return attention + reduction + feed_forward + normalisations
+
+
+    def stage(a, b, depth, r):
+        return (49 * a * b + 3 * b) + depth * block(b, r) + 2 * b
+
+
     encoder = stage(3, 64, 3, 8) + stage(64, 128, 3, 4) + stage(128, 320, 4, 2) + stage(320, 512, 3, 1)
-    differences = (
-        (64 + 128 + 320 + 512) * 64 + 4 * 64 + 4 * (128 * 64 * 9 + 64 + 128 + 64 * 64 * 9 + 64)
-    )
-    others = 256 * 64 + 64 + 128 + 2 * (64 * 64 * 16 + 64) + 4 * (64 * 64 * 9 + 64)
+    proj = (64 + 128 + 320 + 512) * 64 + 4 * 64
+    differences = 4 * (128 * 64 * 9 + 64 + 128 + 64 * 64 * 9 + 64)
+    linear_fuse = 256 * 64 + 64 + 128
+    upsampling = 2 * (64 * 64 * 16 + 64) + 4 * (64 * 64 * 9 + 64)
     heads = (64 * 3 * 9 + 3) + (64 * 9 + 1)
-    assert (encoder, differences + others, heads) == (
-        n_parameters(full.body.encoder),
-        n_parameters(full.body.decoder),
-        n_parameters(full.heads),
-    )
-    unused = (
-        (64 * 3 * 9 + 3) + 2 * 3 + (3 * 3 * 9 + 3)
-    )  # convolution, normalisation, convolution: once a scale
+    assert n_parameters(full.body.encoder) == encoder
+    assert n_parameters(full.body.decoder) == proj + differences + linear_fuse + upsampling
+    assert n_parameters(full.heads) == heads
+    # convolution, normalisation, convolution: once a scale
+    unused = (64 * 3 * 9 + 3) + 2 * 3 + (3 * 3 * 9 + 3)
     unused_work = sum((256 // 2**i) ** 2 * (64 * 3 * 9 + 4 * 3 + 3 * 3 * 9) for i in range(4))
     assert n_parameters(full) == 29_744_388
     assert n_parameters(full) + 4 * unused == 29_751_672
@@ -123,13 +124,11 @@ def test_where_the_work_is(full_and_work):
     full, work = full_and_work
     def part_of(layer):
         words = layer.split(".")
-        return " ".join(
-            words[1:4]
-            if words[1] == "encoder" or words[2] == "differ"
-            else words[1:3]
-            if words[0] == "body"
-            else words[:2]
-        )
+        if words[1] == "encoder" or words[2] == "difference":
+            return " ".join(words[1:4])  # stage by stage
+        if words[0] == "body":
+            return " ".join(words[1:3])
+        return " ".join(words[:2])
 
 
     table = work.groupby(part_of, sort=False)[["parameters", "tabled", "computed"]].sum()
@@ -160,9 +159,9 @@ def test_no_dead_weights_also_with_half_the_precision(scene_and_modalities, setu
     setup, small = setup_and_small
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, small)
-    for dtype in (torch.float32, torch.bfloat16):
+    for half in (False, True):
         net.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             y = net(example_inputs(modalities, setup.inputs, n=4, seed=0))
         sum((v.float() * torch.randn_like(v.float())).mean() for v in y.values()).backward()
         assert all(v.isfinite().all() for v in y.values())
@@ -176,9 +175,4 @@ def test_every_part_is_in_the_summary(scene_and_modalities, setup_and_small):
     torch.manual_seed(0)
     net = MultitaskNetwork(modalities, small)
     assert net.summary().parameters.sum() == n_parameters(net)
-    assert net.summary().role.tolist() == [
-        "encoder",
-        "decoder",
-        "head",
-        "head",
-    ]
+    assert net.summary().role.tolist() == ["encoder", "decoder", "head", "head"]

@@ -75,7 +75,8 @@ def test_the_next_multiple_or_a_refusal(optical):
     check_depth(optical, 8, 900, 3)
     with pytest.raises(
         ValueError,
-        match="'optical': a U-Net of depth 3 needs at least 8 pixels a side, the image has 6×40; choose depth 2",
+        match="'optical': a U-Net of depth 3 needs at least 8 pixels a side, "
+        "the image has 6×40; choose depth 2",
     ):
         check_depth(optical, 6, 40, 3)
     with pytest.raises(ValueError, match="the image has 1×1; read it another way"):
@@ -84,12 +85,17 @@ def test_the_next_multiple_or_a_refusal(optical):
 
 def test_parameters_of_a_u_net_by_hand(optical, cover):
     "U-Net: a pixel in its surroundings."
+    def double(a, b):
+        return 9 * (a + b) * b + 4 * b
+
+
+    def level(a, b):  # down, up, and what follows the skip connection
+        return double(a, b) + (4 * a * b + a) + double(2 * a, a)
+
+
     def by_hand(n_in, width, depth):
-        double = lambda a, b: 9 * (a + b) * b + 4 * b
-        c = [width * 2**i for i in range(depth + 1)]
-        return double(n_in, width) + sum(
-            double(a, b) + 4 * a * b + a + double(2 * a, a) for a, b in pairwise(c)
-        )
+        widths = [width * 2**i for i in range(depth + 1)]
+        return double(n_in, width) + sum(level(a, b) for a, b in pairwise(widths))
 
 
     assert n_parameters(UNet(optical, width=4, depth=2)) == by_hand(3, 4, 2) == 7544
@@ -115,7 +121,7 @@ def test_any_image_size_from_two_to_the_depth_on(optical, cover):
 def test_down_to_four_by_four_pixels_and_up_again(optical):
     "U-Net: a pixel in its surroundings."
     table = shape_table(UNet(optical, width=16, depth=3), torch.zeros(1, 3, 32, 32))
-    assert table.output["start"] == (16, 32, 32)
+    assert table.output["stem"] == (16, 32, 32)
     assert table.output["down 2"] == (128, 4, 4)
     assert table.output["out"] == (16, 32, 32)
     assert table.parameters.sum() == n_parameters(UNet(optical, width=16, depth=3))
@@ -124,14 +130,17 @@ def test_down_to_four_by_four_pixels_and_up_again(optical):
 def test_what_the_centre_pixel_can_see():
     "U-Net: a pixel in its surroundings."
     def receptive_field(depth, size=105):
+        grey = Modality("grey", "image", (1, size, size), channels=("grey",))
         torch.manual_seed(0)
-        net = UNet(
-            Modality("grey", "image", (1, size, size), channels=("grey",)), width=8, depth=depth
-        ).eval()
+        net = UNet(grey, width=8, depth=depth).eval()
         x = torch.zeros(1, 1, size, size, requires_grad=True)
         x.data += torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
         net(x)[0, :, size // 2, size // 2].sum().backward()
         return x.grad[0, 0].abs().numpy()
+
+
+    def pixels_across(field):
+        return int((field > 0).any(0).sum())
 
 
     fig, axes = plt.subplots(1, 3, figsize=(8, 3), layout="constrained")
@@ -139,13 +148,12 @@ def test_what_the_centre_pixel_can_see():
     for ax, (d, field) in zip(axes, fields.items(), strict=True):
         ax.imshow(np.log10((field / field.max()).clip(1e-6)), cmap="magma", vmin=-6, vmax=0)
         ax.set(
-            title=f"depth {d}: {int((field > 0).any(0).sum())} pixels wide",
+            title=f"depth {d}: {pixels_across(field)} pixels wide",
             xlabel="x [pixel]",
             ylabel="y [pixel]" if d == 1 else "",
         )
-    assert [int((f > 0).any(0).sum()) for f in fields.values()] == sorted(
-        int((f > 0).any(0).sum()) for f in fields.values()
-    )
+    sides = [pixels_across(f) for f in fields.values()]
+    assert sides == sorted(sides)
 
 
 def test_one_vector_for_each_image_whatever_its_size(optical, cover):
@@ -154,12 +162,15 @@ def test_one_vector_for_each_image_whatever_its_size(optical, cover):
     assert conv.out_features == 16
     for size in ((1, 1), (2, 9), (32, 32), (33, 65)):
         assert conv(torch.zeros(2, 3, *size)).shape == (2, 16)
-    double = lambda a, b: 9 * (a + b) * b + 4 * b
-    assert n_parameters(conv) == double(3, 4) + double(4, 8) + double(8, 16)
-    assert ConvEncoder(cover, out_features=5).eval()(torch.zeros(2, 8, 8, dtype=torch.long)).shape == (
-        2,
-        5,
-    )
+
+
+    def two_convolutions(a, b):
+        return 9 * (a + b) * b + 4 * b
+
+
+    assert n_parameters(conv) == sum(two_convolutions(*ab) for ab in ((3, 4), (4, 8), (8, 16)))
+    masks = torch.zeros(2, 8, 8, dtype=torch.long)
+    assert ConvEncoder(cover, out_features=5).eval()(masks).shape == (2, 5)
 
 
 def test_a_grey_image_excites_the_adapted_layer_as_before():
@@ -181,9 +192,10 @@ def test_five_hundred_and_twelve_features_from_any_image(optical):
     for size in ((32, 32), (47, 64)):
         assert net(torch.zeros(1, 2, *size)).shape == (1, 512)
     with torch.device("meta"):
-        assert (
-            n_parameters(ResNet18(optical)) == 11_176_512
-        )  # torchvision's 11,689,512 without 512*1000+1000
+        three = ResNet18(optical)
+    torchvisions = 11_689_512
+    classifier = 512 * 1000 + 1000
+    assert n_parameters(three) == torchvisions - classifier == 11_176_512
     assert n_parameters(net) == 11_176_512 - 64 * 49
 
 
@@ -236,10 +248,9 @@ def test_a_satellite_patch_of_six_by_six_pixels():
 def test_the_first_features_of_two_days_by_hand():
     "Transformer: what happened, and when."
     code = time_encoding(torch.tensor([0.0, 3.0]), 4)
+    day_3 = [math.sin(3), math.cos(3), math.sin(0.03), math.cos(0.03)]
     assert torch.allclose(code[0], torch.tensor([0.0, 1.0, 0.0, 1.0]))
-    assert torch.allclose(
-        code[1], torch.tensor([math.sin(3), math.cos(3), math.sin(0.03), math.cos(0.03)])
-    )
+    assert torch.allclose(code[1], torch.tensor(day_3))
     assert time_encoding(torch.zeros(2, 12), 5).shape == (2, 12, 5)  # odd widths, too
 
 
@@ -276,10 +287,8 @@ def test_irregular_times_are_visible_in_their_encoding():
 def test_only_present_steps_count():
     "Transformer: what happened, and when."
     steps = torch.tensor([[[1.0], [3.0], [100.0]], [[5.0], [6.0], [7.0]]])
-    assert masked_mean(steps, torch.tensor([[True, True, False], [False, False, False]])).tolist() == [
-        [2.0],
-        [0.0],
-    ]
+    present = torch.tensor([[True, True, False], [False, False, False]])
+    assert masked_mean(steps, present).tolist() == [[2.0], [0.0]]
 
 
 def test_absent_steps_change_nothing(weather):
@@ -307,9 +316,8 @@ def test_the_order_of_the_rows_does_not_matter_their_times_do(weather):
         y = net(x, t)
         assert torch.allclose(y, net(x[:, order], t[:, order]), atol=1e-5)
         assert not torch.allclose(y, net(x, t[:, order]), atol=1e-2)
-        assert torch.allclose(
-            y[:1], net(x[:1], t[:1]), atol=1e-5
-        )  # neighbours in the batch do not matter either
+        # neighbours in the batch do not matter either
+        assert torch.allclose(y[:1], net(x[:1], t[:1]), atol=1e-5)
 
 
 def test_a_sample_without_any_step_is_represented_by_zeros(weather):
@@ -329,9 +337,12 @@ def test_a_sample_without_any_step_is_represented_by_zeros(weather):
 def test_parameters_of_a_transformer_by_hand(weather):
     "Transformer: what happened, and when."
     d, f = 32, 128
-    layer = 4 * d * d + 4 * d + 2 * d * f + d + f + 4 * d
+    attention = 4 * d * d + 4 * d
+    feedforward = 2 * d * f + d + f
+    normalisations = 4 * d
+    layer = attention + feedforward + normalisations
     assert n_parameters(SeriesTransformer(weather, width=d, n_layers=3)) == (2 * d + d) + 3 * layer
-    first, second = (l.linear1.weight for l in SeriesTransformer(weather).layers)
+    first, second = (layer.linear1.weight for layer in SeriesTransformer(weather).layers)
     assert not torch.equal(first, second)  # each layer has its own start
     with pytest.raises(ValueError, match="'weather': 5 attention heads do not divide 32 features"):
         SeriesTransformer(weather, n_heads=5)
@@ -353,22 +364,17 @@ def test_the_same_class_the_same_vector(zone):
 def test_what_suits_whom(optical, cover, weather, zone, soil):
     "Choosing by name."
     tiny = Modality("tiny", "image", (3, 6, 6), channels=("a", "b", "c"))
-    assert [default_encoder(m, True) for m in (optical, cover, weather, zone, soil, tiny)] == [
-        "unet",
-        "unet",
-        "transformer",
-        "embedding",
-        "mlp",
-        "unet",
+    table = [  # modality, encoder where the network keeps the image plane, and where it does not
+        (optical, "unet", "conv"),
+        (cover, "unet", "conv"),
+        (weather, "transformer", "transformer"),
+        (zone, "embedding", "embedding"),
+        (soil, "mlp", "mlp"),
+        (tiny, "unet", "flat-mlp"),
     ]
-    assert [default_encoder(m, False) for m in (optical, cover, weather, zone, soil, tiny)] == [
-        "conv",
-        "conv",
-        "transformer",
-        "embedding",
-        "mlp",
-        "flat-mlp",
-    ]
+    for modality, dense, vector in table:
+        assert default_encoder(modality, True) == dense
+        assert default_encoder(modality, False) == vector
     assert {e for k in kinds.values() for e in (k.dense_encoder, k.vector_encoder)} <= set(encoders)
 
 
@@ -400,16 +406,15 @@ def test_no_dead_weights_in_any_encoder(soil, weather, zone):
         "conv": torch.randn(4, 3, 8, 8),
         "resnet18": torch.randn(2, 3, 64, 64),
         "flat-mlp": torch.randn(4, 3, 8, 8),
+        "mlp": torch.randn(4, 5),
+        "transformer": torch.randn(4, 12, 2),
+        "embedding": torch.tensor([0, 1, 2, 3]),
     }
     for name in encoders:
         modality = {"mlp": soil, "transformer": weather, "embedding": zone}.get(name, small)
         net = make_encoder(modality, type=name)
-        x = {
-            "mlp": torch.randn(4, 5),
-            "transformer": torch.randn(4, 12, 2),
-            "embedding": torch.tensor([0, 1, 2, 3]),
-        }.get(name, batches.get(name))
-        out = net(x, torch.rand(4, 12) * 365) if net.uses_times else net(x)
+        times = [torch.rand(4, 12) * 365] if net.uses_times else []
+        out = net(batches[name], *times)
         assert out.ndim == (4 if net.dense else 2)
         assert out.shape[1] == net.out_features
         (out * torch.randn_like(out)).sum().backward()

@@ -7,7 +7,7 @@ Do not edit: change the notebook, then `make export`.
 import pytest
 import torch
 
-from mtl_explain.networks.fcsiamese import Ascent, Stages, stage
+from mtl_explain.networks.fcsiamese import FCDecoder, FCEncoder, conv_stage
 from mtl_explain.networks.layers import conv_block, n_parameters
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.show.figures import diagram
@@ -17,10 +17,8 @@ from mtl_explain.testing.scene import (
 
 
 # examples
-def block(a, b):
-    return (
-        9 * a * b + 2 * b
-    )  # parameters of a convolution from `a` to `b` channels and its normalisation
+def block(a, b):  # parameters of a convolution from `a` to `b` channels and its normalisation
+    return 9 * a * b + 2 * b
 
 
 # examples
@@ -54,39 +52,33 @@ def test_the_concatenating_network():
             f"up {i}": (6.7 - 0.3 * i, y, f"{width} + {width} + {width}", green),
             f"scale {i}": (0.5, y, scale, "white"),
         }
-        arrows += [(f"late {i}", f"up {i}"), (f"early {i}", f"up {i}")] + [
-            (f"early {i - 1}", f"early {i}"),
-            (f"late {i - 1}", f"late {i}"),
-            (f"up {i}", f"up {i - 1}"),
-        ] * (i > 0)
-    ax = diagram(
-        boxes,
-        arrows,
-        (9, 4),
-        "FC-Siamese: channels of early (blue), late (orange) and merged maps (green)",
-    )
+        arrows += [(f"late {i}", f"up {i}"), (f"early {i}", f"up {i}")]
+        if i > 0:
+            arrows += [
+                (f"early {i - 1}", f"early {i}"),
+                (f"late {i - 1}", f"late {i}"),
+                (f"up {i}", f"up {i - 1}"),
+            ]
+    title = "FC-Siamese: channels of early (blue), late (orange) and merged maps (green)"
+    ax = diagram(boxes, arrows, (9, 4), title)
     assert len(boxes) == 3 + 4 * 4
 
 
 def test_a_stage_by_hand():
     "Stages."
-    assert n_parameters(stage(3, 16, 16, 8)) == block(3, 16) + block(16, 16) + block(16, 8)
-    encoder = Stages(3, (16, 32), (2, 3))
-    assert [tuple(m.shape[1:]) for m in encoder(torch.zeros(2, 3, 16, 24))] == [
-        (16, 16, 24),
-        (32, 8, 12),
-        (32, 4, 6),
-    ]
+    assert n_parameters(conv_stage(3, 16, 16, 8)) == block(3, 16) + block(16, 16) + block(16, 8)
+    encoder = FCEncoder(3, (16, 32), (2, 3))
+    shapes = [tuple(m.shape[1:]) for m in encoder(torch.zeros(2, 3, 16, 24))]
+    assert shapes == [(16, 16, 24), (32, 8, 12), (32, 4, 6)]
     assert n_parameters(encoder) == block(3, 16) + block(16, 16) + block(16, 32) + 2 * block(32, 32)
 
 
 def test_a_decoder_by_hand():
-    "Going up again."
+    "The decoder."
     torch.manual_seed(0)
-    decoder = Ascent((4, 8), (2, 3), n_skips=2)
-    assert n_parameters(decoder) == (9 * 4 * 4 + 4) + (9 * 8 * 8 + 8) + block(3 * 8, 8) + block(
-        8, 8
-    ) + block(8, 4)
+    decoder = FCDecoder((4, 8), (2, 3), n_skips=2)
+    doubling = (9 * 4 * 4 + 4) + (9 * 8 * 8 + 8)
+    assert n_parameters(decoder) == doubling + block(3 * 8, 8) + block(8, 8) + block(8, 4)
     fine = torch.randn(1, 4, 8, 8)
     coarse = torch.randn(1, 8, 4, 4)
     bottom = torch.randn(1, 8, 2, 2)
@@ -105,14 +97,16 @@ def test_what_the_three_compare(setups, mods):
     nets = {
         merge: MultitaskNetwork(scene_modalities(16, 3), s).body.eval() for merge, s in setups.items()
     }
-    skips = lambda merge, *pair: nets[merge].compare(*pair)[:, 16:]
+
+
+    def skips(merge, *pair):
+        return nets[merge].compare(*pair)[:, 16:]
+
+
+    both = torch.cat([nets["concatenate"].encoder(image)[0] for image in (a, b)], 1)
     assert not skips("difference", a, a).any()
     assert torch.allclose(skips("difference", a, b), skips("difference", b, a), atol=1e-5)
-    assert torch.allclose(
-        skips("concatenate", a, b),
-        torch.cat([nets["concatenate"].encoder(t)[0] for t in (a, b)], 1),
-        atol=1e-5,
-    )
+    assert torch.allclose(skips("concatenate", a, b), both, atol=1e-5)
     assert torch.equal(skips("early", a, b), nets["early"].encoder(torch.cat([a, b], 1))[0])
     assert [net.out_features for net in nets.values()] == [48, 32, 32]
     for options, why in (
@@ -159,20 +153,15 @@ def test_parameters_by_hand(setups):
 
 def test_work_by_parts(setups):
     "Against Table 3."
-    paths = [
-        f"body.{part}.{i}"
-        for part, n in (("encoder.stages", 4), ("fusion.stages", 3), ("fusion.up", 4))
-        for i in range(n)
-    ] + ["heads"]
-    table = with_total(work(setups["concatenate"], paths))
+    numbered = [("encoder.stages", 4), ("fusion.stages", 3), ("fusion.up", 4)]
+    paths = [f"body.{part}.{i}" for part, n in numbered for i in range(n)]
+    table = with_total(work(setups["concatenate"], [*paths, "heads"]))
     assert round(table.tabled["in all"], 3) == 92.908
     assert table.computed["in all"] < 0.93 * table.tabled["in all"]
-    coarsest = (
-        table.loc[["body.encoder.stages.3", "body.fusion.stages.2", "body.fusion.up.3"]].sum()
-        / table.loc["in all"]
-    )
-    assert coarsest.parameters > 0.75
-    assert coarsest.computed < 0.3
+    at_coarsest = ["body.encoder.stages.3", "body.fusion.stages.2", "body.fusion.up.3"]
+    share = table.loc[at_coarsest].sum() / table.loc["in all"]
+    assert share.parameters > 0.75
+    assert share.computed < 0.3
     table.style.format({"parameters": "{:,}", "tabled": "{:.2f}", "computed": "{:.2f}"})
 
 
@@ -223,7 +212,6 @@ def test_it_learns_with_two_tasks_and_with_one(mods):
     x, y = example_scene(n=4, size=32)
     for targets in (("semantic_change", "height_change"), ("height_change",)):
         torch.manual_seed(0)
-        curve = loss_curve(
-            MultitaskNetwork(mods, scene_setup(dict(type="fcsiamese"), targets)), x, y, steps=8
-        )
+        net = MultitaskNetwork(mods, scene_setup(dict(type="fcsiamese"), targets))
+        curve = loss_curve(net, x, y, steps=8)
         assert curve[-1] < 0.75 * curve[0], curve

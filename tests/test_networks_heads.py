@@ -49,7 +49,7 @@ def change():
 
 
 def test_bounded_outputs():
-    "Last touches."
+    "Output activation."
     x = torch.linspace(-3, 3, 7)
     assert make_activation("sigmoid")(x).min() > 0
     assert make_activation("sigmoid")(x).max() < 1
@@ -83,8 +83,8 @@ def test_options_of_a_dense_head(cover, elevation):
     assert 0 < head(torch.randn(1, 8, 3, 3, generator=torch.Generator().manual_seed(0))).min() < 1
     with pytest.raises(ValueError, match="'cover' is dense, but the fused representation is not a map"):
         DenseHead(8, cover, dense=False)
-    started = DenseHead(8, elevation, activation="tanh", start=-0.5)(torch.zeros(1, 8, 4, 4))
-    assert torch.allclose(started, torch.full((1, 1, 4, 4), -0.5).tanh()), (
+    head = DenseHead(8, elevation, activation="tanh", bias_init=-0.5)
+    assert torch.allclose(head(torch.zeros(1, 8, 4, 4)), torch.full((1, 1, 4, 4), -0.5).tanh()), (
         "no feature, no change: the prediction before training"
     )
     for options in (dict(kernel=4), dict(last_kernel=4)):
@@ -94,42 +94,31 @@ def test_options_of_a_dense_head(cover, elevation):
 
 def test_heads_on_a_vector_by_hand(season, zone):
     "A prediction for the sample."
-    yield_head = VectorHead(
-        32, season, batchnorm=True
-    )  # CropYield: two fully connected layers with batch normalisation and ReLU
+    def layer_types(head):
+        return [type(m).__name__ for m in head.layers]
+
+
+    yield_head = VectorHead(32, season, batchnorm=True)  # CropYield: two layers with normalisation
     assert n_parameters(yield_head) == (32 * 32 + 32 + 64) + (32 + 1)
-    assert [type(m).__name__ for m in yield_head.layers] == [
-        "Linear",
-        "BatchNorm1d",
-        "ReLU",
-        "Linear",
-        "Identity",
-    ]
+    assert layer_types(yield_head) == ["Linear", "BatchNorm1d", "ReLU", "Linear", "Identity"]
     level3 = VectorHead(1536, zone, n_layers=1)  # TreeSatAI
     level2 = VectorHead(1536, zone, width=256, dropout=0.25)
     assert n_parameters(level3) == 1536 * 12 + 12
     assert n_parameters(level2) == (1536 * 256 + 256) + (256 * 12 + 12)
-    assert [type(m).__name__ for m in level2.layers] == [
-        "Linear",
-        "ReLU",
-        "Dropout",
-        "Linear",
-        "Identity",
-    ]
+    assert layer_types(level2) == ["Linear", "ReLU", "Dropout", "Linear", "Identity"]
     assert level3(torch.zeros(2, 1536)).shape == (2, 12)
 
 
 def test_heads_on_a_map_by_hand(zone, season):
     "A prediction for the sample."
-    climate = VectorHead(
-        64, zone, dense=True, n_layers=1, conv_width=16, dropout=0.5
-    )  # ben-ge: fewer channels, then one layer with dropout
-    assert n_parameters(climate) == (64 * 16 + 16) + (16 * 12 + 12)
+    convolution = 64 * 16 + 16
+    climate = VectorHead(64, zone, dense=True, n_layers=1, conv_width=16, dropout=0.5)
+    assert n_parameters(climate) == convolution + (16 * 12 + 12)
     assert [type(m).__name__ for m in climate.layers] == ["Dropout", "Linear", "Identity"]
     bounded = VectorHead(
         64, season, dense=True, conv_width=16, dropout=0.2, activation="sigmoid"
-    ).eval()  # ben-ge: 16 channels, two layers, sigmoid
-    assert n_parameters(bounded) == (64 * 16 + 16) + (16 * 16 + 16) + (16 + 1)
+    ).eval()
+    assert n_parameters(bounded) == convolution + (16 * 16 + 16) + (16 + 1)
     x = torch.randn(2, 64, 9, 9, generator=torch.Generator().manual_seed(0))
     assert bounded(x).shape == (2, 1)
     assert 0 < bounded(x).min()
@@ -170,28 +159,24 @@ def test_one_pixel_by_hand(change):
     "A head that reads another task."
     head = SoftThresholdHead(1, change, reads="height", temperature=0.2, zero=-0.5)
     head.threshold = torch.nn.Identity()
-    head.last.weight.data.zero_()
-    head.last.bias.data.zero_()
-    head.last.weight.data[:, 0, 1, 1] = torch.tensor([0.0, 1.0, -1.0])
-    out = head(torch.full((1, 1, 1, 1), 3.0), torch.full((1, 1, 1, 1), -0.3))
-    assert out.flatten().tolist() == pytest.approx(
-        [0, 3 + 3 * (2 / (1 + math.exp(-1)) - 1), -3 - 3 * (2 / (1 + math.exp(-1)) - 1)]
-    )
-    assert head(torch.full((1, 1, 1, 1), 3.0), torch.full((1, 1, 1, 1), -0.5))[0, 1].item() == 3, (
-        "no change closes the gate"
-    )
+    head.classifier.weight.data.zero_()
+    head.classifier.bias.data.zero_()
+    head.classifier.weight.data[:, 0, 1, 1] = torch.tensor([0.0, 1.0, -1.0])
+    fused = torch.full((1, 1, 1, 1), 3.0)
+    gate = 2 / (1 + math.exp(-1)) - 1
+    out = head(fused, torch.full((1, 1, 1, 1), -0.3))
+    assert out.flatten().tolist() == pytest.approx([0, 3 + 3 * gate, -3 - 3 * gate])
+    out = head(fused, torch.full((1, 1, 1, 1), -0.5))
+    assert out[0, 1].item() == 3, "no change closes the gate"
 
 
 def test_weights_of_the_soft_threshold_and_the_same_with_linear_layers(change):
     "A head that reads another task."
     head = SoftThresholdHead(64, change, reads="height").eval()
+    small = SoftThresholdHead(64, change, reads="height", variant="small")
     assert n_parameters(head.threshold) == 8960 == 2 * (64 * 64 + 64) + 64 * 9 + 64
-    assert n_parameters(head.last) == 64 * 3 * 9 + 3
-    assert (
-        n_parameters(SoftThresholdHead(64, change, reads="height", variant="small").threshold)
-        == (32 + 32) + (32 * 2 * 9 + 32) + (32 + 1)
-        == 705
-    )
+    assert n_parameters(head.classifier) == 64 * 3 * 9 + 3
+    assert n_parameters(small.threshold) == (32 + 32) + (32 * 2 * 9 + 32) + (32 + 1) == 705
     g = torch.Generator().manual_seed(0)
     x = torch.randn(2, 64, 5, 6, generator=g)
     height = torch.rand(2, 1, 5, 6, generator=g) * 2 - 1
@@ -200,7 +185,7 @@ def test_weights_of_the_soft_threshold_and_the_same_with_linear_layers(change):
     flat = linear((x * torch.tanh(height)).flatten(2).mT, first.weight.flatten(1), first.bias)
     flat = torch.nn.functional.gelu(middle(flat.mT.reshape(x.shape))).flatten(2).mT
     flat = linear(flat, second.weight.flatten(1), second.bias).mT.reshape(x.shape)
-    torch.testing.assert_close(head(x, height), head.last(x + flat), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(head(x, height), head.classifier(x + flat), atol=1e-5, rtol=1e-5)
 
 
 def test_the_gradient_reaches_the_height_and_the_band_gets_narrow_with_t(change):
@@ -216,11 +201,14 @@ def test_the_gradient_reaches_the_height_and_the_band_gets_narrow_with_t(change)
         return h.grad.flatten().abs()
 
 
-    assert all((gradient(gate=g, variant=v) > 0).all() for g in gates for v in ("full", "small"))
+    for gate in gates:
+        for variant in ("full", "small"):
+            assert (gradient(gate=gate, variant=variant) > 0).all()
 
 
     def band(t):
-        return (g := gradient(temperature=t)).gt(g.max() / 100).sum().item()
+        g = gradient(temperature=t)
+        return (g > g.max() / 100).sum().item()
 
 
     assert band(0.5) == 41 > band(0.1) > band(0.02) > 0
@@ -229,12 +217,12 @@ def test_the_gradient_reaches_the_height_and_the_band_gets_narrow_with_t(change)
 def test_a_height_on_a_coarser_grid_is_brought_to_the_maps_and_what_is_refused(change):
     "A head that reads another task."
     head = SoftThresholdHead(8, change, reads="height").eval()
-    assert torch.allclose(
-        head(torch.ones(1, 8, 4, 4), torch.full((1, 1, 2, 2), 0.3)),
-        head(torch.ones(1, 8, 4, 4), torch.full((1, 1, 4, 4), 0.3)),
-    )
+    fused = torch.ones(1, 8, 4, 4)
+    coarse = torch.full((1, 1, 2, 2), 0.3)
+    fine = torch.full((1, 1, 4, 4), 0.3)
+    assert torch.allclose(head(fused, coarse), head(fused, fine))
     with pytest.raises(ValueError, match="needs one channel, but 'height' has 2"):
-        head(torch.ones(1, 8, 4, 4), torch.ones(1, 2, 4, 4))
+        head(fused, torch.ones(1, 2, 4, 4))
     for options, match in (
         (dict(reads=""), "`reads` must name"),
         (dict(gate="step"), "no gate 'step'; choose one of symmetric, sigmoid"),
@@ -250,21 +238,19 @@ def test_one_head_for_each_kind_of_target(cover, elevation, zone, season, weathe
     "Choosing by kind."
     assert {k.head for k in kinds.values()} | {"soft-threshold"} == set(heads)
     fused = torch.zeros(2, 8, 24, 24)
-    shapes = {
-        m.name: tuple(make_head(8, m, dense=True)(fused).shape[1:])
-        for m in (cover, elevation, zone, season, weather)
-    }
-    assert shapes == {
-        "cover": (12, 24, 24),
-        "elevation": (1, 24, 24),
-        "zone": (12,),
-        "season": (1,),
-        "weather": (12, 2),
-    }
+    for modality, shape in (
+        (cover, (12, 24, 24)),
+        (elevation, (1, 24, 24)),
+        (zone, (12,)),
+        (season, (1,)),
+        (weather, (12, 2)),
+    ):
+        assert make_head(8, modality, dense=True)(fused).shape[1:] == shape
     assert n_parameters(make_head(8, elevation, True)) == 8 * 8 * 9 + 8 + 8 + 1
     with pytest.raises(
         ValueError,
-        match="head of 'zone': 'classification' has no option 'kernel'; it has n_layers, width, conv_width",
+        match="head of 'zone': 'classification' has no option 'kernel'; "
+        "it has n_layers, width, conv_width",
     ):
         make_head(8, zone, kernel=3)
     with pytest.raises(

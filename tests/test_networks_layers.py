@@ -77,9 +77,8 @@ def test_labels_become_one_hot_channels(cover, zone, optical, weather, soil):
 def test_an_odd_image_is_halved_upwards():
     "Bricks."
     assert double_conv(3, 8, stride=2)(torch.zeros(1, 3, 7, 9)).shape == (1, 8, 4, 5)
-    assert (
-        conv_block(3, 8)(torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))).min() == 0
-    )
+    x = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert conv_block(3, 8)(x).min() == 0
 
 
 def test_a_perceptron_sees_features_a_pixels_perceptron_one_pixel():
@@ -88,13 +87,15 @@ def test_a_perceptron_sees_features_a_pixels_perceptron_one_pixel():
     layers = mlp(3, [4, 2], batchnorm=True, pixels=True).eval()
     x = torch.randn(1, 3, 5, 5)
     assert torch.allclose(layers(x[..., 2:3, 4:5])[..., 0, 0], layers(x)[..., 2, 4], atol=1e-6)
-    assert [type(m).__name__ for m in mlp(5, [7], dropout=0.3, batchnorm=True)] == [
-        "Linear",
-        "BatchNorm1d",
-        "ReLU",
-        "Dropout",
-    ]
-    assert [type(m).__name__ for m in mlp(5, [7, 2], pixels=True)] == ["Conv2d", "ReLU"] * 2
+
+
+    def layer_types(layers):
+        return [type(m).__name__ for m in layers]
+
+
+    all_options = mlp(5, [7], dropout=0.3, batchnorm=True)
+    assert layer_types(all_options) == ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
+    assert layer_types(mlp(5, [7, 2], pixels=True)) == ["Conv2d", "ReLU"] * 2
     assert len(mlp(5, [])) == 0
 
 
@@ -110,9 +111,8 @@ def test_a_share_is_left_out_the_rest_scaled():
     assert torch.allclose(y[kept], x[kept] / 0.9)
     assert torch.equal(x.grad, kept / 0.9)
     assert y.is_contiguous(memory_format=torch.channels_last)
-    assert all(
-        abs(m.float().mean() - 0.9) < 0.02 for dim in (1, 2, 3) for m in kept.unbind(dim)
-    )  # no pattern
+    for dim in (1, 2, 3):  # no pattern along any side
+        assert all(abs(m.float().mean() - 0.9) < 0.02 for m in kept.unbind(dim))
     assert abs((kept[..., 1:] & kept[..., :-1]).float().mean() - 0.81) < 0.004
     assert Dropout(0.1).eval()(x) is x
     assert Dropout(0.0)(x) is x
@@ -126,15 +126,13 @@ def test_a_share_is_left_out_the_rest_scaled():
 
 def test_parameters_of_the_bricks_by_hand():
     "Bricks."
-    assert (
-        n_parameters(conv_block(3, 8)) == 3 * 8 * 9 + 2 * 8
-    )  # weights; scale and shift of the normalisation
+    weights = 3 * 8 * 9
+    scale_and_shift = 2 * 8  # of the normalisation
+    assert n_parameters(conv_block(3, 8)) == weights + scale_and_shift
     assert n_parameters(double_conv(3, 8)) == (3 + 8) * 8 * 9 + 4 * 8
-    assert (
-        n_parameters(mlp(5, [7, 4]))
-        == n_parameters(mlp(5, [7, 4], pixels=True))
-        == 5 * 7 + 7 + 7 * 4 + 4
-    )
+    two_layers = (5 * 7 + 7) + (7 * 4 + 4)
+    assert n_parameters(mlp(5, [7, 4])) == two_layers
+    assert n_parameters(mlp(5, [7, 4], pixels=True)) == two_layers
     assert n_parameters(mlp(5, [7], batchnorm=True)) == 5 * 7 + 7 + 2 * 7
 
 
@@ -171,9 +169,8 @@ def test_right_and_wrong_options():
         return zero
 
 
-    assert make_part({"scale": scale}, "scale", "a scale", (3,), dict(zero=-0.5)) == -0.5, (
-        "where zero lies may be any number"
-    )
+    made = make_part({"scale": scale}, "scale", "a scale", (3,), dict(zero=-0.5))
+    assert made == -0.5, "where zero lies may be any number"
 
 
 def test_a_class_that_is_listed_is_made():

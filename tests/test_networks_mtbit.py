@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torchvision.models import resnet18
 
 from mtl_explain.networks.layers import n_parameters
-from mtl_explain.networks.mtbit import Backbone, Places, TokenReader, Tokeniser
+from mtl_explain.networks.mtbit import Backbone, PositionalEmbedding, SemanticTokenizer, TransformerLayer
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.show.figures import diagram
 from mtl_explain.testing.scene import (
@@ -31,7 +31,7 @@ def setup():
 
 @pytest.fixture(scope='module')
 def small():
-    return scene_setup(dict(type="mtbit", n_readings=2, grid=8), name="small MTBIT")
+    return scene_setup(dict(type="mtbit", decoder_depth=2, pos_size=8), name="small MTBIT")
 
 
 def test_pixels_tokens_pixels():
@@ -45,9 +45,9 @@ def test_pixels_tokens_pixels():
         "pixels b": (3, 2.1, "pixels: 32 at 1/4", orange),
         "tokens a": (3.9, 1.05, "4 tokens", blue),
         "tokens b": (3.9, 1.55, "4 tokens", orange),
-        "talk": (4.9, 1.3, "self-\nattention", green),
-        "read a": (6, 0.5, "8 readings", blue),
-        "read b": (6, 2.1, "8 readings", orange),
+        "encoder": (4.9, 1.3, "encoder:\n1 layer", green),
+        "decoder a": (6, 0.5, "decoder: 8 layers", blue),
+        "decoder b": (6, 2.1, "decoder: 8 layers", orange),
         "minus": (7, 1.3, "late − early\n×4", green),
         "change": (8.3, 1.05, "head: change"),
         "height": (8.3, 1.55, "head: height"),
@@ -63,27 +63,28 @@ def test_pixels_tokens_pixels():
     for k in "ab":
         arrows += [
             (f"pixels {k}", f"tokens {k}"),
-            (f"tokens {k}", "talk"),
-            ("talk", f"read {k}"),
-            (f"pixels {k}", f"read {k}"),
-            (f"read {k}", "minus"),
+            (f"tokens {k}", "encoder"),
+            ("encoder", f"decoder {k}"),
+            (f"pixels {k}", f"decoder {k}"),
+            (f"decoder {k}", "minus"),
         ]
-    ax = diagram(
-        boxes,
-        arrows,
-        (9, 2.9),
-        "MTBIT: pixels of early (blue) and late (orange) read tokens that know both",
-    )
+    title = "MTBIT: pixels of early (blue) and late (orange) read tokens that know both"
+    ax = diagram(boxes, arrows, (9, 2.9), title)
     assert len(boxes) == 13
 
 
 def test_the_backbone_by_hand():
     "The backbone."
-    block = lambda a, b: 9 * a * b + 9 * b * b + 4 * b + (a * b + 2 * b) * (a != b)
+    def block(a, b):
+        shortcut = a * b + 2 * b if a != b else 0
+        return 9 * a * b + 9 * b * b + 4 * b + shortcut
+
+
     backbone = Backbone(3, 32)
-    assert n_parameters(backbone) == (49 * 3 * 64 + 2 * 64) + 2 * block(64, 64) + block(
-        64, 128
-    ) + block(128, 128) + block(128, 256) + block(256, 256) + (9 * 256 * 32 + 32)
+    stem = 49 * 3 * 64 + 2 * 64
+    stages = [(64, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256)]
+    proj = 9 * 256 * 32 + 32
+    assert n_parameters(backbone) == stem + sum(block(a, b) for a, b in stages) + proj
     assert backbone(torch.zeros(1, 3, 64, 96)).shape == (1, 32, 16, 24)
     assert Backbone(4, 8)(torch.zeros(1, 4, 32, 32)).shape == (1, 8, 8, 8)
 
@@ -91,17 +92,17 @@ def test_the_backbone_by_hand():
 def test_tokens_by_hand():
     "From pixels to tokens."
     # tokens by hand: one looks at one pixel alone, the other at all alike
-    tokeniser = Tokeniser(2, 2)
+    tokenizer = SemanticTokenizer(2, 2)
     x = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 9.0]]])[None]
     with torch.no_grad():
-        tokeniser.score.weight.copy_(torch.tensor([[0.0, 99.0], [0.0, 0.0]])[:, :, None, None])
-    assert torch.allclose(tokeniser(x), torch.tensor([[[4.0, 9.0], [2.5, 2.25]]]))
+        tokenizer.score.weight.copy_(torch.tensor([[0.0, 99.0], [0.0, 0.0]])[:, :, None, None])
+    assert torch.allclose(tokenizer(x), torch.tensor([[[4.0, 9.0], [2.5, 2.25]]]))
 
 
-def test_reading_against_a_loop_and_against_the_fused_kernel():
-    "Reading."
+def test_attention_to_tokens_against_a_loop_and_against_the_fused_kernel():
+    "The transformer layer."
     torch.manual_seed(0)
-    layer = TokenReader(6, 2, 5)
+    layer = TransformerLayer(6, 2, 5)
     x = torch.randn(3, 7, 6)
     tokens = torch.randn(3, 4, 6)
     q = layer.q(x)
@@ -111,30 +112,29 @@ def test_reading_against_a_loop_and_against_the_fused_kernel():
     for b in range(3):
         for i in range(7):
             for head in (slice(0, 5), slice(5, 10)):
-                answer[b, i, head] = (
-                    torch.softmax(k[b, :, head] @ q[b, i, head] / 5**0.5, 0) @ v[b, :, head]
-                )
-    assert torch.allclose(layer.read(x, tokens), layer.out(answer), atol=1e-6)
+                weights = torch.softmax(k[b, :, head] @ q[b, i, head] / 5**0.5, 0)
+                answer[b, i, head] = weights @ v[b, :, head]
+    assert torch.allclose(layer.attend(x, tokens), layer.proj(answer), atol=1e-6)
     q, k, v = (t.unflatten(-1, (2, 5)).transpose(1, 2) for t in (q, k, v))
-    assert torch.allclose(
-        layer.read(x, tokens),
-        layer.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)),
-        atol=1e-6,
-    )
-    assert n_parameters(layer) == 3 * 6 * 10 + (10 * 6 + 6) + (2 * 6) * 2 + (6 * 12 + 12) + (12 * 6 + 6)
+    fused = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    assert torch.allclose(layer.attend(x, tokens), layer.proj(fused), atol=1e-6)
+    projections = 3 * 6 * 10 + (10 * 6 + 6)
+    normalisations = 2 * (2 * 6)
+    perceptron = (6 * 12 + 12) + (12 * 6 + 6)
+    assert n_parameters(layer) == projections + normalisations + perceptron
 
 
 def test_positions_of_any_size():
-    "Where a pixel is."
+    "Where a pixel is: the positional embedding."
     torch.manual_seed(0)
-    places = Places(3, 8)
-    assert torch.equal(places(torch.zeros(1, 3, 8, 8)), places.map)
+    embedding = PositionalEmbedding(3, 8)
+    assert torch.equal(embedding(torch.zeros(1, 3, 8, 8)), embedding.weight)
     for size in ((2, 4), (16, 12)):
-        places.zero_grad()
-        y = places(torch.zeros(2, 3, *size))
+        embedding.zero_grad()
+        y = embedding(torch.zeros(2, 3, *size))
         (y * torch.randn_like(y)).sum().backward()
         assert y.shape == (2, 3, *size)
-        assert (places.map.grad != 0).all()
+        assert (embedding.weight.grad != 0).all()
 
 
 def test_no_change_no_difference(small):
@@ -145,7 +145,7 @@ def test_no_change_no_difference(small):
     with torch.no_grad():
         assert body.compare(x, x).abs().max() > 0
         assert torch.allclose(body.compare(x, x.flip(0))[:1], body.compare(x[:1], x[1:]), atol=1e-5)
-        body.fusion.token_places.zero_()
+        body.fusion.token_pos_embedding.zero_()
         assert body.compare(x, x).abs().max() < 1e-5
         assert body.compare(x, -x).abs().max() > 0.01
 
@@ -153,32 +153,35 @@ def test_no_change_no_difference(small):
 def test_parameters_by_hand(setup, mods):
     "Against Table 3."
     net = MultitaskNetwork(scene_modalities(64, 3), setup)
-    reader = lambda d: 3 * 32 * 8 * d + (8 * d * 32 + 32) + 4 * 32 + (32 * 64 + 64) + (64 * 32 + 32)
-    tokens = 32 * 4 + 8 * 32 + reader(64) + 8 * reader(16)
+
+
+    def layer(d):
+        projections = 3 * 32 * 8 * d + (8 * d * 32 + 32)
+        perceptron = (32 * 64 + 64) + (64 * 32 + 32)
+        return projections + 4 * 32 + perceptron
+
+
+    tokens = 32 * 4 + 8 * 32 + layer(64) + 8 * layer(16)
     heads = 2 * 9 * 32 * 32 + 2 * 2 * 32 + (9 * 32 + 1) * (3 + 1)
+    unused = 8_393_728 + 513_000 + (256 * 256 * 16 + 256)
     assert n_parameters(net.body.encoder) == 2_856_544
     assert tokens == 236_160
     assert n_parameters(net.body.fusion) == tokens + 32 * 256**2 - 32
     assert heads == 19_716
-    unused = 8_393_728 + 513_000 + (256 * 256 * 16 + 256)
-    assert (
-        n_parameters(net)
-        == 2_856_544 + tokens + 32 * 256**2 - 32 + heads + 64
-        == 15_165_132 - unused + 32
-    )
+    assert n_parameters(net) == 2_856_544 + tokens + 32 * 256**2 - 32 + heads + 64
     assert unused == 9_955_560
-    assert n_parameters(
-        MultitaskNetwork(mods, scene_setup(dict(type="mtbit", grid=16)))
-    ) == n_parameters(net) - 32 * (256**2 - 16**2)
+    assert n_parameters(net) == 15_165_132 - unused + 32
+    coarse = MultitaskNetwork(mods, scene_setup(dict(type="mtbit", pos_size=16)))
+    assert n_parameters(coarse) == n_parameters(net) - 32 * (256**2 - 16**2)
 
 
 def test_work_by_parts(setup):
     "Against Table 3."
     parts = [
         "body.encoder",
-        "body.fusion.tokenise",
-        "body.fusion.talk",
-        "body.fusion.readings",
+        "body.fusion.tokenizer",
+        "body.fusion.encoder",
+        "body.fusion.decoder",
         "body.fusion",
         "heads",
     ]
@@ -186,11 +189,10 @@ def test_work_by_parts(setup):
     moved = 8 * 2 * (2 * 256**2) * 32 * 128 / 1e9
     products = 8 * (2 * 256**2) * 2 * 32 * 32 / 1e9
     interpolated = (2 * 256 * 256**2 + 11 * 32 * 1024**2) / 1e9
+    decoder = table.loc["body.fusion.decoder"]
     assert round(table.tabled["in all"] + moved + interpolated, 2) == 154.72
     assert 8.5 < moved < 8.6
-    assert table.computed["body.fusion.readings"] - table.tabled[
-        "body.fusion.readings"
-    ] == pytest.approx(products)
+    assert decoder.computed - decoder.tabled == pytest.approx(products)
     table.style.format({"parameters": "{:,}", "tabled": "{:.2f}", "computed": "{:.2f}"})
 
 
@@ -229,7 +231,7 @@ def test_imagenets_weights_without_the_network(mods):
     import mtl_explain.networks.mtbit as module
 
     state = {k: v for k, v in resnet18().state_dict().items() if not k.startswith("fc.")}
-    asked = dict(type="mtbit", imagenet=True, grid=8)
+    asked = dict(type="mtbit", imagenet=True, pos_size=8)
     loaded = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "imagenet_weights", lambda: loaded.append(1) or state)

@@ -24,13 +24,10 @@ from mtl_explain.setup import Setup, with_weights
 @pytest.fixture(scope='module')
 def made_up_and_modalities():
     def made_up(name, kind, *shape, n=0):
-        return Modality(
-            name,
-            kind,
-            shape,
-            channels=tuple(f"{name} {i}" for i in range(n)) if kind not in ("mask", "category") else (),
-            classes=tuple(f"{name} {i}" for i in range(n)) if kind in ("mask", "category") else (),
-        )
+        names = tuple(f"{name} {i}" for i in range(n))
+        if kind in ("mask", "category"):
+            return Modality(name, kind, shape, classes=names)
+        return Modality(name, kind, shape, channels=names)
     modalities = {
         m.name: m
         for m in (
@@ -66,10 +63,8 @@ def test_a_batch_has_what_a_setup_reads(made_up_and_modalities, setup):
     assert batch["zone"].dtype == torch.int64
     assert 0 <= batch["zone"].min()
     assert batch["zone"].max() < 5
-    assert all(
-        torch.equal(v, batch[k])
-        for k, v in example_inputs(modalities, setup.inputs, n=4, seed=0).items()
-    )
+    again = example_inputs(modalities, setup.inputs, n=4, seed=0)
+    assert all(torch.equal(v, batch[k]) for k, v in again.items())
     assert not example_inputs(modalities, ["optical", "zone"])["optical"].any()
 
 
@@ -93,10 +88,8 @@ def test_reserved_names_are_avoided():
     assert part_name("type") == "type·"
     assert part_name("keys") == "keys·"
     assert part_name("a.b") == "a·b"
-    assert (
-        len(nn.ModuleDict({part_name(n): nn.Identity() for n in ("type", "training", "items", "a.b")}))
-        == 4
-    )
+    names = ("type", "training", "items", "a.b")
+    assert len(nn.ModuleDict({part_name(n): nn.Identity() for n in names})) == 4
 
 
 def test_readers_come_after_what_they_read():
@@ -149,24 +142,26 @@ def test_targets_on_a_coarser_grid_and_a_map_from_vectors_alone(made_up_and_moda
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
-    y = MultitaskNetwork(modalities, Setup(("optical",), ("cover", "moisture"))).eval()(
-        {"optical": torch.randn(2, 3, 64, 32)}
-    )
+    net = MultitaskNetwork(modalities, Setup(("optical",), ("cover", "moisture"))).eval()
+    y = net({"optical": torch.randn(2, 3, 64, 32)})
     assert y["cover"].shape == (2, 4, 64, 32)
     assert y["moisture"].shape == (2, 1, 16, 8)
     roles = Setup(("weather", "zone"), ("cover",))
-    assert MultitaskNetwork(modalities, roles)(example_inputs(modalities, roles.inputs))[
-        "cover"
-    ].shape == (2, 4, 32, 32)
-    roles = Setup(("moisture",), ("cover",))
-    assert MultitaskNetwork(modalities, roles).eval()({"moisture": torch.randn(1, 1, 16, 16)})[
-        "cover"
-    ].shape == (1, 4, 64, 64)
+    y = MultitaskNetwork(modalities, roles)(example_inputs(modalities, roles.inputs))
+    assert y["cover"].shape == (2, 4, 32, 32)
+    net = MultitaskNetwork(modalities, Setup(("moisture",), ("cover",))).eval()
+    assert net({"moisture": torch.randn(1, 1, 16, 16)})["cover"].shape == (1, 4, 64, 64)
 
 
 def test_every_kind_as_input_and_as_target(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
+    def expected_shape(m):
+        if m.kind == "mask":
+            return (m.n_classes, *m.shape)
+        return (m.n_classes,) if m.kind == "category" else m.shape
+
+
     torch.manual_seed(0)
     for roles in (
         Setup(("cover", "elevation", "weather", "zone", "season"), ("optical",)),
@@ -176,11 +171,7 @@ def test_every_kind_as_input_and_as_target(made_up_and_modalities):
     ):
         y = MultitaskNetwork(modalities, roles)(example_inputs(modalities, roles.inputs, n=2, seed=0))
         for t in roles.targets:
-            m = modalities[t]
-            assert tuple(y[t].shape[1:]) == {
-                "mask": (m.n_classes, *m.shape),
-                "category": (m.n_classes,),
-            }.get(m.kind, m.shape)
+            assert tuple(y[t].shape[1:]) == expected_shape(modalities[t])
 
 
 def test_a_missing_input_is_named_what_is_not_read_is_ignored(made_up_and_modalities, setup):
@@ -203,22 +194,23 @@ def test_what_cannot_be_built_says_why(made_up_and_modalities):
         MultitaskNetwork(modalities, Setup(("snow",), ("zone",)))
     with pytest.raises(ValueError, match="there is no network 'vit'"):
         MultitaskNetwork(modalities, with_network(Setup(("optical",), ("zone",)), "vit"))
-    assert with_network(
-        Setup(dict(optical=dict(width=8)), "zone", name="one", network=dict(fusion=dict(widths=[4]))),
-        "mmcd",
-        features=8,
-    ) == Setup("optical", "zone", name="one", network=dict(type="mmcd", features=8))
+    one = Setup(dict(optical=dict(width=8)), "zone", name="one", network=dict(fusion=dict(widths=[4])))
+    assert with_network(one, "mmcd", features=8) == Setup(
+        "optical", "zone", name="one", network=dict(type="mmcd", features=8)
+    )
+    unknown = Setup({"optical": dict(type="vit")}, "zone")
     with pytest.raises(ValueError, match="encoder of 'optical': there is no type 'vit'"):
-        MultitaskNetwork(modalities, Setup({"optical": dict(type="vit")}, "zone"))
+        MultitaskNetwork(modalities, unknown)
+    deep = Setup({"moisture": dict(depth=4)}, "cover")
     with pytest.raises(
         ValueError,
-        match="'moisture': a U-Net of depth 4 needs at least 16 pixels a side, the image has 8×8; choose depth 3",
+        match="'moisture': a U-Net of depth 4 needs at least 16 pixels a side, "
+        "the image has 8×8; choose depth 3",
     ):
-        MultitaskNetwork(modalities, Setup({"moisture": dict(depth=4)}, "cover"))
+        MultitaskNetwork(modalities, deep)
+    net = MultitaskNetwork(modalities, Setup(("optical",), ("zone",)))
     with pytest.raises(ValueError, match="input 'optical': expected 3 channels, got 5"):
-        MultitaskNetwork(modalities, Setup(("optical",), ("zone",)))(
-            {"optical": torch.zeros(1, 5, 32, 32)}
-        )
+        net({"optical": torch.zeros(1, 5, 32, 32)})
 
 
 def test_reserved_names_of_modalities():
@@ -248,11 +240,10 @@ def test_rebuilt_from_two_json_texts(made_up_and_modalities):
         network=dict(fusion=dict(widths=[24])),
     )
     net = MultitaskNetwork(modalities, roles).eval()
-    texts = json.dumps({n: to_dict(m) for n, m in modalities.items()}), json.dumps(to_dict(roles))
-    again = MultitaskNetwork(
-        {n: from_dict(Modality, m) for n, m in json.loads(texts[0]).items()},
-        from_dict(Setup, json.loads(texts[1])),
-    ).eval()
+    modalities_text = json.dumps({n: to_dict(m) for n, m in modalities.items()})
+    setup_text = json.dumps(to_dict(roles))
+    read = {n: from_dict(Modality, m) for n, m in json.loads(modalities_text).items()}
+    again = MultitaskNetwork(read, from_dict(Setup, json.loads(setup_text))).eval()
     again.load_state_dict(net.state_dict())
     x = example_inputs(modalities, roles.inputs, seed=0)
     assert all(torch.equal(net(x)[t], again(x)[t]) for t in roles.targets)
@@ -262,10 +253,9 @@ def test_no_dead_weights_in_a_whole_network(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities
     torch.manual_seed(0)
-    net = MultitaskNetwork(
-        modalities, Setup(("optical", "weather", "zone"), ("cover", "elevation", "moisture", "season"))
-    )
-    y = net(example_inputs(modalities, ("optical", "weather", "zone"), n=4, seed=0))
+    roles = Setup(("optical", "weather", "zone"), ("cover", "elevation", "moisture", "season"))
+    net = MultitaskNetwork(modalities, roles)
+    y = net(example_inputs(modalities, roles.inputs, n=4, seed=0))
     sum((v * torch.randn_like(v)).mean() for v in y.values()).backward()
     assert not [k for k, p in net.named_parameters() if p.grad is None or not p.grad.any()]
 
@@ -298,13 +288,10 @@ def test_a_name_that_looks_like_html_is_shown_not_obeyed(made_up_and_modalities)
     "Seeing it."
     made_up, modalities = made_up_and_modalities
     image = "<img src=x onerror=alert(1)>"
-    named = {
-        image if n == "cover" else n: replace(m, name=image) if n == "cover" else m
-        for n, m in modalities.items()
-    }
-    page = MultitaskNetwork(
-        named, Setup(dict(optical=dict(type="unet", width=4, depth=1)), image)
-    )._repr_html_()
+    named = dict(modalities)
+    named[image] = replace(named.pop("cover"), name=image)
+    small = dict(type="unet", width=4, depth=1)
+    page = MultitaskNetwork(named, Setup(dict(optical=small), image))._repr_html_()
     assert "<img" not in page
     assert page.count("&lt;img src=x") == 2
 
@@ -338,9 +325,10 @@ def test_cropyield_experiment_7_by_hand(made_up_and_modalities):
     )
     with torch.device("meta"):
         net = MultitaskNetwork(crops, roles)
+    embedding = 25 * 32 + 32
     layer = (4 * 32**2 + 4 * 32) + (2 * 32 * 128 + 32 + 128) + 4 * 32
     hidden = 32 * 32 + 32 + 64
-    assert n_parameters(net) == (25 * 32 + 32) + 4 * layer + (hidden + 33) + (hidden + 99) == 54_020
+    assert n_parameters(net) == embedding + 4 * layer + (hidden + 33) + (hidden + 99) == 54_020
     assert net.body.out_features == 32
     assert not net.dense
 
@@ -375,15 +363,16 @@ def test_ben_ge_experiment_15_by_hand(made_up_and_modalities):
     )
     with torch.device("meta"):
         net = MultitaskNetwork(benge, roles)
-    count = {
-        part: n_parameters(m)
-        for part, m in [
-            *net.body.encoders.items(),
-            ("fusion", net.body.fusion),
-            *((f"to {t}", h) for t, h in net.heads.items()),
-        ]
-    }
-    double = lambda a, b: 9 * (a + b) * b + 4 * b
+    count = {name: n_parameters(encoder) for name, encoder in net.body.encoders.items()}
+    count["fusion"] = n_parameters(net.body.fusion)
+    for target, head in net.heads.items():
+        count[f"to {target}"] = n_parameters(head)
+
+
+    def double(a, b):
+        return 9 * (a + b) * b + 4 * b
+
+
     levels = sum(double(c, 2 * c) + 8 * c * c + c + double(2 * c, c) for c in (64, 128, 256, 512))
     assert count == {
         "sar": double(2, 64) + levels,
@@ -428,9 +417,14 @@ def test_treesatai_experiment_7_by_hand(made_up_and_modalities):
     )
     with torch.device("meta"):
         net = MultitaskNetwork(trees, roles, pretrained=False)
-    dense = lambda a, b: a * b + b
-    satellites = [dense(c * 36, 512) + 2 * dense(512, 512) for c in (3, 12)]
-    heads = [dense(1536, 15), dense(1536, 256) + dense(256, 9), dense(1536, 1)]
+
+
+    def linear(a, b):
+        return a * b + b
+
+
+    satellites = [linear(c * 36, 512) + 2 * linear(512, 512) for c in (3, 12)]
+    heads = [linear(1536, 15), linear(1536, 256) + linear(256, 9), linear(1536, 1)]
     assert net.body.out_features == 1536
     assert satellites == [581_120, 747_008]
     assert n_parameters(net) == sum(satellites) + 11_176_512 + sum(heads) == 12_925_017
@@ -441,13 +435,14 @@ def test_activations_keep_the_channels_together(made_up_and_modalities, setup):
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup).eval()
     found = []
-    hooks = [
-        m.register_forward_hook(
-            lambda m, args, out: found.append(out.is_contiguous(memory_format=torch.channels_last))
-        )
-        for m in net.modules()
-        if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))
-    ]
+
+
+    def note(module, args, output):
+        found.append(output.is_contiguous(memory_format=torch.channels_last))
+
+
+    convolutions = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    hooks = [m.register_forward_hook(note) for m in net.modules() if isinstance(m, convolutions)]
     net(example_inputs(modalities, setup.inputs, seed=0))
     assert len(found) == len(hooks)
     assert all(found)

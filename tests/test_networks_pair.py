@@ -16,15 +16,17 @@ from mtl_explain.networks.encoders import pad_to_multiple
 from mtl_explain.networks.layers import n_parameters
 from mtl_explain.networks.multitask import make_body, with_network
 from mtl_explain.networks.pair import (
-    Attention, PairBody, PatchEmbedding, PixelNorm, Product, Pyramid, Reduction, ResidualBlock,
-    TransformerBlock, as_map, as_tokens, check_pair, drop_path, repeat_channel, start_weights, upsample,
+    LayerNorm2d, MixTransformer, MultiheadAttention, OverlapPatchEmbed, PairBody, ResidualBlock,
+    ScaledDotProductAttention, SequenceReduction, TransformerBlock, as_map, as_tokens, check_pair, drop_path,
+    init_weights, repeat_channel, upsample,
 )
 from mtl_explain.setup import Setup
 
 
 # a network that keeps what it is given
 class Listener(PairBody):
-    multiple, out_features = 4, 3
+    multiple = 4
+    out_features = 3
 
     def compare(self, early, late):
         self.heard = early, late
@@ -70,9 +72,9 @@ def setup():
 def narrow_and_narrow_body(modalities, setup):
     narrow = dict(
         fcsiamese=dict(widths=[4, 4], depths=[1, 1]),
-        p2vnet=dict(film=[4, 4], pair=[4, 4, 4], ascent=[4, 4, 4, 4]),
+        p2vnet=dict(video_widths=[4, 4], pair_widths=[4, 4, 4], decoder_widths=[4, 4, 4, 4]),
         snunet=dict(base=4, depth=2),
-        mtbit=dict(width=8, n_readings=1, grid=8),
+        mtbit=dict(width=8, decoder_depth=1, pos_size=8),
         mmcd=dict(widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8),
         changeformer=dict(widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], features=8),
     )
@@ -94,7 +96,7 @@ def scene():
 def test_which_pairs_fit(modalities, setup):
     "Which pairs fit."
     assert [m.name for m in check_pair(modalities, setup, "MMCD")] == ["early_dsm", "late_image"]
-    for inputs, why in (
+    refused = [
         (
             ("early_dsm",),
             "compares two images of one place, early and late; the setup's inputs are early_dsm",
@@ -108,7 +110,8 @@ def test_which_pairs_fit(modalities, setup):
             ("late_image", "infrared"),
             "'late_image' has 3 channels, 'infrared' 4: MMCD needs the same number, or one channel",
         ),
-    ):
+    ]
+    for inputs, why in refused:
         with pytest.raises(ValueError, match=why):
             check_pair(modalities, Setup(inputs, ("change",)), "MMCD")
     assert repeat_channel(torch.arange(4.0).view(1, 1, 2, 2), 3).sum((2, 3)).tolist() == [[6, 6, 6]]
@@ -137,17 +140,18 @@ def test_a_body_of_ones_own_and_what_it_refuses(modalities, setup):
     assert [p[:3] for p in body.parts] == [("encoder", "early_dsm + late_image", "mean of 3×3")]
     assert body.grid == (64, 64)
     assert body.n_in == 3
-    for wrong, why in (
+    refused = [
         (
             {"late_image": torch.ones(2, 3, 8, 9)},
             "'early_dsm' has 8×12 pixels in this batch, 'late_image' 8×9",
         ),
         ({"late_image": torch.ones(2, 4, 8, 12)}, "expected 3 channels, got 4"),
         (
-            dict(early_dsm=torch.ones(2, 1, 0, 9), late_image=torch.ones(2, 3, 0, 9)),
+            {"early_dsm": torch.ones(2, 1, 0, 9), "late_image": torch.ones(2, 3, 0, 9)},
             "'early_dsm' has 0×9 pixels in this batch: there is nothing to compare",
         ),
-    ):
+    ]
+    for wrong, why in refused:
         with pytest.raises(ValueError, match=why):
             body(pair | wrong)
     with pytest.raises(
@@ -171,12 +175,8 @@ def test_any_size_by_hand(modalities, setup):
     fitting = torch.ones(1, 3, 8, 4)
     body(dict(early_dsm=fitting[:, :1], late_image=fitting))
     assert body.heard[1] is fitting, "what fits is not touched"
-    assert body(dict(early_dsm=torch.ones(2, 1, 1, 1), late_image=torch.ones(2, 3, 1, 1))).shape == (
-        2,
-        3,
-        1,
-        1,
-    )
+    one_pixel = body(dict(early_dsm=torch.ones(2, 1, 1, 1), late_image=torch.ones(2, 3, 1, 1)))
+    assert one_pixel.shape == (2, 3, 1, 1)
 
 
 def test_resized_and_back_on_its_own_grid(modalities, setup):
@@ -217,9 +217,8 @@ def test_far_from_the_margin_convolutions_say_what_they_say_of_a_larger_image(na
             h = 139 - reach
             w = 150 - reach
             torch.testing.assert_close(part[..., :h, :w], whole[..., :h, :w], atol=1e-5, rtol=1e-5)
-            assert not torch.allclose(part[..., -1, :], whole[..., 138, :150], atol=1e-5), (
-                "but the edge knows"
-            )
+            same_edge = torch.allclose(part[..., -1, :], whole[..., 138, :150], atol=1e-5)
+            assert not same_edge, "but the edge knows"
 
 
 def test_a_map_and_a_sequence_are_the_same_numbers():
@@ -231,64 +230,60 @@ def test_a_map_and_a_sequence_are_the_same_numbers():
     assert torch.equal(as_map(as_tokens(x), (3, 4)), x)
     assert as_tokens(x).data_ptr() == x.data_ptr()
     assert as_map(as_tokens(x), (3, 4)).is_contiguous(memory_format=torch.channels_last)
-    y = PixelNorm(5)(x)
+    y = LayerNorm2d(5)(x)
     assert torch.allclose(y.mean(1), torch.zeros(2, 3, 4), atol=1e-6)
     assert torch.allclose(y.var(1, correction=0), torch.ones(2, 3, 4), atol=1e-3)
 
 
 def test_patches_by_hand():
     "Bricks."
-    embed = PatchEmbedding(3, 8)
+    embed = OverlapPatchEmbed(3, 8)
     assert n_parameters(embed) == 3 * 8 * 7 * 7 + 8 + 2 * 8
     assert embed(torch.zeros(2, 3, 32, 64)).shape == (2, 8, 8, 16)
-    assert PatchEmbedding(3, 8, 3, 1)(torch.zeros(2, 3, 5, 7)).shape == (2, 8, 5, 7)
+    assert OverlapPatchEmbed(3, 8, 3, 1)(torch.zeros(2, 3, 5, 7)).shape == (2, 8, 5, 7)
 
 
 def test_equation_1_by_hand():
     "Bricks."
-    attention = Attention(2)
+    attention = MultiheadAttention(2)
+    weights = [
+        (attention.q, torch.eye(2)),
+        (attention.kv, torch.eye(2).repeat(2, 1)),
+        (attention.proj, torch.eye(2)),
+    ]
     with torch.no_grad():
-        for layer, w in (
-            (attention.q, torch.eye(2)),
-            (attention.kv, torch.eye(2).repeat(2, 1)),
-            (attention.out, torch.eye(2)),
-        ):
+        for layer, w in weights:
             layer.weight.copy_(w)
             layer.bias.zero_()
-    other = torch.tensor([[[2**0.5 * math.log(3), 0.0], [0.0, 1.0]]])
-    assert torch.allclose(
-        attention(torch.tensor([[[1.0, 0.0]]]), other), (0.75 * other[:, :1] + 0.25 * other[:, 1:])
-    )
+    context = torch.tensor([[[2**0.5 * math.log(3), 0.0], [0.0, 1.0]]])
+    expected = 0.75 * context[:, :1] + 0.25 * context[:, 1:]
+    assert torch.allclose(attention(torch.tensor([[[1.0, 0.0]]]), context), expected)
 
 
 def test_attention_against_a_loop():
     "Bricks."
     torch.manual_seed(0)
-    attention = Attention(12, n_heads=3).eval()
+    attention = MultiheadAttention(12, n_heads=3).eval()
     x = torch.randn(2, 7, 12)
-    other = torch.randn(2, 4, 12)
+    context = torch.randn(2, 4, 12)
     q = attention.q(x)
-    (k, v) = attention.kv(other).chunk(2, -1)
-    answer = torch.zeros(2, 7, 12)
+    k, v = attention.kv(context).chunk(2, -1)
+    expected = torch.zeros(2, 7, 12)
     for b in range(2):
         for head in (slice(0, 4), slice(4, 8), slice(8, 12)):
             for i in range(7):
-                answer[b, i, head] = (
-                    torch.softmax(k[b, :, head] @ q[b, i, head] / 4**0.5, 0) @ v[b, :, head]
-                )
-    assert torch.allclose(attention(x, other), attention.out(answer), atol=1e-6)
+                weights = torch.softmax(k[b, :, head] @ q[b, i, head] / 4**0.5, 0)
+                expected[b, i, head] = weights @ v[b, :, head]
+    assert torch.allclose(attention(x, context), attention.proj(expected), atol=1e-6)
     assert n_parameters(attention) == 4 * (12 * 12 + 12)
-    stored = Product(1e-9).train()  # the way with dropout, which drops nothing here
-    assert torch.allclose(
-        stored(*(t.unflatten(-1, (3, 4)).transpose(1, 2) for t in (q, k, v))),
-        Product()(*(t.unflatten(-1, (3, 4)).transpose(1, 2) for t in (q, k, v))),
-        atol=1e-6,
-    )
-    assert Reduction(12, 4)(torch.zeros(2, 12, 8, 16)).shape == (2, 2 * 4, 12)
-    assert n_parameters(Reduction(12, 4)) == 12 * 12 * 16 + 12 + 24
-    assert not n_parameters(Reduction(12))
+    q, k, v = (attention.split_heads(t) for t in (q, k, v))
+    stored = ScaledDotProductAttention(1e-9).train()  # the way with dropout, which drops nothing here
+    assert torch.allclose(stored(q, k, v), ScaledDotProductAttention()(q, k, v), atol=1e-6)
+    assert SequenceReduction(12, 4)(torch.zeros(2, 12, 8, 16)).shape == (2, 2 * 4, 12)
+    assert n_parameters(SequenceReduction(12, 4)) == 12 * 12 * 16 + 12 + 24
+    assert not n_parameters(SequenceReduction(12))
     with pytest.raises(ValueError, match="12 features cannot be divided among 5 heads"):
-        Attention(12, 5)
+        MultiheadAttention(12, 5)
 
 
 def test_whole_samples_are_left_out_the_mean_stays():
@@ -299,10 +294,7 @@ def test_whole_samples_are_left_out_the_mean_stays():
     assert abs(y.mean() - 1) < 0.03
     assert (y == y[:, :1]).all()
     assert isinstance(drop_path(0), nn.Identity)
-    assert drop_path(0.5).eval()(torch.ones(2)).tolist() == [
-        1,
-        1,
-    ]
+    assert drop_path(0.5).eval()(torch.ones(2)).tolist() == [1, 1]
 
 
 def test_residual_block_and_upsampling_by_hand():
@@ -326,10 +318,9 @@ def test_spread_of_the_first_weights():
             nn.Conv2d(900, 900, 3, groups=900),
             nn.Conv2d(2, 2, 1, bias=False),
         ]
-    ).apply(start_weights)
-    assert [m.weight.detach().std().item() for m in layers[:3]] == pytest.approx(
-        [0.02, (2 / 900) ** 0.5, (2 / 9) ** 0.5], rel=0.03
-    )
+    ).apply(init_weights)
+    spreads = [m.weight.detach().std().item() for m in layers[:3]]
+    assert spreads == pytest.approx([0.02, (2 / 900) ** 0.5, (2 / 9) ** 0.5], rel=0.03)
     assert not layers[1].bias.any()
 
 
@@ -338,8 +329,9 @@ def test_a_block_by_hand():
     block = TransformerBlock(8, n_heads=2, ratio=4)
     attention = 4 * (8 * 8 + 8)
     reduction = 8 * 8 * 16 + 8 + 16
-    perceptron = (8 * 32 + 32) + (9 * 32 + 32) + (32 * 8 + 8)
-    assert n_parameters(block) == attention + reduction + perceptron + 2 * 16
+    feed_forward = (8 * 32 + 32) + (9 * 32 + 32) + (32 * 8 + 8)
+    normalisations = 2 * 16
+    assert n_parameters(block) == attention + reduction + feed_forward + normalisations
     assert block(torch.zeros(2, 8, 4, 12)).shape == (2, 8, 4, 12)
     x = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
     block(x)[0, :, 0, 0].sum().backward()
@@ -348,49 +340,44 @@ def test_a_block_by_hand():
 
 def test_a_pyramid_by_hand():
     "The pyramid."
+    def block(b, r):
+        attention = 4 * (b * b + b)
+        reduction = r * r * b * b + 3 * b if r > 1 else 0
+        feed_forward = 8 * b * b + 45 * b
+        normalisations = 4 * b
+        return attention + reduction + feed_forward + normalisations
+
+
     def stage(a, b, depth, r):
-        return (
-            49 * a * b
-            + 3 * b
-            + depth * (4 * (b * b + b) + (r * r * b * b + 3 * b) * (r > 1) + 8 * b * b + 45 * b + 4 * b)
-            + 2 * b
-        )
+        return (49 * a * b + 3 * b) + depth * block(b, r) + 2 * b
 
 
     torch.manual_seed(0)
-    pyramid = Pyramid(3, (8, 16, 24, 32), depths=(1, 2, 1, 1)).eval()
-    assert n_parameters(pyramid) == stage(3, 8, 1, 8) + stage(8, 16, 2, 4) + stage(
-        16, 24, 1, 2
-    ) + stage(24, 32, 1, 1)
-    assert [tuple(m.shape[1:]) for m in pyramid(torch.zeros(1, 3, 64, 96))] == [
-        (8, 16, 24),
-        (16, 8, 12),
-        (24, 4, 6),
-        (32, 2, 3),
-    ]
-    assert [
-        b.drop.p
-        for s in Pyramid(3, (8,) * 4, (1, 1, 2, 1), p_path=0.4).stages
-        for b in s[1:-1]
-        if hasattr(b.drop, "p")
-    ] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    encoder = MixTransformer(3, (8, 16, 24, 32), depths=(1, 2, 1, 1)).eval()
+    stages = [(3, 8, 1, 8), (8, 16, 2, 4), (16, 24, 1, 2), (24, 32, 1, 1)]
+    assert n_parameters(encoder) == sum(stage(*s) for s in stages)
+    shapes = [tuple(m.shape[1:]) for m in encoder(torch.zeros(1, 3, 64, 96))]
+    assert shapes == [(8, 16, 24), (16, 8, 12), (24, 4, 6), (32, 2, 3)]
+    dropping = MixTransformer(3, (8,) * 4, (1, 1, 2, 1), drop_path_rate=0.4)
+    rates = [getattr(b.drop_path, "p", 0.0) for s in dropping.stages for b in s[1:-1]]
+    assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
 
 
 def test_one_call_for_two_images():
     "The pyramid."
     torch.manual_seed(0)
-    pyramid = Pyramid(3, (8, 8, 8, 8), depths=(1, 1, 1, 1)).eval()
-    (a, b) = torch.randn(2, 2, 3, 32, 64)
-    for both, early, late in zip(pyramid(torch.cat([a, b])), pyramid(a), pyramid(b), strict=True):
+    encoder = MixTransformer(3, (8, 8, 8, 8), depths=(1, 1, 1, 1)).eval()
+    a, b = torch.randn(2, 2, 3, 32, 64)
+    for both, early, late in zip(encoder(torch.cat([a, b])), encoder(a), encoder(b), strict=True):
         assert torch.allclose(both, torch.cat([early, late]), atol=1e-5)
 
 
 def test_every_weight_of_the_bricks_is_used_also_with_half_the_precision():
     "The pyramid."
     torch.manual_seed(0)
-    net = nn.Sequential(PatchEmbedding(3, 8), TransformerBlock(8, 2, 2, 0.1, 0.1), ResidualBlock(8)).to(
-        memory_format=torch.channels_last
-    )
+    net = nn.Sequential(
+        OverlapPatchEmbed(3, 8), TransformerBlock(8, 2, 2, 0.1, 0.1), ResidualBlock(8)
+    ).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = net(torch.randn(8, 3, 32, 32))
     (y.float() * torch.randn(y.shape)).sum().backward()
@@ -402,11 +389,11 @@ def test_every_weight_of_the_bricks_is_used_also_with_half_the_precision():
 def test_what_one_pixel_of_the_first_stage_listens_to():
     "The pyramid."
     torch.manual_seed(0)
-    pyramid = Pyramid(1, (16, 16, 16, 16), depths=(1, 1, 1, 1)).eval()
+    encoder = MixTransformer(1, (16, 16, 16, 16), depths=(1, 1, 1, 1)).eval()
     x = torch.randn(1, 1, 128, 128, requires_grad=True)
-    (
-        pyramid(x)[0][0, :, 16, 16] * torch.randn(16)
-    ).sum().backward()  # the plain sum is always 0 after a normalisation
+    token = encoder(x)[0][0, :, 16, 16]
+    weighted = token * torch.randn(16)  # the plain sum is always 0 after a normalisation
+    weighted.sum().backward()
     seen = x.grad[0, 0].abs()
     fig, ax = plt.subplots(figsize=(4.4, 3.4), dpi=55, layout="constrained")
     shown = ax.imshow((seen / seen.max()).clamp(1e-6).log10().numpy(), cmap="magma", vmin=-6, vmax=0)

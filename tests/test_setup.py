@@ -97,7 +97,7 @@ def test_the_weights_of_appendix_b_2_and_b_3():
 
 def test_scaled_once_they_stay_as_they_are_to_the_last_digit_also_by_way_of():
     "What each task weighs."
-    # scaled once, they stay as they are to the last digit, also by way of JSON: a run knows its own folder again
+    # scaled once, they stay as they are to the last digit, also by way of JSON
     rng = np.random.default_rng(0)
     for n in range(1, 9):
         for _ in range(100):

@@ -178,7 +178,8 @@ def test_where_rows_begin(setups, told_and_plain, samples):
         for kind in ("mmcd", "snunet"):
             with pytest.raises(
                 FileNotFoundError,
-                match=f"no finished run in .*levir-{kind}-seed0: the networks begin with what they learnt from levir; train them with `mtl_explain table levir`, or .*--start none",
+                match=f"no finished run in .*levir-{kind}-seed0: the networks begin with what they "
+                "learnt from levir; train them with `mtl_explain table levir`, or .*--start none",
             ):
                 starts_of("levir", rows, folder)
             (Path(folder) / f"levir-{kind}-seed0").mkdir()

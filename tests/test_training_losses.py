@@ -115,7 +115,7 @@ def test_two_tasks_by_hand(label, height):
     )
     preds = dict(kind=torch.zeros(1, 3), height=torch.full((1, 1, 1, 2), 2.0))
     y = dict(kind=torch.tensor([1]), height=torch.zeros(1, 1, 1, 2))
-    assert {t: l.item() for t, l in loss.parts(preds, y).items()} == pytest.approx(
+    assert {t: v.item() for t, v in loss.parts(preds, y).items()} == pytest.approx(
         dict(kind=math.log(3), height=4)
     )
     assert loss(preds, y).item() == pytest.approx(0.75 * math.log(3) + 0.25 * 4)

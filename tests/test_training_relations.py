@@ -351,7 +351,9 @@ def test_the_constraint_raises_adherence_where_labels_are_split(adherence):
     )
     for name, found in (("without", free), ("with", tied)):
         print(
-            f"{name:8} adherence {found[:, 0].mean():.0%} (by seed {', '.join(f'{v:.0%}' for v in found[:, 0])}), accuracy of climate {found[:, 1].mean():.0%}, of zone {found[:, 2].mean():.0%}"
+            f"{name:8} adherence {found[:, 0].mean():.0%} (by seed "
+            f"{', '.join(f'{v:.0%}' for v in found[:, 0])}), accuracy of climate "
+            f"{found[:, 1].mean():.0%}, of zone {found[:, 2].mean():.0%}"
         )
     assert tied[:, 0].mean() > free[:, 0].mean() + 0.05
     assert adherence(0, tie | dict(where="agree")) == free[0].tolist(), (

@@ -67,7 +67,7 @@ def home_and_run(samples_setup_and_learn):
 
 @pytest.fixture(scope='module')
 def trackers_and_tracked(samples_setup_and_learn):
-    "Trackers: interrupted and resumed as if nothing had happened, models saved by epochs that are done left alone."
+    "Trackers: interrupted and resumed as if nothing had happened; saved models are left alone."
     samples, setup, learn = samples_setup_and_learn
     trackers = {
         "patient": lambda: EarlyStoppingCallback(monitor="valid_loss", patience=9),
@@ -267,7 +267,8 @@ def test_scores_weights_and_explanations_are_about_one_epoch_which_the_run(sampl
             )
         assert (
             best.about
-            == f"Epoch {best.epoch} of 0 to 3 is kept: the lowest loss of cover on the validation samples."
+            == f"Epoch {best.epoch} of 0 to 3 is kept: the lowest loss of cover on the validation "
+            "samples."
         )
         assert last.about == "Epoch 3, the last one, is kept."
         assert not best.trace.drop_attrs().identical(last.trace)
@@ -305,9 +306,9 @@ def test_asking_again_for_a_finished_run_only_opens_it(home_and_run, samples_set
     assert (home / "whole" / "scores.csv").stat().st_mtime_ns == before
 
 
-def test_scores_of_the_datasets_own_stand_beside_those_of_the_kinds_and_in(samples_setup_and_learn):
+def test_a_datasets_own_scores_stand_beside_those_of_the_kinds_or_in_their(samples_setup_and_learn):
     "A run, from beginning to end."
-    # scores of the dataset's own stand beside those of the kinds, and in place of those of the same name
+    # a dataset's own scores stand beside those of the kinds, or in their place
     samples, setup, learn = samples_setup_and_learn
     def own(learner, part):
         return pd.DataFrame(
@@ -418,7 +419,8 @@ def test_each_field_that_names_something_is_tried(stranger):
     with tempfile.TemporaryDirectory() as d, mock.patch.object(sys, "path", [d, *sys.path]):
         proof = Path(d) / "proof.txt"
         (Path(d) / "evil_module.py").write_text(
-            f'open({str(proof)!r}, "w").write("ran")\nclass Body:\n    def __init__(self, *a, **k): pass\n'
+            f'open({str(proof)!r}, "w").write("ran")\nclass Body:\n    def __init__(self, *a, '
+            "**k): pass\n"
         )
         names = (
             "evil_module.Body",

@@ -66,9 +66,9 @@ def test_weights_that_are_damaged_pickled_or_of_another_network_are_refused():
         assert net(torch.ones(1, 2)).item() == 3
 
 
-def test_another_shape_another_type_a_missing_counter_one_tensor_too_many():
+def test_another_shape_or_type_a_missing_counter_one_tensor_too_many():
     "The weights of a network."
-    # another shape, another type, a missing counter, one tensor too many: each is named, and nothing is filled in
+    # another shape or type, a missing counter, one tensor too many: named, and nothing is filled in
     with tempfile.TemporaryDirectory() as d:
         path = Path(d) / "weights.safetensors"
         net = torch.nn.BatchNorm1d(2)
@@ -166,7 +166,8 @@ def test_weights_of_another_network_and_a_body_that_is_known_in_part(pairs_first
         before = {k: v.clone() for k, v in wider.state_dict().items()}
         with pytest.raises(
             ValueError,
-            match=r"first.safetensors: these are the weights of another network: body.encoder.stages.0.0.0.weight is \(4, 3, 3, 3\) there and \(6, 3, 3, 3\) here",
+            match=r"first.safetensors: these are the weights of another network: "
+            r"body.encoder.stages.0.0.0.weight is \(4, 3, 3, 3\) there and \(6, 3, 3, 3\) here",
         ):
             load_matching(wider, path)
         assert all(torch.equal(v, wider.state_dict()[k]) for k, v in before.items())

@@ -7,7 +7,8 @@ __all__ = [
     "SemanticScores",
     "deviations",
     "tile_sums",
-    "correlation",
+    "tile_correlation",
+    "changed_part",
     "height_scores",
     "released_scores",
     "HeightScores",
@@ -24,19 +25,20 @@ from torchmetrics import Metric
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #7e4e6949
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
+def _ratio(a, b):
+    "A quotient; NaN where nothing is counted."
     return torch.where(b > 0, a / b, torch.nan)
 
 
 class SemanticScores(Metric):
-    "IoU, precision and recall of each class, mIoU and F1 of the changed classes (paper B, section 5.1)."
+    "IoU, precision, recall of each class; mIoU, F1 of the changed ones (paper B, section 5.1)."
 
     full_state_update = False
 
     def __init__(
         self,
         classes: tuple = ("unchanged", "demolished", "newly built"),  # the first one is no change
-        as_released: bool = False,  # as the released code: absent classes spoil the mean, precision and recall are swapped
+        as_released: bool = False,  # absent classes spoil the mean, precision and recall swapped
     ):
         super().__init__()
         self.classes = tuple(classes)
@@ -50,9 +52,8 @@ class SemanticScores(Metric):
     ):
         k = len(self.classes)
         known = true != -1
-        self.table += torch.bincount(
-            true[known].long() * k + pred[known].long(), minlength=k * k
-        ).reshape(k, k)
+        cells = true[known].long() * k + pred[known].long()
+        self.table += torch.bincount(cells, minlength=k * k).reshape(k, k)
 
     def compute(self) -> dict:  # name -> value
         both = self.table.diagonal().double()
@@ -62,19 +63,15 @@ class SemanticScores(Metric):
         f1 = _ratio(2 * both, true + predicted)
         precision = _ratio(both, predicted)
         recall = _ratio(both, true)
+        mean = torch.nanmean
         if self.as_released:
             precision, recall = recall, precision
-        mean = torch.mean if self.as_released else torch.nanmean
-        named = {
-            f"{name} {c}": v
-            for name, vs in (("iou", iou), ("precision", precision), ("recall", recall))
-            for c, v in zip(self.classes, vs, strict=True)
-        }
-        return (
-            dict(miou=mean(iou[1:]), f1=mean(f1[1:]))
-            | named
-            | dict(counted=(~iou[1:].isnan()).sum())
-        )
+            mean = torch.mean
+        scores = dict(miou=mean(iou[1:]), f1=mean(f1[1:]))
+        for name, values in (("iou", iou), ("precision", precision), ("recall", recall)):
+            scores |= {f"{name} {c}": v for c, v in zip(self.classes, values, strict=True)}
+        scores["counted"] = (~iou[1:].isnan()).sum()
+        return scores
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #3e392457
@@ -85,9 +82,9 @@ def deviations(
     "Differences from the mean over some of the pixels; exactly 0 if these are all alike."
     first = v.gather(1, where.int().argmax(1, keepdim=True))
     v = torch.where(where, v - first, 0.0)
-    return torch.where(
-        where, v - v.sum(1, keepdim=True) / where.sum(1, keepdim=True).clamp(min=1), 0.0
-    )
+    n = where.sum(1, keepdim=True).clamp(min=1)
+    mean = v.sum(1, keepdim=True) / n
+    return torch.where(where, v - mean, 0.0)
 
 
 def tile_sums(
@@ -110,7 +107,7 @@ def tile_sums(
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #be65f009
-def correlation(
+def tile_correlation(
     rows: pd.DataFrame,  # columns tt, pp, tp, one row a tile
 ) -> pd.Series:  # NaN where the truth does not vary, 0 where only the prediction does not
     "Pearson's r of each tile."
@@ -118,27 +115,35 @@ def correlation(
     return r.mask((rows.pp == 0) & (rows.tt > 0), 0.0)
 
 
+def changed_part(
+    rows: pd.DataFrame,  # one row a tile, from `HeightScores.tiles`
+) -> pd.DataFrame:  # the columns c_n, c_se, ..., without their c_
+    "The sums over changed pixels."
+    return rows.filter(like="c_").rename(columns=lambda name: name[2:])
+
+
+def _score_table(rows):
+    "Metric, value and number of tiles as a table by metric."
+    return pd.DataFrame(rows, columns=["metric", "value", "counted"]).set_index("metric")
+
+
 def height_scores(
     rows: pd.DataFrame,  # one row a tile, from `HeightScores.tiles`
 ) -> pd.DataFrame:  # one row a metric: value, and how many tiles it is about
     "The metrics of paper B, section 5.1, by their definitions."
-    s = rows.sum()
-    known = rows.n > 0
-    changed = rows.c_n > 0
-    zncc = correlation(rows)
-    czncc = correlation(rows.filter(like="c_").rename(columns=lambda c: c[2:]))
+    total = rows.sum()
+    zncc = tile_correlation(rows)
+    czncc = tile_correlation(changed_part(rows))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = dict(
-            rmse=(np.sqrt(s.se / s.n), known),
-            mae=(s.ae / s.n, known),
-            crmse=(np.sqrt(s.c_se / s.c_n), changed),
-            crel=(s.r_rel / s.r_n, rows.r_n > 0),
-            zncc=(zncc.mean(), zncc.notna()),
-            czncc=(czncc.mean(), czncc.notna()),
-        )
-    return pd.DataFrame(
-        {k: dict(value=v, counted=int(c.sum())) for k, (v, c) in found.items()}
-    ).T.astype(dict(counted=int))
+        table = [
+            ("rmse", np.sqrt(total.se / total.n), rows.n > 0),
+            ("mae", total.ae / total.n, rows.n > 0),
+            ("crmse", np.sqrt(total.c_se / total.c_n), rows.c_n > 0),
+            ("crel", total.r_rel / total.r_n, rows.r_n > 0),
+            ("zncc", zncc.mean(), zncc.notna()),
+            ("czncc", czncc.mean(), czncc.notna()),
+        ]
+    return _score_table([(metric, value, int(tiles.sum())) for metric, value, tiles in table])
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #d09706b7
@@ -147,28 +152,26 @@ def released_scores(
 ) -> pd.DataFrame:  # one row a metric: value, and how many tiles it is divided by
     "The same metrics as the released code of paper B computes them."
     spread = (np.sqrt(rows.tt / rows.n) + 1e-10) * (np.sqrt(rows.pp / rows.n) + 1e-10)
-    sums = rows.total != 0
-    zncc = (rows.tp / rows.n / spread).where(rows.total != 0, 0.0)
+    counts = rows.total != 0  # what the released code takes for a tile with change
+    zncc = (rows.tp / rows.n / spread).where(counts, 0.0)
     n = int((zncc != 0).sum())
-    all_tiles = len(rows)
+    divisor = np.float64(n)  # 0 tiles give inf or NaN, no exception
     with np.errstate(invalid="ignore", divide="ignore"):
         squared = (rows.r_se / rows.nonzero.where(rows.r_n > 0)).where(rows.changed > 0, 0.0)
-        rel = (rows.r_rel / rows.r_n).where(sums, 0.0)
-        found = dict(
-            rmse=(np.sqrt((rows.se / rows.n).mean()), all_tiles),
-            mae=((rows.ae / rows.n).mean(), all_tiles),
-            crmse=(np.sqrt(squared.sum(skipna=False) / np.float64(n)), n),
-            crel=(rel.sum(skipna=False) / np.float64(n), n),
-            czncc=(zncc.sum() / np.float64(n), n),
-        )
-    return pd.DataFrame({k: dict(value=v, counted=c) for k, (v, c) in found.items()}).T.astype(
-        dict(counted=int)
-    )
+        relative = (rows.r_rel / rows.r_n).where(counts, 0.0)
+        table = [
+            ("rmse", np.sqrt((rows.se / rows.n).mean()), len(rows)),
+            ("mae", (rows.ae / rows.n).mean(), len(rows)),
+            ("crmse", np.sqrt(squared.sum(skipna=False) / divisor), n),
+            ("crel", relative.sum(skipna=False) / divisor, n),
+            ("czncc", zncc.sum() / divisor, n),
+        ]
+    return _score_table(table)
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #51ac41f9
 class HeightScores(Metric):
-    "Errors of height changes, over all and over changed pixels (paper B, section 5.1), streaming over tiles."
+    "Errors of height changes, over all and over changed pixels (paper B, section 5.1)."
 
     full_state_update = False
 
@@ -190,22 +193,18 @@ class HeightScores(Metric):
     ):
         pred, true, semantic = (v.flatten(1) for v in (pred.double(), true.double(), semantic))
         if not pred.shape == true.shape == semantic.shape:
-            raise ValueError(
-                f"predicted, true heights and classes have {pred.shape[1]}, {true.shape[1]} and {semantic.shape[1]} pixels a tile"
-            )
+            sizes = f"{pred.shape[1]}, {true.shape[1]} and {semantic.shape[1]}"
+            raise ValueError(f"predicted, true heights and classes have {sizes} pixels a tile")
         known = ~true.isnan()
-        high = true.abs() >= self.tolerance
         changed = known & (semantic > 0)
-        rel = torch.where(high, (pred - true) / true, 0.0).abs()
-        sums = tile_sums(pred, true, known) | {
-            f"c_{k}": v for k, v in tile_sums(pred, true, changed).items()
-        }
+        high = true.abs() >= self.tolerance
+        relative = torch.where(high, (pred - true) / true, 0.0).abs()
+        sums = tile_sums(pred, true, known)
+        sums |= {f"c_{name}": v for name, v in tile_sums(pred, true, changed).items()}
         sums |= dict(
             r_n=(changed & high).sum(1),
             r_se=tile_sums(pred, true, changed & high)["se"],
-            r_rel=torch.where(changed, rel, 0.0).sum(1),
-        )
-        sums |= dict(
+            r_rel=torch.where(changed, relative, 0.0).sum(1),
             nonzero=(known & (true != 0)).sum(1),
             total=true.nansum(1),
             changed=(semantic > 0).sum(1),
@@ -216,16 +215,15 @@ class HeightScores(Metric):
     def tiles(self) -> pd.DataFrame:  # one row a tile, in the order of the updates
         if not len(self.rows):
             raise ValueError("no tile was scored yet")
-        return pd.DataFrame(
-            torch.cat(self.rows if isinstance(self.rows, list) else [self.rows]).cpu().numpy(),
-            columns=self.columns,
-        )
+        rows = self.rows if isinstance(self.rows, list) else [self.rows]
+        return pd.DataFrame(torch.cat(rows).cpu().numpy(), columns=self.columns)
 
-    def table(self) -> pd.DataFrame:
-        return (released_scores if self.as_released else height_scores)(self.tiles())
+    def table(self) -> pd.DataFrame:  # one row a metric: value, counted
+        scores = released_scores if self.as_released else height_scores
+        return scores(self.tiles())
 
-    def compute(self) -> dict:
-        return {k: torch.tensor(v) for k, v in self.table().value.items()}  # name -> value
+    def compute(self) -> dict:  # name -> value
+        return {k: torch.tensor(v) for k, v in self.table().value.items()}
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #a42ea659
@@ -238,51 +236,41 @@ def change_scores(
     as_released: bool = False,  # as the released code computes them
 ) -> pd.DataFrame:  # columns task, metric, value, units, counted (classes or tiles)
     "The metrics of paper B, section 5.1, over any number of tiles."
-    has = learner.model.setup.targets
-    classes = samples[semantic].attrs["classes"]
-    scores = {
-        t: s
-        for t, s in (
-            (semantic, SemanticScores(classes, as_released)),
-            (height, HeightScores(as_released)),
-        )
-        if t in has
-    }
+    targets = learner.model.setup.targets
+    scores = {}
+    if semantic in targets:
+        scores[semantic] = SemanticScores(samples[semantic].attrs["classes"], as_released)
+    if height in targets:
+        scores[height] = HeightScores(as_released)
     if not scores:
         raise ValueError(
-            f"the network predicts neither '{semantic}' nor '{height}', but {', '.join(has)}"
+            f"the network predicts neither '{semantic}' nor '{height}', but {', '.join(targets)}"
         )
     for i in range(0, samples.sizes["sample"], bs):
         part = samples.isel(sample=slice(i, i + bs))
-        found = learner.predict(part, bs)
-        true = {n: torch.tensor(part[n].values) for n in (semantic, height)}
+        pred = learner.predict(part, bs)
+        classes = torch.tensor(part[semantic].values)
+        heights = torch.tensor(part[height].values)
         if semantic in scores:
-            scores[semantic].update(torch.tensor(found[semantic].values), true[semantic])
+            scores[semantic].update(torch.tensor(pred[semantic].values), classes)
         if height in scores:
-            scores[height].update(torch.tensor(found[height].values), true[height], true[semantic])
-    return pd.concat(
-        [_score_rows(t, s, samples[height].attrs.get("units", "")) for t, s in scores.items()],
-        ignore_index=True,
-    )
+            scores[height].update(torch.tensor(pred[height].values), heights, classes)
+    units = samples[height].attrs.get("units", "")
+    tables = [_score_rows(task, s, units) for task, s in scores.items()]
+    return pd.concat(tables, ignore_index=True)
 
 
-def _score_rows(
-    task: str,  # its name
-    scores: Metric,  # of the task
-    units: str,  # of heights
-) -> pd.DataFrame:
-    "The scores of a task as rows of a table."
+def _score_rows(task, scores, units):
+    "The scores of a task as rows of a table; heights have units."
     if isinstance(scores, HeightScores):
-        table = scores.table().rename_axis("metric").reset_index()
-        return table.assign(
-            task=task, units=[units if k in ("rmse", "mae", "crmse") else "" for k in table.metric]
-        )[["task", "metric", "value", "units", "counted"]]
-    found = {k: v.item() for k, v in scores.compute().items()}
-    n = found.pop("counted")
-    return pd.DataFrame(
-        [
-            (task, k, v, "", n if k in ("miou", "f1") else 1 - int(np.isnan(v)))
-            for k, v in found.items()
-        ],
-        columns=["task", "metric", "value", "units", "counted"],
-    )
+        table = scores.table().reset_index()
+        in_metres = table.metric.isin(["rmse", "mae", "crmse"])
+        table = table.assign(task=task, units=np.where(in_metres, units, ""))
+        return table[["task", "metric", "value", "units", "counted"]]
+    found = {name: value.item() for name, value in scores.compute().items()}
+    counted = found.pop("counted")
+    rows = []
+    for name, value in found.items():
+        n = counted if name in ("miou", "f1") else 1 - int(np.isnan(value))
+        rows.append((task, name, value, "", n))
+    return pd.DataFrame(rows, columns=["task", "metric", "value", "units", "counted"])

@@ -29,9 +29,9 @@ from mtl_explain.setup import check_setup
 # %% ../../nbs/api/data/00_samples.ipynb #0e4168cd
 def modality_array(
     name: str,  # variable name
-    values: np.ndarray,  # data with the samples first; see the table above for the order of the other axes
+    values: np.ndarray,  # samples first; see the table above for the order of the other axes
     kind: str,  # `'image'`, `'series'`, `'tabular'`, `'category'` or `'mask'`
-    dims: tuple = None,  # names of the dimensions after `sample`; by default the axis prefixed with the modality's name
+    dims: tuple = None,  # dimensions after `sample`; by default '<modality>_<axis>'
     channels: list = None,  # names of channels or features; numbered if None
     time: np.ndarray = None,  # series only: days, (T,) or (N,T)
     **attrs,  # `units`, `long_name`, `classes`, `colors`, `parent`, `parent_index`, ...
@@ -189,7 +189,8 @@ def _problems_in_coordinates(
         shared = pd.Series(split).groupby(samples.group.values).nunique()
         if (shared > 1).any():
             found.append(
-                f"{int((shared > 1).sum())} groups stand in more than one split, e.g. {shared.index[shared > 1][0]}"
+                f"{int((shared > 1).sum())} groups stand in more than one split, e.g. "
+                f"{shared.index[shared > 1][0]}"
             )
     return found
 
@@ -198,19 +199,21 @@ def _problems_in_coordinates(
 def problems_in_names(
     samples: xr.Dataset,  # a sample set
 ) -> list:  # of str, empty if all is well
-    "What is wrong with the names of variables, coordinates and dimensions, and with the type of ids."
+    "What is wrong with names of variables, coordinates and dimensions, and with the type of ids."
     found = []
     for name in dict.fromkeys((*samples.data_vars, *samples.coords, *samples.dims)):
         if not isinstance(name, str):
             found.append(f"the name {name!r} is no text: rename it")
         elif not name.strip() or name == "." or "/" in name or not name.isprintable():
             found.append(
-                f"the name '{name}' cannot be kept in a file (empty, a slash, or a sign that cannot be printed): rename it"
+                f"the name '{name}' cannot be kept in a file (empty, a slash, or a sign that "
+                "cannot be printed): rename it"
             )
     for name in ("sample", "split"):
         if name in samples.coords and samples[name].dtype.kind == "S":
             found.append(
-                f"'{name}' holds bytes, not text: samples.assign_coords({name}=samples.{name}.values.astype(str))"
+                f"'{name}' holds bytes, not text: "
+                f"samples.assign_coords({name}=samples.{name}.values.astype(str))"
             )
     return found
 

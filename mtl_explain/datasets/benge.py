@@ -12,8 +12,10 @@ __all__ = [
     "unet",
     "setups",
     "recipe",
+    "store_version",
     "coordinates",
     "example_split",
+    "dataset",
     "season_of",
     "fetch",
     "read_cover",
@@ -32,6 +34,7 @@ __all__ = [
     "prepare",
     "load",
     "make_examples",
+    "plot_patch",
 ]
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #fffba24c
@@ -40,15 +43,17 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import rasterio
 import xarray as xr
+from matplotlib.colors import ListedColormap
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import transform
 
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.splits import assign_splits
 from mtl_explain.datasets.benge_images import (
     bands,
@@ -58,7 +63,7 @@ from mtl_explain.datasets.benge_images import (
     read_radar,
     unpack_examples,
 )
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.files.fetch import download, unpack, zenodo
 from mtl_explain.files.index import (
     file_source,
@@ -133,10 +138,8 @@ def _fetch_examples(
 
 
 def fetch(
-    folder: str
-    | os.PathLike
-    | None = None,  # data folder; None: `MTL_EXPLAIN_DATA`, or the user's cache folder
-    edition: str = "ben-ge-8k",  # 'ben-ge-8k', 'ben-ge-800', or 'examples' for six real patches of BigEarthNet
+    folder: str | os.PathLike | None = None,  # data folder; None: see `data_folder`
+    edition: str = "ben-ge-8k",  # or 'ben-ge-800', or 'examples' for six real patches
     progress: bool = True,  # show progress bars
 ) -> dict:  # the folder for `prepare`
     "Download and unpack one of the small editions."
@@ -145,7 +148,8 @@ def fetch(
     if edition not in ("ben-ge-8k", "ben-ge-800"):
         pages = ", ".join(sources[n]["page"] for n in ("elevation", "landcover", "weather"))
         raise ValueError(
-            f"'{edition}' is not fetched by itself: take ben-ge-8k or ben-ge-800, or put the images from bigearth.net and the records {pages} into one folder"
+            f"'{edition}' is not fetched by itself: take ben-ge-8k or ben-ge-800, or put the "
+            f"images from bigearth.net and the records {pages} into one folder"
         )
     root = data_folder(folder) / "native" / edition
     for name, path in download(sources[edition], root / "archives", progress=progress).items():
@@ -370,8 +374,7 @@ def read_tables(
 # %% ../../nbs/api/datasets/05_benge.ipynb #631e040e
 def read_splits(
     root: Path,  # folder of the dataset
-    edition: str
-    | None = None,  # e.g. 'ben-ge-0.2'; None: the dataset's own, or the only one there is
+    edition: str | None = None,  # e.g. 'ben-ge-0.2'; None: the dataset's own, or the only one
 ) -> tuple:  # 'train', 'valid' and 'test' -> names of patches; the files that were read
     "The authors' lists."
     lists = {
@@ -383,7 +386,8 @@ def read_splits(
     )
     if edition not in lists:
         raise ValueError(
-            f"{root}: no lists of the edition '{edition}'; there are {', '.join(sorted(lists)) or 'none'} (choose with `edition`)"
+            f"{root}: no lists of the edition '{edition}'; there are "
+            f"{', '.join(sorted(lists)) or 'none'} (choose with `edition`)"
         )
     files = {
         ours: lists[edition] / f"{edition}_{theirs}.csv"
@@ -398,7 +402,7 @@ def blocked_split(
     zone: np.ndarray,  # climate zone of each patch
     seed: int = 0,  # of the choice
 ) -> np.ndarray:  # 'train', 'valid' or 'test' of each patch; '' if there are fewer than three tiles
-    "Whole tiles to one side each, 80/10/10 as nearly as tiles allow, such that climate zones are alike."
+    "Whole tiles to one side each, about 80/10/10, such that climate zones are alike."
     if len(np.unique(tile)) < 3:
         return np.full(len(tile), "", object)
     zones = pd.Series(zone).fillna(-1).values
@@ -521,7 +525,8 @@ def template() -> xr.Dataset:  # all modalities of zero samples
     return xr.Dataset({a.name: a for a in arrays}).assign_attrs(
         title="ben-ge",
         pixel_metres=10.0,
-        credit="ben-ge (Mommert et al. 2023); BigEarthNet-MM (Sumbul et al. 2021); Copernicus; ESA WorldCover; Beck et al. 2018; ERA-5",
+        credit="ben-ge (Mommert et al. 2023); BigEarthNet-MM (Sumbul et al. 2021); Copernicus; ESA "
+        "WorldCover; Beck et al. 2018; ERA-5",
     )
 
 
@@ -615,14 +620,15 @@ def _template_of(
     text = ", ".join(f"{n} ({why})" for n, why in absent.items())
     if absent and not skip_bad:
         raise ValueError(
-            f"{root} has nothing for {text}: add it, or leave these modalities out with skip_bad=True (--skip-bad on the command line), which the manifest will say"
+            f"{root} has nothing for {text}: add it, or leave these modalities out with "
+            "skip_bad=True (--skip-bad on the command line), which the manifest will say"
         )
     full = template()
     return full[[n for n in full.data_vars if n not in absent]].assign_attrs(left_out=text)
 
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #3367465b
-recipe = 1  # raised when the same files make other samples: stores of another recipe are not reused
+store_version = 1  # raised when the same files make other samples: older stores are not reused
 coordinates = [
     "split",
     "split_authors",
@@ -639,16 +645,13 @@ coordinates = [
 
 
 def prepare(
-    source: str
-    | os.PathLike
-    | None = None,  # folder of the dataset, or the one above it; None: ben-ge-8k is fetched into the data folder
+    source: str | os.PathLike | None = None,  # or the folder above; None: ben-ge-8k, fetched
     dest: str | os.PathLike | None = None,  # folder of the store; None: `benge` in the data folder
     edition: str | None = None,  # e.g. 'ben-ge-0.2'; None: the dataset's own lists
     split: str = "authors",  # 'authors' or 'blocked'
     seed: int = 0,  # of the blocked split
-    radar_floor: float
-    | None = None,  # dB for radar pixels without a finite value; None: such a patch is bad
-    skip_bad: bool = False,  # leave bad patches, and modalities that are not there, out instead of stopping
+    radar_floor: float | None = None,  # [dB] for radar pixels without a value; None: a bad patch
+    skip_bad: bool = False,  # leave out bad patches and absent modalities instead of stopping
     workers: int | None = None,  # processes; None: one a core
     progress: bool = True,  # show progress bars
 ) -> Path:  # folder of the store
@@ -658,7 +661,7 @@ def prepare(
     samples = _template_of(root, index, skip_bad)
     settings = dict(
         dataset="benge",
-        recipe=recipe,
+        recipe=store_version,
         edition=edition or root.name,
         split=split,
         seed=seed,
@@ -721,7 +724,7 @@ def make_examples(
     data: str | os.PathLike | None = None,  # data folder, where the wheel is kept
     progress: bool = True,  # show progress bars
 ) -> Path:  # the folder
-    "The six real patches of BigEarthNet as a ben-ge folder: images, meta table and lists, and nothing else."
+    "The six real patches of BigEarthNet as a ben-ge folder: images, meta table and lists."
     name = Path(folder).name
     with new_folder(folder) as root:
         table = pd.DataFrame([_example_row(root, p) for p in unpack_examples(root, data, progress)])
@@ -733,3 +736,51 @@ def make_examples(
                 "\n".join(table.patch_id[split == s]) + "\n"
             )
     return Path(folder)
+
+
+# %% ../../nbs/api/datasets/05_benge.ipynb #d41b0c85
+def plot_patch(
+    samples: xr.Dataset,  # a prepared sample set
+    sample: str,  # id of a patch
+    axes=None,  # four axes; new ones if None
+):  # the axes
+    "One patch: Sentinel-2 and Sentinel-1, elevation, land cover."
+    if axes is None:
+        axes = plt.figure(figsize=(10, 2.4), dpi=80, layout="constrained").subplots(1, 4)
+    one = samples.sel(sample=sample)
+    optical = one.sentinel2.sel(sentinel2_band=["B04", "B03", "B02"])
+    cover = samples.landcover.attrs
+    zone = int(one.climate)
+    axes[0].imshow(np.clip(optical.transpose("y", "x", "sentinel2_band").values / 2500, 0, 1))
+    axes[1].imshow(one.sentinel1[0], cmap="gray", vmin=-22, vmax=-2)
+    heights = axes[2].imshow(one.elevation[0], cmap="cividis")
+    axes[2].figure.colorbar(heights, ax=axes[2], shrink=0.8)
+    axes[3].imshow(
+        one.landcover,
+        cmap=ListedColormap(list(cover["colors"])),
+        vmin=-0.5,
+        vmax=len(cover["classes"]) - 0.5,
+        interpolation="nearest",
+    )
+    titles = (
+        samples.climate.attrs["classes"][zone] if zone >= 0 else "no climate zone",
+        "Sentinel-1, VV [-22 to -2 dB]",
+        "elevation [m]",
+        "land cover",
+    )
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(title, fontsize="medium")
+        ax.axis("off")
+    return axes
+
+
+# %% ../../nbs/api/datasets/05_benge.ipynb #4b7dadc1
+dataset = Dataset(
+    name="benge",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_patch,
+)

@@ -10,6 +10,7 @@ __all__ = [
     "weather_encoder",
     "setups",
     "recipe",
+    "dataset",
     "fetch",
     "template",
     "prepare",
@@ -17,6 +18,7 @@ __all__ = [
     "load_sample",
     "field_map",
     "plot_fields",
+    "plot_pixel",
 ]
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #74cf2918
@@ -35,9 +37,9 @@ import xarray as xr
 from rasterio.warp import transform as project
 
 from mtl_explain.data.native import BadSample, complaint, full_template, over_cores, read_sample
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import existing_store, identity, open_store, write_store
-from mtl_explain.datasets.catalog import load_prepared, simulator
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.cropyield_fields import (
     bands,
     crops,
@@ -56,7 +58,8 @@ from mtl_explain.training.recipe import Recipe
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #5d3607a1
 sources = dict(
     cropyield=dict(
-        content="yield maps, Sentinel-2 series, ERA5 weather and SRTM terrain of 497 fields in northern Argentina, 2017 to 2023",
+        content="yield maps, Sentinel-2 series, ERA5 weather and SRTM terrain of 497 fields in "
+        "northern Argentina, 2017 to 2023",
         licence="confidential, not published (paper A, section 3.2)",
     )
 )
@@ -68,8 +71,10 @@ def fetch(
 ) -> dict:
     "There is nothing to download; says what to do instead."
     raise FileNotFoundError(
-        "CropYield is confidential and cannot be downloaded: bring raw material of your own in the layout that datasets.cropyield describes, "
-        "or make an open twin with `mtl_explain data simulate cropyield FOLDER`, and give that folder to `prepare`"
+        "CropYield is confidential and cannot be downloaded: bring raw material of your own "
+        "in the layout that datasets.cropyield_fields describes, "
+        "or make an open twin with `mtl_explain data simulate cropyield FOLDER`, and give "
+        "that folder to `prepare`"
     )
 
 
@@ -301,7 +306,7 @@ def _assemble(
 def _origin(
     source: Path,  # the folder
 ) -> list:  # for the manifest
-    "What the store is made from: the table of fields, and names and sizes of all files, as one hash."
+    "What the store is made from: the table of fields; names and sizes of all files as one hash."
     files = sorted(
         (p.relative_to(source).as_posix(), p.stat().st_size)
         for p in source.rglob("*")
@@ -320,15 +325,10 @@ def _origin(
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #97925cc1
 def prepare(
-    source: str
-    | os.PathLike
-    | None = None,  # folder in the layout of `cropfields`; there is none to fetch
-    dest: str
-    | os.PathLike
-    | None = None,  # folder of the store; None: `cropyield` in the data folder
+    source: str | os.PathLike | None = None,  # folder as `cropyield_fields` describes it
+    dest: str | os.PathLike | None = None,  # of the store; None: `cropyield` in the data folder
     daily: bool = False,  # weather day by day instead of between scenes
-    limits: tuple
-    | None = None,  # t/ha: points of the harvester outside are left out; None: they must be plausible
+    limits: tuple | None = None,  # [t/ha], points outside are left out; None: all must be plausible
     seed: int = 0,  # of the split
     skip_bad: bool = False,  # leave bad fields out instead of stopping
     workers: int | None = None,  # processes; None: one a core, or none for few fields
@@ -385,20 +385,18 @@ def load_sample(
 ) -> xr.Dataset:  # in memory
     "A few simulated fields, made on the spot in some seconds."
     with tempfile.TemporaryDirectory() as folder:
-        world = simulator("cropyield")(
+        made = dataset.simulate(
             Path(folder) / "world", n, seed, hectares=2.0, workers=1, progress=False
         )
-        return open_store(prepare(world, Path(folder) / "store", workers=1, progress=False)).copy(
-            deep=True
-        )
+        store = prepare(made, Path(folder) / "store", workers=1, progress=False)
+        return open_store(store).copy(deep=True)
 
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #c8579f4b
 def field_map(
     samples: xr.Dataset,  # a sample set, or a part of it
     field: str,  # name of the field
-    values: np.ndarray
-    | None = None,  # one a sample of `samples`, e.g. predictions; the yield if None
+    values: np.ndarray | None = None,  # one a sample, e.g. predictions; the yield if None
 ) -> np.ndarray:  # (row, column), NaN where there is no sample
     "Put the pixels of a field back where they were (paper A, figure 3)."
     rows = np.flatnonzero(samples.group.values == field)
@@ -480,4 +478,42 @@ recipe = Recipe(
     bs=64,
     lr=5e-3,
     origin=dict(epochs="not stated; as many as its figure 8 shows", keep="paper A"),
+)
+
+
+# %% ../../nbs/api/datasets/03_cropyield.ipynb #fde92ad0
+def plot_pixel(
+    samples: xr.Dataset,  # a sample set
+    sample: str,  # id of a pixel
+    axes=None,  # two axes; new ones if None
+):  # the axes
+    "One pixel: reflectance and weather over the season; its crop and its yield."
+    if axes is None:
+        axes = plt.figure(figsize=(9, 2.6), dpi=80, layout="constrained").subplots(1, 2)
+    one = samples.sel(sample=sample)
+    days = one.satellite_time.values
+    known = np.isfinite(one.weather.values).all(1)
+    for band, color in {"B04": "#d55e00", "B08": "#029e73"}.items():
+        values = one.satellite.sel(satellite_feature=band).values / 10_000
+        axes[0].plot(days, values, ".-", color=color, label=band)
+    axes[0].legend(frameon=False, fontsize="small")
+    weather = one.weather.values
+    axes[1].plot(one.weather_time.values[known], weather[known, 0], color="#de8f05")
+    crop = list(crops)[int(one.crop)]
+    axes[0].set(
+        title=f"{crop}, {float(one['yield'][0]):.1f} t/ha", xlabel="day", ylabel="reflectance"
+    )
+    axes[1].set(title="weather", xlabel="day", ylabel=f"{list(weather_features)[0]} [°C]")
+    return axes
+
+
+# %% ../../nbs/api/datasets/03_cropyield.ipynb #22d7ec66
+dataset = Dataset(
+    name="cropyield",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_pixel,
 )

@@ -8,10 +8,12 @@ __all__ = [
     "igbp",
     "koeppen",
     "groups",
-    "recipe",
+    "store_version",
     "sample_file",
     "unet",
     "setups",
+    "recipe",
+    "dataset",
     "fetch",
     "climate_levels",
     "read_earth",
@@ -36,9 +38,10 @@ from matplotlib.colors import ListedColormap
 from tqdm import tqdm
 
 import mtl_explain
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.splits import assign_splits, beside_another_split, block_names
 from mtl_explain.data.store import existing_store, open_store, save_samples
+from mtl_explain.datasets.catalog import Dataset
 from mtl_explain.files.fetch import fetch_wheels, read_from_wheel
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import (
@@ -470,7 +473,7 @@ def cut_earth(
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1bf3dc7a
-recipe = 2  # raised when `cut_earth` makes other samples from the same sources: stores of another recipe are not reused
+store_version = 2  # raised when `cut_earth` makes other samples: older stores are not reused
 
 
 def prepare(
@@ -486,7 +489,7 @@ def prepare(
     "Fetch what is missing, assemble the samples and write the store; interrupted, the next call goes on."
     dest = Path(dest) if dest else data_folder(source) / "globe"
     settings = dict(
-        dataset="globe", recipe=recipe, size=size, min_land=min_land, block=block, seed=seed
+        dataset="globe", recipe=store_version, size=size, min_land=min_land, block=block, seed=seed
     )
     origin = [dict(name=k) | s for k, s in sources.items()]
     if existing_store(dest, settings, origin):
@@ -555,7 +558,7 @@ def load(
 # %% ../../nbs/api/datasets/01_globe.ipynb #e48a63d5
 def plot_patch(
     samples: xr.Dataset,  # a sample set
-    patch: str,  # its id
+    sample: str,  # id of a patch
     axes=None,  # four axes; new ones if None
 ):
     "One patch: image, elevation, land cover, and the weather of its year."
@@ -563,7 +566,7 @@ def plot_patch(
         _, axes = plt.subplots(
             1, 4, figsize=(10, 2.3), dpi=80, layout="constrained", width_ratios=(1, 1.2, 1, 1.5)
         )
-    one = samples.sel(sample=patch)
+    one = samples.sel(sample=sample)
     cover = samples.landcover.attrs
     axes[0].imshow(one.optical.transpose("y", "x", "band"))
     shown = axes[1].imshow(one.elevation[0], cmap="cividis")
@@ -584,7 +587,7 @@ def plot_patch(
     for ax, title in zip(
         axes,
         (
-            f"{patch}: {float(one.lat):.0f}°, {float(one.lon):.0f}°",
+            f"{sample}: {float(one.lat):.0f}°, {float(one.lon):.0f}°",
             "elevation [m]",
             "land cover",
             f"{climate}, {float(one.temperature[0]):.0f} °C",
@@ -633,3 +636,14 @@ setups = {name: _setup(name, inputs, targets) for name, inputs, targets in _rows
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #f5a6b349
 recipe = Recipe("this library", epochs=6, bs=32, lr=2e-3)
+
+# %% ../../nbs/api/datasets/01_globe.ipynb #1b1cb0cc
+dataset = Dataset(
+    name="globe",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_patch,
+)

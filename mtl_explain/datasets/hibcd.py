@@ -12,6 +12,7 @@ __all__ = [
     "soft_variants",
     "setups",
     "recipe",
+    "dataset",
     "fetch",
     "index_tiles",
     "Header",
@@ -54,8 +55,8 @@ from scipy.ndimage import label
 from mtl_explain.change.labels import classes, colors, disk_codes, pseudo_label
 from mtl_explain.change.losses import with_losses
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.data.samples import modality_array
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import fill_holes, known_heights, read_raster
@@ -68,15 +69,14 @@ sources = {
         page="https://github.com/HATFormer/MMCD",
         tiles=1500,
         licence="see the page; heights of AHN, images of beeldmateriaal.nl",
-        content="{city}_025/{train,val,test}/{img_1k,dsm_1k,mask2d_1k,mask3d_1k}/<city>_<column>_<row>.tif for amsterdam, rotterdam and utrecht",
+        content="{city}_025/{train,val,test}/{img_1k,dsm_1k,mask2d_1k,mask3d_1k}/"
+        "<city>_<column>_<row>.tif for amsterdam, rotterdam and utrecht",
     )
 }
 
 
 def fetch(
-    folder: str
-    | os.PathLike
-    | None = None,  # data folder; None: `MTL_EXPLAIN_DATA`, or the user's cache folder
+    folder: str | os.PathLike | None = None,  # data folder; None: see `data_folder`
     progress: bool = True,  # nothing is downloaded, so there is none to show
 ) -> dict:  # the folder for `prepare`
     "The folder with the published tiles, or how to get them: their links stand behind pages."
@@ -85,16 +85,16 @@ def fetch(
     if any(root.glob("*_025/*/img_1k/*.tif")):
         return dict(tiles=root)
     raise FileNotFoundError(
-        f"Hi-BCD is behind links that need a browser: open {source['page']}, follow one of its three links, and unpack the cities into {root}, such that there is {source['content']}"
+        f"Hi-BCD is behind links that need a browser: open {source['page']}, follow one of "
+        f"its three links, and unpack the cities into {root}, such that there is "
+        f"{source['content']}"
     )
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #43b02153
 def index_tiles(
     source: str | os.PathLike,  # folder that holds the cities' folders
-) -> (
-    pd.DataFrame
-):  # one row a tile: split, group, city, column, row, folder, and lat, lon where the files say
+) -> pd.DataFrame:  # one row a tile: split, group, city, column, row, folder; lat, lon if known
     "Find all tiles."
     source = Path(source)
     if not source.is_dir():
@@ -262,7 +262,7 @@ def check_codes(
     index: pd.DataFrame,  # as from `index_tiles`
     codes: dict = disk_codes,  # value in a mask file -> class
     enough: int = 20_000,  # changed pixels to look at
-) -> dict:  # class -> share of its pixels that became higher; raises `ValueError` if they contradict the names
+) -> dict:  # class -> share of its pixels that became higher; `ValueError` if the names are wrong
     "Which way did the heights of each class go?"
     seen = np.zeros(3, int)
     higher = np.zeros(3, int)
@@ -280,7 +280,9 @@ def check_codes(
     share = {c: float(higher[k] / seen[k]) if seen[k] else np.nan for k, c in enumerate(classes)}
     if share["demolished"] > 0.5 or share["newly built"] < 0.5:
         raise ValueError(
-            f"the labels contradict the heights: {share['demolished']:.0%} of the demolished and {share['newly built']:.0%} of the newly built pixels became higher; are the codes swapped? pass codes={{0: 0, 1: 2, 2: 1, 3: 1}}"
+            f"the labels contradict the heights: {share['demolished']:.0%} of the demolished "
+            f"and {share['newly built']:.0%} of the newly built pixels became higher; are "
+            f"the codes swapped? pass codes={{0: 0, 1: 2, 2: 1, 3: 1}}"
         )
     return share
 
@@ -365,14 +367,15 @@ def template(
 def _listing(
     index: pd.DataFrame,  # as from `index_tiles`
 ) -> dict:  # name, files, bytes, sha256
-    "All files as one source: the hash of their names and sizes, for nobody wants to read them twice."
+    "All files as one source: the hash of their names and sizes, so that they are read once."
     paths = [
         Path(d) / f / n
         for d, n in zip(index.folder, index.file, strict=True)
         for f in folders.values()
     ]
     lines = [
-        f"{p.parent.parent.parent.name}/{p.parent.parent.name}/{p.parent.name}/{p.name} {p.stat().st_size if p.exists() else -1}"
+        f"{p.parent.parent.parent.name}/{p.parent.parent.name}/{p.parent.name}/{p.name} "
+        f"{p.stat().st_size if p.exists() else -1}"
         for p in paths
     ]
     return dict(
@@ -385,9 +388,7 @@ def _listing(
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #938f4982
 def prepare(
-    source: str
-    | os.PathLike
-    | None = None,  # folder that holds the cities' folders; None: the one in the data folder
+    source: str | os.PathLike | None = None,  # with the cities' folders; None: in the data folder
     dest: str | os.PathLike | None = None,  # folder of the store; None: `hibcd` in the data folder
     threshold: float = 0.0,  # of the pseudo change, metres
     codes: dict = disk_codes,  # value in a mask file -> class
@@ -444,7 +445,7 @@ def _count_objects(
 def change_table(
     samples: xr.Dataset,  # Hi-BCD, in memory or memory-mapped: a tile is read at a time
     least: float = 160.0,  # pixels of the smallest object; 160 is 10 m² at 0.25 m
-) -> pd.DataFrame:  # one row a tile: city, split, pixels; changed, demolished, newly_built, agree, union in pixels; and objects
+) -> pd.DataFrame:  # one row a tile: city, split, pixels by kind of change, objects
     "Count what changed, tile by tile."
     rows = []
     for k, tile in enumerate(samples.sample.values):
@@ -509,9 +510,7 @@ def table_2(
 
 def intersection_rates(
     tiles: pd.DataFrame,  # as from `change_table`
-) -> (
-    pd.DataFrame
-):  # by split: of all that changed, of semantic change, and what the paper says; in %
+) -> pd.DataFrame:  # by split, in %: of all that changed, of semantic change, in the paper
     "How far semantic and pseudo change agree (figure 4)."
     total = (
         tiles.groupby("split")[["agree", "union", "changed"]]
@@ -532,9 +531,7 @@ def cumulative_heights(
     samples: xr.Dataset,  # Hi-BCD
     step: float = 0.25,  # metres
     limits: tuple = (-100.0, 140.0),  # metres; the paper's changes lie between -99.6 and 134.2
-) -> (
-    pd.DataFrame
-):  # height change in metres -> share of the pixels of a class that lie at or below it
+) -> pd.DataFrame:  # height change [m] -> share of the pixels of a class at or below it
     "Cumulative frequency of height change, by class (figure 7), a tile at a time."
     edges = np.arange(limits[0], limits[1] + step / 2, step)
     count = np.zeros((2, len(edges)))
@@ -573,13 +570,13 @@ def plot_cumulative(
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #19fdbc23
 def plot_tile(
     samples: xr.Dataset,  # Hi-BCD
-    tile: str,  # its id
+    sample: str,  # id of a tile
     axes=None,  # five axes; new ones if None
 ):  # the axes
     "The modalities of one tile side by side."
     if axes is None:
         axes = plt.figure(figsize=(11, 2.5), layout="constrained").subplots(1, 5)
-    one = samples.sel(sample=tile)
+    one = samples.sel(sample=sample)
     map_ = ListedColormap(["#eeeeee", *colors[1:]])
     change = one.height_change.values[0]
     most = max(np.nanmax(np.abs(change)), 1)
@@ -698,3 +695,16 @@ def scores(
     from mtl_explain.change.metrics import change_scores
 
     return change_scores(learner, samples)
+
+
+# %% ../../nbs/api/datasets/10_hibcd.ipynb #f1618fe1
+dataset = Dataset(
+    name="hibcd",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_tile,
+    scores=scores,
+)

@@ -9,6 +9,7 @@ __all__ = [
     "split_names",
     "setups",
     "recipe",
+    "dataset",
     "fetch",
     "convention",
     "pair_folder",
@@ -34,8 +35,8 @@ import pandas as pd
 import xarray as xr
 
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.data.samples import modality_array
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.files.fetch import file_problem, unpack
 from mtl_explain.files.index import read_list_checked
 from mtl_explain.files.paths import data_folder
@@ -54,9 +55,7 @@ page = "https://justchenhao.github.io/LEVIR/"
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #33093594
 def fetch(
-    folder: str
-    | os.PathLike
-    | None = None,  # data folder; None: `MTL_EXPLAIN_DATA`, or the user's cache folder
+    folder: str | os.PathLike | None = None,  # data folder; None: see `data_folder`
     sources: dict = sources,  # the archives
     progress: bool = True,  # show progress bars
 ) -> dict:  # the folder for `prepare`
@@ -64,7 +63,8 @@ def fetch(
     root = data_folder(folder) / "LEVIR-CD"
     if missing := [s["name"] for s in sources.values() if not (root / s["name"]).exists()]:
         raise FileNotFoundError(
-            f"LEVIR-CD (about 2.4 GB) is behind links that need a browser: open {page}, put {', '.join(missing)} into {root}, and call again"
+            f"LEVIR-CD (about 2.4 GB) is behind links that need a browser: open {page}, put "
+            f"{', '.join(missing)} into {root}, and call again"
         )
     for source in sources.values():
         if problem := file_problem(root / source["name"], source):
@@ -90,7 +90,8 @@ def convention(
         raise FileNotFoundError(f"no such folder: {root}")
     found = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
     raise ValueError(
-        f"{root} holds no pairs of LEVIR-CD: expected folders A, B and label, or train/A and so on; found {found}"
+        f"{root} holds no pairs of LEVIR-CD: expected folders A, B and label, or train/A and "
+        f"so on; found {found}"
     )
 
 
@@ -251,7 +252,7 @@ def tile_index(
         top=np.tile(tops.ravel(), len(index)), left=np.tile(lefts.ravel(), len(index))
     )
     return many.set_axis(
-        [f"{i}_{t}_{l}" for i, t, l in zip(many.index, many.top, many.left, strict=True)]
+        [f"{i}_{top}_{left}" for i, top, left in zip(many.index, many.top, many.left, strict=True)]
     )
 
 
@@ -322,9 +323,7 @@ def _origin(
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #f155edbe
 def prepare(
-    source: str
-    | os.PathLike
-    | None = None,  # folder with the pairs in any convention; None: fetched into the data folder
+    source: str | os.PathLike | None = None,  # the pairs in any convention; None: fetched
     dest: str | os.PathLike | None = None,  # folder of the store; None: `levir` in the data folder
     tile: int | None = None,  # cut the pairs into tiles of so many pixels; None: whole pairs
     skip_bad: bool = False,  # leave bad pairs out instead of stopping
@@ -420,3 +419,15 @@ def plot_pair(
     for ax, title in zip(axes, (f"{sample}: early", "late", "building change"), strict=True):
         ax.set(title=title, xticks=[], yticks=[])
     return axes
+
+
+# %% ../../nbs/api/datasets/11_levir.ipynb #77ed670d
+dataset = Dataset(
+    name="levir",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_pair,
+)

@@ -8,6 +8,7 @@ __all__ = [
     "sources",
     "setups",
     "recipe",
+    "dataset",
     "sensor_folder",
     "patch_index",
     "fill_nodata",
@@ -33,9 +34,9 @@ import xarray as xr
 from rasterio.transform import Affine
 
 from mtl_explain.data.native import BadSample, prepare_samples
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import existing_store
-from mtl_explain.datasets.catalog import load_prepared
+from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.treesat_index import (
     blocks_of,
     official_splits,
@@ -107,7 +108,7 @@ def patch_index(
     folder: str | os.PathLike,  # of the archive
     block: float = 1000.0,  # edge of the blocks [m]
     seed: int = 0,  # of the division of the test list
-) -> pd.DataFrame:  # index: file name without .tif; split, group, lat, lon, easting, northing, year, age, species, fraction, paths, problem
+) -> pd.DataFrame:  # by file name without .tif: split, group, place, year, age, labels, problem
     "The table of all patches."
     places = read_places(folder)
     fractions = read_fractions(folder)
@@ -190,9 +191,7 @@ def _check_places(
 def fill_nodata(
     image: np.ndarray,  # (band, H, W) float32
     nodata: float = -9999.0,  # what marks a missing pixel; NaN and infinite ones are missing, too
-) -> (
-    tuple
-):  # the image with gaps filled by the mean of its band; missing pixels of each band, float32
+) -> tuple:  # image with gaps filled by the mean of its band; missing pixels of each band, float32
     "Fill the gaps of a patch, and count them."
     valid = valid_mask(image, nodata)
     if not valid.any((1, 2)).all():
@@ -208,7 +207,7 @@ def resize(
     image: np.ndarray,  # (band, H, W) uint8
     size: int,  # wanted pixels a side
 ) -> np.ndarray:  # (band, size, size) uint8
-    "The same ground in another number of pixels: averaged where they get fewer, interpolated where they get more."
+    "The same ground in another number of pixels: averaged for fewer, interpolated for more."
     (h, w) = image.shape[1:]
     crs = "EPSG:25832"
     if (h, w) == (size, size):
@@ -264,7 +263,10 @@ def _template(
     def none(*shape, dtype="float32"):
         return np.zeros((0, *shape), dtype)
 
-    note = "missing pixels are filled with the mean of the valid pixels of their band in the same patch; s1_missing counts them"
+    note = (
+        "missing pixels are filled with the mean of the valid pixels of their band in the same "
+        "patch; s1_missing counts them"
+    )
     long = dict(
         species="species in the file name",
         genus="genus (L3)",
@@ -359,24 +361,16 @@ def _origin(
 # %% ../../nbs/api/datasets/08_treesat.ipynb #f172832c
 def prepare(
     source: str | os.PathLike | None = None,  # folder of the archive; None: where `fetch` puts it
-    dest: str
-    | os.PathLike
-    | None = None,  # folder of the store; None: `treesat` in the data folder
+    dest: str | os.PathLike | None = None,  # of the store; None: `treesat` in the data folder
     skip_bad: bool = False,  # leave bad patches out instead of stopping
-    size: int
-    | None = None,  # pixels a side of the aerial images, which are resized to it; None: as they are
-    bands: tuple = (
-        "R",
-        "G",
-        "B",
-    ),  # of the aerial image, in the order wanted, as paper A took them; `aerial_bands` are all four
+    size: int | None = None,  # pixels a side to which aerial images are resized; None: not at all
+    bands: tuple = ("R", "G", "B"),  # of the aerial image, as in paper A; see `aerial_bands`
     label: str = "name",  # the genus of the file 'name', or the 'largest'
     cleared: str = "class",  # what becomes of cleared plots, see `label_levels`
     merge: dict = spruce_and_fir,  # groups that become one, see `label_levels`
     block: float = 1000.0,  # edge of the blocks of the split [m]
     seed: int = 0,  # of the division of the test list
-    tolerance: float
-    | None = 20.0,  # how far the images of a patch may lie apart [m]; None: do not look
+    tolerance: float | None = 20.0,  # how far images of a patch may lie apart [m]; None: any
     workers: int | None = None,  # processes; None: one a core
     progress: bool = True,  # show progress bars
 ) -> Path:  # folder of the store
@@ -388,7 +382,8 @@ def prepare(
         raise ValueError(f"no aerial band '{min(odd)}'; known: {', '.join(aerial_bands)}")
     if not source.is_dir():
         raise FileNotFoundError(
-            f"no folder {source}: fetch the archive with `mtl_explain data fetch treesat`, or make one up with `mtl_explain data simulate treesat FOLDER`"
+            f"no folder {source}: fetch the archive with `mtl_explain data fetch treesat`, "
+            "or make one up with `mtl_explain data simulate treesat FOLDER`"
         )
     settings = dict(
         dataset="treesat",
@@ -443,7 +438,7 @@ def genus_presence(
     samples: xr.Dataset,  # a prepared sample set
     threshold: float = 0.07,  # smallest area fraction that counts
 ) -> xr.DataArray:  # (sample, genus_name) float32: 1 present, 0 absent
-    "The multi-label view: which genera are there. A tabular modality, to be put into the sample set under any name."
+    "The multi-label view, a tabular modality for the sample set: which genera are there."
     found = (samples["fraction"].values > threshold).astype("float32")
     da = modality_array(
         "present",
@@ -459,7 +454,7 @@ def genus_presence(
 # %% ../../nbs/api/datasets/08_treesat.ipynb #7a0f8032
 def plot_patch(
     samples: xr.Dataset,  # a prepared sample set
-    patch: str,  # its id
+    sample: str,  # id of a patch
     axes=None,  # four axes; new ones if None
 ):  # the axes
     "One patch: aerial image, Sentinel-2 and Sentinel-1, area fractions."
@@ -467,7 +462,7 @@ def plot_patch(
         _, axes = plt.subplots(
             1, 4, figsize=(10, 2.5), dpi=80, layout="constrained", width_ratios=(1, 1, 1, 1.2)
         )
-    one = samples.sel(sample=patch)
+    one = samples.sel(sample=sample)
     bands = list(samples["aerial_band"].values)
     colours = [b for b in ("IR", "R", "G", "B") if b in bands][:3]
     axes[0].imshow(one.aerial.sel(aerial_band=colours).transpose("y", "x", "aerial_band"))
@@ -530,11 +525,9 @@ sources = {"archive": zenodo(6780578, "TreeSatAI Benchmark Archive 1.0.2")}
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #d62d54f4
 def fetch(
-    folder: str
-    | os.PathLike
-    | None = None,  # data folder; None: `MTL_EXPLAIN_DATA`, or the user's cache folder
+    folder: str | os.PathLike | None = None,  # data folder; None: see `data_folder`
     record: dict = sources["archive"],  # the official record
-    pinned: dict = checksums,  # file -> MD5 that it must have; other files of the record are left alone
+    pinned: dict = checksums,  # file -> MD5 that it must have; other files are left alone
     progress: bool = True,  # show progress bars
 ) -> dict:  # the folder for `prepare`
     "Download the archive from its record, check it, unpack it; interrupted, the next call goes on."
@@ -604,4 +597,15 @@ recipe = Recipe(
     bs=64,
     lr=1e-3,
     origin=dict(epochs="not stated; more than the 93 of figure 7", keep="paper A"),
+)
+
+# %% ../../nbs/api/datasets/08_treesat.ipynb #c8d91d71
+dataset = Dataset(
+    name="treesat",
+    fetch=fetch,
+    prepare=prepare,
+    load=load,
+    setups=setups,
+    recipe=recipe,
+    plot=plot_patch,
 )

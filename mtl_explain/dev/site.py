@@ -140,6 +140,7 @@ folders = {  # folder or page -> title of its section, in the order of the sideb
 }
 rooms = {  # folder of the reference, or page at its top -> title of its section, in the order in which data flow
     "modality": "Modalities, setups, traces",
+    "palette": "Modalities, setups, traces",
     "setup": "Modalities, setups, traces",
     "trace": "Modalities, setups, traces",
     "files": "Files",

@@ -9,23 +9,23 @@ __all__ = ["DifferenceDecoder", "ChangeFormer"]
 import torch
 from torch import Tensor, nn
 
-from mtl_explain.networks.pair import PairBody, Pyramid, ResidualBlock, upsample
+from mtl_explain.networks.pair import MixTransformer, PairBody, ResidualBlock, upsample
 from mtl_explain.setup import Setup
 
 
 # %% ../../nbs/api/networks/08_changeformer.ipynb #f76235d9
 class DifferenceDecoder(nn.Module):
-    "From the maps of two pyramids to one map of full resolution, by learned differences and learned upsampling."
+    "From the encoder's maps of both images to one, by learned differences and learned upsampling."
 
     def __init__(
         self,
-        widths: tuple,  # channels of the pyramids' maps, the finest first
+        widths: tuple,  # channels of the encoder's maps, the finest first
         features: int = 64,  # channels between and after
     ):
         super().__init__()
         f = features
-        self.narrow = nn.ModuleList(nn.Linear(w, f) for w in widths)
-        self.differ = nn.ModuleList(
+        self.proj = nn.ModuleList(nn.Linear(w, f) for w in widths)
+        self.difference = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(2 * f, f, 3, padding=1),
                 nn.ReLU(inplace=True),
@@ -35,32 +35,35 @@ class DifferenceDecoder(nn.Module):
             )
             for _ in widths
         )
-        self.weigh = nn.Sequential(nn.Conv2d(len(widths) * f, f, 1), nn.BatchNorm2d(f))
-        self.refine = nn.Sequential(
-            *(m for _ in range(2) for m in (nn.ConvTranspose2d(f, f, 4, 2, 1), ResidualBlock(f)))
+        self.linear_fuse = nn.Sequential(nn.Conv2d(len(widths) * f, f, 1), nn.BatchNorm2d(f))
+        self.upsampling = nn.Sequential(
+            nn.ConvTranspose2d(f, f, 4, 2, 1),
+            ResidualBlock(f),
+            nn.ConvTranspose2d(f, f, 4, 2, 1),
+            ResidualBlock(f),
         )
 
     def forward(
         self,
-        maps: list,  # of both pyramids, the finest first; early and late along the sample dimension
+        maps: list,  # the finest first; early and late along the sample dimension
     ) -> Tensor:  # (B,F,H,W)
-        found = []
-        for x, narrow, differ in list(zip(maps, self.narrow, self.differ, strict=True))[::-1]:
-            y = differ(torch.cat(narrow(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).chunk(2), 1))
-            found.append(y + upsample(found[-1]) if found else y)
-        return self.refine(
-            self.weigh(
-                torch.cat([upsample(m, found[-1].shape[-1] // m.shape[-1]) for m in found], 1)
-            )
-        )
+        differences = []
+        fine_to_coarse = list(zip(maps, self.proj, self.difference, strict=True))
+        for x, proj, difference in reversed(fine_to_coarse):
+            projected = proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            y = difference(torch.cat(projected.chunk(2), 1))
+            differences.append(y + upsample(differences[-1]) if differences else y)
+        finest = differences[-1].shape[-1]
+        together = torch.cat([upsample(y, finest // y.shape[-1]) for y in differences], 1)
+        return self.upsampling(self.linear_fuse(together))
 
 
 # %% ../../nbs/api/networks/08_changeformer.ipynb #2a157b10
 class ChangeFormer(PairBody):
-    "Siamese transformer pyramid with learned differences [Bandara and Patel 2022], as configured for paper B's Table 3."
+    "Siamese mix transformer and learned differences [Bandara and Patel 2022], as in paper B."
 
     multiple = 32
-    roles = {"encoder": "pyramid", "decoder": "differences"}
+    roles = {"encoder": "mix transformer", "decoder": "differences"}
     head_options = {
         "mask": dict(last_kernel=3),
         "image": dict(n_layers=1, last_kernel=3, activation="tanh"),
@@ -79,7 +82,9 @@ class ChangeFormer(PairBody):
     ):
         super().__init__(modalities, setup, zoom)
         self.out_features = features
-        self.encoder = Pyramid(self.n_in, widths, depths, dropout=dropout, p_path=dropout)
+        self.encoder = MixTransformer(
+            self.n_in, widths, depths, dropout=dropout, drop_path_rate=dropout
+        )
         self.decoder = DifferenceDecoder(widths, features)
 
     def compare(

@@ -47,7 +47,7 @@ from mtl_explain.networks.layers import (
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #806cc3a9
 class Encoder(nn.Module):
-    "Base of all encoders: reads one modality, returns a map (B,F,H,W) if `dense`, else a vector (B,F)."
+    "Base of all encoders: reads one modality, returns a map (B,F,H,W) if `dense`, else (B,F)."
 
     kinds: tuple = ()  # kinds of modality that it can read
     dense: bool = False  # whether the representation keeps the image plane
@@ -62,7 +62,8 @@ class Encoder(nn.Module):
         self.modality = modality
         if modality.kind not in self.kinds:
             raise ValueError(
-                f"'{modality.name}' is of kind {modality.kind}; {type(self).__name__} reads {', '.join(self.kinds)}"
+                f"'{modality.name}' is of kind {modality.kind}; "
+                f"{type(self).__name__} reads {', '.join(self.kinds)}"
             )
 
 
@@ -73,11 +74,11 @@ def pad_to_multiple(
 ) -> Tensor:
     "Continue images by their edge pixels, to the right and below, up to the next multiple."
     h, w = x.shape[-2:]
-    return (
-        F.pad(x, (0, -w % multiple, 0, -h % multiple), mode="replicate")
-        if h % multiple or w % multiple
-        else x
-    )
+    right = -w % multiple
+    below = -h % multiple
+    if not right and not below:
+        return x
+    return F.pad(x, (0, right, 0, below), mode="replicate")
 
 
 def check_depth(
@@ -87,20 +88,19 @@ def check_depth(
     depth: int,  # how often
 ) -> None:
     "Raise `ValueError` if a side does not survive all halvings."
-    if min(h, w) < 2**depth:
-        raise ValueError(
-            f"'{modality.name}': a U-Net of depth {depth} needs at least {2**depth} pixels a side, the image has {h}×{w}; "
-            + (
-                f"choose depth {int(math.log2(min(h, w)))}"
-                if min(h, w) > 1
-                else "read it another way"
-            )
-        )
+    side = min(h, w)
+    if side >= 2**depth:
+        return
+    advice = f"choose depth {int(math.log2(side))}" if side > 1 else "read it another way"
+    raise ValueError(
+        f"'{modality.name}': a U-Net of depth {depth} needs at least {2**depth} pixels a side, "
+        f"the image has {h}×{w}; {advice}"
+    )
 
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #cac7f453
 class UNet(Encoder):
-    "Encoder and decoder with skip connections: a map with the context of each pixel (paper A, appendix B.2)."
+    "Encoder and decoder with skip connections: each pixel in its context (paper A, appendix B.2)."
 
     kinds = ("image", "mask")
     dense = True
@@ -115,14 +115,16 @@ class UNet(Encoder):
         super().__init__(modality)
         self.depth = depth
         self.out_features = out_features or width
-        levels = list(pairwise(width * 2**i for i in range(depth + 1)))
-        self.start = double_conv(n_inputs(modality), width)
+        widths = [width * 2**i for i in range(depth + 1)]
+        levels = list(pairwise(widths))
+        self.stem = double_conv(n_inputs(modality), width)
         self.down = nn.ModuleList(double_conv(a, b) for a, b in levels)
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in reversed(levels))
         self.merge = nn.ModuleList(double_conv(2 * a, a) for a, b in reversed(levels))
-        self.out = (
-            nn.Identity() if self.out_features == width else nn.Conv2d(width, self.out_features, 1)
-        )
+        if self.out_features == width:
+            self.out = nn.Identity()
+        else:
+            self.out = nn.Conv2d(width, self.out_features, 1)
         check_depth(modality, *modality.shape[-2:], depth)
 
     def forward(
@@ -131,7 +133,8 @@ class UNet(Encoder):
     ) -> Tensor:  # (B,F,H,W)
         h, w = x.shape[-2:]
         check_depth(self.modality, h, w, self.depth)
-        skips = [self.start(pad_to_multiple(as_channels(x, self.modality), 2**self.depth))]
+        x = pad_to_multiple(as_channels(x, self.modality), 2**self.depth)
+        skips = [self.stem(x)]
         for down in self.down:
             skips.append(down(F.max_pool2d(skips[-1], 2)))
         y = skips.pop()
@@ -142,7 +145,7 @@ class UNet(Encoder):
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #2a838ef6
 class ConvEncoder(Encoder):
-    "Strided convolutions and a mean over the image: a vector, from images of any size (paper A, section 3.3)."
+    "Strided convolutions and a mean over the image, of any size: a vector (paper A, section 3.3)."
 
     kinds = ("image", "mask")
 
@@ -151,7 +154,7 @@ class ConvEncoder(Encoder):
         modality: Modality,  # image or mask
         width: int = 16,  # channels of the first block; doubled at each further one
         depth: int = 3,  # blocks, each of which halves the image
-        out_features: int = None,  # features after a last linear layer; none such, so `width * 2**(depth-1)`, if None
+        out_features: int = None,  # of a last linear layer; without it `width * 2**(depth-1)`
         dropout: float = 0.0,  # probability, on the mean
     ):
         super().__init__(modality)
@@ -169,19 +172,19 @@ class ConvEncoder(Encoder):
         self,
         x: Tensor,  # images (B,C,H,W), or masks (B,H,W)
     ) -> Tensor:  # (B,F)
-        return self.out(self.blocks(as_channels(x, self.modality)).mean((2, 3)))
+        y = self.blocks(as_channels(x, self.modality))
+        return self.out(y.mean((2, 3)))
 
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #b1d71afa
-def imagenet_weights() -> (
-    dict | None
-):  # state of torchvision's ResNet-18 without its last layer; None if it cannot be had
-    "ResNet-18 trained on ImageNet, from PyTorch's cache or the network; a warning where neither has it."
+def imagenet_weights() -> dict | None:  # state without the last layer; None if it cannot be had
+    "Torchvision's ResNet-18 trained on ImageNet, from cache or network; a warning without both."
     try:
         state = ResNet18_Weights.DEFAULT.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError, HTTPException) as e:
         warnings.warn(
-            f"the pretrained ResNet-18 cannot be loaded ({e}); starting from random weights instead",
+            f"the pretrained ResNet-18 cannot be loaded ({e}); "
+            "starting from random weights instead",
             stacklevel=2,
         )
         return None
@@ -194,13 +197,14 @@ def adapt_stem(
     n_in: int,  # channels of the new one
     pretrained: bool,  # whether its filters are worth keeping
 ) -> nn.Conv2d:
-    "A first layer for any number of channels: from the mean of the colour filters, or initialised afresh."
+    "A first layer for any number of channels: the mean of the colour filters, or a fresh one."
     new = nn.Conv2d(
         n_in, stem.out_channels, stem.kernel_size, stem.stride, stem.padding, bias=False
     )
     with torch.no_grad():
         if pretrained:
-            new.weight.copy_(stem.weight.mean(1, keepdim=True).expand_as(new.weight) * 3 / n_in)
+            mean = stem.weight.mean(1, keepdim=True)
+            new.weight.copy_(mean.expand_as(new.weight) * 3 / n_in)
         else:
             nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
     return new
@@ -208,7 +212,7 @@ def adapt_stem(
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #5363a297
 class ResNet18(Encoder):
-    "Torchvision's ResNet-18 without its last layer, fine-tuned from ImageNet if asked for (paper A, appendix B.3)."
+    "Torchvision's ResNet-18 without its last layer (paper A, appendix B.3)."
 
     kinds = ("image", "mask")
     out_features = 512
@@ -251,12 +255,11 @@ class MLPEncoder(Encoder):
     ):
         super().__init__(modality)
         self.out_features = out_features or width
-        self.layers = mlp(
-            self.n_flat, [width] * (n_layers - 1) + [self.out_features], dropout, batchnorm
-        )
+        widths = [width] * (n_layers - 1) + [self.out_features]
+        self.layers = mlp(self.in_features, widths, dropout, batchnorm)
 
     @property
-    def n_flat(self) -> int:
+    def in_features(self) -> int:
         return n_inputs(self.modality)
 
     def forward(
@@ -268,7 +271,7 @@ class MLPEncoder(Encoder):
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #a57d9cb5
 class FlatMLP(MLPEncoder):
-    "A small image as one long vector: three linear layers with ReLU and dropout (paper A, appendix B.3)."
+    "A small image as one long vector, for linear layers with dropout (paper A, appendix B.3)."
 
     kinds = ("image", "mask")
 
@@ -284,17 +287,19 @@ class FlatMLP(MLPEncoder):
         super().__init__(modality, width, n_layers, out_features, dropout, batchnorm)
 
     @property
-    def n_flat(self) -> int:
+    def in_features(self) -> int:
         return n_inputs(self.modality) * math.prod(self.modality.shape[-2:])
 
     def forward(
         self,
         x: Tensor,  # (B,C,H,W), or masks (B,H,W), of the modality's size
     ) -> Tensor:  # (B,F)
-        if x.shape[-2:] != self.modality.shape[-2:]:
+        size = tuple(x.shape[-2:])
+        made_for = self.modality.shape[-2:]
+        if size != made_for:
             raise ValueError(
-                f"'{self.modality.name}': a flat-mlp only takes the image size it was made for, {self.modality.shape[-2:]}, "
-                f"got {tuple(x.shape[-2:])}; the encoder 'conv' takes any"
+                f"'{self.modality.name}': a flat-mlp only takes the image size it was made for, "
+                f"{made_for}, got {size}; the encoder 'conv' takes any"
             )
         return super().forward(x)
 
@@ -306,11 +311,11 @@ def time_encoding(
     max_period: float = 10_000.0,  # the longest wavelength is 2π times as many days
 ) -> Tensor:  # times' shape, then `width`
     "Sinusoidal positional encoding at real times [Vaswani et al. 2017]."
-    rates = max_period ** (
-        -torch.arange(0, width, 2, device=times.device, dtype=torch.float32) / width
-    )
+    exponents = torch.arange(0, width, 2, device=times.device, dtype=torch.float32) / width
+    rates = max_period ** (-exponents)
     phase = times[..., None].float() * rates
-    return torch.stack([phase.sin(), phase.cos()], -1).flatten(-2)[..., :width]
+    pairs = torch.stack([phase.sin(), phase.cos()], -1)
+    return pairs.flatten(-2)[..., :width]
 
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #3285b6c5
@@ -325,7 +330,7 @@ def masked_mean(
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #c8c3c240
 class SeriesTransformer(Encoder):
-    "Attention over the present steps of a series, positioned by their times (paper A, section 3.3, appendix B.1)."
+    "Attention over the present steps of a series, placed by their times (paper A, appendix B.1)."
 
     kinds = ("series",)
     uses_times = True
@@ -335,7 +340,7 @@ class SeriesTransformer(Encoder):
         modality: Modality,  # series
         width: int = 32,  # features a step, and of the representation
         n_heads: int = 2,  # attention heads; divides `width`
-        n_layers: int = 2,  # transformer layers
+        n_layers: int = 2,  # transformer encoder layers
         feedforward: int = None,  # hidden features within a layer; `4 * width` if None
         dropout: float = 0.1,  # probability, within the layers
         max_period: float = 10_000.0,  # see `time_encoding`
@@ -347,7 +352,7 @@ class SeriesTransformer(Encoder):
             )
         self.out_features = width
         self.max_period = max_period
-        self.start = nn.Linear(modality.n_channels, width)
+        self.embedding = nn.Linear(modality.n_channels, width)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 width, n_heads, feedforward or 4 * width, dropout, batch_first=True
@@ -361,13 +366,13 @@ class SeriesTransformer(Encoder):
         times: Tensor,  # (B,T), days; NaN marks an absent step
     ) -> Tensor:  # (B,F)
         absent = times.isnan()
-        y = self.start(as_channels(x, self.modality).masked_fill(absent[..., None], 0.0))
+        no_step = absent.all(1, keepdim=True)
+        padding_mask = absent & ~no_step  # a sample without any step attends to zeros: no NaN
+        x = as_channels(x, self.modality).masked_fill(absent[..., None], 0.0)
+        y = self.embedding(x)
         y = y + time_encoding(times.nan_to_num(), self.out_features, self.max_period)
-        hidden_steps = absent & ~absent.all(
-            1, keepdim=True
-        )  # a sample without any step attends to zeros: no NaN
         for layer in self.layers:
-            y = layer(y, src_key_padding_mask=hidden_steps)
+            y = layer(y, src_key_padding_mask=padding_mask)
         return masked_mean(y, ~absent)
 
 
@@ -384,14 +389,14 @@ class EmbeddingEncoder(Encoder):
     ):
         super().__init__(modality)
         self.out_features = width
-        self.table = nn.Embedding(modality.n_classes, width)
+        self.embedding = nn.Embedding(modality.n_classes, width)
 
     def forward(
         self,
         x: Tensor,  # labels (B,); none may be missing
     ) -> Tensor:  # (B,F)
         check_input(x, self.modality)
-        return self.table(x.long())
+        return self.embedding(x.long())
 
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #1bc7fa7a
@@ -411,9 +416,12 @@ def default_encoder(
     dense: bool,  # whether the network keeps the image plane
 ) -> str:  # key of `encoders`
     "Which encoder suits a modality (paper A, section 3.3 and Table 5)."
-    if modality.is_dense and not dense and max(modality.shape[-2:]) <= 8:
+    kind = kinds[modality.kind]
+    if dense:
+        return kind.dense_encoder
+    if modality.is_dense and max(modality.shape[-2:]) <= 8:
         return "flat-mlp"
-    return kinds[modality.kind].dense_encoder if dense else kinds[modality.kind].vector_encoder
+    return kind.vector_encoder
 
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #d301984e

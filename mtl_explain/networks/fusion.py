@@ -18,14 +18,14 @@ def to_map(
     x: Tensor,  # representation: vector (B,F) or map (B,F,h,w)
     size: tuple,  # height and width of the fused map, pixels
 ) -> Tensor:  # (B,F,*size)
-    "A representation on the grid of the fused map: vectors expanded, maps resampled (paper A, section 3.3)."
+    "A representation on the fused map's grid: vectors expanded, maps resampled (paper A, 3.3)."
+    size = tuple(size)
     if x.ndim == 2:
         return x[..., None, None].expand(*x.shape, *size)
-    if tuple(x.shape[-2:]) == tuple(size):
+    if tuple(x.shape[-2:]) == size:
         return x
-    return F.interpolate(
-        x, size=tuple(size), mode="bilinear", align_corners=False, antialias=x.shape[-2] > size[0]
-    )
+    shrinks = x.shape[-2] > size[0]
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
 
 
 # %% ../../nbs/api/networks/02_fusion.ipynb #d3570dda
@@ -38,13 +38,13 @@ def to_vector(
 
 # %% ../../nbs/api/networks/02_fusion.ipynb #a0c647c6
 def concatenate(
-    parts: list,  # representations, vectors or maps
+    representations: list,  # vectors or maps
     size: tuple = None,  # height and width of the fused map in pixels; None for a vector
 ) -> Tensor:  # (B, sum of features) or (B, sum of features, *size)
     "All representations side by side, on one grid."
     if size is None:
-        return torch.cat([to_vector(p) for p in parts], 1)
-    return torch.cat([to_map(p, size) for p in parts], 1)
+        return torch.cat([to_vector(x) for x in representations], 1)
+    return torch.cat([to_map(x, size) for x in representations], 1)
 
 
 # %% ../../nbs/api/networks/02_fusion.ipynb #e46c3c13
@@ -55,20 +55,23 @@ class Fusion(nn.Module):
         self,
         features: list,  # features of each representation
         dense: bool,  # whether the fused representation is a map
-        widths: list = None,  # features after each mixing layer; two of 32 for maps and none for vectors if None
+        widths: list = None,  # features of the mixing layers; [32, 32] for maps, else [], if None
         dropout: float = 0.0,  # probability, after each mixing layer
         batchnorm: bool = False,  # normalise before each ReLU
     ):
         super().__init__()
-        widths = ([32, 32] if dense else []) if widths is None else list(widths)
+        if widths is None:
+            widths = [32, 32] if dense else []
+        widths = list(widths)
         if any(w < 1 for w in widths):
             raise ValueError(f"fusion: widths must be at least 1, got {widths}")
-        self.out_features = [sum(features), *widths][-1]
-        self.layers = mlp(sum(features), widths, dropout, batchnorm, pixels=dense)
+        in_features = sum(features)
+        self.out_features = widths[-1] if widths else in_features
+        self.layers = mlp(in_features, widths, dropout, batchnorm, pixels=dense)
 
     def forward(
         self,
-        parts: list,  # representations, vectors or maps
+        representations: list,  # vectors or maps
         size: tuple = None,  # height and width of the fused map, pixels; None for a vector
     ) -> Tensor:  # (B,F) or (B,F,*size)
-        return self.layers(concatenate(parts, size))
+        return self.layers(concatenate(representations, size))

@@ -18,7 +18,9 @@ __all__ = [
 # %% ../../nbs/api/networks/03_heads.ipynb #9c34d47b
 import math
 from functools import partial
+from itertools import pairwise
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_explain.modality import Modality, kinds
@@ -32,14 +34,20 @@ def make_activation(
     name: str,  # key of `activations`, empty for none
 ) -> nn.Module:
     "What is applied to a head's output."
-    if (name or "") not in activations:
-        raise ValueError(
-            f"there is no output activation '{name}'; choose one of {', '.join(filter(None, activations))}"
-        )
-    return activations[name or ""]()
+    name = name or ""
+    if name not in activations:
+        known = ", ".join(filter(None, activations))
+        raise ValueError(f"there is no output activation '{name}'; choose one of {known}")
+    return activations[name]()
 
 
 # %% ../../nbs/api/networks/03_heads.ipynb #36f8d034
+def _check_dense(modality, dense) -> None:
+    "Raise `ValueError` if a dense target has no map to be predicted from."
+    if not dense:
+        raise ValueError(f"'{modality.name}' is dense, but the fused representation is not a map")
+
+
 class DenseHead(nn.Module):
     "Convolutions from a fused map to classes or values of each pixel (paper A, section 3.3)."
 
@@ -57,34 +65,27 @@ class DenseHead(nn.Module):
         batchnorm: bool = False,  # normalise before each ReLU
         activation: str = "",  # of the output: '', 'sigmoid', 'tanh' or 'softplus'
         last_kernel: int = 1,  # side of the last one, pixels; odd
-        start: float = None,  # what is predicted before training, give or take, before `activation`; any number if None
+        bias_init: float = None,  # first bias of the last one, before `activation`; random if None
     ):
         super().__init__()
-        if not dense:
-            raise ValueError(
-                f"'{modality.name}' is dense, but the fused representation is not a map"
-            )
+        _check_dense(modality, dense)
         for k in (kernel, last_kernel):
             if k % 2 == 0:
                 raise ValueError(f"head of '{modality.name}': the kernel must be odd, got {k}")
-        layers = []
         width = width or n_in
-        for i in range(n_layers - 1):
-            layers += (
-                [nn.Conv2d(width if i else n_in, width, kernel, padding=kernel // 2)]
-                + [nn.BatchNorm2d(width)] * batchnorm
-                + [nn.ReLU()]
-            )
-        last = nn.Conv2d(
-            width if n_layers > 1 else n_in,
-            modality.n_outputs,
-            last_kernel,
-            padding=last_kernel // 2,
-        )
-        if start is not None:
-            nn.init.constant_(last.bias, start)
-        layers += [nn.Dropout(dropout)] * (dropout > 0) + [last]
-        self.layers = nn.Sequential(*layers, make_activation(activation))
+        channels = [n_in] + [width] * (n_layers - 1)
+        layers = []
+        for a, b in pairwise(channels):
+            layers.append(nn.Conv2d(a, b, kernel, padding=kernel // 2))
+            if batchnorm:
+                layers.append(nn.BatchNorm2d(b))
+            layers.append(nn.ReLU())
+        last = nn.Conv2d(channels[-1], modality.n_outputs, last_kernel, padding=last_kernel // 2)
+        if bias_init is not None:
+            nn.init.constant_(last.bias, bias_init)
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+        self.layers = nn.Sequential(*layers, last, make_activation(activation))
 
     def forward(
         self,
@@ -95,7 +96,7 @@ class DenseHead(nn.Module):
 
 # %% ../../nbs/api/networks/03_heads.ipynb #1c88ee4c
 class VectorHead(nn.Module):
-    "Linear layers from the fused representation, averaged over pixels if a map, to classes or values (paper A, section 3.3)."
+    "Linear layers on the fused representation, or on the mean of a map (paper A, section 3.3)."
 
     kinds = ("category", "tabular", "series")
 
@@ -113,15 +114,16 @@ class VectorHead(nn.Module):
     ):
         super().__init__()
         self.shape = modality.shape if modality.kind == "series" else (modality.n_outputs,)
-        self.conv, n_in = (
-            (mlp(n_in, [conv_width], pixels=True), conv_width) if dense else (None, n_in)
-        )
+        self.conv = None
+        if dense:
+            self.conv = mlp(n_in, [conv_width], pixels=True)
+            n_in = conv_width
         widths = [width or n_in] * (n_layers - 1)
-        only = [nn.Dropout(dropout)] * (n_layers == 1 and dropout > 0)
-        last = nn.Linear([n_in, *widths][-1], math.prod(self.shape))
-        self.layers = nn.Sequential(
-            *mlp(n_in, widths, dropout, batchnorm), *only, last, make_activation(activation)
-        )
+        last = nn.Linear(widths[-1] if widths else n_in, math.prod(self.shape))
+        layers = list(mlp(n_in, widths, dropout, batchnorm))
+        if not widths and dropout > 0:
+            layers.append(nn.Dropout(dropout))
+        self.layers = nn.Sequential(*layers, last, make_activation(activation))
 
     def forward(
         self,
@@ -144,23 +146,23 @@ def soft_threshold(
 
 
 # %% ../../nbs/api/networks/03_heads.ipynb #9e9b7837
-gates = {"symmetric": soft_threshold, "sigmoid": lambda x, t: (x / t).sigmoid()}
+def _sigmoid_gate(x, t) -> Tensor:
+    "What the released code computes instead of equation 4."
+    return (x / t).sigmoid()
 
 
-def _perceptron(
-    n: int,  # channels in and out
-    width: int,  # channels between
-    groups: int,  # of the 3×3 convolution
-    dropout: float,  # probability, twice
-) -> nn.Sequential:
-    "Linear, 3×3, GELU, linear: for each pixel and its neighbours."
-    middle = nn.Conv2d(width, width, 3, padding=1, groups=groups)
+gates = {"symmetric": soft_threshold, "sigmoid": _sigmoid_gate}
+
+
+def _conv_mlp(n, hidden, groups, dropout) -> nn.Sequential:
+    "Linear, 3×3 convolution in groups, GELU, linear: for each pixel and its neighbours."
+    spatial = nn.Conv2d(hidden, hidden, 3, padding=1, groups=groups)
     return nn.Sequential(
-        nn.Conv2d(n, width, 1),
-        middle,
+        nn.Conv2d(n, hidden, 1),
+        spatial,
         nn.GELU(),
         Dropout(dropout),
-        nn.Conv2d(width, n, 1),
+        nn.Conv2d(hidden, n, 1),
         Dropout(dropout),
     )
 
@@ -179,7 +181,7 @@ class SoftThresholdHead(nn.Module):
         reads: str = "",  # the task whose prediction is thresholded; an image of one channel
         temperature: float = 0.5,  # in the units in which the network predicts that task
         zero: float = 0.0,  # what 0 m is in these units
-        gate: str = "symmetric",  # 'symmetric' (equation 4) or 'sigmoid' (as released, with temperature 1)
+        gate: str = "symmetric",  # 'symmetric' (equation 4), or 'sigmoid' as released
         variant: str = "full",  # 'full': perceptron on the gated map; 'small': on the gate alone
         dropout: float = 0.1,  # probability, twice in the perceptron
     ):
@@ -188,10 +190,7 @@ class SoftThresholdHead(nn.Module):
         def fail(text):
             raise ValueError(f"head of '{modality.name}': {text}")
 
-        if not dense:
-            raise ValueError(
-                f"'{modality.name}' is dense, but the fused representation is not a map"
-            )
+        _check_dense(modality, dense)
         if not reads:
             fail("`reads` must name the task whose height it thresholds")
         if gate not in gates:
@@ -205,12 +204,11 @@ class SoftThresholdHead(nn.Module):
         self.zero = zero
         self.gate = gate
         self.variant = variant
-        self.threshold = (
-            _perceptron(n_in, n_in, n_in, dropout)
-            if variant == "full"
-            else _perceptron(1, 32, 16, dropout)
-        )
-        self.last = nn.Conv2d(n_in, modality.n_outputs, 3, padding=1)
+        if variant == "full":
+            self.threshold = _conv_mlp(n_in, n_in, n_in, dropout)
+        else:
+            self.threshold = _conv_mlp(1, 32, 16, dropout)
+        self.classifier = nn.Conv2d(n_in, modality.n_outputs, 3, padding=1)
 
     def forward(
         self,
@@ -221,12 +219,12 @@ class SoftThresholdHead(nn.Module):
             raise ValueError(
                 f"a soft threshold needs one channel, but '{self.reads}' has {height.shape[1]}"
             )
-        if height.shape[2:] != x.shape[2:]:
-            height = nn.functional.interpolate(
-                height, size=x.shape[2:], mode="bilinear", align_corners=False
-            )
+        size = x.shape[2:]
+        if height.shape[2:] != size:
+            height = F.interpolate(height, size=size, mode="bilinear", align_corners=False)
         gate = gates[self.gate](height - self.zero, self.temperature)
-        return self.last(x + self.threshold(gate * x if self.variant == "full" else gate))
+        gated = gate * x if self.variant == "full" else gate
+        return self.classifier(x + self.threshold(gated))
 
 
 # %% ../../nbs/api/networks/03_heads.ipynb #edd4ff03
@@ -235,10 +233,8 @@ heads = {
     "dense regression": partial(DenseHead, n_layers=2),
     "classification": VectorHead,
     "regression": VectorHead,
+    "soft-threshold": SoftThresholdHead,
 }
-
-# %% ../../nbs/api/networks/03_heads.ipynb #308cadfe
-heads["soft-threshold"] = SoftThresholdHead
 
 
 # %% ../../nbs/api/networks/03_heads.ipynb #0f4e9f01
@@ -259,6 +255,7 @@ def make_head(
     )
     if modality.kind not in getattr(head, "kinds", kinds):
         raise ValueError(
-            f"'{modality.name}' is of kind {modality.kind}; {head.__class__.__name__} predicts {', '.join(head.kinds)}"
+            f"'{modality.name}' is of kind {modality.kind}; "
+            f"{head.__class__.__name__} predicts {', '.join(head.kinds)}"
         )
     return head

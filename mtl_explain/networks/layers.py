@@ -12,6 +12,7 @@ __all__ = [
     "mlp",
     "Dropout",
     "n_parameters",
+    "call_with_hooks",
     "shape_table",
     "make_part",
     "make_listed",
@@ -19,6 +20,8 @@ __all__ = [
 
 # %% ../../nbs/api/networks/00_layers.ipynb #ccc12369
 import inspect
+from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 
 import pandas as pd
@@ -36,23 +39,23 @@ def check_input(
 ) -> None:
     "Raise `ValueError` if a batch has not the dimensions, channels or labels of its modality."
     m = modality
-    axis = {"image": 1, "series": 2, "tabular": 1}.get(modality.kind)
+    channel_axis = {"image": 1, "series": 2, "tabular": 1}.get(m.kind)
 
     def fail(text):
         raise ValueError(f"input '{m.name}': {text}")
 
     if x.ndim != len(m.shape) + 1:
-        fail(
-            f"expected a batch (sample{', ' if m.shape else ''}{kinds[m.kind].axes}), got shape {tuple(x.shape)}"
-        )
-    if axis and x.shape[axis] != m.n_channels:
-        fail(f"expected {m.n_channels} channels, got {x.shape[axis]}")
+        axes = f"sample{', ' if m.shape else ''}{kinds[m.kind].axes}"
+        fail(f"expected a batch ({axes}), got shape {tuple(x.shape)}")
+    if channel_axis and x.shape[channel_axis] != m.n_channels:
+        fail(f"expected {m.n_channels} channels, got {x.shape[channel_axis]}")
     if m.is_label and x.numel():
         low = int(x.min())
         high = int(x.max())
         if low < 0:
             fail(
-                "a label is missing (-1); an input needs all its labels, so leave such samples out or add a class for them"
+                "a label is missing (-1); an input needs all its labels, "
+                "so leave such samples out or add a class for them"
             )
         if high >= m.n_classes:
             fail(f"label {high} is outside its {m.n_classes} classes")
@@ -106,23 +109,23 @@ def mlp(
     widths,  # features after each layer
     dropout: float = 0.0,  # probability, after each ReLU
     batchnorm: bool = False,  # normalise before each ReLU
-    pixels: bool = False,  # one perceptron for each pixel of a map (1×1 convolutions), not one for a vector
+    pixels: bool = False,  # one perceptron for each pixel of a map (1×1 convolutions)
 ) -> nn.Sequential:
     "Linear layers or 1×1 convolutions, each followed by (batch normalisation,) ReLU (and dropout)."
     layers = []
     for a, b in pairwise([n_in, *widths]):
-        layers += [nn.Conv2d(a, b, 1) if pixels else nn.Linear(a, b)]
-        layers += (
-            [nn.BatchNorm2d(b) if pixels else nn.BatchNorm1d(b)] * batchnorm
-            + [nn.ReLU()]
-            + [nn.Dropout(dropout)] * (dropout > 0)
-        )
+        layers.append(nn.Conv2d(a, b, 1) if pixels else nn.Linear(a, b))
+        if batchnorm:
+            layers.append(nn.BatchNorm2d(b) if pixels else nn.BatchNorm1d(b))
+        layers.append(nn.ReLU())
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)
 
 
 # %% ../../nbs/api/networks/00_layers.ipynb #42501160
 class Dropout(nn.Dropout):
-    "Dropout that draws four decisions from each random number on a processor; as PyTorch's elsewhere."
+    "Dropout that draws four decisions from each random number on a processor; elsewhere PyTorch's."
 
     def forward(
         self,
@@ -130,15 +133,13 @@ class Dropout(nn.Dropout):
     ) -> Tensor:  # of the same shape
         if not self.training or not self.p or x.device.type != "cpu":
             return super().forward(x)
-        bits = (
-            torch.empty(-(-x.numel() // 4), dtype=torch.int64)
-            .random_(-(2**63), None)
-            .view(torch.int16)[: x.numel()]
-        )
-        keep = bits >= round(self.p * 2**16) - 2**15
-        return x * keep.as_strided(x.shape, torch.empty_like(x, device="meta").stride()).to(
-            x.dtype
-        ).div_(1 - self.p)
+        n_words = -(-x.numel() // 4)
+        words = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None)
+        numbers = words.view(torch.int16)[: x.numel()]
+        keep = numbers >= round(self.p * 2**16) - 2**15
+        memory_order = torch.empty_like(x, device="meta").stride()
+        keep = keep.as_strided(x.shape, memory_order)
+        return x * keep.to(x.dtype).div_(1 - self.p)
 
 
 # %% ../../nbs/api/networks/00_layers.ipynb #9545e3ba
@@ -150,32 +151,57 @@ def n_parameters(
 
 
 # %% ../../nbs/api/networks/00_layers.ipynb #e2ef3793
+def call_with_hooks(
+    module: nn.Module,  # called once, in evaluation mode and without gradients
+    hooks: list,  # pairs: a part, and a function of the part, its arguments and its output
+    *inputs,  # a batch, as `forward` takes it
+) -> None:
+    "Look at what goes into and comes out of parts of a module; afterwards it is as it was."
+    handles = [part.register_forward_hook(hook) for part, hook in hooks]
+    training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(*inputs)
+    finally:
+        module.train(training)
+        for handle in handles:
+            handle.remove()
+
+
+def _named_parts(module) -> Iterator[tuple[str, nn.Module]]:
+    "Name and module of each child; a list of modules counts member by member."
+    for name, child in module.named_children():
+        if isinstance(child, nn.ModuleList):
+            yield from ((f"{name} {i}", member) for i, member in enumerate(child))
+        else:
+            yield name, child
+
+
 def shape_table(
     encoder: nn.Module,  # an encoder, or any module
     *inputs,  # a batch, as `forward` takes it
 ) -> pd.DataFrame:  # one row a part, in the order of computation
     "What passes through a network: output shape and parameters of each part."
     rows = []
-    hooks = []
-    for name, part in encoder.named_children():
-        for key, m in part.named_children() if isinstance(part, nn.ModuleList) else [("", part)]:
 
-            def note(module, args, out, name=f"{name} {key}".strip()):
-                rows.append((name, tuple(out.shape[1:]), n_parameters(module)))
+    def add_row(name, part, args, output):
+        rows.append((name, tuple(output.shape[1:]), n_parameters(part)))
 
-            hooks.append(m.register_forward_hook(note))
-    training = encoder.training
-    try:
-        with torch.no_grad():
-            encoder.eval()(*inputs)
-    finally:
-        encoder.train(training)
-        for h in hooks:
-            h.remove()
+    hooks = [(part, partial(add_row, name)) for name, part in _named_parts(encoder)]
+    call_with_hooks(encoder, hooks, *inputs)
     return pd.DataFrame(rows, columns=["part", "output", "parameters"]).set_index("part")
 
 
 # %% ../../nbs/api/networks/00_layers.ipynb #53fa84fa
+def _number_fits(option, value) -> bool:
+    "Whether a number makes sense for an option: probabilities below 1, sizes above 0."
+    if option == "dropout":
+        return 0 <= value < 1
+    if option in ("zero", "bias_init"):
+        return True
+    return value > 0
+
+
 def make_part(
     table: dict,  # name -> class
     type: str,  # which of them
@@ -183,23 +209,22 @@ def make_part(
     args: tuple,  # positional arguments of the class
     options: dict,  # its other ones, by name
 ) -> nn.Module:
-    "Make a part of a network by the name of its type; `ValueError` if type or option are not known."
+    "Make a part of a network by the name of its type; `ValueError` for an unknown type or option."
 
     def fail(text):
         raise ValueError(f"{what}: {text}")
 
     if not isinstance(type, str) or type not in table:
         fail(f"there is no type {type!r}; choose one of {', '.join(table)}")
-    known = dict(list(inspect.signature(table[type]).parameters.items())[len(args) :])
+    parameters = list(inspect.signature(table[type]).parameters.items())
+    known = dict(parameters[len(args) :])
     for key, value in options.items():
         if key not in known:
             fail(f"'{type}' has no option '{key}'; it has {', '.join(known) or 'none'}")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if isinstance(known[key].default, (int, float)) and not isinstance(value, (int, float)):
+        is_number = isinstance(value, (int, float))
+        if isinstance(known[key].default, (int, float)) and not is_number:
             fail(f"option '{key}' must be a number, got {value!r}")
-        if number and not {"dropout": 0 <= value < 1, "zero": True, "start": True}.get(
-            key, value > 0
-        ):
+        if is_number and not isinstance(value, bool) and not _number_fits(key, value):
             fail(f"option '{key}' cannot be {value}")
     return table[type](*args, **options)
 
@@ -207,17 +232,18 @@ def make_part(
 # %% ../../nbs/api/networks/00_layers.ipynb #c0f8bff2
 def make_listed(
     table: dict,  # type -> class; the type '' is the default
-    listed: str,  # where the table stands, for messages, e.g. 'mtl_explain.networks.multitask.bodies'
+    listed: str,  # where the table stands, for messages: 'mtl_explain.networks.multitask.bodies'
     what: str,  # what the part is for, in error messages
     args: tuple,  # positional arguments of the class
     options: dict,  # its other ones by name, and `type`
 ) -> nn.Module:
-    "Make the part that a setup names, if its class is listed; `ValueError` if not: no name out of a file is ever imported."
+    "Make the part that a setup names, if its class is listed: no name out of a file is imported."
     options = dict(options)
     kind = options.pop("type", "")
     if not isinstance(kind, str) or kind not in table:
         known = ", ".join(sorted(filter(None, table))) or "only the default"
         raise ValueError(
-            f"there is no {what} {kind!r}; known: {known}; a class of your own is entered in `{listed}` first"
+            f"there is no {what} {kind!r}; known: {known}; "
+            f"a class of your own is entered in `{listed}` first"
         )
     return make_part(table, kind, what, args, options)

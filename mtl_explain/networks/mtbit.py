@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = [
     "Backbone",
-    "Tokeniser",
-    "TokenProduct",
-    "TokenReader",
-    "read",
-    "Places",
-    "TokenComparison",
+    "SemanticTokenizer",
+    "TokenAttention",
+    "TransformerLayer",
+    "attend",
+    "PositionalEmbedding",
+    "BitemporalImageTransformer",
     "MTBIT",
 ]
 
@@ -21,13 +21,19 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from mtl_explain.networks.encoders import adapt_stem, imagenet_weights
-from mtl_explain.networks.pair import PairBody, Product, as_map, as_tokens, upsample
+from mtl_explain.networks.pair import (
+    PairBody,
+    ScaledDotProductAttention,
+    as_map,
+    as_tokens,
+    upsample,
+)
 from mtl_explain.setup import Setup
 
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #2c6b9b64
 class Backbone(nn.Module):
-    "ResNet-18 to an eighth of the resolution, doubled and narrowed."
+    "ResNet-18 to an eighth of the resolution, doubled and projected to few channels."
 
     def __init__(
         self,
@@ -43,21 +49,23 @@ class Backbone(nn.Module):
         if n_in != 3:
             net.conv1 = adapt_stem(net.conv1, n_in, bool(state))
         first = net.layer3[0]
-        first.conv1.stride = first.downsample[0].stride = (1, 1)
+        first.conv1.stride = (1, 1)
+        first.downsample[0].stride = (1, 1)
         self.stages = nn.Sequential(
             net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3
         )
-        self.narrow = nn.Conv2d(256, width, 3, padding=1)
+        self.proj = nn.Conv2d(256, width, 3, padding=1)
 
     def forward(
         self,
         x: Tensor,  # images (B,C,H,W)
     ) -> Tensor:  # (B,F,H/4,W/4)
-        return self.narrow(F.interpolate(self.stages(x), scale_factor=2, mode="nearest"))
+        y = F.interpolate(self.stages(x), scale_factor=2, mode="nearest")
+        return self.proj(y)
 
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #242f8340
-class Tokeniser(nn.Module):
+class SemanticTokenizer(nn.Module):
     "A few weighted means over all pixels."
 
     def __init__(
@@ -72,54 +80,55 @@ class Tokeniser(nn.Module):
         self,
         x: Tensor,  # map (B,C,H,W)
     ) -> Tensor:  # (B,n,C)
-        return as_tokens(self.score(x)).softmax(1).transpose(1, 2) @ as_tokens(x)
+        spatial_attention = as_tokens(self.score(x)).softmax(1)
+        return spatial_attention.transpose(1, 2) @ as_tokens(x)
 
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #040114af
-class TokenProduct(Product):
-    "Weighted means of few values for many pixels; a module without weights, so that the counter sees it."
+class TokenAttention(ScaledDotProductAttention):
+    "Weighted means of few values for many pixels; a module, so that `operations` sees it."
 
     def __init__(
         self,
-        n_heads: int,  # questions asked at once
+        n_heads: int,  # attention heads
     ):
         super().__init__()
         self.n_heads = n_heads
 
     def forward(
         self,
-        x: Tensor,  # pixels (B,N,F)
-        keys: Tensor,  # one for each head and token, in the features of pixels (B,heads·M,F)
-        values: Tensor,  # likewise (B,heads·M,F)
+        query: Tensor,  # pixels (B,N,F)
+        key: Tensor,  # one for each head and token, in the features of pixels (B,heads·M,F)
+        value: Tensor,  # likewise (B,heads·M,F)
     ) -> Tensor:  # (B,N,F)
-        return (x @ keys.transpose(1, 2)).unflatten(-1, (self.n_heads, -1)).softmax(-1).flatten(
-            2
-        ) @ values
+        products = query @ key.transpose(1, 2)
+        weights = products.unflatten(-1, (self.n_heads, -1)).softmax(-1)
+        return weights.flatten(2) @ value
 
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #0ba0de88
-class TokenReader(nn.Module):
-    "A transformer layer whose keys and values are a few tokens."
+class TransformerLayer(nn.Module):
+    "A transformer layer whose keys and values are a few tokens: of the encoder, or the decoder."
 
     def __init__(
         self,
         width: int,  # features of pixels and tokens
-        n_heads: int,  # of attention
-        head_width: int,  # features of a head
-        expansion: int = 2,  # width of the perceptron, in widths of the layer
+        n_heads: int,  # attention heads
+        head_dim: int,  # features of a head
+        mlp_ratio: int = 2,  # width of the perceptron, in widths of the layer
     ):
         super().__init__()
-        self.product = TokenProduct(n_heads)
+        self.attention = TokenAttention(n_heads)
         self.norm = nn.LayerNorm(width)
-        self.q, self.k, self.v = (
-            nn.Linear(width, n_heads * head_width, bias=False) for _ in range(3)
-        )
-        self.out = nn.Linear(n_heads * head_width, width)
+        self.q = nn.Linear(width, n_heads * head_dim, bias=False)
+        self.k = nn.Linear(width, n_heads * head_dim, bias=False)
+        self.v = nn.Linear(width, n_heads * head_dim, bias=False)
+        self.proj = nn.Linear(n_heads * head_dim, width)
         self.mlp = nn.Sequential(
             nn.LayerNorm(width),
-            nn.Linear(width, expansion * width),
+            nn.Linear(width, mlp_ratio * width),
             nn.GELU(),
-            nn.Linear(expansion * width, width),
+            nn.Linear(mlp_ratio * width, width),
         )
 
     def forward(
@@ -127,83 +136,84 @@ class TokenReader(nn.Module):
         x: Tensor,  # who reads (B,N,F)
         tokens: Tensor,  # what is read (B,M,F)
     ) -> Tensor:  # (B,N,F)
-        x = x + self.read(self.norm(x), self.norm(tokens))
+        x = x + self.attend(self.norm(x), self.norm(tokens))
         return x + self.mlp(x)
 
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #41f89f6c
-def read(
-    self: TokenReader,  # the layer
+def attend(
+    self: TransformerLayer,  # the layer
     x: Tensor,  # who reads, normalised (B,N,F)
     tokens: Tensor,  # what is read, normalised (B,M,F)
 ) -> Tensor:  # (B,N,F)
     "Attention of many to few: the few are projected, not the many."
-    heads = lambda t, axis: t.unflatten(axis, (self.product.n_heads, -1))
-    k = heads(self.k(tokens), -1)  # (B,M,heads,d)
-    v = heads(self.v(tokens), -1)
-    q_weight = heads(self.q.weight, 0)  # (heads,d,F), (F,heads,d)
-    out_weight = heads(self.out.weight, 1)
-    keys = torch.einsum("bmhd,hdf->bhmf", k, q_weight).flatten(1, 2) * k.shape[-1] ** -0.5
-    values = torch.einsum("bmhd,fhd->bhmf", v, out_weight).flatten(1, 2)
-    return self.product(x, keys, values) + self.out.bias
+    heads = (self.attention.n_heads, -1)
+    k = self.k(tokens).unflatten(-1, heads)  # (B,M,heads,d)
+    v = self.v(tokens).unflatten(-1, heads)
+    q_weight = self.q.weight.unflatten(0, heads)  # (heads,d,F)
+    proj_weight = self.proj.weight.unflatten(1, heads)  # (F,heads,d)
+    scale = k.shape[-1] ** -0.5
+    keys = torch.einsum("bmhd,hdf->bhmf", k, q_weight).flatten(1, 2) * scale
+    values = torch.einsum("bmhd,fhd->bhmf", v, proj_weight).flatten(1, 2)
+    return self.attention(x, keys, values) + self.proj.bias
 
 
-TokenReader.read = read
+TransformerLayer.attend = attend
 
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #e2dc03ab
-class Places(nn.Module):
+class PositionalEmbedding(nn.Module):
     "A learned map of positions, for any size of the image."
 
     def __init__(
         self,
         width: int,  # channels
-        grid: int,  # side of the learned map
+        size: int,  # side of the learned map
     ):
         super().__init__()
-        self.map = nn.Parameter(0.02 * torch.randn(1, width, grid, grid))
+        self.weight = nn.Parameter(0.02 * torch.randn(1, width, size, size))
 
     def forward(
         self,
         x: Tensor,  # (B,C,H,W)
     ) -> Tensor:  # (B,C,H,W), with the positions added
-        if x.shape[-2:] == self.map.shape[-2:]:
-            return x + self.map
-        return x + F.interpolate(self.map, size=x.shape[-2:], mode="bilinear", antialias=True)
+        size = x.shape[-2:]
+        if size == self.weight.shape[-2:]:
+            return x + self.weight
+        return x + F.interpolate(self.weight, size=size, mode="bilinear", antialias=True)
 
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #7f16901a
-class TokenComparison(nn.Module):
+class BitemporalImageTransformer(nn.Module):
     "Tokens of both times, read by the pixels of each; then the difference, four times finer."
 
     def __init__(
         self,
         width: int,  # channels
         n_tokens: int,  # of an image
-        n_talks: int,  # layers among tokens
-        n_readings: int,  # layers in which pixels read
-        grid: int,  # side of the learned map of positions
+        encoder_depth: int,  # layers in which tokens read tokens
+        decoder_depth: int,  # layers in which pixels read tokens
+        pos_size: int,  # side of the pixels' positional embedding
     ):
         super().__init__()
-        self.tokenise = Tokeniser(width, n_tokens)
-        self.places = Places(width, grid)
-        self.token_places = nn.Parameter(0.02 * torch.randn(1, 2 * n_tokens, width))
-        self.talk = nn.ModuleList(TokenReader(width, 8, 64) for _ in range(n_talks))
-        self.readings = nn.ModuleList(TokenReader(width, 8, 16) for _ in range(n_readings))
-        self.readings[-1].mlp[-1].register_parameter(
-            "bias", None
-        )  # it would cancel in the difference
+        self.tokenizer = SemanticTokenizer(width, n_tokens)
+        self.pos_embedding = PositionalEmbedding(width, pos_size)
+        self.token_pos_embedding = nn.Parameter(0.02 * torch.randn(1, 2 * n_tokens, width))
+        self.encoder = nn.ModuleList(TransformerLayer(width, 8, 64) for _ in range(encoder_depth))
+        self.decoder = nn.ModuleList(TransformerLayer(width, 8, 16) for _ in range(decoder_depth))
+        last = self.decoder[-1].mlp[-1]
+        last.register_parameter("bias", None)  # it would cancel in the difference
 
     def forward(
         self,
         x: Tensor,  # maps, early and late along the sample dimension (2·B,C,H,W)
     ) -> Tensor:  # (B,C,4·H,4·W)
-        tokens = torch.cat(self.tokenise(x).chunk(2), 1) + self.token_places
-        for layer in self.talk:
+        tokens = torch.cat(self.tokenizer(x).chunk(2), 1) + self.token_pos_embedding
+        for layer in self.encoder:
             tokens = layer(tokens, tokens)
         tokens = torch.cat(tokens.chunk(2, 1))
-        pixels = as_tokens(self.places(x))
-        for layer in self.readings:
+        pixels = as_tokens(self.pos_embedding(x))
+        for layer in self.decoder:
             pixels = layer(pixels, tokens)
         early, late = as_map(pixels, x.shape[-2:]).chunk(2)
         return upsample(late - early, 4)
@@ -211,7 +221,7 @@ class TokenComparison(nn.Module):
 
 # %% ../../nbs/api/networks/09_mtbit.ipynb #ea339015
 class MTBIT(PairBody):
-    "A multitask transformer on tokens of two images [Marsocci et al. 2023], compared with in paper B."
+    "A multitask transformer on tokens of two images [Marsocci et al. 2023], as in paper B."
 
     multiple = 8
     roles = {"encoder": "ResNet-18", "fusion": "tokens"}
@@ -221,19 +231,21 @@ class MTBIT(PairBody):
         modalities: dict,  # name -> `Modality`
         setup: Setup,  # roles; its two inputs are early and late
         pretrained: bool = True,  # False: load no weights, even if `imagenet` asks for them
-        imagenet: bool = False,  # start the backbone from ImageNet's weights, where they can be loaded
+        imagenet: bool = False,  # start the backbone from ImageNet's weights, where they can be had
         width: int = 32,  # channels of pixels and tokens
         n_tokens: int = 4,  # of an image
-        n_talks: int = 1,  # layers among tokens
-        n_readings: int = 8,  # layers in which pixels read tokens
-        grid: int = 256,  # side of the learned map of positions
+        encoder_depth: int = 1,  # layers in which tokens read tokens
+        decoder_depth: int = 8,  # layers in which pixels read tokens
+        pos_size: int = 256,  # side of the pixels' positional embedding
         zoom: float = 1.0,  # images are compared in so many times as many pixels, see `PairBody`
     ):
         super().__init__(modalities, setup, zoom)
         self.out_features = width
-        head = dict(n_layers=2, width=width, batchnorm=True, last_kernel=3)
         self.encoder = Backbone(self.n_in, width, imagenet and pretrained)
-        self.fusion = TokenComparison(width, n_tokens, n_talks, n_readings, grid)
+        self.fusion = BitemporalImageTransformer(
+            width, n_tokens, encoder_depth, decoder_depth, pos_size
+        )
+        head = dict(n_layers=2, width=width, batchnorm=True, last_kernel=3)
         self.head_options = {"mask": head, "image": head | dict(activation="tanh")}
 
     def compare(

@@ -41,7 +41,7 @@ from mtl_explain.networks.encoders import default_encoder, make_encoder
 from mtl_explain.networks.fcsiamese import FCSiamese
 from mtl_explain.networks.fusion import Fusion
 from mtl_explain.networks.heads import make_head
-from mtl_explain.networks.layers import make_listed, make_part, n_parameters
+from mtl_explain.networks.layers import call_with_hooks, make_listed, make_part, n_parameters
 from mtl_explain.networks.mmcd import MMCD
 from mtl_explain.networks.mtbit import MTBIT
 from mtl_explain.networks.p2vnet import P2VNet
@@ -60,18 +60,17 @@ def example_inputs(
     g = torch.Generator().manual_seed(seed or 0)
     x = {}
     for m in (modalities[name] for name in names):
+        shape = (n, *m.shape)
         if m.is_label:
-            x[m.name] = torch.randint(
-                0, m.n_classes if seed is not None else 1, (n, *m.shape), generator=g
-            )
+            n_classes = 1 if seed is None else m.n_classes
+            x[m.name] = torch.randint(0, n_classes, shape, generator=g)
+        elif seed is None:
+            x[m.name] = torch.zeros(shape)
         else:
-            x[m.name] = (
-                torch.randn(n, *m.shape, generator=g)
-                if seed is not None
-                else torch.zeros(n, *m.shape)
-            )
+            x[m.name] = torch.randn(shape, generator=g)
         if m.kind == "series":
-            x[f"{m.name}_time"] = 30.0 * torch.arange(m.shape[0]).expand(n, -1)
+            days = 30.0 * torch.arange(m.shape[0])
+            x[f"{m.name}_time"] = days.expand(n, -1)
     return x
 
 
@@ -98,11 +97,12 @@ def reference_input(
     modalities: dict,  # name -> `Modality`
     setup: Setup,  # roles
 ) -> str | None:  # name of an input; None if no input is dense
-    "The dense input that tells the size of the fused map: one on the target's grid if there is one."
+    "The dense input that tells the fused map's size: one on the target's grid, if there is one."
     grid = target_grid(modalities, setup)
     dense = [n for n in setup.inputs if modalities[n].is_dense]
     same = [n for n in dense if tuple(modalities[n].shape[-2:]) == grid]
-    return (same + dense + [None])[0]
+    first_choice = same or dense
+    return first_choice[0] if first_choice else None
 
 
 # %% ../../nbs/api/networks/11_multitask.ipynb #524515e7
@@ -116,7 +116,7 @@ def part_name(
 
 # %% ../../nbs/api/networks/11_multitask.ipynb #5735c831
 class EncodersAndFusion(nn.Module):
-    "The body of paper A's networks: one encoder an input and a fusion (section 3.3); any image size, any number of channels."
+    "The body of paper A's networks: an encoder for each input, and a fusion (section 3.3)."
 
     def __init__(
         self,
@@ -130,23 +130,21 @@ class EncodersAndFusion(nn.Module):
         self.modalities = {n: modalities[n] for n in setup.names}
         self.grid = target_grid(modalities, setup)
         self.reference = reference_input(modalities, setup)
-        options = setup.encoders
-        if not pretrained:
-            options = {
-                n: {k: v for k, v in o.items() if k != "pretrained"} for n, o in options.items()
-            }
-        self.encoders = nn.ModuleDict(
-            {part_name(n): make_encoder(modalities[n], self.dense, **o) for n, o in options.items()}
-        )
-        self.types = {
-            n: o.get("type") or default_encoder(modalities[n], self.dense)
-            for n, o in options.items()
-        }
+        self.types = {}
+        self.encoders = nn.ModuleDict()
+        for name, own in setup.encoders.items():
+            options = dict(own)
+            if not pretrained:
+                options.pop("pretrained", None)
+            modality = modalities[name]
+            self.types[name] = options.get("type") or default_encoder(modality, self.dense)
+            self.encoders[part_name(name)] = make_encoder(modality, self.dense, **options)
+        features = [encoder.out_features for encoder in self.encoders.values()]
         self.fusion = make_part(
             {"concatenation": Fusion},
             "concatenation",
             "fusion",
-            ([e.out_features for e in self.encoders.values()], self.dense),
+            (features, self.dense),
             fusion or {},
         )
 
@@ -160,13 +158,12 @@ class EncodersAndFusion(nn.Module):
 
     @property
     def parts(self):
-        return [("encoder", n, self.types[n], self.encoders[part_name(n)]) for n in self.inputs] + [
-            ("fusion", "", "map" if self.dense else "vector", self.fusion)
-        ]
+        encoders = [("encoder", n, self.types[n], self.encoders[part_name(n)]) for n in self.inputs]
+        return encoders + [("fusion", "", "map" if self.dense else "vector", self.fusion)]
 
     def forward(
         self,
-        x: dict,  # name -> batch of each input, and '<name>_time' of each series; more is ignored
+        x: dict,  # name -> batch of each input, '<name>_time' of each series; more is ignored
     ) -> Tensor:  # the fused representation
         size = self.fused_size(x)
         return self.fusion([self.encode(x, n) for n in self.inputs], size)
@@ -184,7 +181,8 @@ def encode(
     for key in needed:
         if key not in x:
             raise ValueError(
-                f"the network reads '{key}', which the batch lacks; it has {', '.join(x) or 'nothing'}"
+                f"the network reads '{key}', which the batch lacks; "
+                f"it has {', '.join(x) or 'nothing'}"
             )
     return encoder(*(x[key] for key in needed))
 
@@ -198,9 +196,9 @@ def fused_size(
         return self.grid
     if self.reference not in x:
         return self.grid  # `encode` will say what is missing
-    return scaled_size(
-        x[self.reference].shape[-2:], self.modalities[self.reference].shape[-2:], self.grid
-    )
+    size = x[self.reference].shape[-2:]
+    trained = self.modalities[self.reference].shape[-2:]
+    return scaled_size(size, trained, self.grid)
 
 
 EncodersAndFusion.encode = encode
@@ -235,7 +233,7 @@ def with_network(
     type: str,  # of the new body: key of `bodies`
     **options,  # of the new body
 ) -> Setup:  # under the same name
-    "The setup with another body; options of its encoders and fusion, which belonged to the old one, are dropped."
+    "The setup with another body; options of encoders and fusion, of the old one, are dropped."
     scaling = {n: dict(scaling=s) for n, s in setup.scaling.items()}
     inputs = {n: scaling.get(n, {}) for n in setup.inputs}
     return replace(setup, inputs=inputs, network=dict(type=type) | options)
@@ -249,7 +247,7 @@ class MultitaskNetwork(nn.Module):
         self,
         modalities: dict,  # name -> `Modality`; may have more than the setup needs
         setup: Setup,  # roles, and options of the parts
-        pretrained: bool = True,  # False: load no pretrained weights, even if the setup asks for them (a checkpoint follows)
+        pretrained: bool = True,  # False: load no pretrained weights, whatever the setup asks for
     ):
         super().__init__()
         check_setup(setup, modalities)
@@ -257,24 +255,17 @@ class MultitaskNetwork(nn.Module):
         self.modalities = {n: modalities[n] for n in setup.names}
         self.body = make_body(self.modalities, setup, pretrained)
         self.grid = self.body.grid
-        options = {
-            t: head_options(self.body, modalities[t].kind, setup.heads.get(t, {}))
-            for t in setup.targets
-        }
-        self.types = {
-            t: options[t].get("type") or kinds[modalities[t].kind].head for t in setup.targets
-        }
-        self.heads = nn.ModuleDict(
-            {
-                part_name(t): make_head(
-                    self.body.out_features, modalities[t], self.dense, **options[t]
-                )
-                for t in setup.targets
-            }
-        )
-        self.order = reading_order(
-            {t: getattr(self.heads[part_name(t)], "reads", "") for t in setup.targets}
-        )
+        self.types = {}
+        self.heads = nn.ModuleDict()
+        reads = {}
+        for target in setup.targets:
+            modality = modalities[target]
+            options = head_options(self.body, modality.kind, setup.heads.get(target, {}))
+            head = make_head(self.body.out_features, modality, self.dense, **options)
+            self.types[target] = options.get("type") or kinds[modality.kind].head
+            self.heads[part_name(target)] = head
+            reads[target] = getattr(head, "reads", "")
+        self.order = reading_order(reads)
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -283,13 +274,12 @@ class MultitaskNetwork(nn.Module):
 
     @property
     def parts(self):
-        return self.body.parts + [
-            ("head", t, self.types[t], self.heads[part_name(t)]) for t in self.setup.targets
-        ]
+        heads = [("head", t, self.types[t], self.heads[part_name(t)]) for t in self.setup.targets]
+        return self.body.parts + heads
 
     def forward(
         self,
-        x: dict,  # name -> batch of each input, and '<name>_time' of each series; more is ignored
+        x: dict,  # name -> batch of each input, '<name>_time' of each series; more is ignored
     ) -> dict:  # target -> logits or values
         fused = self.body(x)
         found = {}
@@ -304,8 +294,10 @@ def head_options(
     kind: str,  # of the target
     own: dict,  # what the setup says of its head
 ) -> dict:
-    "The options of a head: the body's for this kind, unless the setup chooses another type; the setup's own come last."
-    return ({} if own.get("type") else getattr(body, "head_options", {}).get(kind, {})) | own
+    "A head's options: the body's for this kind, unless another type is chosen; then the setup's."
+    if own.get("type"):
+        return dict(own)
+    return getattr(body, "head_options", {}).get(kind, {}) | own
 
 
 def reading_order(
@@ -315,7 +307,8 @@ def reading_order(
     for t, other in reads.items():
         if other and (other not in reads or reads[other] or other == t):
             raise ValueError(
-                f"the head of '{t}' reads the task '{other}', which must be another target whose head reads none; targets: {', '.join(reads)}"
+                f"the head of '{t}' reads the task '{other}', which must be another target "
+                f"whose head reads none; targets: {', '.join(reads)}"
             )
     return sorted(reads, key=lambda t: bool(reads[t]))
 
@@ -329,87 +322,72 @@ def predict(
     "One task's head, on the task's own grid."
     head = self.heads[part_name(target)]
     m = self.modalities[target]
-    y = head(fused, found[head.reads]) if getattr(head, "reads", "") else head(fused)
+    reads = getattr(head, "reads", "")
+    y = head(fused, found[reads]) if reads else head(fused)
     if not m.is_dense or tuple(m.shape[-2:]) == self.grid:
         return y
-    return F.interpolate(
-        y,
-        size=scaled_size(fused.shape[-2:], self.grid, m.shape[-2:]),
-        mode="bilinear",
-        align_corners=False,
-    )
+    size = scaled_size(fused.shape[-2:], self.grid, m.shape[-2:])
+    return F.interpolate(y, size=size, mode="bilinear", align_corners=False)
 
 
 MultitaskNetwork.predict = predict
 
 
 # %% ../../nbs/api/networks/11_multitask.ipynb #71b41a3e
+def _shapes(value):
+    "Shape of a tensor without the sample dimension; a list of them for a list or a dict."
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [_shapes(v) for v in value]
+    return tuple(value.shape[1:])
+
+
 def network_shapes(
     net: MultitaskNetwork,  # the network
     x: dict,  # a batch
 ) -> dict:  # part (module) -> (input shape, output shape), both without the sample dimension
     "What goes into and comes out of each part, for this batch."
     found = {}
-    parts = [part for *_, part in net.parts]
 
-    def shape(v):
-        return (
-            [shape(p) for p in (v.values() if isinstance(v, dict) else v)]
-            if isinstance(v, (list, dict))
-            else tuple(v.shape[1:])
-        )
+    def keep(part, args, output):
+        found[part] = (_shapes(args[0]), _shapes(output))
 
-    hooks = [
-        p.register_forward_hook(
-            lambda m, args, out: found.update({m: (shape(args[0]), shape(out))})
-        )
-        for p in parts
-    ]
-    training = net.training
-    try:
-        with torch.no_grad():
-            net.eval()(x)
-    finally:
-        net.train(training)
-        for h in hooks:
-            h.remove()
+    call_with_hooks(net, [(part, keep) for *_, part in net.parts], x)
     return found
 
 
 # %% ../../nbs/api/networks/11_multitask.ipynb #8d121386
+def _brief(shape, what):
+    "A shape as it is; of many only how many there are."
+    return f"{len(shape)} {what}" if isinstance(shape, list) else shape
+
+
 def summary(
     self: MultitaskNetwork,  # the network
 ) -> pd.DataFrame:  # one row a part: role, modality, type, input, output, parameters
     "The parts of a network, with shapes of one sample and numbers of parameters."
+    device = next(self.parameters()).device
     x = example_inputs(self.modalities, self.setup.inputs, n=1)
-    shapes = network_shapes(self, {k: v.to(next(self.parameters()).device) for k, v in x.items()})
-
-    def brief(shape, what):
-        return f"{len(shape)} {what}" if isinstance(shape, list) else shape
-
-    rows = [
-        (
-            role,
-            name,
-            kind,
-            brief(shapes[part][0], "parts"),
-            brief(shapes[part][1], "maps"),
-            n_parameters(part),
-        )
-        for role, name, kind, part in self.parts
-    ]
+    shapes = network_shapes(self, {k: v.to(device) for k, v in x.items()})
+    rows = []
+    for role, name, kind, part in self.parts:
+        entering, leaving = shapes[part]
+        shown = (_brief(entering, "parts"), _brief(leaving, "maps"))
+        rows.append((role, name, kind, *shown, n_parameters(part)))
     return pd.DataFrame(rows, columns=["role", "modality", "type", "input", "output", "parameters"])
 
 
 def _repr(self):
-    return f"MultitaskNetwork({', '.join(self.setup.inputs)} → {', '.join(self.setup.targets)}; {n_parameters(self):,} parameters)"
+    inputs = ", ".join(self.setup.inputs)
+    targets = ", ".join(self.setup.targets)
+    return f"MultitaskNetwork({inputs} → {targets}; {n_parameters(self):,} parameters)"
 
 
 def _repr_html(self):
     shown = self.summary().style.format({"parameters": "{:,}"}, escape="html").hide(axis="index")
-    return shown.set_caption(
-        escape(_repr(self))
-    ).to_html()  # pandas escapes neither cells nor caption by itself
+    caption = escape(_repr(self))  # pandas escapes neither cells nor caption by itself
+    return shown.set_caption(caption).to_html()
 
 
 MultitaskNetwork.summary = summary
@@ -418,6 +396,17 @@ MultitaskNetwork._repr_html_ = _repr_html
 
 
 # %% ../../nbs/api/networks/11_multitask.ipynb #14e0b732
+def _box(ax, x, y, text, color) -> None:
+    "A text in a box."
+    style = dict(boxstyle="round,pad=.4", fc="white", ec=color, lw=1.5)
+    ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox=style)
+
+
+def _arrow(ax, start, end, color) -> None:
+    "An arrow from one place to another."
+    ax.annotate("", end, start, arrowprops=dict(arrowstyle="->", color=color))
+
+
 def plot_network(
     net: MultitaskNetwork,  # the network
     ax=None,  # axes to draw on; new ones if None
@@ -430,48 +419,26 @@ def plot_network(
     n = table.role.value_counts().max()
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 0.6 + 0.7 * n), layout="constrained")
-
-    def box(x, y, text, color):
-        ax.text(
-            x,
-            y,
-            text,
-            ha="center",
-            va="center",
-            fontsize=8,
-            bbox=dict(boxstyle="round,pad=.4", fc="white", ec=color, lw=1.5),
-        )
-
-    def arrow(x, y, x2, y2, color):
-        ax.annotate("", (x2, y2), (x, y), arrowprops=dict(arrowstyle="->", color=color))
+    middle = n / 2
 
     for role, x in (("encoder", 0.27), ("fusion", 0.5), ("head", 0.73)):
         rows = table[table.role == role]
-        for row, y in zip(
-            rows.itertuples(), n * (np.arange(len(rows)) + 0.5) / len(rows), strict=True
-        ):
-            color = {"encoder": blue, "fusion": "black"}.get(
-                role, orange if row.modality == net.setup.main else grey
-            )
-            box(
-                x,
-                y,
-                f"{row.type:^20}\n{row.output if isinstance(row.output, str) else '×'.join(map(str, row.output))}\n{row.parameters:,}",
-                color,
-            )
+        heights = n * (np.arange(len(rows)) + 0.5) / len(rows)
+        for row, y in zip(rows.itertuples(), heights, strict=True):
+            head_color = orange if row.modality == net.setup.main else grey
+            color = {"encoder": blue, "fusion": "black", "head": head_color}[role]
+            output = row.output if isinstance(row.output, str) else "×".join(map(str, row.output))
+            _box(ax, x, y, f"{row.type:^20}\n{output}\n{row.parameters:,}", color)
             if role == "encoder":
-                arrow(0.12, y, 0.19, y, color)
-                arrow(0.35, y, 0.44, n / 2, color)
+                _arrow(ax, (0.12, y), (0.19, y), color)
+                _arrow(ax, (0.35, y), (0.44, middle), color)
                 ax.text(0.11, y, row.modality, ha="right", va="center")
             if role == "head":
-                arrow(0.56, n / 2, 0.645, y, color)
-                arrow(0.815, y, 0.88, y, color)
+                _arrow(ax, (0.56, middle), (0.645, y), color)
+                _arrow(ax, (0.815, y), (0.88, y), color)
                 ax.text(0.89, y, row.modality, ha="left", va="center")
-    ax.set(
-        xlim=(0, 1),
-        ylim=(n, 0),
-        title=f"{net.setup.name or net.setup.variant}: {n_parameters(net):,} parameters",
-    )
+    title = f"{net.setup.name or net.setup.variant}: {n_parameters(net):,} parameters"
+    ax.set(xlim=(0, 1), ylim=(n, 0), title=title)
     ax.axis("off")
     return ax
 

@@ -6,26 +6,28 @@
 __all__ = [
     "check_pair",
     "repeat_channel",
-    "resampled",
+    "resample",
     "PairBody",
     "read_pair",
     "as_tokens",
     "as_map",
-    "PixelNorm",
-    "PatchEmbedding",
-    "Product",
-    "Attention",
-    "Reduction",
+    "LayerNorm2d",
+    "OverlapPatchEmbed",
+    "ScaledDotProductAttention",
+    "MultiheadAttention",
+    "SequenceReduction",
     "drop_path",
     "ResidualBlock",
     "upsample",
-    "start_weights",
-    "PixelMLP",
+    "init_weights",
+    "MixFFN",
     "TransformerBlock",
-    "Pyramid",
+    "MixTransformer",
 ]
 
 # %% ../../nbs/api/networks/04_pair.ipynb #4fa55b43
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,20 +47,25 @@ def check_pair(
     "The two inputs of a change network; `ValueError` if they cannot be compared."
     if len(setup.inputs) != 2:
         raise ValueError(
-            f"{network} compares two images of one place, early and late; the setup's inputs are {', '.join(setup.inputs)}"
+            f"{network} compares two images of one place, early and late; "
+            f"the setup's inputs are {', '.join(setup.inputs)}"
         )
-    early, late = pair = [modalities[n] for n in setup.inputs]
+    pair = [modalities[n] for n in setup.inputs]
     for m in pair:
         if m.kind != "image":
             raise ValueError(f"{network} compares two images; input '{m.name}' is of kind {m.kind}")
-    sizes = ["×".join(map(str, m.shape[-2:])) for m in pair]
-    if sizes[0] != sizes[1]:
+    early, late = pair
+    early_size, late_size = ("×".join(map(str, m.shape[-2:])) for m in pair)
+    if early_size != late_size:
         raise ValueError(
-            f"'{early.name}' has {sizes[0]} pixels, '{late.name}' {sizes[1]}: {network} needs both on one grid, so resample one when preparing the data"
+            f"'{early.name}' has {early_size} pixels, '{late.name}' {late_size}: "
+            f"{network} needs both on one grid, so resample one when preparing the data"
         )
-    if early.n_channels != late.n_channels and 1 not in (early.n_channels, late.n_channels):
+    channels = {early.n_channels, late.n_channels}
+    if len(channels) > 1 and 1 not in channels:
         raise ValueError(
-            f"'{early.name}' has {early.n_channels} channels, '{late.name}' {late.n_channels}: {network} needs the same number, or one channel in one of them (it is then repeated)"
+            f"'{early.name}' has {early.n_channels} channels, '{late.name}' {late.n_channels}: "
+            f"{network} needs the same number, or one channel in one of them (it is then repeated)"
         )
     return pair
 
@@ -72,7 +79,7 @@ def repeat_channel(
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #a45172f1
-def resampled(
+def resample(
     x: Tensor,  # (B,C,H,W)
     size: tuple,  # height and width wanted, pixels
 ) -> Tensor:  # (B,C,*size); `x` itself if it has that size
@@ -84,7 +91,7 @@ def resampled(
 
 # %% ../../nbs/api/networks/04_pair.ipynb #9769e1fa
 class PairBody(nn.Module):
-    "Base of the bodies that compare two images of one place: checks them, matches their channels; subclasses define `compare`."
+    "Base of the bodies that compare two images of one place; subclasses define `compare`."
 
     multiple: int = 1  # pixels of the image that become one at the coarsest scale, along a side
     out_features: int  # channels of the map
@@ -119,8 +126,9 @@ class PairBody(nn.Module):
         pair = self.read_pair(x)
         size = tuple(pair[0].shape[-2:])
         h, w = (max(1, round(self.zoom * n)) for n in size)
-        fitting = [pad_to_multiple(resampled(image, (h, w)), self.multiple) for image in pair]
-        return resampled(self.compare(*fitting)[..., :h, :w], size)
+        early, late = (pad_to_multiple(resample(image, (h, w)), self.multiple) for image in pair)
+        features = self.compare(early, late)[..., :h, :w]
+        return resample(features, size)
 
     def compare(
         self,
@@ -139,20 +147,23 @@ def read_pair(
     for m in self.pair:
         if m.name not in x:
             raise ValueError(
-                f"the network reads '{m.name}', which the batch lacks; it has {', '.join(x) or 'nothing'}"
+                f"the network reads '{m.name}', which the batch lacks; "
+                f"it has {', '.join(x) or 'nothing'}"
             )
         check_input(x[m.name], m)
-    early, late = (x[m.name] for m in self.pair)
-    h, w = early.shape[-2:]
-    if late.shape[-2:] != (h, w):
+    early_name, late_name = (m.name for m in self.pair)
+    h, w = x[early_name].shape[-2:]
+    late_h, late_w = x[late_name].shape[-2:]
+    if (h, w) != (late_h, late_w):
         raise ValueError(
-            f"'{self.pair[0].name}' has {h}×{w} pixels in this batch, '{self.pair[1].name}' {late.shape[-2]}×{late.shape[-1]}; they must be equal"
+            f"'{early_name}' has {h}×{w} pixels in this batch, "
+            f"'{late_name}' {late_h}×{late_w}; they must be equal"
         )
     if not h * w:
         raise ValueError(
-            f"'{self.pair[0].name}' has {h}×{w} pixels in this batch: there is nothing to compare"
+            f"'{early_name}' has {h}×{w} pixels in this batch: there is nothing to compare"
         )
-    return [repeat_channel(t, self.n_in) for t in (early, late)]
+    return [repeat_channel(x[name], self.n_in) for name in (early_name, late_name)]
 
 
 PairBody.read_pair = read_pair
@@ -174,7 +185,7 @@ def as_map(
     return x.unflatten(1, tuple(size)).permute(0, 3, 1, 2)
 
 
-class PixelNorm(nn.LayerNorm):
+class LayerNorm2d(nn.LayerNorm):
     "Layer normalisation over the channels of each pixel of a map."
 
     def forward(
@@ -185,8 +196,8 @@ class PixelNorm(nn.LayerNorm):
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #1b04822b
-class PatchEmbedding(nn.Sequential):
-    "Overlapping patches: a strided convolution and a normalisation of each pixel."
+class OverlapPatchEmbed(nn.Sequential):
+    "Overlapping patch embedding: a strided convolution, and layer normalisation of each pixel."
 
     def __init__(
         self,
@@ -195,12 +206,12 @@ class PatchEmbedding(nn.Sequential):
         kernel: int = 7,  # side of a patch, pixels; odd
         stride: int = 4,  # distance between patches, pixels
     ):
-        super().__init__(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2), PixelNorm(n_out))
+        super().__init__(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2), LayerNorm2d(n_out))
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #b2d73cfe
-class Product(nn.Module):
-    "The weighted mean of values, for several heads; a module without weights, so that the counter sees it."
+class ScaledDotProductAttention(nn.Module):
+    "The weighted mean of values, for several heads; a module, so that `operations` sees it."
 
     def __init__(
         self,
@@ -211,24 +222,26 @@ class Product(nn.Module):
 
     def forward(
         self,
-        q: Tensor,  # questions (B,heads,N,d)
-        k: Tensor,  # keys (B,heads,M,d)
-        v: Tensor,  # values (B,heads,M,d)
+        query: Tensor,  # (B,heads,N,d)
+        key: Tensor,  # (B,heads,M,d)
+        value: Tensor,  # (B,heads,M,d)
     ) -> Tensor:  # (B,heads,N,d)
         p = self.dropout.p if self.training else 0.0
-        if not p or q.is_cuda:
-            return F.scaled_dot_product_attention(q, k, v, dropout_p=p)
-        return self.dropout((q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1)) @ v
+        if not p or query.is_cuda:
+            return F.scaled_dot_product_attention(query, key, value, dropout_p=p)
+        scaled = query * query.shape[-1] ** -0.5
+        weights = (scaled @ key.transpose(-2, -1)).softmax(-1)
+        return self.dropout(weights) @ value
 
 
-class Attention(nn.Module):
-    "One sequence asks another (equations 1 and 2)."
+class MultiheadAttention(nn.Module):
+    "One sequence asks another: self-attention or cross-attention (equations 1 and 2)."
 
     def __init__(
         self,
         width: int,  # features of both sequences
-        n_heads: int = 1,  # questions asked at once; divides `width`
-        dropout: float = 0.0,  # probability, of the weights and of the answer
+        n_heads: int = 1,  # attention heads; divides `width`
+        dropout: float = 0.0,  # probability, of the weights and of the output
     ):
         super().__init__()
         if width % n_heads:
@@ -236,23 +249,29 @@ class Attention(nn.Module):
         self.n_heads = n_heads
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-        self.product = Product(dropout)
+        self.proj = nn.Linear(width, width)
+        self.attention = ScaledDotProductAttention(dropout)
         self.dropout = Dropout(dropout)
+
+    def split_heads(
+        self,
+        x: Tensor,  # (B,N,F)
+    ) -> Tensor:  # (B,heads,N,d)
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
     def forward(
         self,
-        x: Tensor,  # who asks (B,N,F)
-        other: Tensor,  # who answers (B,M,F)
+        x: Tensor,  # where the queries come from, who asks (B,N,F)
+        context: Tensor,  # where keys and values come from, who answers (B,M,F)
     ) -> Tensor:  # (B,N,F)
-        split = lambda t: t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-        q = split(self.q(x))
-        (k, v) = map(split, self.kv(other).chunk(2, -1))
-        return self.dropout(self.out(self.product(q, k, v).transpose(1, 2).flatten(2)))
+        query = self.split_heads(self.q(x))
+        key, value = map(self.split_heads, self.kv(context).chunk(2, -1))
+        y = self.attention(query, key, value)
+        return self.dropout(self.proj(y.transpose(1, 2).flatten(2)))
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #bdbea5e7
-class Reduction(nn.Module):
+class SequenceReduction(nn.Module):
     "A shorter sequence to attend to: one pixel of `ratio`×`ratio`; as it is if `ratio` is 1."
 
     def __init__(
@@ -261,11 +280,10 @@ class Reduction(nn.Module):
         ratio: int = 1,  # how much coarser, along each side
     ):
         super().__init__()
-        self.layers = (
-            nn.Sequential(nn.Conv2d(width, width, ratio, ratio), PixelNorm(width))
-            if ratio > 1
-            else nn.Identity()
-        )
+        if ratio > 1:
+            self.layers = nn.Sequential(nn.Conv2d(width, width, ratio, ratio), LayerNorm2d(width))
+        else:
+            self.layers = nn.Identity()
 
     def forward(
         self,
@@ -316,29 +334,22 @@ def upsample(
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #1c3ddfe8
-def start_weights(
+def init_weights(
     module: nn.Module,  # a part; to be used with `apply`
 ) -> None:
     "Initial weights of the transformers: small linear layers, convolutions by their fan-out."
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
     if isinstance(module, nn.Conv2d):
-        nn.init.normal_(
-            module.weight,
-            0,
-            (
-                2
-                * module.groups
-                / (module.kernel_size[0] * module.kernel_size[1] * module.out_channels)
-            )
-            ** 0.5,
-        )
+        kernel_height, kernel_width = module.kernel_size
+        fan_out = kernel_height * kernel_width * module.out_channels
+        nn.init.normal_(module.weight, 0, (2 * module.groups / fan_out) ** 0.5)
     if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None:
         nn.init.zeros_(module.bias)
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #98105df0
-class PixelMLP(nn.Module):
+class MixFFN(nn.Module):
     "A perceptron for each pixel, with a look at its eight neighbours in the middle."
 
     def __init__(
@@ -348,80 +359,81 @@ class PixelMLP(nn.Module):
         dropout: float = 0.0,  # probability
     ):
         super().__init__()
-        self.widen = nn.Linear(width, hidden)
-        self.look = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
-        self.narrow = nn.Linear(hidden, width)
-        self.activate = nn.Sequential(nn.GELU(), Dropout(dropout))
+        self.fc1 = nn.Linear(width, hidden)
+        self.dwconv = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.fc2 = nn.Linear(hidden, width)
+        self.act = nn.Sequential(nn.GELU(), Dropout(dropout))
         self.dropout = Dropout(dropout)
 
     def forward(
         self,
         x: Tensor,  # (B,C,H,W)
     ) -> Tensor:  # (B,C,H,W)
-        y = self.activate(self.look(self.widen(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)))
-        return self.dropout(self.narrow(y.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        y = self.fc1(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y = self.act(self.dwconv(y))
+        y = self.fc2(y.permute(0, 2, 3, 1))
+        return self.dropout(y).permute(0, 3, 1, 2)
 
 
 class TransformerBlock(nn.Module):
-    "Efficient self-attention and a perceptron, both with a residual connection."
+    "Efficient self-attention and a feed-forward network, both with a residual connection."
 
     def __init__(
         self,
         width: int,  # channels
-        n_heads: int,  # of attention
+        n_heads: int,  # attention heads
         ratio: int,  # how much coarser keys and values are
         dropout: float = 0.0,  # probability, within the branches
-        p_path: float = 0.0,  # probability that a branch is left out
-        expansion: int = 4,  # width of the perceptron, in widths of the block
+        drop_path_rate: float = 0.0,  # probability that a branch is left out
+        mlp_ratio: int = 4,  # hidden width of the feed-forward network, in widths of the block
     ):
         super().__init__()
-        self.norm = PixelNorm(width, eps=1e-6)
-        self.reduce = Reduction(width, ratio)
-        self.attention = Attention(width, n_heads, dropout)
-        self.norm_mlp = PixelNorm(width, eps=1e-6)
-        self.mlp = PixelMLP(width, expansion * width, dropout)
-        self.drop = drop_path(p_path)
+        self.norm1 = LayerNorm2d(width, eps=1e-6)
+        self.reduction = SequenceReduction(width, ratio)
+        self.attention = MultiheadAttention(width, n_heads, dropout)
+        self.norm2 = LayerNorm2d(width, eps=1e-6)
+        self.ffn = MixFFN(width, mlp_ratio * width, dropout)
+        self.drop_path = drop_path(drop_path_rate)
 
     def forward(
         self,
         x: Tensor,  # (B,C,H,W)
     ) -> Tensor:  # (B,C,H,W)
-        y = self.norm(x)
-        x = x + self.drop(as_map(self.attention(as_tokens(y), self.reduce(y)), y.shape[-2:]))
-        return x + self.drop(self.mlp(self.norm_mlp(x)))
+        y = self.norm1(x)
+        attended = self.attention(as_tokens(y), self.reduction(y))
+        x = x + self.drop_path(as_map(attended, y.shape[-2:]))
+        return x + self.drop_path(self.ffn(self.norm2(x)))
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #1243533d
-class Pyramid(nn.Module):
-    "Four stages of transformer blocks, at a quarter, an eighth, a sixteenth and a thirty-second of the image's resolution."
+class MixTransformer(nn.Module):
+    "SegFormer's encoder: stages of transformer blocks at 1/4, 1/8, 1/16, 1/32 of the resolution."
 
     def __init__(
         self,
         n_in: int,  # channels of the image
         widths,  # channels of each stage
         depths=(3, 3, 4, 3),  # blocks of each stage
-        n_heads=(1, 2, 4, 8),  # heads of each stage
+        n_heads=(1, 2, 4, 8),  # attention heads of each stage
         ratios=(8, 4, 2, 1),  # how much coarser keys and values are
         kernel: int = 7,  # of the patch embeddings, pixels
         dropout: float = 0.1,  # probability, in all blocks
-        p_path: float = 0.1,  # probability that a branch of the last block is left out; from 0 at the first one
+        drop_path_rate: float = 0.1,  # of the last block; from 0 at the first one
     ):
         super().__init__()
-        rates = iter(torch.linspace(0, p_path, sum(depths), device="cpu").tolist())
+        rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())
         stages = []
-        for i, (a, b) in enumerate(zip((n_in, *widths), widths, strict=False)):
+        for i, (a, b) in enumerate(pairwise((n_in, *widths))):
+            stride = 2 if i else 4
             blocks = [
                 TransformerBlock(b, n_heads[i], ratios[i], dropout, next(rates))
                 for _ in range(depths[i])
             ]
-            stages.append(
-                nn.Sequential(
-                    PatchEmbedding(a, b, kernel, 2 if i else 4), *blocks, PixelNorm(b, eps=1e-6)
-                )
-            )
+            embed = OverlapPatchEmbed(a, b, kernel, stride)
+            stages.append(nn.Sequential(embed, *blocks, LayerNorm2d(b, eps=1e-6)))
         self.stages = nn.ModuleList(stages)
         self.widths = tuple(widths)
-        self.apply(start_weights)
+        self.apply(init_weights)
 
     def forward(
         self,
@@ -429,5 +441,6 @@ class Pyramid(nn.Module):
     ) -> list:  # a map of each stage, the finest first
         maps = []
         for stage in self.stages:
-            maps.append(stage(maps[-1] if maps else x))
+            x = stage(x)
+            maps.append(x)
         return maps

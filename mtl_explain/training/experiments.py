@@ -81,7 +81,7 @@ def train_table(
     starts: dict = None,  # type of network -> run folder to begin with, see `starts_of`
     **options,  # of `train_run`: epochs, lr, bs, ...
 ) -> list:  # of `Run`, seed by seed
-    "Train every setup with every seed; runs that are finished are only opened, an interrupted one is resumed."
+    "Train every setup with every seed; finished runs are opened, an interrupted one is resumed."
     names = [row_name(s) for s in setups]
     if len(set(names)) < len(names):
         raise ValueError(f"the setups need names that differ, got {', '.join(names)}")
@@ -150,14 +150,17 @@ def starts_of(
     "The finished runs that rows begin with; `FileNotFoundError` says how to get one."
     if own := [row_name(s) for s in setups if not s.network.get("type")]:
         raise ValueError(
-            f"'{own[0]}' has encoders of its own, which no run of {name} has trained; begin with random weights by `--start none`"
+            f"'{own[0]}' has encoders of its own, which no run of {name} has trained; begin "
+            "with random weights by `--start none`"
         )
     kinds = dict.fromkeys(s.network["type"] for s in setups)
     folders = {kind: Path(root) / f"{name}-{kind}-seed0" for kind in kinds}
     for folder in folders.values():
         if not (folder / "scores.csv").exists():
             raise FileNotFoundError(
-                f"no finished run in {folder}: the networks begin with what they learnt from {name}; train them with `mtl_explain table {name}`, or begin with random weights by `--start none`"
+                f"no finished run in {folder}: the networks begin with what they learnt from "
+                f"{name}; train them with `mtl_explain table {name}`, or begin with random "
+                "weights by `--start none`"
             )
     return folders
 

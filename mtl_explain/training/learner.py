@@ -12,8 +12,8 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/training/07_learner.ipynb #7e778e89
-import fastai.callback.progress  # progress bars for every learner
-import fastai.callback.schedule  # fit_one_cycle and lr_find for every learner
+import fastai.callback.progress  # noqa: F401 (progress bars for every learner)
+import fastai.callback.schedule  # noqa: F401 (fit_one_cycle and lr_find for every learner)
 import numpy as np
 import pandas as pd
 import torch
@@ -37,7 +37,7 @@ from mtl_explain.training.weights import load_matching
 
 # %% ../../nbs/api/training/07_learner.ipynb #5ceb2159
 class SeedEpochs(Callback):
-    "At each epoch, order and dropout are drawn from a stream of their own, given by seed and epoch."
+    "At each epoch, order and dropout come from a stream of their own, given by seed and epoch."
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ def seeded_network(
     seed: int = 0,  # of the initial weights
     **kwargs,  # of `MultitaskNetwork`
 ) -> MultitaskNetwork:
-    "A network whose initial weights depend on the seed alone; the global generator is left as it was."
+    "A network whose weights depend on the seed alone; the global generator is left as it was."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MultitaskNetwork(mods, setup, **kwargs)

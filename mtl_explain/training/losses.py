@@ -42,7 +42,7 @@ def element_losses(
     y: Tensor,  # target, standardised
     m: Modality,  # what the target is
 ) -> Tensor:  # the shape of `y`; 0 where the label is missing
-    "Cross-entropy (nats) or squared error (of standardised values) of each element: paper A, section 3.3."
+    "Cross-entropy [nats] or squared error of standardised values (paper A, section 3.3)."
     if m.is_label:
         return F.cross_entropy(pred, y, ignore_index=-1, reduction="none")
     valid = valid_elements(y, m)

@@ -201,7 +201,7 @@ class TraceRecorder(Callback):
         samples: xr.Dataset,  # the sample set: ids, splits, groups and positions go into the trace
         main: str,  # the main task
         splits: tuple = ("valid", "test"),  # which splits to trace
-        shown: int = 6,  # how many samples keep their full prediction maps, spread over the traced ones
+        shown: int = 6,  # samples that keep their prediction maps, spread over the traced ones
     ):
         if unknown := set(splits) - set(split_names):
             raise ValueError(

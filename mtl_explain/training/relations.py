@@ -132,15 +132,18 @@ def make_view(
             return ParentView(ancestor_index(mods, m.name, space.name)[1], space.n_classes)
         except (ValueError, KeyError):
             fail(
-                f"they have neither the same classes nor a hierarchy (all its levels in the setup) in which '{space.name}' stands above '{m.name}'"
+                "they have neither the same classes nor a hierarchy (all its levels in the "
+                f"setup) in which '{space.name}' stands above '{m.name}'"
             )
     if m.kind != "image" or m.n_channels != 1:
         fail(
-            f"'{m.name}' is no height: expected an image of one channel, it is {m.kind} with {m.n_channels}"
+            f"'{m.name}' is no height: expected an image of one channel, it is {m.kind} with "
+            f"{m.n_channels}"
         )
     if space.n_classes != 3:
         fail(
-            f"a height change has three classes (unchanged, lower, higher), the label has {space.n_classes}"
+            "a height change has three classes (unchanged, lower, higher), the label has "
+            f"{space.n_classes}"
         )
     if m.name not in setup.scaling:
         fail(
@@ -261,7 +264,7 @@ class HierarchyConsistency(Consistency):
 
     def __init__(
         self,
-        mods: dict,  # name -> `Modality`; the child's parent and parent_index say what belongs to what
+        mods: dict,  # name -> `Modality`; the child's `parent_index` says what belongs to what
         setup: Setup,  # roles
         tasks: list,  # child and parent
         distance: str = "l1",  # as in `Consistency`
@@ -271,5 +274,6 @@ class HierarchyConsistency(Consistency):
         super().__init__(mods, setup, tasks, distance, where, floor=floor)
         if not isinstance(self.views[0], ParentView):
             raise ValueError(
-                f"relation of '{tasks[0]}' and '{tasks[1]}': no hierarchy; name the child first, then its parent"
+                f"relation of '{tasks[0]}' and '{tasks[1]}': no hierarchy; name the child "
+                "first, then its parent"
             )

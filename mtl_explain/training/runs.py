@@ -28,6 +28,7 @@ import os
 import time
 from contextlib import ExitStack
 from functools import cached_property
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def fingerprint(
     samples: xr.Dataset,  # a sample set
     names: list,  # of the variables that the run uses
 ) -> str:  # 16 hexadecimal digits
-    "A short hash of all that a run sees of its samples: values, descriptions, ids, splits and other coordinates."
+    "A short hash of what a run sees of its samples: values, descriptions, ids, coordinates."
     used = samples[list(dict.fromkeys(names))]
     return content_digest(used.drop_attrs(deep=False))
 
@@ -217,14 +218,16 @@ def _read_optimiser(
     kept = json.loads((state / "optimiser.json").read_text(encoding="utf-8"))
     if len(kept["state"]) != len(parameters):
         raise ValueError(
-            f"{path}: the optimiser of another network: it has {len(kept['state'])} parameters, this one {len(parameters)}"
+            f"{path}: the optimiser of another network: it has {len(kept['state'])} "
+            f"parameters, this one {len(parameters)}"
         )
     for key, v in read_weights(path).items():
         i, name = key.split(".", 1)
         own = parameters[int(i)]
         if v.ndim and v.shape != own.shape:
             raise ValueError(
-                f"{path}: the optimiser of another network: {key} is {tuple(v.shape)}, its parameter {tuple(own.shape)}"
+                f"{path}: the optimiser of another network: {key} is {tuple(v.shape)}, its "
+                f"parameter {tuple(own.shape)}"
             )
         kept["state"][int(i)][name] = v.to(own.device)
     return kept
@@ -439,7 +442,8 @@ def check_config(
         highest = max(m.get("parent_index") or [0])
         if parents is not None and highest >= parents:
             fail(
-                f"modalities.{name}.parent_index names class {highest} of '{m['parent']}', which has {parents} classes"
+                f"modalities.{name}.parent_index names class {highest} of '{m['parent']}', "
+                f"which has {parents} classes"
             )
 
 
@@ -561,15 +565,15 @@ def _fit(
 def train_run(
     samples: xr.Dataset,  # the sample set
     setup: Setup,  # who is read, who is predicted
-    folder,  # where the run is kept; made if it does not exist, resumed if it is the same run and not finished
+    folder,  # where the run is kept; the same run, if it is not finished, is resumed
     epochs: int = 6,  # of one cycle
     lr: float = 2e-3,  # maximum learning rate of the cycle
     bs: int = 64,  # samples a batch
     seed: int = 0,  # of weights, order and dropout
     bar: bool = True,  # show progress
     cbs: list = (),  # further callbacks
-    score=None,  # function (learner, samples) -> columns task, metric, value, units: the dataset's own scores
-    keep: str = "best",  # which weights: of the epoch that is 'best' in the main task on the validation samples, or of the 'last' one
+    score=None,  # function (learner, samples) -> task, metric, value, units: a dataset's own scores
+    keep: str = "best",  # weights of the epoch with the 'best' main validation loss, or the 'last'
     schedule: str = "one-cycle",  # of the learning rate; or 'constant'
     recipe: dict = None,  # what else shall be on record, see `recipe_record`
     **options,  # of `multitask_learner`: trace, shown, start, device, ...
@@ -621,7 +625,8 @@ def read_table(
     missing = [c for c in columns if c not in table]
     if missing:
         raise ValueError(
-            f"{path}: the column '{missing[0]}' is missing; it has {', '.join(map(str, table))[:80]}"
+            f"{path}: the column '{missing[0]}' is missing; it has "
+            f"{', '.join(map(str, table))[:80]}"
         )
     return table
 
@@ -659,7 +664,10 @@ class Run:
 
     @property
     def state(self) -> str:
-        return f"{len(self.metrics) if (self.folder / 'metrics.csv').exists() else 0} of {self.options['epochs']} epochs"
+        return (
+            f"{len(self.metrics) if (self.folder / 'metrics.csv').exists() else 0} of "
+            f"{self.options['epochs']} epochs"
+        )
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -692,7 +700,10 @@ class Run:
 
     def __repr__(self):
         kept = f", epoch {self.epoch} kept" if self.finished else ""
-        return f"Run({self.folder}): {self.setup.name or self.setup.variant}, {self.state}{kept}, seed {self.options.get('seed')}"
+        return (
+            f"Run({self.folder}): {self.setup.name or self.setup.variant}, {self.state}{kept}, "
+            f"seed {self.options.get('seed')}"
+        )
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #c2068ade
@@ -717,7 +728,10 @@ def _about_epoch(
 ) -> str:
     "Which epoch scores, predictions and explanations are about, in words."
     if best_file(run.folder):
-        return f"Epoch {run.epoch} of 0 to {len(run.metrics) - 1} is kept: the lowest loss of {run.setup.main} on the validation samples."
+        return (
+            f"Epoch {run.epoch} of 0 to {len(run.metrics) - 1} is kept: the lowest loss of "
+            f"{run.setup.main} on the validation samples."
+        )
     return f"Epoch {run.epoch}, the last one, is kept."
 
 
@@ -739,13 +753,9 @@ def load_run(
 
 @patch
 def _repr_html_(self: Run) -> str:
-    from html import escape
-
-    scores = (
-        self.scores.pivot(index=["task", "metric", "units"], columns="split", values="value")
-        .round(4)
-        .to_html()
-        if self.finished
-        else ""
-    )
-    return f"<p><b>{escape(repr(self))}</b></p>{self.setup._repr_html_()}{scores or '<p>not finished</p>'}"
+    head = f"<p><b>{escape(repr(self))}</b></p>{self.setup._repr_html_()}"
+    if not self.finished:
+        return f"{head}<p>not finished</p>"
+    keys = ["task", "metric", "units"]
+    scores = self.scores.pivot(index=keys, columns="split", values="value")
+    return head + scores.round(4).to_html()

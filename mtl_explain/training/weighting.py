@@ -87,7 +87,7 @@ class DynamicWeightAverage(nn.Module):
 
 # %% ../../nbs/api/training/00_weighting.ipynb #0c10a265
 def aggregator(
-    method: str,  # name of a class in `torchjd.aggregation`, e.g. 'UPGrad', 'PCGrad', 'CAGrad', 'MGDA'
+    method: str,  # a class of `torchjd.aggregation`, e.g. 'UPGrad', 'PCGrad', 'CAGrad', 'MGDA'
     **options,  # of that class, e.g. `c=.5` for CAGrad
 ):  # callable: Jacobian (tasks, parameters) -> gradient (parameters,)
     "An aggregator of TorchJD by its name."
@@ -95,7 +95,8 @@ def aggregator(
         from torchjd import aggregation
     except ImportError:
         raise ImportError(
-            "aggregating gradients needs the optional package TorchJD: pip install 'mtl_explain[aggregation]'"
+            "aggregating gradients needs the optional package TorchJD: pip install "
+            "'mtl_explain[aggregation]'"
         ) from None
     known = [
         n

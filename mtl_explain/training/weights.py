@@ -39,7 +39,8 @@ def read_weights(
         return load_file(path)
     except (SafetensorError, OSError) as e:
         raise ValueError(
-            f"{path}: no readable safetensors file ({e}). Files of pickled weights are refused, since loading them can run code."
+            f"{path}: no readable safetensors file ({e}). Files of pickled weights are "
+            "refused, since loading them can run code."
         ) from None
 
 
@@ -90,7 +91,7 @@ def fill_weights(
     module: torch.nn.Module,  # the network or loss to fill
     path: Path,  # a safetensors file
 ) -> None:
-    "Fill a module with all of its numbers, whatever they are; those of another module are a clear error."
+    "Fill a module with all of its numbers; those of another module are a clear error."
     module.load_state_dict(check_weights(module.state_dict(), path))
 
 
@@ -98,7 +99,7 @@ def load_weights(
     net: torch.nn.Module,  # the network to fill
     path: Path,  # a safetensors file
 ) -> None:
-    "Fill a network that is going to predict; weights of another network, and NaN, are a clear error."
+    "Fill a network that will predict; weights of another network, and NaN, are a clear error."
     net.load_state_dict(finite(check_weights(net.state_dict(), path), path))
 
 
@@ -109,7 +110,8 @@ def finite(
     "`ValueError` where weights hold NaN or infinity."
     if bad := not_finite(weights):
         raise ValueError(
-            f"{path}: {bad[0]} holds NaN or infinity, as do {len(bad) - 1} more tensors: the file is damaged, or the training diverged"
+            f"{path}: {bad[0]} holds NaN or infinity, as do {len(bad) - 1} more tensors: the "
+            "file is damaged, or the training diverged"
         )
     return weights
 
@@ -143,7 +145,7 @@ def best_file(
 def weights_file(
     start,  # a run folder, an opened `Run`, or a safetensors file
 ) -> Path:
-    "The file with the weights that a run keeps: the best, or those of its last finished epoch where none was chosen."
+    "The file with the weights that a run keeps: the best, or those of its last finished epoch."
     path = Path(getattr(start, "folder", start))
     if not path.is_dir():
         return path
@@ -153,7 +155,8 @@ def weights_file(
         return best
     if state is None:
         raise FileNotFoundError(
-            f"{path} holds no weights: it is no run folder, or its training stopped before the first epoch was finished"
+            f"{path} holds no weights: it is no run folder, or its training stopped before "
+            "the first epoch was finished"
         )
     return state / "weights.safetensors"
 
@@ -174,7 +177,10 @@ class Matching(NamedTuple):
     left: list  # what the other one has besides, such as its heads
 
     def __str__(self):
-        return f"{len(self.taken)} of {len(self.taken) + len(self.new)} tensors of the body taken, {len(self.left)} others left aside"
+        return (
+            f"{len(self.taken)} of {len(self.taken) + len(self.new)} tensors of the body taken, "
+            f"{len(self.left)} others left aside"
+        )
 
 
 # %% ../../nbs/api/training/06_weights.ipynb #4b8c1f8b
@@ -194,7 +200,8 @@ def load_matching(
 
     if not taken:
         fail(
-            f"none of its {len(weights)} tensors has the name of one of the {len(body)} of this body, such as {body[0]}"
+            f"none of its {len(weights)} tensors has the name of one of the {len(body)} of "
+            f"this body, such as {body[0]}"
         )
     if odd := [k for k in taken if own[k].shape != weights[k].shape]:
         fail(
