@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from mtl_explain.explain.overview import explain
-from mtl_explain.explain.resampling import cluster_codes
+from mtl_explain.explain.resampling import Bootstrap, cluster_codes
 from mtl_explain.files.paths import (
     check_replaceable,
     discard_folder,
@@ -257,12 +257,15 @@ def write_report(
     folder=None,  # where to write; `report` in the run's folder if None
     split: str = "test",  # of scores and explanations
     bar: bool = True,  # show progress
-    **how,  # of `explain`: level, n_boot, cluster, seed, epoch
+    epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> Path:  # of the html page
     "Write figures, tables and one self-contained html page; an older report there is replaced, anything else refused."
     folder = Path(folder or run.folder / "report")
     partial = _claim_report(folder)
-    found = explain(run.trace, run.modalities, samples, split=split, **how)
+    found = explain(
+        run.trace, run.modalities, samples, split=split, epoch=epoch, bootstrap=bootstrap
+    )
     runs = [*(r for r in others if r.folder != run.folder), run]
     paper_table(runs, split).to_csv(partial / "tables" / "scores.csv")
     write_beside(
@@ -273,7 +276,7 @@ def write_report(
             _explained(found, partial, bar),
             found.left_out,
             split,
-            how.get("cluster", "group"),
+            bootstrap.cluster,
         ),
     )
     replace_folder(partial, folder, "report")

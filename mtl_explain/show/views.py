@@ -39,6 +39,7 @@ import xarray as xr
 from mtl_explain.explain.correctness import correctness, group_colors
 from mtl_explain.explain.correlation import error_correlation
 from mtl_explain.explain.overview import label_pairs
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.modality import ancestor_index
 from mtl_explain.trace import chosen_epoch, group_names, split_positions
 
@@ -111,11 +112,14 @@ def sample_points(
 def correlation_curves(
     trace: xr.Dataset,  # a trace
     split: str = "test",  # which samples; None: all
-    n_boot: int = 200,  # resamples of each interval
+    bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
 ) -> pd.DataFrame:  # step (position of the epoch), epoch, main, auxiliary, r, low, high
     "Error correlations of all ordered pairs of tasks."
     found = pd.concat(
-        [error_correlation(trace, t, split, n_boot=n_boot) for t in trace["task"].values.tolist()]
+        [
+            error_correlation(trace, t, split, bootstrap=bootstrap)
+            for t in trace["task"].values.tolist()
+        ]
     )
     step = {e: i for i, e in enumerate(trace["epoch"].values.tolist())}
     return found.assign(step=found["epoch"].map(step))[
@@ -181,10 +185,10 @@ chart_style = """
 def _curves(
     trace: xr.Dataset,  # a trace
     split: str,  # which samples
-    n_boot: int,  # resamples
+    bootstrap: Bootstrap,  # how the intervals are found
 ) -> alt.LayerChart:
     "Correlations over the epochs; the chosen pair stands out, with its interval."
-    base = alt.Chart(correlation_curves(trace, split, n_boot)).transform_filter(
+    base = alt.Chart(correlation_curves(trace, split, bootstrap)).transform_filter(
         "datum.main == main"
     )
     chosen = base.transform_filter("datum.auxiliary == auxiliary")
@@ -317,7 +321,7 @@ def linked_chart(
     trace: xr.Dataset,  # a trace
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
-    n_boot: int = 200,  # resamples of the intervals
+    bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
 ) -> alt.VConcatChart:
     "Correlations, samples, map and counts, with a slider, two choosers and a brush."
     if trace.sizes["task"] < 2:
@@ -344,7 +348,7 @@ def linked_chart(
         else scatter
     )
     return (
-        alt.vconcat(_curves(trace, split, n_boot), middle, counts)
+        alt.vconcat(_curves(trace, split, bootstrap), middle, counts)
         .add_params(*task_controls(trace))
         .properties(
             title=alt.Title(f"Errors of {trace.attrs['main']} and its companions", subtitle=said),
@@ -570,10 +574,10 @@ def explorer_chart(
     modalities: dict,  # name -> `Modality`
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
-    n_boot: int = 200,  # resamples of the intervals
+    bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
 ) -> alt.VConcatChart:
     "All linked views of one run in one chart."
-    chart = linked_chart(trace, split, limit, n_boot)
+    chart = linked_chart(trace, split, limit, bootstrap)
     (more, reasons) = label_views(trace, modalities, split)
     chart.vconcat += more
     chart.title.subtitle = [chart.title.subtitle, *reasons]
