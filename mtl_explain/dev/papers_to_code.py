@@ -437,7 +437,7 @@ items = [
             "figure",
             6,
             "tiles, heights in relief",
-            "datasets.hibcd.plot_tile simulate.city.tiles.shaded",
+            "datasets.hibcd.plot_tile simulate.city.tiles.hillshade",
             "studies/change.ipynb",
             "The labels: figures 4, 6 and 7",
             "simulated",
