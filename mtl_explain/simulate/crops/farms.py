@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = [
     "table_4",
-    "gap",
+    "yield_gap",
     "drying",
     "crs",
     "relief",
     "waves",
-    "shared_out",
+    "apportion",
     "crop_counts",
     "plan_fields",
     "area_of",
     "cut_ring",
     "divide",
     "circle",
-    "with_margins",
+    "cut_margins",
     "field_rings",
     "farm_rings",
     "net_area",
@@ -57,33 +57,33 @@ def waves(
     "A smooth random field on a grid."
     length = np.exp(rng.uniform(np.log(short), np.log(long), n))
     turn, phase = rng.uniform(0, 2 * np.pi, (2, n))
-    across, down = (
-        np.exp(2j * np.pi / length * np.outer(v, f(turn))) for v, f in ((x, np.cos), (y, np.sin))
-    )
+    across = np.exp(2j * np.pi / length * np.outer(x, np.cos(turn)))
+    down = np.exp(2j * np.pi / length * np.outer(y, np.sin(turn)))
     amplitude = length**power / np.sqrt((length ** (2 * power)).sum() / 2)
     return ((down * (amplitude * np.exp(1j * phase))) @ across.T).real
 
 
 # %% ../../../nbs/api/simulate/crops/01_farms.ipynb #aa392fc5
-table_4 = pd.DataFrame(
+table_4 = pd.DataFrame(  # paper A, appendix A
     dict(farms=[21, 29, 13], fields=[147, 289, 61], pixels=[1_003_133, 2_103_250, 497_651]),
     ["maize", "soybean", "wheat"],
-)  # paper A, appendix A
-gap = dict(
-    maize=(0.58, 0.09), soybean=(0.68, 0.10), wheat=(0.52, 0.11)
-)  # what a field harvests of what water allows: mean and standard deviation
+)
+# what a field harvests of what water allows: mean and standard deviation
+yield_gap = dict(maize=(0.58, 0.09), soybean=(0.68, 0.10), wheat=(0.52, 0.11))
 drying = dict(maize=(25, 55), soybean=(8, 20), wheat=(7, 18))  # days from maturity to harvest
 
 
 # %% ../../../nbs/api/simulate/crops/01_farms.ipynb #b373d141
-def shared_out(
+def apportion(
     n: int,  # how many
     weights: np.ndarray,  # positive
 ) -> np.ndarray:  # integers that sum to n, in proportion as far as possible
     "Divide a number by largest remainders."
     exact = n * np.asarray(weights, float) / np.sum(weights)
     found = np.floor(exact).astype(int)
-    found[np.argsort(found - exact, kind="stable")[: n - found.sum()]] += 1
+    left = n - found.sum()
+    largest_remainders = np.argsort(found - exact, kind="stable")[:left]
+    found[largest_remainders] += 1
     return found
 
 
@@ -91,27 +91,27 @@ def shared_out(
 def crop_counts(
     n: int,  # number of fields, at least 3
 ) -> pd.DataFrame:  # fields and farms of each crop
-    "How many fields of each crop, on how many farms: at least one of each, and three fields a farm where the farms of Table 4 are too many."
-    fields = pd.Series(shared_out(n, table_4.fields), table_4.index)
-    while fields.min() == 0:
-        fields[fields.idxmax()], fields[fields.idxmin()] = fields.max() - 1, 1
-    return pd.DataFrame(dict(fields=fields, farms=np.minimum(table_4.farms, -(-fields // 3))))
+    "How many fields of each crop, on how many farms: as in Table 4, but three fields a farm."
+    fields = pd.Series(apportion(n, table_4.fields), table_4.index)
+    while fields.min() == 0:  # at least one of each
+        fields[fields.idxmax()] -= 1
+        fields[fields.idxmin()] += 1
+    farms = np.minimum(table_4.farms, -(-fields // 3))
+    return pd.DataFrame(dict(fields=fields, farms=farms))
 
 
 # %% ../../../nbs/api/simulate/crops/01_farms.ipynb #022932f0
 def plan_fields(
     n: int,  # number of fields
     rng: np.random.Generator,  # source of randomness
-) -> pd.DataFrame:  # one row a field: farm, crop, year, region, sown (0 early, 1 late), soil, sowing, gap, harvest_delay, size (relative area)
+) -> pd.DataFrame:  # a row a field: farm, crop, region, when, soil, gap, size (relative area)
     "Who grows what, where and when."
     counts = crop_counts(n)
     crop = np.repeat(counts.index.values.astype(object), counts.fields)
-    farm = np.concatenate(
-        [np.arange(k) % f for k, f in zip(counts.fields, counts.farms, strict=True)]
-    )
-    year = (
-        np.concatenate([(rng.integers(7) + rng.permutation(k)) % 7 for k in counts.fields]) + 2017
-    )
+    farm = [np.arange(k) % f for k, f in zip(counts.fields, counts.farms, strict=True)]
+    farm = np.concatenate(farm)
+    year = [(rng.integers(7) + rng.permutation(k)) % 7 for k in counts.fields]
+    year = np.concatenate(year) + 2017
     table = pd.DataFrame(
         dict(
             farm=farm,
@@ -122,15 +122,13 @@ def plan_fields(
             soil=rng.choice(soils, n).astype(object),
         )
     )
-    table["sowing"] = [
-        sowing_date(c, y, s) + pd.Timedelta(int(d), "D")
-        for c, y, s, d in zip(crop, year, table.sown, rng.integers(-5, 6, n), strict=True)
-    ]
-    table["gap"] = [np.clip(rng.normal(*gap[c]), 0.25, 0.95) for c in crop]
+    shift = pd.to_timedelta(rng.integers(-5, 6, n), "D")
+    dates = [sowing_date(*at) for at in zip(crop, year, table.sown, strict=True)]
+    table["sowing"] = pd.DatetimeIndex(dates) + shift
+    table["gap"] = [np.clip(rng.normal(*yield_gap[c]), 0.25, 0.95) for c in crop]
     table["harvest_delay"] = [int(rng.integers(*drying[c])) for c in crop]
-    table["size"] = (table_4.pixels / table_4.fields)[crop].values * np.exp(
-        rng.normal(0, 0.35, n).clip(-0.8, 0.8)
-    )
+    usual = (table_4.pixels / table_4.fields)[crop].values
+    table["size"] = usual * np.exp(rng.normal(0, 0.35, n).clip(-0.8, 0.8))
     return table.sort_values(["farm", "year", "crop"], kind="stable").reset_index(drop=True)
 
 
@@ -175,12 +173,13 @@ def divide(
     high = (ring @ along).max()
     for _ in range(26):  # to a fraction of a millimetre
         middle = (low + high) / 2
-        low, high = (
-            (middle, high) if area_of(cut_ring(ring, along, middle)) < wanted else (low, middle)
-        )
-    return divide(cut_ring(ring, along, middle), areas[:k]) + divide(
-        cut_ring(ring, -along, -middle), areas[k:]
-    )
+        if area_of(cut_ring(ring, along, middle)) < wanted:
+            low = middle
+        else:
+            high = middle
+    first = cut_ring(ring, along, middle)
+    second = cut_ring(ring, -along, -middle)
+    return divide(first, areas[:k]) + divide(second, areas[k:])
 
 
 # %% ../../../nbs/api/simulate/crops/01_farms.ipynb #4d79fb67
@@ -194,7 +193,7 @@ def circle(
 
 
 # %% ../../../nbs/api/simulate/crops/01_farms.ipynb #f73f4464
-def with_margins(
+def cut_margins(
     ring: np.ndarray,  # of the parcel: convex, anticlockwise
     rng: np.random.Generator,  # source of randomness
 ) -> np.ndarray:
@@ -213,25 +212,21 @@ def field_rings(
     rng: np.random.Generator,  # source of randomness
 ) -> list:  # the outline, and perhaps a hole
     "A parcel becomes a field with its oddities."
-    inner = with_margins(ring, rng)
+    inner = cut_margins(ring, rng)
     odd = rng.random()
     centre = inner.mean(0)
     size = np.sqrt(area_of(inner))
     turn = rng.uniform(0, 2 * np.pi)
     narrow = min(np.ptp(inner @ a) for a in np.linalg.svd(inner - centre)[2])
-    if odd < 0.1 and narrow > 0.75 * size:
+    if odd < 0.1 and narrow > 0.75 * size:  # an old pivot
         return [circle(centre, 0.48 * narrow)]
-    if odd < 0.3:
-        return [
-            cut_ring(
-                inner, away := np.array([np.cos(turn), np.sin(turn)]), away @ centre + 0.45 * size
-            )
-        ]
-    return (
-        [inner, circle(centre + rng.uniform(-0.12, 0.12, 2) * size, rng.uniform(0.06, 0.12) * size)]
-        if odd < 0.45
-        else [inner]
-    )
+    if odd < 0.3:  # a corner is lost to a road
+        away = np.array([np.cos(turn), np.sin(turn)])
+        return [cut_ring(inner, away, away @ centre + 0.45 * size)]
+    if odd < 0.45:  # a grove
+        middle = centre + rng.uniform(-0.12, 0.12, 2) * size
+        return [inner, circle(middle, rng.uniform(0.06, 0.12) * size)]
+    return [inner]
 
 
 # %% ../../../nbs/api/simulate/crops/01_farms.ipynb #8a992c34
@@ -241,10 +236,13 @@ def farm_rings(
     rng: np.random.Generator,  # source of randomness
 ) -> list:  # of rings, one list a field
     "A farm's rectangle, cut into fields."
-    side = np.sqrt(areas.sum() * 1.12 * np.array([r := rng.uniform(0.8, 1.6), 1 / r]))
+    ratio = rng.uniform(0.8, 1.6)
     turn = rng.uniform(-0.4, 0.4)
+    side = np.sqrt(areas.sum() * 1.12 * np.array([ratio, 1 / ratio]))
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side / 2
-    turned = corners @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    c = np.cos(turn)
+    s = np.sin(turn)
+    turned = corners @ np.array([[c, s], [-s, c]])
     return [field_rings(r, rng) for r in divide(turned + np.array(centre), areas)]
 
 
@@ -264,25 +262,24 @@ def place_farms(
     table: pd.DataFrame,  # as from `plan_fields`
     hectares: float,  # mean area of a field
     rng: np.random.Generator,  # source of randomness
-) -> (
-    pd.DataFrame
-):  # with field (name), rings, centre (grid point of the weather, in metres), lat, lon
+) -> pd.DataFrame:  # with field (name), rings, centre (of the weather, in metres), lat, lon
     "Give each farm its place and each field its outline."
-    table, areas = (
-        table.assign(rings=None, centre=None),
-        table["size"].values / table["size"].mean() * hectares * 1e4,
-    )
-    apart = 1.6 * max(np.sqrt(areas[table.farm == f].sum()) for f in set(table.farm)) + 500
+    table = table.assign(rings=None, centre=None)
+    areas = table["size"].values / table["size"].mean() * hectares * 1e4
+    widest = max(np.sqrt(areas[table.farm == f].sum()) for f in set(table.farm))
+    apart = 1.6 * widest + 500
     for farm, rows in table.groupby("farm").groups.items():
         at = regions[table.region[rows[0]]]
         grid_point = np.ravel(project("EPSG:4326", crs, [at["lon"]], [at["lat"]]))
         step = np.array([farm // 3 % 3 - 1, farm // 9 % 4 - 1.5]) + rng.uniform(-0.1, 0.1, 2)
-        for i, r in zip(rows, farm_rings(grid_point + apart * step, areas[rows], rng), strict=True):
-            table.at[i, "rings"], table.at[i, "centre"] = r, tuple(grid_point)
-    lon, lat = project(crs, "EPSG:4326", *np.array([r[0].mean(0) for r in table.rings]).T)
-    names = [f"{c[0]}{i:04d}" for i, c in enumerate(table.crop)]
+        outlines = farm_rings(grid_point + apart * step, areas[rows], rng)
+        for i, rings in zip(rows, outlines, strict=True):
+            table.at[i, "rings"] = rings
+            table.at[i, "centre"] = tuple(grid_point)
+    middles = np.array([r[0].mean(0) for r in table.rings])
+    lon, lat = project(crs, "EPSG:4326", *middles.T)
     return table.assign(
-        field=names,
+        field=[f"{c[0]}{i:04d}" for i, c in enumerate(table.crop)],
         farm=[f"farm{f:02d}" for f in table.farm],
         lat=np.round(lat, 5),
         lon=np.round(lon, 5),
@@ -311,16 +308,15 @@ def write_outlines(
 ) -> None:
     "The fields' outlines in longitude and latitude."
 
-    def ring(r):
-        return np.round(
-            np.stack(project(crs, "EPSG:4326", *np.vstack([r, r[:1]]).T), 1), 6
-        ).tolist()
+    def lon_lat(ring):
+        closed = np.vstack([ring, ring[:1]])
+        return np.round(np.stack(project(crs, "EPSG:4326", *closed.T), 1), 6).tolist()
 
     shapes = [
         dict(
             type="Feature",
             properties=dict(field=f.field, crop=f.crop, year=int(f.year)),
-            geometry=dict(type="Polygon", coordinates=[ring(r) for r in f.rings]),
+            geometry=dict(type="Polygon", coordinates=[lon_lat(r) for r in f.rings]),
         )
         for f in plan.itertuples()
     ]
@@ -347,23 +343,23 @@ def heights(
 # %% ../../../nbs/api/simulate/crops/01_farms.ipynb #0f5b6beb
 def field_window(
     rings: list,  # outline and holes in metres
-) -> dict:  # x0, y0 (upper left corner), shape (rows, columns at 10 m), mask (inside the field), x, y of pixel centres
+) -> dict:  # x0, y0, shape, mask (row, column), x, y
     "Where the pixels of a field lie."
-    (west, south) = rings[0].min(0) - 30
-    (east, north) = rings[0].max(0) + 30
+    west, south = rings[0].min(0) - 30
+    east, north = rings[0].max(0) + 30
     x0 = np.floor(west / 60) * 60
     y0 = np.ceil(north / 60) * 60
-    shape = 6 * int(np.ceil((y0 - south) / 60)), 6 * int(np.ceil((east - x0) / 60))
+    rows = 6 * int(np.ceil((y0 - south) / 60))
+    columns = 6 * int(np.ceil((east - x0) / 60))
     outline = dict(type="Polygon", coordinates=[np.vstack([r, r[:1]]).tolist() for r in rings])
-    y = y0 - 5 - 10 * np.arange(shape[0])
-    x = x0 + 5 + 10 * np.arange(shape[1])
+    grid = from_origin(x0, y0, 10, 10)
     return dict(
         x0=x0,
         y0=y0,
-        shape=shape,
-        mask=geometry_mask([outline], shape, from_origin(x0, y0, 10, 10), invert=True),
-        x=x,
-        y=y,
+        shape=(rows, columns),
+        mask=geometry_mask([outline], (rows, columns), grid, invert=True),
+        x=x0 + 5 + 10 * np.arange(columns),
+        y=y0 - 5 - 10 * np.arange(rows),
     )
 
 
@@ -373,13 +369,17 @@ def elevation_grid(
     region: str,  # east, centre or west
     seed: int,  # of the landscape
     margin: int = 10,  # cells of 30 m around the window
-) -> dict:  # true (heights on 30 m cells), corner (x, y), x, y of the cells, at (row and column of the 10 m pixels in it)
+) -> dict:  # true (heights), corner, x, y of the cells; at: row and column of the pixels in them
     "The ground on the cells of an elevation model."
-    rows, columns = (k // 3 + 2 * margin for k in window["shape"])
+    pixel_rows, pixel_columns = window["shape"]
+    rows = pixel_rows // 3 + 2 * margin
+    columns = pixel_columns // 3 + 2 * margin
     corner = window["x0"] - 30 * margin, window["y0"] + 30 * margin
     x = corner[0] + 30 * (np.arange(columns) + 0.5)
     y = corner[1] - 30 * (np.arange(rows) + 0.5)
-    at = np.meshgrid(*((np.arange(k) - 1) / 3 + margin for k in window["shape"]), indexing="ij")
+    at_row = (np.arange(pixel_rows) - 1) / 3 + margin
+    at_column = (np.arange(pixel_columns) - 1) / 3 + margin
+    at = np.meshgrid(at_row, at_column, indexing="ij")
     return dict(true=heights(x, y, region, seed), corner=corner, x=x, y=y, at=at)
 
 
@@ -389,20 +389,18 @@ def field_ground(
     region: str,  # east, centre or west
     seed: int,  # of the landscape
     rng: np.random.Generator,  # of this field
-) -> dict:  # dem (30 m, with margin), corner (of the dem), wet (0 dry .. 1 wet), vigour (about 1), height [m], bright (soil, 0 .. 1), all at 10 m
+) -> dict:  # dem and its corner (30 m, with margin); wet, vigour, height [m], bright at 10 m
     "Terrain, wet spots and soil of one field."
     grid = elevation_grid(window, region, seed)
-    inside = window["mask"]
+    x = window["x"]
+    y = window["y"]
     twi = spline_upsample(wetness_index(grid["true"], 30.0), *grid["at"])
-    patch, stand, soil = (
-        waves(window["x"], window["y"], rng, s, l) for s, l in ((60, 400), (40, 250), (80, 600))
-    )
-    wet = (
-        0.48
-        + 0.17 * (twi - twi[inside].mean()) / twi[inside].std().clip(1e-3)
-        + 0.12 * patch
-        + rng.normal(0, 0.1)
-    )
+    patch = waves(x, y, rng, 60, 400)
+    stand = waves(x, y, rng, 40, 250)
+    soil = waves(x, y, rng, 80, 600)
+    inside = twi[window["mask"]]
+    hollow = 0.17 * (twi - inside.mean()) / inside.std().clip(1e-3)
+    wet = 0.48 + hollow + 0.12 * patch + rng.normal(0, 0.1)
     dem = grid["true"] + 0.35 * waves(grid["x"], grid["y"], rng, 90, 600, 0.5)
     return dict(
         dem=dem.astype("float32"),

@@ -6,7 +6,7 @@
 __all__ = [
     "extinction",
     "straw",
-    "between_levels",
+    "interpolate_levels",
     "leaf_area",
     "season_of",
     "grow",
@@ -37,18 +37,18 @@ from mtl_explain.simulate.crops.farms import (
     crs,
     field_ground,
     field_window,
-    gap,
     net_area,
     simulate_plan,
     table_4,
     write_outlines,
+    yield_gap,
 )
 from mtl_explain.simulate.crops.growth import load_tables, regions
 from mtl_explain.simulate.crops.satellite import scene_dates, simulate_scene
 
 
 # %% ../../../nbs/api/simulate/crops/03_fields.ipynb #1d7337b1
-def between_levels(
+def interpolate_levels(
     values: np.ndarray,  # (3, ...) for knoll, slope, hollow
     wet: np.ndarray,  # 0 .. 1, any shape
 ) -> np.ndarray:  # (*shape of wet, ...)
@@ -60,9 +60,8 @@ def between_levels(
 
 # %% ../../../nbs/api/simulate/crops/03_fields.ipynb #aa1c7270
 extinction = dict(maize=0.60, soybean=0.68, wheat=0.52)  # k: upright leaves let more light through
-straw = dict(
-    maize=0.75, soybean=0.25, wheat=0.65
-)  # share of dead leaf area that stays: soybean drops its leaves
+# share of dead leaf area that stays: soybean drops its leaves
+straw = dict(maize=0.75, soybean=0.25, wheat=0.65)
 
 
 def leaf_area(
@@ -79,7 +78,8 @@ def season_of(
     field: pd.Series,  # row of the plan
 ):  # canopy (wetness, day), grain and maturity (wetness)
     "The field's seasons in the table."
-    return load_tables()[["canopy", "grain", "maturity"]].sel(
+    table = load_tables()[["canopy", "grain", "maturity"]]
+    return table.sel(
         crop=field.crop, region=field.region, year=field.year, sowing=field.sown, soil=field.soil
     )
 
@@ -89,26 +89,27 @@ def grow(
     field: pd.Series,  # row of the plan
     ground: dict,  # as from `field_ground`
     day: np.ndarray,  # days since sowing at which leaves are wanted
-) -> (
-    dict
-):  # grain [t/ha] (row, column); lai and senescence (day, row, column); ripe [days since sowing]
+) -> dict:  # grain [t/ha] (row, column); lai, senescence (day, row, column); ripe [day]
     "What stands in the field on each day, and what it yields."
     season = season_of(field)
-    wet = ground["wet"]
-    k = extinction[field.crop]
+    usual, _ = yield_gap[field.crop]
     ripe = int(season.maturity.max())
+    wet = ground["wet"]
     canopy = season.canopy.values
     ripening = ((ripe + 4 - season.day.values) / 20).clip(0, 1)
-    stand = min(field.gap / gap[field.crop][0], 1.3) ** 0.5 * ground["vigour"] ** 0.8
+    stand = min(field.gap / usual, 1.3) ** 0.5 * ground["vigour"] ** 0.8
     days = np.clip(day, 0, canopy.shape[1] - 1)
-    green, most = (
-        np.stack([leaf_area(between_levels(v[:, d], wet), k, stand) for d in days])
-        for v in (canopy * ripening, np.maximum.accumulate(canopy, 1))
-    )
+
+    def leaves(cover):  # (wetness, day)
+        by_day = (interpolate_levels(cover[:, d], wet) for d in days)
+        return np.stack([leaf_area(v, extinction[field.crop], stand) for v in by_day])
+
+    green = leaves(canopy * ripening)
+    most = leaves(np.maximum.accumulate(canopy, 1))
     lai = (green + straw[field.crop] * (most - green)).clip(0, 7)
     senescence = np.divide(lai - green, lai, out=np.zeros_like(lai), where=lai > 0.01)
     return dict(
-        grain=between_levels(season.grain.values, wet) * field.gap * ground["vigour"],
+        grain=interpolate_levels(season.grain.values, wet) * field.gap * ground["vigour"],
         lai=lai,
         senescence=senescence.clip(0, 1),
         ripe=ripe,
@@ -123,14 +124,15 @@ def tracks(
 ) -> pd.DataFrame:  # x, y, track (number), in driving order, also outside the field
     "Where a harvester would drive if the field were a rectangle."
     edges = np.roll(rings[0], -1, 0) - rings[0]
-    along = edges[np.hypot(*edges.T).argmax()] / np.hypot(*edges.T).max()
+    length = np.hypot(*edges.T)
+    along = edges[length.argmax()] / length.max()
     axes = np.array([along, [-along[1], along[0]]])
-    (u0, v0) = (rings[0] @ axes.T).min(0)
-    (u1, v1) = (rings[0] @ axes.T).max(0)
+    u0, v0 = (rings[0] @ axes.T).min(0)
+    u1, v1 = (rings[0] @ axes.T).max(0)
     u = np.arange(u0 + step / 2, u1, step)
     v = np.arange(v0 + swath / 2, v1, swath)
-    order = [u if k % 2 == 0 else u[::-1] for k in range(len(v))]
-    x, y = (np.stack([np.concatenate(order), np.repeat(v, len(u))], 1) @ axes).T
+    there_and_back = [u if k % 2 == 0 else u[::-1] for k in range(len(v))]
+    x, y = (np.stack([np.concatenate(there_and_back), np.repeat(v, len(u))], 1) @ axes).T
     return pd.DataFrame(dict(x=x, y=y, track=np.repeat(np.arange(len(v)), len(u))))
 
 
@@ -141,17 +143,14 @@ def flow_sensor(
     rng: np.random.Generator,  # source of randomness
 ) -> np.ndarray:  # (point,) t/ha
     "What the sensor reads."
+    n = len(true)
     late = (true + 2 * np.roll(true, 1) + np.roll(true, 2)) / 4
     started = inside & np.roll(inside, 2)
-    read = (
-        late
-        * np.where(started, 1, 0.55)
-        * rng.normal(1, 0.035)
-        * np.exp(0.09 * rng.normal(0, 1, len(true)))
-    )
-    return np.where(
-        rng.random(len(true)) < 0.006, read * rng.choice([0.05, 1.8, 2.4], len(true)), read
-    )
+    calibration = rng.normal(1, 0.035)
+    noise = np.exp(0.09 * rng.normal(0, 1, n))
+    read = late * np.where(started, 1, 0.55) * calibration * noise
+    wrong = rng.random(n) < 0.006
+    return np.where(wrong, read * rng.choice([0.05, 1.8, 2.4], n), read)
 
 
 # %% ../../../nbs/api/simulate/crops/03_fields.ipynb #bb0bd23b
@@ -174,41 +173,39 @@ def harvest(
     rng: np.random.Generator,  # source of randomness
 ) -> pd.DataFrame:  # x, y [m], yield [t/ha]
     "The points that a yield monitor writes."
+    rows, columns = window["shape"]
     points = tracks(rings, rng.uniform(7.5, 10), rng.uniform(3.5, 5))
-    place = (window["y0"] - points.y) // 10, (points.x - window["x0"]) // 10
-    row, column = (
-        v.clip(0, k - 1).astype(int).values for v, k in zip(place, window["shape"], strict=True)
-    )  # the outermost pixels are never in the field
+    # the outermost pixels are never in the field
+    row = ((window["y0"] - points.y) // 10).clip(0, rows - 1).astype(int).values
+    column = ((points.x - window["x0"]) // 10).clip(0, columns - 1).astype(int).values
     inside = window["mask"][row, column]
     points["yield"] = flow_sensor(np.where(inside, grain[row, column], 0), inside, rng)
     points[["x", "y"]] += rng.normal(0, 0.4, (len(points), 2))
-    return (
-        points.loc[inside & ~gaps(len(points), rng), ["x", "y", "yield"]]
-        .round(dict(x=2, y=2) | {"yield": 3})
-        .reset_index(drop=True)
-    )
+    recorded = inside & ~gaps(len(points), rng)
+    written = points.loc[recorded, ["x", "y", "yield"]].reset_index(drop=True)
+    return written.round({"x": 2, "y": 2, "yield": 3})
 
 
 # %% ../../../nbs/api/simulate/crops/03_fields.ipynb #bd28a3d8
 def simulate_field(
     field: pd.Series,  # row of the plan
     seed: int = 0,  # of the world
-) -> dict:  # window, ground, grain (truth), lai, points, dates, scenes (one dictionary a date), harvest (date)
+) -> dict:  # window, ground, grain (truth), lai, points, dates, scenes (one a date), harvest (date)
     "Everything there is about one field; the truth included, which is not written."
     rng = np.random.default_rng([seed, 7, int(field.field[1:])])
     window = field_window(field.rings)
     ground = field_ground(window, field.region, seed, rng)
-    end = field.sowing + pd.Timedelta(
-        int(season_of(field).maturity.max()) + field.harvest_delay, "D"
-    )
+    ripe = int(season_of(field).maturity.max())
+    end = field.sowing + pd.Timedelta(ripe + field.harvest_delay, "D")
     dates = scene_dates(field.sowing, end, list(regions).index(field.region) + 1)
     grown = grow(field, ground, np.array([(d - field.sowing).days for d in dates]))
+    leaves = zip(grown["lai"], grown["senescence"], strict=True)
     scenes = [
-        simulate_scene(field, window, ground, (lai, aged), d, seed, rng)
-        for lai, aged, d in zip(grown["lai"], grown["senescence"], dates, strict=True)
+        simulate_scene(field, window, ground, leaf, d, seed, rng)
+        for leaf, d in zip(leaves, dates, strict=True)
     ]
-    seen = [k for k, s in enumerate(scenes) if s["SCL"].any()]
     points = harvest(grown["grain"], window, field.rings, rng)
+    seen = [k for k, s in enumerate(scenes) if s["SCL"].any()]
     return dict(
         window=window,
         ground=ground,
@@ -229,47 +226,33 @@ def write_field(
 ) -> pd.Timestamp:  # date of harvest
     "Simulate a field and write its files."
     found = simulate_field(field, seed)
-    found["points"].to_csv(folder / "yield" / f"{field.field}.csv", index=False)
-    write_geotiff(
-        folder / "dem" / f"{field.field}.tif",
-        found["ground"]["dem"],
-        found["ground"]["corner"],
-        30,
-        crs,
-        compress="deflate",
-    )
-    corner = (found["window"]["x0"], found["window"]["y0"])
+    window = found["window"]
+    ground = found["ground"]
+    name = field.field
+    found["points"].to_csv(folder / "yield" / f"{name}.csv", index=False)
+    dem = folder / "dem" / f"{name}.tif"
+    write_geotiff(dem, ground["dem"], ground["corner"], 30, crs, compress="deflate")
+    corner = (window["x0"], window["y0"])
     metres = {"10m": 10, "20m": 20, "60m": 60, "SCL": 20}
     for date, scene in zip(found["dates"], found["scenes"], strict=True):
         for key, values in scene.items():
-            write_geotiff(
-                folder / "sentinel2" / field.field / f"{date:%Y%m%d}_{key}.tif",
-                values,
-                corner,
-                metres[key],
-                crs,
-                nodata=0,
-                compress="deflate",
-            )
+            path = folder / "sentinel2" / name / f"{date:%Y%m%d}_{key}.tif"
+            write_geotiff(path, values, corner, metres[key], crs, nodata=0, compress="deflate")
     return found["harvest"]
 
 
 # %% ../../../nbs/api/simulate/crops/03_fields.ipynb #c0511071
-def era5_table() -> (
-    pd.DataFrame
-):  # date, latitude, longitude, t2m_min, t2m_mean, t2m_max [K], tp [m]
-    "The weather of the three grid points."
+def era5_table() -> pd.DataFrame:  # date, latitude, longitude, t2m_min, t2m_mean, t2m_max, tp
+    "The weather of the three grid points, in kelvin and metres."
     table = load_tables()[["tmin", "tmean", "tmax", "rain"]].to_dataframe().reset_index()
-    place = {
-        name: table.region.map({r: v[name[:3]] for r, v in regions.items()})
-        for name in ("latitude", "longitude")
-    }
-    kelvin = {f"t2m_{k[1:]}": (table[k] + 273.15).round(2) for k in ("tmin", "tmean", "tmax")}
     return pd.DataFrame(
         dict(
             date=table.time.dt.strftime("%Y-%m-%d"),
-            **place,
-            **kelvin,
+            latitude=table.region.map({r: v["lat"] for r, v in regions.items()}),
+            longitude=table.region.map({r: v["lon"] for r, v in regions.items()}),
+            t2m_min=(table.tmin + 273.15).round(2),
+            t2m_mean=(table.tmean + 273.15).round(2),
+            t2m_max=(table.tmax + 273.15).round(2),
             tp=(table.rain / 1000).round(6),
         )
     )
@@ -286,24 +269,19 @@ def simulate_crops(
 ) -> Path:  # the folder
     "Simulate farms and write them in the native layout."
     plan = simulate_plan(n, seed, hectares)
+    rows = [row for _, row in plan.iterrows()]
+    columns = ["field", "farm", "crop", "year", "sowing", "harvest", "lat", "lon", "crs"]
     with new_folder(folder) as beside:
-        for name in ("yield", "weather"):
-            (beside / name).mkdir()
-        ends = over_cores(
-            partial(write_field, folder=beside, seed=seed),
-            [row for _, row in plan.iterrows()],
-            workers,
-            "fields",
-            progress,
-        )
+        (beside / "yield").mkdir()
+        (beside / "weather").mkdir()
+        write = partial(write_field, folder=beside, seed=seed)
+        ends = over_cores(write, rows, workers, "fields", progress)
         table = plan.assign(
             harvest=[f"{d:%Y-%m-%d}" for d in ends],
             sowing=plan.sowing.dt.strftime("%Y-%m-%d"),
             crs=crs,
         )
-        table[["field", "farm", "crop", "year", "sowing", "harvest", "lat", "lon", "crs"]].to_csv(
-            beside / "fields.csv", index=False
-        )
+        table[columns].to_csv(beside / "fields.csv", index=False)
         write_outlines(plan, beside / "fields.geojson")
         era5_table().to_csv(beside / "weather" / "era5_daily.csv", index=False)
     return Path(folder)
@@ -314,42 +292,32 @@ def compare_table_4(
     plan: pd.DataFrame,  # as from `simulate_plan`
 ) -> pd.DataFrame:  # farms, fields, pixels and percent of pixels by crop: the paper's and ours
     "A plan beside paper A's Table 4."
-    pixels = (
-        pd.Series([net_area(r) / 100 for r in plan.rings])
-        .groupby(plan.crop.values)
-        .sum()
-        .round()
-        .astype(int)
-    )
+    pixels = pd.Series([net_area(r) / 100 for r in plan.rings]).groupby(plan.crop.values).sum()
     ours = pd.DataFrame(
         dict(
             farms=plan.groupby("crop").farm.nunique(),
             fields=plan.crop.value_counts(),
-            pixels=pixels,
+            pixels=pixels.round().astype(int),
         )
-    ).loc[table_4.index]
-    return pd.concat(
-        {
-            name: t.assign(percent=(100 * t.pixels / t.pixels.sum()).round(1))
-            for name, t in (("Table 4", table_4), ("simulated", ours))
-        },
-        axis=1,
     )
+    both = {"Table 4": table_4, "simulated": ours.loc[table_4.index]}
+    for name, t in both.items():
+        both[name] = t.assign(percent=(100 * t.pixels / t.pixels.sum()).round(1))
+    return pd.concat(both, axis=1)
 
 
 # %% ../../../nbs/api/simulate/crops/03_fields.ipynb #3e58d5e1
 def field_yields(
     plan: pd.DataFrame,  # as from `simulate_plan`
     seed: int = 0,  # of the world
-) -> pd.DataFrame:  # one row a field: crop, year, region, potential, mean and standard deviation of the true yield [t/ha]
+) -> pd.DataFrame:  # one row a field: crop, year, region, potential, mean and std [t/ha]
     "The true yields of many fields, without scenes and files."
 
     def one(f):
-        window = field_window(f.rings)
         rng = np.random.default_rng([seed, 7, int(f.field[1:])])
-        grain = grow(f, field_ground(window, f.region, seed, rng), np.array([0]))["grain"][
-            window["mask"]
-        ]
+        window = field_window(f.rings)
+        ground = field_ground(window, f.region, seed, rng)
+        grain = grow(f, ground, np.array([0]))["grain"][window["mask"]]
         return dict(
             field=f.field,
             crop=f.crop,

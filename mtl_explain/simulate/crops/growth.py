@@ -60,17 +60,13 @@ from mtl_explain.files.paths import scratch_file
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #9fa63152
 regions = dict(
-    east=dict(
-        lat=-27.25, lon=-60.75, height=90.0, rain=900.0, mean=21.8, swing=6.0
-    ),  # Chaco: humid
-    centre=dict(
-        lat=-27.75, lon=-62.75, height=160.0, rain=640.0, mean=21.2, swing=6.8
-    ),  # Santiago del Estero: dry
+    # the humid Chaco, dry Santiago del Estero, the foothills of Tucumán
+    east=dict(lat=-27.25, lon=-60.75, height=90.0, rain=900.0, mean=21.8, swing=6.0),
+    centre=dict(lat=-27.75, lon=-62.75, height=160.0, rain=640.0, mean=21.2, swing=6.8),
     west=dict(lat=-26.75, lon=-64.75, height=380.0, rain=800.0, mean=19.8, swing=6.0),
-)  # Tucumán: foothills
-days = pd.date_range(
-    "2016-07-01", "2023-12-31"
-)  # of the weather; crop seasons are named by the year of harvest, 2017 .. 2023
+)
+# of the weather; crop seasons are named by the year of harvest, 2017 .. 2023
+days = pd.date_range("2016-07-01", "2023-12-31")
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #1e37644d
@@ -81,13 +77,11 @@ def radiation_above(
     "Sunlight at the top of the atmosphere [Allen et al. 1998, equation 21]."
     phi = np.radians(lat)
     angle = 2 * np.pi * np.asarray(day) / 365
-    tilt = 0.409 * np.sin(angle - 1.39)
-    sunset = np.arccos(-np.tan(phi) * np.tan(tilt))
-    return (
-        37.6
-        * (1 + 0.033 * np.cos(angle))
-        * (sunset * np.sin(phi) * np.sin(tilt) + np.cos(phi) * np.cos(tilt) * np.sin(sunset))
-    )
+    distance = 1 + 0.033 * np.cos(angle)
+    delta = 0.409 * np.sin(angle - 1.39)
+    sunset = np.arccos(-np.tan(phi) * np.tan(delta))
+    height = sunset * np.sin(phi) * np.sin(delta) + np.cos(phi) * np.cos(delta) * np.sin(sunset)
+    return 37.6 * distance * height
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #aaa0e998
@@ -112,23 +106,19 @@ def region_weather(
 ) -> dict:  # tmin, tmean, tmax [°C], rain and et0 [mm], one value a day
     "Daily weather of one place."
     day = days.day_of_year.values
+    n = len(day)
     summer = np.cos(2 * np.pi * (day - 18) / 365.25)
     wet = rain_days(summer, rng)
-    amount = np.where(wet, rng.gamma(0.75, 1 / 0.75, len(day)) * (1 + 0.25 * summer), 0)
-    rain = season_factor * amount * region["rain"] * len(day) / 365.25 / amount.sum()
-    memory = lfilter([1], [1, -0.72], rng.normal(0, 2.2, len(day)))
+    amount = np.where(wet, rng.gamma(0.75, 1 / 0.75, n) * (1 + 0.25 * summer), 0)
+    rain = season_factor * amount * region["rain"] * n / 365.25 / amount.sum()
+    memory = lfilter([1], [1, -0.72], rng.normal(0, 2.2, n))
     mean = region["mean"] + region["swing"] * summer + memory - 1.5 * wet
-    half = (np.where(wet, 8.5, 13.2) + rng.normal(0, 1.6, len(day))).clip(4) / 2
-    et0 = (
-        0.0023
-        * radiation_above(region["lat"], day)
-        / 2.45
-        * (mean + 17.8).clip(0)
-        * np.sqrt(2 * half)
-    )
+    half = (np.where(wet, 8.5, 13.2) + rng.normal(0, 1.6, n)).clip(4) / 2
+    radiation = radiation_above(region["lat"], day)
+    et0 = 0.0023 * radiation / 2.45 * (mean + 17.8).clip(0) * np.sqrt(2 * half)
     return dict(
         tmin=mean - half,
-        tmean=mean + rng.normal(0, 0.4, len(day)).clip(-1, 1),
+        tmean=mean + rng.normal(0, 0.4, n).clip(-1, 1),
         tmax=mean + half,
         rain=rain,
         et0=et0.clip(0.3),
@@ -143,27 +133,27 @@ def simulate_weather(
     rng = np.random.default_rng([seed, 26])
     season = (days.year + (days.month > 6)).values - days.year[0]
     shared = rng.normal(0, 0.3, season.max() + 1)
-    found = [
-        region_weather(r, np.exp(shared + rng.normal(0, 0.12, len(shared)))[season], rng)
-        for r in regions.values()
-    ]
-    values = {
-        k: (("region", "time"), np.stack([f[k] for f in found]).round(2).astype("float32"))
-        for k in found[0]
-    }
+    found = []
+    for region in regions.values():
+        factor = np.exp(shared + rng.normal(0, 0.12, len(shared)))
+        found.append(region_weather(region, factor[season], rng))
+    values = {}
+    for name in found[0]:
+        table = np.stack([f[name] for f in found]).round(2).astype("float32")
+        values[name] = (("region", "time"), table)
     return xr.Dataset(values, dict(region=list(regions), time=days))
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #8c88aff9
-calendar = dict(  # AquaCrop's name; sowing as month-day, early and late; in which year, counted from the harvest's
+# AquaCrop's name; sowing as month-day, early and late; in which year, counted from the harvest's
+calendar = dict(
     maize=dict(model="Maize", sowing=("12-05", "12-28"), year=-1),
     soybean=dict(model="Soybean", sowing=("11-22", "12-18"), year=-1),
     wheat=dict(model="WheatGDD", sowing=("05-12", "06-08"), year=0),
 )
 soils = ("SandyLoam", "SiltLoam")
-wetness = dict(
-    knoll=(0.8, 50), slope=(1.0, 68), hollow=(1.25, 88)
-)  # factor of rain, water at sowing in % of what plants can use
+# factor of rain, water at sowing in % of what plants can use
+wetness = dict(knoll=(0.8, 50), slope=(1.0, 68), hollow=(1.25, 88))
 season_days = 215  # columns of the table: days since sowing
 season_axes = dict(
     crop=list(calendar),
@@ -187,7 +177,8 @@ def sowing_date(
     sowing: int,  # 0 early, 1 late
 ) -> pd.Timestamp:
     "When the season begins."
-    return pd.Timestamp(f"{year + calendar[crop]['year']}-{calendar[crop]['sowing'][sowing]}")
+    at = calendar[crop]
+    return pd.Timestamp(f"{year + at['year']}-{at['sowing'][sowing]}")
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #342d28bc
@@ -201,7 +192,8 @@ def extra(
         return importlib.import_module(name)
     except ImportError:
         raise ImportError(
-            f"this needs the package {name}: pip install 'mtl_explain[simulate]'. The tables that ship with mtl_explain (`load_tables`) do without."
+            f"this needs the package {name}: pip install 'mtl_explain[simulate]'. "
+            "The tables that ship with mtl_explain (`load_tables`) do without."
         ) from None
 
 
@@ -212,15 +204,14 @@ def season_weather(
 ) -> pd.DataFrame:  # with the columns that AquaCrop wants
     "What falls and evaporates at a spot from sowing on."
     start = sowing_date(season["crop"], season["year"], season["sowing"])
-    at = weather.sel(
-        region=season["region"], time=slice(start, start + pd.Timedelta(season_days, "D"))
-    )
-    rain = at.rain * wetness[season["wetness"]][0]
+    end = start + pd.Timedelta(season_days, "D")
+    at = weather.sel(region=season["region"], time=slice(start, end))
+    factor, _ = wetness[season["wetness"]]
     return pd.DataFrame(
         dict(
             MinTemp=at.tmin,
             MaxTemp=at.tmax,
-            Precipitation=rain,
+            Precipitation=at.rain * factor,
             ReferenceET=at.et0,
             Date=pd.DatetimeIndex(at.time),
         )
@@ -231,25 +222,28 @@ def season_weather(
 def run_season(
     season: dict,  # crop, region, year, sowing, soil, wetness
     weather: xr.Dataset,  # as from `simulate_weather`
-) -> dict:  # canopy: green cover by day since sowing, 0..1; grain: t/ha at 14 % moisture; maturity: days since sowing
-    "One AquaCrop season, some 0.2 s."
+) -> dict:  # canopy: green cover by day, 0..1; grain: t/ha at 14 % moisture; maturity: day
+    "One AquaCrop season, some 0.2 s; days count from sowing."
     ac = extra("aquacrop")
     table = season_weather(season, weather)
     start, end = table.Date.iloc[[0, -1]]
-    crop = ac.Crop(calendar[season["crop"]]["model"], planting_date=f"{start:%m/%d}")
-    moist = ac.InitialWaterContent(wc_type="Pct", value=[wetness[season["wetness"]][1]])
+    _, water = wetness[season["wetness"]]
     model = ac.AquaCropModel(
-        f"{start:%Y/%m/%d}", f"{end:%Y/%m/%d}", table, ac.Soil(season["soil"]), crop, moist
+        sim_start_time=f"{start:%Y/%m/%d}",
+        sim_end_time=f"{end:%Y/%m/%d}",
+        weather_df=table,
+        soil=ac.Soil(season["soil"]),
+        crop=ac.Crop(calendar[season["crop"]]["model"], planting_date=f"{start:%m/%d}"),
+        initial_water_content=ac.InitialWaterContent(wc_type="Pct", value=[water]),
     )
     model.run_model(till_termination=True)
     result = model.get_simulation_results().iloc[0]
     cover = model.get_crop_growth().canopy_cover.values
+    grain = float(result["Dry yield (tonne/ha)"]) / 0.86
     maturity = int((result["Harvest Date (YYYY/MM/DD)"] - start).days)
     canopy = np.zeros(season_days)
     canopy[:maturity] = cover[:maturity]
-    return dict(
-        canopy=canopy, grain=float(result["Dry yield (tonne/ha)"]) / 0.86, maturity=maturity
-    )
+    return dict(canopy=canopy, grain=grain, maturity=maturity)
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #df4f2008
@@ -259,12 +253,10 @@ def season_key(
 ) -> str:  # 20 hexadecimal digits
     "What decides a season, as a hash."
     at = weather.sel(region=season["region"])
-    values = hashlib.sha256(
-        b"".join(at[k].values.tobytes() for k in sorted(at.data_vars))
-    ).hexdigest()
+    values = b"".join(at[k].values.tobytes() for k in sorted(at.data_vars))
     about = dict(
         season,
-        weather=values,
+        weather=hashlib.sha256(values).hexdigest(),
         aquacrop=version("aquacrop"),
         water=wetness[season["wetness"]],
         sown=calendar[season["crop"]],
@@ -297,18 +289,11 @@ def season_table(
     folder: str | os.PathLike,  # where single seasons are kept
     workers: int | None = None,  # processes; None: one a core
     progress: bool = True,  # show a progress bar
-) -> (
-    xr.Dataset
-):  # canopy (…, day), grain [t/ha] and maturity [days since sowing] by the axes of a season
+) -> xr.Dataset:  # canopy (…, day), grain [t/ha], maturity [days since sowing] by `season_axes`
     "Run all seasons that are not there yet."
     Path(folder).mkdir(parents=True, exist_ok=True)
-    found = over_cores(
-        partial(cached_season, weather=weather, folder=folder),
-        seasons(),
-        workers,
-        "seasons",
-        progress,
-    )
+    run = partial(cached_season, weather=weather, folder=folder)
+    found = over_cores(run, seasons(), workers, "seasons", progress)
     dims = tuple(season_axes)
     shape = [len(v) for v in season_axes.values()]
 
@@ -324,7 +309,7 @@ def season_table(
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #626b5b8d
-s2_bands = dict(
+s2_bands = dict(  # centre and full width at half maximum [nm]
     B01=(443, 21),
     B02=(492, 66),
     B03=(560, 36),
@@ -337,7 +322,7 @@ s2_bands = dict(
     B09=(945, 20),
     B11=(1614, 91),
     B12=(2202, 175),
-)  # centre and full width at half maximum [nm]
+)
 
 
 def band_responses(
@@ -351,7 +336,8 @@ def band_responses(
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #16b1eb7b
 responses = band_responses(np.arange(400, 2501))  # of PROSAIL's wavelengths [nm]
-leaves = dict(  # structure N; chlorophyll and carotenoids [µg/cm²]; water and dry matter [g/cm²]; mean leaf angle [°]; hot spot
+# structure N; chlorophyll and carotenoids [µg/cm²]; water and dry matter [g/cm²]; leaf angle [°]
+leaves = dict(
     maize=dict(n=1.5, cab=52.0, car=11.0, cw=0.014, cm=0.0050, angle=58.0, hot=0.08),
     soybean=dict(n=1.4, cab=44.0, car=10.0, cw=0.012, cm=0.0042, angle=46.0, hot=0.10),
     wheat=dict(n=1.6, cab=48.0, car=10.0, cw=0.015, cm=0.0056, angle=63.0, hot=0.04),
@@ -386,27 +372,26 @@ def canopy_spectrum(
     "One PROSAIL run, seen by Sentinel-2."
     leaf = leaves[crop]
     s = senescence
-    pigments = dict(
+    dry_soil, wet_soil = soil_spectra()
+    spectrum = extra("prosail").run_prosail(
         n=leaf["n"] + 0.6 * s,
         cab=leaf["cab"] * (1 - 0.99 * s) ** 1.6,
         car=leaf["car"] * (1 - 0.98 * s) ** 1.4,
         cbrown=0.5 * s**1.5,
         cw=leaf["cw"] * (1 - 0.8 * s),
         cm=leaf["cm"],
-    )
-    angles = dict(
+        lai=lai,
         lidfa=leaf["angle"],
         hspot=leaf["hot"],
         tts=sun,
         tto=abs(view),
         psi=0.0 if view < 0 else 180.0,
-    )
-    soil = dict(
-        zip(("soil_spectrum1", "soil_spectrum2"), soil_spectra(), strict=True),
+        soil_spectrum1=dry_soil,
+        soil_spectrum2=wet_soil,
         rsoil=0.55 + 0.3 * ground,
         psoil=0.15 + 0.75 * ground,
     )
-    return responses @ extra("prosail").run_prosail(**pigments, lai=lai, **angles, **soil)
+    return responses @ spectrum
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #20eec91c
@@ -414,20 +399,24 @@ def spectra_table(
     progress: bool = True,  # show a progress bar
 ) -> xr.DataArray:  # reflectance by crop, lai, senescence, ground, sun, view, band
     "All spectra of the table: some seconds."
-    jobs = list(product(leaves, *spectra_axes.values()))
-    found = np.array(
-        [canopy_spectrum(*j) for j in tqdm(jobs, "spectra", disable=not progress)], "float32"
-    )
-    coords = dict(crop=list(leaves)) | spectra_axes | dict(band=list(s2_bands))
-    return xr.DataArray(
-        found.reshape([len(v) for v in coords.values()]), coords, tuple(coords), name="spectra"
-    )
+    jobs = tqdm(list(product(leaves, *spectra_axes.values())), "spectra", disable=not progress)
+    found = np.array([canopy_spectrum(*job) for job in jobs], "float32")
+    coords = dict(crop=list(leaves), **spectra_axes, band=list(s2_bands))
+    shape = [len(v) for v in coords.values()]
+    return xr.DataArray(found.reshape(shape), coords, tuple(coords), name="spectra")
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #a5445870
-packing = dict(
-    canopy=("uint8", 1 / 250), grain=("uint16", 0.001), spectra=("uint16", 1e-4)
-) | dict.fromkeys(("tmin", "tmean", "tmax", "rain", "et0"), ("int16", 0.01))
+packing = dict(  # type, smallest step
+    canopy=("uint8", 1 / 250),
+    grain=("uint16", 0.001),
+    spectra=("uint16", 1e-4),
+    tmin=("int16", 0.01),
+    tmean=("int16", 0.01),
+    tmax=("int16", 0.01),
+    rain=("int16", 0.01),
+    et0=("int16", 0.01),
+)
 
 
 def write_tables(
@@ -435,14 +424,14 @@ def write_tables(
     dest: str | os.PathLike,  # netCDF file to write
 ) -> Path:  # the file
     "Pack the tables into a file."
-    encoding = {
-        k: dict(dtype=d, scale_factor=s, _FillValue=np.iinfo(d).max, zlib=True, complevel=9)
-        for k, (d, s) in packing.items()
-    }
+    small = dict(zlib=True, complevel=9)
+    encoding = dict(maturity=small)
+    for name, (dtype, step) in packing.items():
+        encoding[name] = dict(
+            dtype=dtype, scale_factor=step, _FillValue=np.iinfo(dtype).max, **small
+        )
     part = scratch_file(dest)
-    tables.to_netcdf(
-        part, engine="h5netcdf", encoding=encoding | dict(maturity=dict(zlib=True, complevel=9))
-    )
+    tables.to_netcdf(part, engine="h5netcdf", encoding=encoding)
     os.replace(part, dest)
     return Path(dest)
 
@@ -459,20 +448,14 @@ def make_tables(
     for name in ("aquacrop", "prosail"):
         extra(name)  # complains now rather than after the first half
     weather = simulate_weather(seed)
-    tables = (
-        season_table(weather, folder, workers, progress)
-        .merge(weather)
-        .assign(spectra=spectra_table(progress))
-    )
-    return write_tables(
-        tables.assign_attrs(title="AquaCrop seasons and PROSAIL spectra", seed=seed), dest
-    )
+    grown = season_table(weather, folder, workers, progress)
+    tables = grown.merge(weather).assign(spectra=spectra_table(progress))
+    tables = tables.assign_attrs(title="AquaCrop seasons and PROSAIL spectra", seed=seed)
+    return write_tables(tables, dest)
 
 
 # %% ../../../nbs/api/simulate/crops/00_growth.ipynb #90af6299
-table_file = (
-    Path(mtl_explain.__file__).parent / "sample" / "crops.nc"
-)  # the tables inside the package
+table_file = Path(mtl_explain.__file__).parent / "sample" / "crops.nc"  # inside the package
 
 
 @lru_cache(1)

@@ -12,11 +12,11 @@ __all__ = [
     "draw_sky",
     "cloud_opacity",
     "cloud_shade",
-    "between",
+    "interpolate",
     "crop_spectra",
     "surface",
     "pasture",
-    "through_air",
+    "add_atmosphere",
     "coarsen",
     "classify_scene",
     "as_product",
@@ -46,25 +46,25 @@ def scene_dates(
     "The overpasses between two dates."
     every = pd.date_range(start, end)
     number = (every - pd.Timestamp("2015-06-23")).days + phase
-    return list(
-        every[(number % 5 == 0) & ((number % 10 == 0) | (every >= pd.Timestamp("2017-07-01")))]
-    )
+    has_second = every >= pd.Timestamp("2017-07-01")
+    return list(every[(number % 5 == 0) & ((number % 10 == 0) | has_second)])
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #137df6b9
 def draw_sky(
     rain: float,  # mm on this day
     rng: np.random.Generator,  # of this region and day
-) -> dict:  # level (of the clouds' field above which there is cloud), cirrus, base [m], clouds (their seed), view [°], gain, haze, edge [m]
+) -> dict:  # view, gain, haze, level, cirrus, base, clouds (their seed), edge [m]
     "What the fields of a region share on one day."
     cover = rng.uniform(0.6, 1) if rain > 1 else rng.beta(0.45, 0.75)
-    air = dict(
-        view=8.0 if rng.random() < 0.5 else -8.0,
-        gain=rng.normal(1, 0.02),
-        haze=rng.exponential(0.006) - 0.003,
-    )
+    view = 8.0 if rng.random() < 0.5 else -8.0
+    gain = rng.normal(1, 0.02)
+    haze = rng.exponential(0.006) - 0.003
     edge = rng.normal(0, 5000) if rng.random() < 0.03 else np.inf
-    return air | dict(
+    return dict(
+        view=view,
+        gain=gain,
+        haze=haze,
         level=norm.ppf(1 - np.clip(cover, 1e-4, 1 - 1e-4)),
         cirrus=rng.random() < 0.25,
         base=rng.uniform(800, 3000),
@@ -80,8 +80,11 @@ def cloud_opacity(
     sky: dict,  # as from `draw_sky`
 ) -> np.ndarray:  # (row, column) 0 .. 1
     "How much of the ground clouds hide."
-    above = waves(x, y, np.random.default_rng(sky["clouds"]), 120, 12_000, 0.7, 64) - sky["level"]
-    return np.clip(above * 0.2, 0, 0.16) if sky["cirrus"] else np.clip(above * 2, 0, 1)
+    field = waves(x, y, np.random.default_rng(sky["clouds"]), 120, 12_000, 0.7, 64)
+    above = field - sky["level"]
+    if sky["cirrus"]:
+        return np.clip(above * 0.2, 0, 0.16)
+    return np.clip(above * 2, 0, 1)
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #36109d2c
@@ -92,15 +95,14 @@ def cloud_shade(
     sun: tuple,  # zenith angle and azimuth, degrees
 ) -> np.ndarray:  # (row, column) 0 .. 1
     "How much of the sun clouds take from the ground; cirrus takes none."
-    shift = sky["base"] * np.tan(np.radians(sun[0]))
-    azimuth = np.radians(sun[1])
-    return cloud_opacity(x + shift * np.sin(azimuth), y + shift * np.cos(azimuth), sky) * (
-        not sky["cirrus"]
-    )
+    zenith, azimuth = np.radians(sun)
+    shift = sky["base"] * np.tan(zenith)
+    opacity = cloud_opacity(x + shift * np.sin(azimuth), y + shift * np.cos(azimuth), sky)
+    return opacity * (not sky["cirrus"])
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #27a0d3ae
-def between(
+def interpolate(
     values: np.ndarray,  # (node, ...)
     nodes: np.ndarray,  # (node,), rising
     x: float,  # where
@@ -132,10 +134,10 @@ def surface(
     view: float,  # degrees, see `canopy_spectrum`
 ) -> np.ndarray:  # (12, row, column) reflectance
     "Interpolate in the table of spectra."
-    values, nodes = crop_spectra(crop)
-    values = between(between(values, nodes[0], sun), nodes[1], view)
+    values, (suns, views, *nodes) = crop_spectra(crop)
+    values = interpolate(interpolate(values, suns, sun), views, view)
     places = np.stack([lai.clip(0, 7), senescence.clip(0, 1), bright.clip(0, 1)], -1)
-    return np.moveaxis(RegularGridInterpolator(nodes[2:], values)(places), -1, 0)
+    return np.moveaxis(RegularGridInterpolator(nodes, values)(places), -1, 0)
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #cf40a764
@@ -145,20 +147,29 @@ def pasture(
 ) -> tuple:  # leaf area and senescence, (row, column) each
     "What grows around a field."
     season = 0.5 + 0.5 * np.cos(2 * np.pi * (day - 40) / 365.25)
-    return (0.5 + season) * vigour**3, np.full(vigour.shape, 0.8 - 0.4 * season)
+    lai = (0.5 + season) * vigour**3
+    senescence = np.full(vigour.shape, 0.8 - 0.4 * season)
+    return lai, senescence
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #e63124ac
-cloud_color = dict(
-    zip(
-        s2_bands,
-        (0.72, 0.74, 0.72, 0.73, 0.73, 0.73, 0.72, 0.72, 0.70, 0.45, 0.48, 0.38),
-        strict=True,
-    )
-)  # reflectance of a thick cloud
+cloud_color = dict(  # reflectance of a thick cloud
+    B01=0.72,
+    B02=0.74,
+    B03=0.72,
+    B04=0.73,
+    B05=0.73,
+    B06=0.73,
+    B07=0.72,
+    B08=0.72,
+    B8A=0.70,
+    B09=0.45,
+    B11=0.48,
+    B12=0.38,
+)
 
 
-def through_air(
+def add_atmosphere(
     surface: np.ndarray,  # (12, row, column) reflectance
     opacity: np.ndarray,  # (row, column) of clouds
     shade: np.ndarray,  # (row, column) of shadows
@@ -166,13 +177,14 @@ def through_air(
 ) -> np.ndarray:  # (12, row, column)
     "Shadows, clouds and what atmospheric correction leaves over."
     centre = np.array([c for c, _ in s2_bands.values()])[:, None, None]
+    cloud = np.array(list(cloud_color.values()))[:, None, None]
     dark = 1 - 0.62 * shade * (centre / 900).clip(0.6, 1.1)
     seen = surface * dark * sky["gain"] + sky["haze"] * (centre / 490.0) ** -1.3
-    return seen * (1 - opacity) + np.array(list(cloud_color.values()))[:, None, None] * opacity
+    return seen * (1 - opacity) + cloud * opacity
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #6720a08a
-scl_classes = (
+scl_classes = (  # codes 0 .. 11 of Sentinel-2 L2A
     "no data",
     "saturated",
     "dark area",
@@ -185,7 +197,7 @@ scl_classes = (
     "cloud, high probability",
     "thin cirrus",
     "snow",
-)  # codes 0 .. 11 of Sentinel-2 L2A
+)
 scl_colors = (
     "#000000",
     "#ff0000",
@@ -207,9 +219,8 @@ def coarsen(
     k: int,  # 1, 2 or 6
 ) -> np.ndarray:  # means of k × k pixels
     "What a detector with larger pixels measures."
-    return values.reshape(
-        *values.shape[:-2], values.shape[-2] // k, k, values.shape[-1] // k, k
-    ).mean((-3, -1))
+    *rest, rows, columns = values.shape
+    return values.reshape(*rest, rows // k, k, columns // k, k).mean((-3, -1))
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #e65f0def
@@ -225,23 +236,26 @@ def classify_scene(
     cloud = coarsen(opacity, 2)
     dark = coarsen(shade, 2)
     ndvi = (near - red) / (near + red + 1e-6)
+    unlucky = rng.random(ndvi.shape) < 0.3
     found = np.where(ndvi > 0.38, 4, 5)
-    found[(ndvi < 0.3) & (swir < 0.75 * near + 0.05) & (rng.random(ndvi.shape) < 0.3)] = 7
+    found[(ndvi < 0.3) & (swir < 0.75 * near + 0.05) & unlucky] = 7
     found[(near < 0.09) & (swir < 0.09)] = 2
     found[(dark > 0.45) & (near < 0.26)] = 3
     if cirrus:
         found[cloud > 0.05] = 10
     else:
-        found[cloud > 0.12], found[cloud > 0.3], found[cloud > 0.6] = 7, 8, 9
+        found[cloud > 0.12] = 7
+        found[cloud > 0.3] = 8
+        found[cloud > 0.6] = 9
     return found.astype("uint8")
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #5ed44fe0
-resolutions = {
+resolutions = {  # metres -> bands
     10: ("B02", "B03", "B04", "B08"),
     20: ("B05", "B06", "B07", "B8A", "B11", "B12"),
     60: ("B01", "B09"),
-}  # metres -> bands
+}
 
 
 def as_product(
@@ -251,15 +265,16 @@ def as_product(
     rng: np.random.Generator,  # of the detectors
 ) -> dict:  # '10m', '20m', '60m': (band, row, column) uint16; 'SCL': uint8
     "Detectors and the product's number format."
-    found = {}
     order = list(s2_bands)
+    found = {}
     for metres, bands in resolutions.items():
-        v = coarsen(seen[[order.index(b) for b in bands]], metres // 10)
-        v = np.round(
-            1e4 * (v + rng.normal(0, 0.0015, v.shape) + 0.008 * v * rng.normal(0, 1, v.shape))
-        ).clip(1, 16_000)
-        found[f"{metres}m"] = np.where(coarsen(gone, metres // 10) > 0, 0, v).astype("uint16")
-    return found | dict(SCL=np.where(coarsen(gone, 2) > 0, 0, scl).astype("uint8"))
+        k = metres // 10
+        v = coarsen(seen[[order.index(b) for b in bands]], k)
+        v = v + rng.normal(0, 0.0015, v.shape) + 0.008 * v * rng.normal(0, 1, v.shape)
+        v = np.round(1e4 * v).clip(1, 16_000)
+        found[f"{metres}m"] = np.where(coarsen(gone, k) > 0, 0, v).astype("uint16")
+    found["SCL"] = np.where(coarsen(gone, 2) > 0, 0, scl).astype("uint8")
+    return found
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #f7048664
@@ -269,7 +284,9 @@ def outside_swath(
     edge: float,  # metres east of it; np.inf: none
 ) -> np.ndarray:  # (row, column) True where this orbit saw nothing
     "Beyond the slanted edge of the swath."
-    return window["x"] - centre[0] + 0.2 * (window["y"][:, None] - centre[1]) > edge
+    east = window["x"] - centre[0]
+    north = window["y"][:, None] - centre[1]
+    return east + 0.2 * north > edge
 
 
 # %% ../../../nbs/api/simulate/crops/02_satellite.ipynb #b3847469
@@ -285,22 +302,21 @@ def simulate_scene(
     "One overpass over one field."
     region = list(regions).index(field.region)
     today = (date - days[0]).days
-    (up, azimuth) = sun_position(field.lat, date.day_of_year)
     rain = load_tables().rain.values[region, today - 2 : today + 1]
+    # the sky
+    height, azimuth = sun_position(field.lat, date.day_of_year)
+    zenith = 90 - height
     sky = draw_sky(rain[-1], np.random.default_rng([seed, region, today]))
     opacity = cloud_opacity(window["x"], window["y"], sky)
-    shade = cloud_shade(window["x"], window["y"], sky, (90 - up, azimuth))
-    lai, aged = (
-        np.where(window["mask"], v, around)
-        for v, around in zip(leaves, pasture(date.day_of_year, ground["vigour"]), strict=True)
-    )
+    shade = cloud_shade(window["x"], window["y"], sky, (zenith, azimuth))
+    gone = outside_swath(window, field.centre, sky["edge"])
+    # the crop in its field, pasture around it
+    around = pasture(date.day_of_year, ground["vigour"])
+    lai = np.where(window["mask"], leaves[0], around[0])
+    senescence = np.where(window["mask"], leaves[1], around[1])
     bright = ground["bright"] + 0.1 - min(0.35, 0.03 * rain.sum())
-    seen = through_air(
-        surface(field.crop, lai, aged, bright, 90 - up, sky["view"]), opacity, shade, sky
-    )
-    return as_product(
-        seen,
-        classify_scene(seen, opacity, shade, sky["cirrus"], rng),
-        outside_swath(window, field.centre, sky["edge"]),
-        rng,
-    )
+    # what the sensor sees
+    below = surface(field.crop, lai, senescence, bright, zenith, sky["view"])
+    seen = add_atmosphere(below, opacity, shade, sky)
+    scl = classify_scene(seen, opacity, shade, sky["cirrus"], rng)
+    return as_product(seen, scl, gone, rng)
