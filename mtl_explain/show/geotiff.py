@@ -34,14 +34,20 @@ def export_field(
     part = trace.isel(sample=trace[by].values == field)
     row = part["row"].values - part["row"].values.min()
     column = part["column"].values - part["column"].values.min()
-    return export_geotiff(
-        path, maps, grid_transform(column, row, part["lon"].values, part["lat"].values)
-    )
+    place = grid_transform(column, row, part["lon"].values, part["lat"].values)
+    return export_geotiff(path, maps, place)
 
 
 # %% ../../nbs/api/show/06_geotiff.ipynb #08ea02e8
+def _utm_zone(lat, lon):
+    "The coordinate system of the UTM zone of a place."
+    zone = int((lon + 180) // 6) % 60 + 1
+    hemisphere = 32600 if lat >= 0 else 32700
+    return f"EPSG:{hemisphere + zone}"
+
+
 def patch_place(
-    samples: xr.Dataset,  # a sample set with coordinates lat and lon, and the attribute pixel_metres or pixel_degrees
+    samples: xr.Dataset,  # with coordinates lat, lon, and attribute pixel_metres or pixel_degrees
     sample: str,  # id of a patch
     height: int,  # of the patch in pixels
     width: int,
@@ -49,23 +55,23 @@ def patch_place(
     "Where a patch lies: north up around its centre."
     if not {"lat", "lon"} <= set(samples.coords):
         raise ValueError("the samples have no position (coordinates lat and lon)")
-    lat, lon = (float(samples[c].sel(sample=sample)) for c in ("lat", "lon"))
-    edge = samples.attrs.get("pixel_metres")
+    metres = samples.attrs.get("pixel_metres")
     degrees = samples.attrs.get("pixel_degrees")
-    if not (edge or degrees):
+    if not (metres or degrees):
         raise ValueError(
             "the samples do not say how large a pixel is (attribute pixel_metres or pixel_degrees)"
         )
+    lat, lon = (float(samples[c].sel(sample=sample)) for c in ("lat", "lon"))
     if not np.isfinite(lat + lon):
         raise ValueError(f"patch '{sample}' has no centre: its lat or lon is missing")
-    crs = (
-        f"EPSG:{(32600 if lat >= 0 else 32700) + int((lon + 180) // 6) % 60 + 1}"
-        if edge
-        else "EPSG:4326"
-    )
-    (x,), (y,) = reproject("EPSG:4326", crs, [lon], [lat]) if edge else ([lon], [lat])
-    d = edge or degrees
-    return Affine(d, 0, x - d * width / 2, 0, -d, y + d * height / 2), crs
+    if metres:
+        crs = _utm_zone(lat, lon)
+        (x,), (y,) = reproject("EPSG:4326", crs, [lon], [lat])
+    else:
+        crs = "EPSG:4326"
+        x, y = lon, lat
+    edge = metres or degrees
+    return Affine(edge, 0, x - edge * width / 2, 0, -edge, y + edge * height / 2), crs
 
 
 # %% ../../nbs/api/show/06_geotiff.ipynb #18e190ec
@@ -78,6 +84,5 @@ def export_patch(
 ) -> Path:  # the file, a band each
     "The maps of a patch with their place on Earth."
     maps = patch_maps(trace, samples, sample, epoch)
-    return export_geotiff(
-        path, maps, *patch_place(samples, sample, maps.sizes["y"], maps.sizes["x"])
-    )
+    place, crs = patch_place(samples, sample, maps.sizes["y"], maps.sizes["x"])
+    return export_geotiff(path, maps, place, crs)
