@@ -26,6 +26,7 @@ from mtl_explain.cli import chosen_recipe, demo_samples, find_setup, main, parse
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, save_samples
 from mtl_explain.datasets import globe
+from mtl_explain.files.raster import write_geotiff
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training import experiments, runs
@@ -394,18 +395,7 @@ def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
 def test_from_a_run_and_two_rasters_to_a_raster():
     "Detect change."
     def raster(path, values, crs="EPSG:28992"):
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            count=len(values),
-            height=values.shape[1],
-            width=values.shape[2],
-            dtype=values.dtype,
-            crs=crs,
-            transform=rasterio.transform.from_origin(1000, 2000, 0.5, 0.5),
-        ) as file:
-            file.write(values)
+        write_geotiff(path, values, (1000, 2000), 0.5, crs)
         return str(path)
 
 

@@ -15,14 +15,12 @@ import pytest
 import rasterio
 
 from mtl_explain.datasets.hibcd_build import build_tiles, folders, make_labels, split_tiles
-from mtl_explain.files.raster import read_raster
+from mtl_explain.files.raster import read_raster, write_geotiff
 
 
 # rasters of noise, on disk, and in memory
 def noisy_rasters(folder, rows, columns, seed=0):
     rng = np.random.default_rng(seed)
-    crs = "EPSG:28992"
-    transform = rasterio.transform.from_origin(120_000, 487_000, 0.25, 0.25)
     paths = {}
     values = {}
     for name, count, dtype in (
@@ -43,18 +41,7 @@ def noisy_rasters(folder, rows, columns, seed=0):
             found[:, :, :7] = 3.4028235e38
         paths[name] = Path(folder) / f"{name}.tif"
         values[name] = found
-        with rasterio.open(
-            paths[name],
-            "w",
-            driver="GTiff",
-            count=count,
-            height=rows,
-            width=columns,
-            dtype=dtype,
-            crs=crs,
-            transform=transform,
-        ) as file:
-            file.write(found)
+        write_geotiff(paths[name], found, (120_000, 487_000), 0.25, "EPSG:28992")
     return paths, values
 
 

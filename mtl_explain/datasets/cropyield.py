@@ -50,7 +50,7 @@ from mtl_explain.datasets.cropyield_fields import (
     weather_features,
 )
 from mtl_explain.files.index import file_source
-from mtl_explain.files.paths import data_folder, discard_folder, is_ours, take_folder
+from mtl_explain.files.paths import atomic_file, data_folder, discard_folder, is_ours, take_folder
 from mtl_explain.files.terrain import terrain_features
 from mtl_explain.setup import Setup, main_share
 from mtl_explain.training.recipe import Recipe
@@ -150,9 +150,8 @@ def _read_to(
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
         values, bad = read_sample(lambda r: read_field(source, r, weather, **options), {}, row)
     if bad is None:
-        with open(path.with_suffix(".partial"), "wb") as file:
+        with atomic_file(path) as scratch, open(scratch, "wb") as file:
             np.savez(file, **values)
-        os.replace(path.with_suffix(".partial"), path)
     return bad
 
 

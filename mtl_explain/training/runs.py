@@ -24,7 +24,6 @@ __all__ = [
 
 # %% ../../nbs/api/training/08_runs.ipynb #455aaad6
 import json
-import os
 import time
 from contextlib import ExitStack
 from functools import cached_property
@@ -44,7 +43,7 @@ from safetensors.torch import save_file
 
 from mtl_explain.data.batches import filter_classes, split_loaders
 from mtl_explain.data.store import content_digest, refuse_external
-from mtl_explain.files.paths import save_netcdf, write_beside
+from mtl_explain.files.paths import atomic_file, save_netcdf, write_beside
 from mtl_explain.files.schemas import check_document, read_document
 from mtl_explain.modality import Modality, from_dict, modality_schema, to_dict
 from mtl_explain.networks.multitask import MultitaskNetwork
@@ -348,10 +347,9 @@ def save_weights(
     module: torch.nn.Module,  # a network or a loss
     path: Path,  # a safetensors file
 ) -> None:
-    "Write all numbers of a module beside their place, then rename the file."
-    partial = path.with_name(path.name + ".partial")
-    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, partial)
-    os.replace(partial, path)
+    "Write all numbers of a module, whole or not at all."
+    with atomic_file(path) as scratch:
+        save_file({k: v.contiguous() for k, v in module.state_dict().items()}, scratch)
 
 
 def _remove_older(
