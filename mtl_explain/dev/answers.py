@@ -53,10 +53,10 @@ def _answer(
 ) -> Answer:
     "Code blocks, blocks of text, and the rest."
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", body, re.S | re.M)
-    code, shown = (
-        "".join(b for kind, b in blocks if kind == wanted) for wanted in ("python", "text")
-    )
-    return Answer(code, shown, re.sub(r"^```.*?^```", "", body, flags=re.S | re.M).strip())
+    code = "".join(block for kind, block in blocks if kind == "python")
+    shown = "".join(block for kind, block in blocks if kind == "text")
+    prose = re.sub(r"^```.*?^```", "", body, flags=re.S | re.M).strip()
+    return Answer(code, shown, prose)
 
 
 # %% ../../nbs/dev/06_answers.ipynb #9e40e29b
@@ -76,10 +76,12 @@ def numbers_in(text: str) -> list:  # of `Number`
     found = []
     for written in _number.findall(text):
         plain = written.replace(",", "").replace("−", "-")
+        value = float(plain)
         digits, _, power = plain.partition("e")
         decimals = len(digits.partition(".")[2])
-        zeros = len(digits) - len(digits.rstrip("0")) if float(plain) and not decimals else 0
-        found.append(Number(float(plain), 10.0 ** (zeros - decimals + int(power or 0)), written))
+        zeros = len(digits) - len(digits.rstrip("0")) if value and not decimals else 0
+        step = 10.0 ** (zeros - decimals + int(power or 0))
+        found.append(Number(value, step, written))
     return found
 
 
@@ -88,8 +90,7 @@ def differences(
     shown: str,  # what it shows
 ) -> list:  # complaints
     "Where two texts differ by more than the last digits of their numbers."
-    words = [_number.sub("#", t).split() for t in (said, shown)]
-    if words[0] != words[1]:
+    if _number.sub("#", said).split() != _number.sub("#", shown).split():
         return [f"shows other words:\n{shown.strip()}"]
     pairs = zip(numbers_in(said), numbers_in(shown), strict=True)
     return [f"says {a.written}, shows {b.written}" for a, b in pairs if not _close(a, b)]
@@ -107,18 +108,16 @@ def unfounded(
 ) -> list:  # complaints
     "Numbers in sentences that nothing computed."
     known = [abs(n.value) for n in numbers_in(shown)]
+    known += [100 * value for value in known]  # in per cent
     plain = re.sub(r"`[^`]*`|\]\([^)]*\)", "", prose)
     free = {str(n) for n in range(10)}
-    said = [n for n in numbers_in(plain) if n.written not in free]
 
     def founded(n):
-        return any(abs(k * s - abs(n.value)) <= n.step / 2 + 1e-9 for k in known for s in (1, 100))
+        return any(abs(value - abs(n.value)) <= n.step / 2 + 1e-9 for value in known)
 
-    return [
-        f"the sentences say {n.written}, which the code does not show"
-        for n in said
-        if not founded(n)
-    ]
+    said = [n for n in numbers_in(plain) if n.written not in free]
+    lost = [n.written for n in said if not founded(n)]
+    return [f"the sentences say {written}, which the code does not show" for written in lost]
 
 
 # %% ../../nbs/dev/06_answers.ipynb #ea874f00
@@ -137,23 +136,14 @@ def shown_by(
     cell: dict,  # a code cell that ran
 ) -> str:  # what it printed, and the value of its last line
     "What one would compare."
-
-    def text(x):
-        return "".join(x)
-
-    parts = [
-        text(o["text"])
-        for o in cell["outputs"]
-        if o["output_type"] == "stream" and o["name"] == "stdout"
-    ]
-    return "\n".join(
-        parts
-        + [
-            text(o["data"]["text/plain"])
-            for o in cell["outputs"]
-            if o["output_type"] == "execute_result"
-        ]
-    )
+    printed = []
+    values = []
+    for output in cell["outputs"]:
+        if output["output_type"] == "execute_result":
+            values.append("".join(output["data"]["text/plain"]))
+        elif output["output_type"] == "stream" and output["name"] == "stdout":
+            printed.append("".join(output["text"]))
+    return "\n".join(printed + values)
 
 
 # %% ../../nbs/dev/06_answers.ipynb #d1eb0618
@@ -161,25 +151,26 @@ def lesson_faults(
     path: Path,  # of a lesson
 ) -> list:  # complaints
     "Run a lesson with its answers; what does not hold."
+    name = Path(path).name
     nb, answers = with_answers(json.loads(Path(path).read_text(encoding="utf-8")))
-    texts = ["".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "markdown"]
-    faults = [f for text in texts for a in answers_of(text) for f in unfounded(a.prose, a.shown)]
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / Path(path).name
+        copy = Path(folder) / name
         copy.write_text(json.dumps(nb), encoding="utf-8")
         runs, seconds = run_cells(copy, profile=False, save=True)
-        cells = json.loads(copy.read_text(encoding="utf-8"))["cells"][
-            len(nb["cells"]) - len(answers) :
-        ]
+        ran = json.loads(copy.read_text(encoding="utf-8"))["cells"]
     if not runs:
-        return [f"{Path(path).name}: does not run (see above)"]
+        return [f"{name}: does not run (see above)"]
+
+    texts = ["".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "markdown"]
+    folded = [answer for text in texts for answer in answers_of(text)]
+    faults = [fault for answer in folded for fault in unfounded(answer.prose, answer.shown)]
+    cells = ran[len(ran) - len(answers) :]
     for k, (answer, cell) in enumerate(zip(answers, cells, strict=True), 1):
         if answer.shown:
-            faults += [
-                f"answer {k} with code {f}" for f in differences(answer.shown, shown_by(cell))
-            ]
-    print(f"{Path(path).name}: {len(answers)} answers with code, {seconds:.0f} seconds")
-    return [f"{Path(path).name}: {f}" for f in faults]
+            found = differences(answer.shown, shown_by(cell))
+            faults += [f"answer {k} with code {fault}" for fault in found]
+    print(f"{name}: {len(answers)} answers with code, {seconds:.0f} seconds")
+    return [f"{name}: {fault}" for fault in faults]
 
 
 # %% ../../nbs/dev/06_answers.ipynb #b02fa02b
@@ -190,14 +181,12 @@ def main(
     parser = argparse.ArgumentParser(
         prog="python -m mtl_explain.dev.answers", description=main.__doc__
     )
-    parser.add_argument(
-        "lessons", nargs="*", type=Path, help="notebooks; all of nbs/tutorials if none is given"
-    )
-    paths = parser.parse_args(args).lessons or sorted(
-        (get_config().nbs_path / "tutorials").glob("[0-9]*.ipynb")
-    )
+    told = "notebooks; all of nbs/tutorials if none is given"
+    parser.add_argument("lessons", nargs="*", type=Path, help=told)
+    every = sorted((get_config().nbs_path / "tutorials").glob("[0-9]*.ipynb"))
+    paths = parser.parse_args(args).lessons or every
     with ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as pool:
-        faults = [f for found in pool.map(lesson_faults, paths) for f in found]
+        faults = [fault for found in pool.map(lesson_faults, paths) for fault in found]
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

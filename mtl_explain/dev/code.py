@@ -58,7 +58,7 @@ def leading_comment(
 
 # %% ../../nbs/dev/01_code.ipynb #dbca3e62
 class Names(ast.NodeVisitor):
-    "Collects the names that code reads from outside (`free`) and those it makes (`bound`), in order."
+    "The names that code reads from outside (`free`) and those it makes (`bound`), in order."
 
     def __init__(self, outer=()):
         self.free = {}
@@ -108,21 +108,19 @@ class Names(ast.NodeVisitor):
 
 
 # %% ../../nbs/dev/01_code.ipynb #672843d1
+def _arguments(args: ast.arguments) -> list:
+    "All arguments of a function."
+    named = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+    return named + [a for a in (args.vararg, args.kwarg) if a]
+
+
 def _inside(
     self: Names,  # the scope around
     nodes: list,  # what runs inside
     args: ast.arguments | None = None,  # arguments, for functions
 ) -> None:
     "Visit `nodes` in a scope of their own."
-    own = (
-        [
-            a.arg
-            for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-            if a
-        ]
-        if args
-        else []
-    )
+    own = [a.arg for a in _arguments(args)] if args else []
     inner = type(self)({*self.outer, *self.bound, *own})
     inner.visit_all(*nodes)
     inner.finish()
@@ -141,13 +139,9 @@ def _finish(
 # %% ../../nbs/dev/01_code.ipynb #c239589d
 def _visit_function(self, n):
     "A function definition: decorators and defaults now, the body later."
-    self.visit_all(
-        *n.decorator_list,
-        *n.args.defaults,
-        *n.args.kw_defaults,
-        n.returns,
-        *(a.annotation for a in [*n.args.posonlyargs, *n.args.args, *n.args.kwonlyargs]),
-    )
+    named = [*n.args.posonlyargs, *n.args.args, *n.args.kwonlyargs]
+    self.visit_all(*n.decorator_list, *n.args.defaults, *n.args.kw_defaults)
+    self.visit_all(n.returns, *(a.annotation for a in named))
     self.make(n.name)
     self.later.append((n.body, n.args))
 
@@ -168,16 +162,16 @@ def _visit_lambda(self, n):
 def _visit_comprehension(self, n):
     "Comprehensions run their `for` parts first; the walrus aside, nothing leaves them."
     parts = [p for g in n.generators for p in (g.iter, g.target, *g.ifs)]
-    _inside(self, parts + ([n.key, n.value] if isinstance(n, ast.DictComp) else [n.elt]))
+    made = [n.key, n.value] if isinstance(n, ast.DictComp) else [n.elt]
+    _inside(self, parts + made)
 
 
 Names.finish = _finish
 Names.visit_FunctionDef = Names.visit_AsyncFunctionDef = _visit_function
 Names.visit_ClassDef = _visit_class
 Names.visit_Lambda = _visit_lambda
-Names.visit_ListComp = Names.visit_SetComp = Names.visit_DictComp = Names.visit_GeneratorExp = (
-    _visit_comprehension
-)
+Names.visit_ListComp = Names.visit_SetComp = _visit_comprehension
+Names.visit_DictComp = Names.visit_GeneratorExp = _visit_comprehension
 
 
 # %% ../../nbs/dev/01_code.ipynb #2eae6eb8
@@ -196,19 +190,14 @@ def mutated(
     tree: list,  # statements
 ) -> set[str]:  # names of objects made elsewhere that they change
     "Objects from outside that code changes by item or attribute assignment."
+    parts = (ast.Attribute, ast.Subscript)
 
     def root(n):
-        return (
-            root(n.value) if isinstance(n, (ast.Attribute, ast.Subscript)) else getattr(n, "id", "")
-        )
+        return root(n.value) if isinstance(n, parts) else getattr(n, "id", "")
 
-    stores = [
-        n
-        for s in tree
-        for n in ast.walk(s)
-        if isinstance(n, (ast.Attribute, ast.Subscript)) and not isinstance(n.ctx, ast.Load)
-    ]
-    return {root(n) for n in stores} & set(names(tree).free)
+    nodes = [n for s in tree for n in ast.walk(s) if isinstance(n, parts)]
+    changed = [n for n in nodes if not isinstance(n.ctx, ast.Load)]
+    return {root(n) for n in changed} & set(names(tree).free)
 
 
 # %% ../../nbs/dev/01_code.ipynb #a597f97e
@@ -242,8 +231,10 @@ def group_statements(
     groups = []
     for t, touch in zip(texts, touched, strict=True):
         near = [g for g in groups if g[0] & touch]
-        merged = (touch.union(*(g[0] for g in near)), [*(x for g in near for x in g[1]), t])
-        groups = [g for g in groups if g not in near] + [merged]
+        rest = [g for g in groups if g not in near]
+        tied = touch.union(*(g[0] for g in near))
+        before = [x for g in near for x in g[1]]
+        groups = [*rest, (tied, [*before, t])]
     return [g[1] for g in groups]
 
 
@@ -253,14 +244,13 @@ def drop_display(
 ) -> str:  # without a last line that only shows a value
     "Drop a last expression that is not a call."
     tree = ast.parse(code).body
-    shows = (
-        len(tree) > 1
-        and isinstance(tree[-1], ast.Expr)
-        and not isinstance(tree[-1].value, (ast.Call, ast.Await))
-    )
-    if not shows or tree[-1].lineno <= tree[-2].end_lineno:
+    if len(tree) < 2:
         return code
-    return "\n".join(code.split("\n")[: tree[-2].end_lineno])
+    before, last = tree[-2:]
+    shows = isinstance(last, ast.Expr) and not isinstance(last.value, (ast.Call, ast.Await))
+    if not shows or last.lineno <= before.end_lineno:
+        return code
+    return "\n".join(code.split("\n")[: before.end_lineno])
 
 
 # %% ../../nbs/dev/01_code.ipynb #d0ab6140
@@ -270,7 +260,7 @@ definition_nodes = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
 
 @dataclass(frozen=True)
 class Import:
-    "One imported name: `from module import name as alias`, or `import module as alias` without a name."
+    "One imported name: `from module import name as alias`, or `import module as alias`."
 
     module: str  # e.g. 'numpy'
     name: str = ""  # e.g. 'ones'; '*' for all
@@ -285,16 +275,13 @@ def imports_of(
     tree: list,  # statements
 ) -> list[Import]:  # one a name
     "The names that top-level import statements make."
-    return [
-        Import(
-            getattr(s, "module", a.name),
-            a.name if isinstance(s, ast.ImportFrom) else "",
-            a.asname or "",
-        )
-        for s in tree
-        if isinstance(s, import_nodes)
-        for a in s.names
-    ]
+    found = []
+    for s in tree:
+        if isinstance(s, ast.Import):
+            found += [Import(a.name, "", a.asname or "") for a in s.names]
+        elif isinstance(s, ast.ImportFrom):
+            found += [Import(s.module, a.name, a.asname or "") for a in s.names]
+    return found
 
 
 # %% ../../nbs/dev/01_code.ipynb #a56624d0
@@ -303,24 +290,36 @@ def format_imports(
     own: str = "mtl_explain",  # our own package, which comes last
 ) -> str:  # import statements
     "Import statements in three blocks, sorted."
-    blocks = {0: [], 1: [], 2: []}
+    standard = []
+    others = []
+    ours = []
     for module in sorted({i.module for i in imports}):
         top = module.split(".")[0]
-        block = blocks[2 if top == own else 0 if top in sys.stdlib_module_names else 1]
-        whole = sorted(i.alias for i in imports if i.module == module and not i.name)
-        parts = sorted(
-            f"{i.name} as {i.alias}" if i.alias else i.name
-            for i in imports
-            if i.module == module and i.name
-        )
-        block += [f"import {module}" + (f" as {alias}" if alias else "") for alias in whole]
-        if parts:
-            block.append(_wrap(f"from {module} import ", parts))
+        lines = _import_lines(module, [i for i in imports if i.module == module])
+        if top == own:
+            ours += lines
+        elif top in sys.stdlib_module_names:
+            standard += lines
+        else:
+            others += lines
 
     def straight_first(line):
         return (line.startswith("from"), line)
 
-    return "\n\n".join("\n".join(sorted(b, key=straight_first)) for b in blocks.values() if b)
+    blocks = [sorted(block, key=straight_first) for block in (standard, others, ours)]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _import_lines(module: str, imports: list) -> list:
+    "Import statements of one module: as a whole, and names from it."
+
+    def aliased(name, alias):
+        return f"{name} as {alias}" if alias else name
+
+    whole = sorted(i.alias for i in imports if not i.name)
+    parts = sorted(aliased(i.name, i.alias) for i in imports if i.name)
+    lines = [f"import {aliased(module, alias)}" for alias in whole]
+    return lines + ([_wrap(f"from {module} import ", parts)] if parts else [])
 
 
 def _wrap(
@@ -332,9 +331,8 @@ def _wrap(
     line = start + ", ".join(parts)
     if len(line) <= width:
         return line
-    body = textwrap.fill(
-        ", ".join(parts) + ",", width, initial_indent="    ", subsequent_indent="    "
-    )
+    indented = dict(initial_indent="    ", subsequent_indent="    ")
+    body = textwrap.fill(", ".join(parts) + ",", width, **indented)
     return f"{start}(\n{body}\n)"
 
 
@@ -352,10 +350,11 @@ def indent(
         if kind in ("STRING", "FSTRING_END"):
             first = t.start[0] if kind == "STRING" else starts.pop()
             inside |= set(range(first + 1, t.end[0] + 1))
-    return "\n".join(
-        line if i in inside or not line.strip() else "    " + line
-        for i, line in enumerate(code.split("\n"), 1)
-    )
+    lines = code.split("\n")
+    for i, line in enumerate(lines):
+        if line.strip() and i + 1 not in inside:
+            lines[i] = "    " + line
+    return "\n".join(lines)
 
 
 # %% ../../nbs/dev/01_code.ipynb #2a29cbc1
@@ -368,8 +367,8 @@ def body_and_return(
         return code
     last = ast.parse(code).body[-1]
     lines = code.split("\n")
-    simple = isinstance(last, ast.Assign) and [getattr(t, "id", "") for t in last.targets] == [name]
-    if not simple:
+    targets = [getattr(t, "id", "") for t in last.targets] if isinstance(last, ast.Assign) else []
+    if targets != [name]:
         return f"{code}\nreturn {name}"
     lines[last.lineno - 1] = re.sub(rf"^{name}\s*=\s*", "return ", lines[last.lineno - 1])
     return "\n".join(lines)

@@ -48,10 +48,10 @@ def unwritable_tests(
 
 
 # %% ../../nbs/dev/05_fresh.ipynb #5b145163
-top_pages = {
+top_pages = {  # notebooks that are also pages of markdown at the top
     "index.ipynb": "README.md",
     "changes.ipynb": "CHANGELOG.md",
-}  # notebooks that are also pages of markdown at the top
+}
 
 
 def write_lessons(
@@ -60,13 +60,11 @@ def write_lessons(
 ) -> None:
     "The tutorials as bare notebooks that travel with the package; older ones go."
     shutil.rmtree(folder, ignore_errors=True)
-    for path, nb in nbs.items():
-        if not path.startswith("tutorials/"):
-            continue
+    lessons = {path: nb for path, nb in nbs.items() if path.startswith("tutorials/")}
+    for path, nb in lessons.items():
+        text = json.dumps(bare_lesson(nb), indent=1, ensure_ascii=False)
         folder.mkdir(exist_ok=True)
-        (folder / Path(path).name).write_text(
-            json.dumps(bare_lesson(nb), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        (folder / Path(path).name).write_text(text + "\n", encoding="utf-8")
 
 
 def format_library(
@@ -74,16 +72,12 @@ def format_library(
     library: Path,  # folder of its package
 ) -> None:
     "Lines, order of imports and absolute imports of the modules, as in the notebooks."
-    ruff = [sys.executable, "-m", "ruff"]
-    rules = [
-        "--select",
-        "I,TID252",
-        "--config",
-        "lint.flake8-tidy-imports.ban-relative-imports='all'",
-    ]
-    fix = ["check", "--quiet", "--fix", "--unsafe-fixes", *rules]
+    absolute = "lint.flake8-tidy-imports.ban-relative-imports='all'"
+    imports = ["--select", "I,TID252", "--config", absolute]
+    fix = ["check", "--quiet", "--fix", "--unsafe-fixes", *imports]
     for command in (fix, ["format", "--quiet"]):
-        subprocess.run([*ruff, *command, str(library)], check=True, cwd=root)
+        run = [sys.executable, "-m", "ruff", *command, str(library)]
+        subprocess.run(run, check=True, cwd=root)
 
 
 def export_all(
@@ -125,16 +119,12 @@ def bare_copy(
 ) -> Path:  # the same
     "A copy of a project without anything that is written from its notebooks."
     config = get_config(root)
-    shutil.copytree(
-        config.nbs_path,
-        target / config.nbs_path.name,
-        ignore=shutil.ignore_patterns(".*", "_*", "sidebar.yml"),
-    )
+    library = target / config.lib_path.name
+    written = shutil.ignore_patterns(".*", "_*", "sidebar.yml")
+    shutil.copytree(config.nbs_path, target / config.nbs_path.name, ignore=written)
     shutil.copy(root / "pyproject.toml", target)
-    (target / config.lib_path.name).mkdir()
-    (target / config.lib_path.name / "__init__.py").write_text(
-        f'__version__ = "{config.version}"\n'
-    )
+    library.mkdir()
+    (library / "__init__.py").write_text(f'__version__ = "{config.version}"\n')
     return target
 
 
@@ -148,29 +138,27 @@ def stale_files(
         export_all(copy)
         had = written_files(root)
         made = written_files(copy)
-        differs = [
-            p for p in sorted(had & made) if not filecmp.cmp(root / p, copy / p, shallow=False)
-        ]
-    return (
-        [f"{p}: out of date" for p in differs]
-        + [f"{p}: missing" for p in sorted(made - had)]
-        + [f"{p}: no notebook gives it" for p in sorted(had - made)]
-    )
+
+        def differs(path):
+            return not filecmp.cmp(root / path, copy / path, shallow=False)
+
+        changed = [p for p in sorted(had & made) if differs(p)]
+    found = [f"{p}: out of date" for p in changed]
+    found += [f"{p}: missing" for p in sorted(made - had)]
+    return found + [f"{p}: no notebook gives it" for p in sorted(had - made)]
 
 
 # %% ../../nbs/dev/05_fresh.ipynb #d6e0e191
 def main(
     args: list[str] | None = None,  # command line arguments
-    root: Path
-    | None = None,  # folder of the project; default: the one around the working directory
+    root: Path | None = None,  # folder of the project; the one around us if None
 ) -> int:  # exit status
     "Write everything that is written from notebooks, or check that it is up to date."
     parser = argparse.ArgumentParser(
         prog="python -m mtl_explain.dev.fresh", description=main.__doc__
     )
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; fail if an export would"
-    )
+    told = "change nothing; fail if an export would"
+    parser.add_argument("--check", action="store_true", help=told)
     check = parser.parse_args(args).check
     root = Path(root or get_config().config_path)
     try:
@@ -182,9 +170,8 @@ def main(
     if stale and check:
         print("run `make export`; never edit these files by hand", file=sys.stderr)
     if not stale:
-        print(
-            f"{len(written_files(root))} files {'are up to date with' if check else 'written from'} the notebooks"
-        )
+        what = "are up to date with" if check else "written from"
+        print(f"{len(written_files(root))} files {what} the notebooks")
     return 1 if stale else 0
 
 

@@ -34,36 +34,29 @@ def imported_modules(
         if isinstance(node, ast.Import):
             names = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom):
-            parts = inside.split(".") if inside else []
-            up = parts[: len(parts) - node.level + 1] if node.level else []
-            base = (
-                ".".join(filter(None, [package, *up, node.module or ""]))
-                if node.level
-                else node.module
-            )
-            names = (
-                [f"{base}.{a.name}" for a in node.names]
-                if base == package or not node.module
-                else [base]
-            )
+            names = _imported_from(node, package, inside)
         else:
             continue
-        found += [
-            (node.lineno, n.removeprefix(package + "."))
-            for n in names
-            if n.startswith(package + ".")
-        ]
+        ours = [name for name in names if name.startswith(package + ".")]
+        found += [(node.lineno, name.removeprefix(package + ".")) for name in ours]
     return found
 
 
+def _imported_from(node: ast.ImportFrom, package: str, inside: str) -> list:
+    "Full names of the modules of a `from` import."
+    base = node.module
+    if node.level:
+        here = [package, *filter(None, inside.split("."))]
+        up = here[: len(here) - node.level + 1]
+        base = ".".join([*up, node.module] if node.module else up)
+    if base == package or not node.module:
+        return [f"{base}.{a.name}" for a in node.names]
+    return [base]
+
+
 # %% ../../nbs/dev/07_imports.ipynb #0e91c6be
-_gather = (
-    "dev",
-    "all",
-    "cli",
-    "course",
-    "papers",
-)  # they bring things together; no room imports them
+# they bring things together; no room imports them
+_gather = ("dev", "all", "cli", "course", "papers")
 
 
 def import_table(
@@ -80,9 +73,8 @@ def import_table(
         for line, other in imported_modules(path.read_text(encoding="utf-8"), library.name, inside):
             rows.append((name, line, other, room_of_module(name), room_of_module(other)))
     table = pd.DataFrame(rows, columns=["module", "line", "imports", "room", "other"])
-    return table[(table.room != table.other) & ~table.other.str.startswith("_")].reset_index(
-        drop=True
-    )
+    across = (table.room != table.other) & ~table.other.str.startswith("_")
+    return table[across].reset_index(drop=True)
 
 
 def against_the_flow(
@@ -96,9 +88,8 @@ def against_the_flow(
             continue
         known = row.room in order and row.other in order
         if not known or order.index(row.other) > order.index(row.room):
-            found.append(
-                f"{row.module}, line {row.line}: imports {row.imports}, but {row.other} stands behind {row.room}"
-            )
+            why = f"{row.other} stands behind {row.room}"
+            found.append(f"{row.module}, line {row.line}: imports {row.imports}, but {why}")
     return found
 
 
@@ -115,24 +106,15 @@ def plot_imports(
     for (room, other), n in part.groupby(["room", "other"]).size().items():
         a = shown.index(room)
         b = shown.index(other)
-        color = "#0173b2" if b < a else "#d55e00"
-        style = dict(
-            arrowstyle="-|>",
-            color=color,
-            lw=0.5 + 0.12 * n,
-            alpha=0.55,
-            shrinkA=6,
-            shrinkB=6,
-            connectionstyle=f"arc3,rad={0.5 if b < a else -0.5}",
-        )
+        along = b < a
+        style = dict(arrowstyle="-|>", lw=0.5 + 0.12 * n, alpha=0.55, shrinkA=6, shrinkB=6)
+        style["color"] = "#0173b2" if along else "#d55e00"
+        style["connectionstyle"] = f"arc3,rad={0.5 if along else -0.5}"
         ax.annotate("", (b, 0), (a, 0), arrowprops=style)
     ax.plot(range(len(shown)), [0] * len(shown), "o", color="black", ms=7)
     for i, room in enumerate(shown):
         ax.text(i, -0.35, room, rotation=45, ha="right", va="top")
-    ax.set(
-        xlim=(-0.8, len(shown) - 0.2),
-        ylim=(-2, 3.4),
-        title="Imports between the rooms: from right to left only",
-    )
+    ax.set(xlim=(-0.8, len(shown) - 0.2), ylim=(-2, 3.4))
+    ax.set_title("Imports between the rooms: from right to left only")
     ax.axis("off")
     return ax

@@ -11,6 +11,7 @@ __all__ = [
     "pages_of",
     "target_of",
     "broken_links",
+    "pictures_of",
     "image_problems",
     "page_weights",
     "file_problems",
@@ -116,22 +117,36 @@ def broken_links(
 
 
 # %% ../../nbs/dev/04_site_checks.ipynb #53fd96c6
+def pictures_of(
+    address: str,  # of the page, e.g. 'api/learner.html'
+    page: Page,  # what is on it
+) -> list:  # addresses below the site
+    "The pictures of a page that belong to the site."
+    targets = [target_of(address, image.get("src", "")) for image in page.images]
+    return [target[0] for target in targets if target]
+
+
 def image_problems(
     site: Path,  # folder of the rendered site
     pages: dict,  # of `pages_of`
 ) -> list:  # complaints, one for each page and kind
-    "Pictures that are missing, say nothing to those who cannot see them, or have no size until they are loaded."
+    "Pictures that are missing, say nothing to the blind, or have no size until they are loaded."
     found = []
     for page, p in pages.items():
-        local = [t[0] for i in p.images if (t := target_of(page, i.get("src", "")))]
-        found += [f"{page}: {t} is not there" for t in local if not (Path(site) / t).is_file()]
-        if n := sum(
-            "alt" not in i or i["alt"] == "" and i.get("role") != "presentation" for i in p.images
-        ):
+        lost = [path for path in pictures_of(page, p) if not (Path(site) / path).is_file()]
+        silent = [i for i in p.images if not _says_something(i)]
+        unsized = [i for i in p.images if not i.get("width") or not i.get("height")]
+        found += [f"{page}: {path} is not there" for path in lost]
+        if n := len(silent):
             found.append(f"{page}: {n} pictures without a text for those who cannot see them")
-        if n := sum(not i.get("width") or not i.get("height") for i in p.images):
+        if n := len(unsized):
             found.append(f"{page}: {n} pictures without width and height")
     return found
+
+
+def _says_something(image: dict) -> bool:
+    "Whether a picture has a text, or says that it needs none."
+    return bool(image.get("alt")) or ("alt" in image and image.get("role") == "presentation")
 
 
 def page_weights(
@@ -139,22 +154,13 @@ def page_weights(
     pages: dict,  # of `pages_of`
 ) -> dict:  # address -> bytes of the html and its own pictures, the heaviest first
     "What must be loaded to see a page; what all pages share is loaded once and not counted."
-    site = Path(site)
-
-    def files(page):
-        return {
-            site / page,
-            *(
-                site / t[0]
-                for t in (target_of(page, i.get("src", "")) for i in pages[page].images)
-                if t
-            ),
-        }
 
     def weight(page):
-        return sum(f.stat().st_size for f in files(page) if f.is_file())
+        files = {Path(site) / path for path in (page, *pictures_of(page, pages[page]))}
+        return sum(f.stat().st_size for f in files if f.is_file())
 
-    return dict(sorted(((p, weight(p)) for p in pages), key=lambda item: -item[1]))
+    weights = {page: weight(page) for page in pages}
+    return dict(sorted(weights.items(), key=lambda item: -item[1]))
 
 
 # %% ../../nbs/dev/04_site_checks.ipynb #b98cc250
@@ -164,9 +170,8 @@ def file_problems(
 ) -> list:  # complaints
     "All that can be said without a browser."
     pages = pages_of(site)
-    heavy = [
-        f"{p}: {w / 1e6:.2f} MB" for p, w in page_weights(site, pages).items() if w > limit * 1e6
-    ]
+    megabytes = {page: weight / 1e6 for page, weight in page_weights(site, pages).items()}
+    heavy = [f"{page}: {mb:.2f} MB" for page, mb in megabytes.items() if mb > limit]
     return broken_links(site, pages) + image_problems(site, pages) + heavy
 
 
@@ -174,13 +179,14 @@ def file_problems(
 def figure_functions() -> list:  # of (module, name)
     "All public `plot_` functions that users have; those of `dev` are for its own pages."
     library = get_config().lib_path
-    paths = [p for p in sorted(library.rglob("*.py")) if "dev" not in p.relative_to(library).parts]
-    return [
-        (p.stem, f.name)
-        for p in paths
-        for f in ast.parse(p.read_text(encoding="utf-8")).body
-        if isinstance(f, ast.FunctionDef) and f.name.startswith("plot_")
-    ]
+    found = []
+    for path in sorted(library.rglob("*.py")):
+        if "dev" in path.relative_to(library).parts:
+            continue
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        names = [f.name for f in body if isinstance(f, ast.FunctionDef)]
+        found += [(path.stem, name) for name in names if name.startswith("plot_")]
+    return found
 
 
 def missing_figures(
@@ -189,12 +195,14 @@ def missing_figures(
     "What the page does not call; functions of one name are told apart by their module."
     functions = figure_functions()
     code = "\n".join(source_of(c) for c in nb["cells"] if c["cell_type"] == "code")
-    count = Counter(n for _, n in functions)
-    return [
-        f"{m}.{n}"
-        for m, n in functions
-        if f"{m}.{n}(" not in code and (count[n] > 1 or not re.search(rf"(?<![\w.]){n}\(", code))
-    ]
+    count = Counter(name for _, name in functions)
+
+    def called(module, name):
+        if f"{module}.{name}(" in code:
+            return True
+        return count[name] == 1 and re.search(rf"(?<![\w.]){name}\(", code)
+
+    return [f"{module}.{name}" for module, name in functions if not called(module, name)]
 
 
 # %% ../../nbs/dev/04_site_checks.ipynb #d4ee1d5a
@@ -228,23 +236,18 @@ def axe_script(
     path = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not path.exists() and shutil.which("npm"):
         folder.mkdir(parents=True, exist_ok=True)
+        install = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
+        command = [*install, "--prefix", str(folder), "axe-core@4.14.1"]
         with contextlib.suppress(subprocess.SubprocessError):
-            subprocess.run(
-                [
-                    "npm",
-                    "install",
-                    "--silent",
-                    "--no-audit",
-                    "--no-fund",
-                    "--prefix",
-                    str(folder),
-                    "axe-core@4.14.1",
-                ],
-                timeout=60,
-                capture_output=True,
-                check=True,
-            )
+            subprocess.run(command, timeout=60, capture_output=True, check=True)
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+_run_axe = """
+const done = arguments[0];
+const told = v => [v.impact, v.id, v.nodes.length, v.nodes[0].html];
+axe.run({resultTypes: ['violations']}).then(r => done(r.violations.map(told)))
+"""
 
 
 def axe_problems(
@@ -253,9 +256,7 @@ def axe_problems(
 ) -> list:  # of str: rule, number of places, the first
     "Serious and critical findings of axe-core."
     driver.execute_script(axe)
-    found = driver.execute_async_script(
-        "const done = arguments[0]; axe.run({resultTypes: ['violations']}).then(r => done(r.violations.map(v => [v.impact, v.id, v.nodes.length, v.nodes[0].html])))"
-    )
+    found = driver.execute_async_script(_run_axe)
     return [
         f"{rule} ({impact}, {n}×): {' '.join(html.split())[:120]}"
         for impact, rule, n, html in found
@@ -265,10 +266,16 @@ def axe_problems(
 
 # %% ../../nbs/dev/04_site_checks.ipynb #6535a4e3
 see_page = """
-const images = [...document.images].filter(i => i.complete && !i.naturalWidth).length;
-const maths = [...document.querySelectorAll('.math, mjx-container, .katex')].filter(m => !m.textContent.trim() && !m.querySelector('svg, math')).length;
+const count = (nodes, test) => [...nodes].filter(test).length;
+const formulas = document.querySelectorAll('.math, mjx-container, .katex');
+const images = count(document.images, i => i.complete && !i.naturalWidth);
+const maths = count(formulas, m => !m.textContent.trim() && !m.querySelector('svg, math'));
 const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-return [images && `${images} pictures could not be shown`, maths && `${maths} formulas are empty`, wide > 2 && `${wide} pixels wider than the window`].filter(x => x)"""
+return [
+  images && `${images} pictures could not be shown`,
+  maths && `${maths} formulas are empty`,
+  wide > 2 && `${wide} pixels wider than the window`,
+].filter(x => x)"""
 
 
 def page_problems(
@@ -278,21 +285,16 @@ def page_problems(
 ) -> list:  # of str
     "What a browser finds on a page. That other sites cannot be reached is no fault of the page."
     driver.get(address)
-    ours = [
-        e
-        for e in console_errors(driver)
-        if e.startswith("{0.scheme}://{0.netloc}".format(urlsplit(address)))
-        and "favicon.ico" not in e
-    ]
-    return (
-        [f"error: {e}" for e in ours]
-        + driver.execute_script(see_page)
-        + (axe_problems(driver, axe) if axe else [])
-    )
+    parts = urlsplit(address)
+    home = f"{parts.scheme}://{parts.netloc}"
+    ours = [e for e in console_errors(driver) if e.startswith(home) and "favicon.ico" not in e]
+    found = [f"error: {e}" for e in ours]
+    found += driver.execute_script(see_page)
+    return found + (axe_problems(driver, axe) if axe else [])
 
 
 # %% ../../nbs/dev/04_site_checks.ipynb #a2aa1272
-kinds = {
+kinds = {  # pages that stand for all of their kind
     "home": "index.html",
     "lesson": "tutorials/4-what-errors-tell.html",
     "reference": "api/explain/correlation.html",
@@ -302,7 +304,7 @@ kinds = {
     "benchmark": "benchmarks/store.html",
     "papers to code": "papers-to-code.html",
     "glossary": "glossary.html",
-}  # pages that stand for all of their kind
+}
 views = [(1280, False), (1280, True), (390, False), (390, True)]  # width, dark
 
 
@@ -316,20 +318,15 @@ def browser_problems(
     found = []
     with served(site) as home:
         for width, dark in views:
+            colors = "dark" if dark else "light"
             with browser(width, 900, dark) as driver:
                 for page in pages:
-                    view = f"{width}, {'dark' if dark else 'light'}"
-                    found += [
-                        f"{page} ({view}): {p}"
-                        for p in page_problems(driver, f"{home}/{page}", axe)
-                    ]
+                    problems = page_problems(driver, f"{home}/{page}", axe)
+                    found += [f"{page} ({width}, {colors}): {p}" for p in problems]
                     if shots:
-                        driver.save_screenshot(
-                            str(
-                                Path(shots)
-                                / f"{page.replace('/', '-').removesuffix('.html')}-{width}-{'dark' if dark else 'light'}.png"
-                            )
-                        )
+                        name = page.replace("/", "-").removesuffix(".html")
+                        path = Path(shots) / f"{name}-{width}-{colors}.png"
+                        driver.save_screenshot(str(path))
     return found
 
 
@@ -356,9 +353,8 @@ def main(
     else:
         if not (axe := axe_script()):
             print("accessibility not checked: axe-core is not there and npm cannot fetch it")
-        problems += browser_problems(
-            site, [p for p in kinds.values() if (site / p).exists()], axe, options.shots
-        )
+        pages = [page for page in kinds.values() if (site / page).exists()]
+        problems += browser_problems(site, pages, axe, options.shots)
     print("\n".join([*problems, f"{len(problems)} problems"]))
     return 1 if problems else 0
 
