@@ -1,9 +1,10 @@
-"""Folders
+"""Files and folders
 
 Written by nbdev-export from the check cells of nbs/api/files/00_paths.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -15,8 +16,9 @@ import pytest
 import xarray as xr
 
 from mtl_explain.files.paths import (
-    _files, _mark, _note, check_replaceable, data_folder, discard_folder, finish_folder, is_ours, marker,
-    new_folder, replace_folder, save_netcdf, scratch_file, take_folder, write_beside,
+    _files, _mark, _note, atomic_file, check_replaceable, check_space, data_folder, discard_folder,
+    finish_folder, is_ours, json_digest, marker, new_folder, read_json_if_any, replace_folder, save_netcdf,
+    scratch_file, take_folder, write_beside, write_json,
 )
 
 
@@ -45,6 +47,68 @@ def disk_calls():
     return disk_calls
 
 
+def test_beside_its_place_and_not_called_like_anything_else():
+    "A file."
+    assert scratch_file("maps/change.tif") == Path("maps/change.tif.mtl_explain-part")
+
+
+def test_whole_or_not_at_all_and_nothing_of_anybody_else_is_touched():
+    "A file."
+    with tempfile.TemporaryDirectory() as d:
+        path = Path(d) / "a.txt"
+        theirs = [Path(d) / f"a.txt.{ending}" for ending in ("part", "partial", "new", "tmp")]
+        for file in theirs:
+            file.write_text("ten years")
+        scratch_file(path).write_text("what a kill has left, which is longer")
+        with atomic_file(path) as scratch:
+            scratch.write_text("old")
+            assert not path.exists()
+        for error in (ValueError, OSError, KeyboardInterrupt):
+            with pytest.raises(error), atomic_file(path) as scratch:
+                scratch.write_text("half")
+                raise error
+            assert path.read_text() == "old"
+            assert set(Path(d).iterdir()) == {path, *theirs}
+        with pytest.raises(FileNotFoundError), atomic_file(path):
+            pass  # nothing was written
+        assert path.read_text() == "old"
+        assert {file.read_text() for file in theirs} == {"ten years"}
+
+
+def test_the_new_content_replaces_the_old_and_nothing_else_is_left():
+    "A file."
+    with tempfile.TemporaryDirectory() as d:
+        path = Path(d) / "a.json"
+        for text in ("old", "new"):
+            write_beside(path, text)
+        assert path.read_text() == "new"
+        assert read_json_if_any(path) is None
+        write_json(path, dict(place=Path("Müritz"), n=1))
+        assert read_json_if_any(path) == dict(place="Müritz", n=1)
+        assert os.listdir(d) == ["a.json"]
+        for content in (b"", b"\xff", b"[" * 10**5):
+            path.write_bytes(content)
+            assert read_json_if_any(path) is None
+        for nothing in (Path(d), path / "b.json", Path(d) / "nowhere.json"):
+            assert read_json_if_any(nothing) is None
+
+
+def test_a_dataset_comes_back_and_a_crash_while_writing_leaves_the_old_one():
+    "A file."
+    old = xr.Dataset(dict(a=("x", [1.0, 2.0])))
+    new = xr.Dataset(dict(a=("x", [3.0, 4.0])))
+    with tempfile.TemporaryDirectory() as d:
+        path = Path(d) / "trace" / "000.nc"
+        save_netcdf(old, path)
+        with mock.patch.object(os, "replace", side_effect=OSError("power cut")), pytest.raises(OSError):
+            save_netcdf(new, path)
+        assert xr.load_dataset(path).equals(old)
+        assert os.listdir(path.parent) == ["000.nc"]
+        save_netcdf(new, path)
+        assert xr.load_dataset(path).equals(new)
+        assert os.listdir(path.parent) == ["000.nc"]
+
+
 def test_a_marker_is_read_back_and_what_is_no_marker_is_none():
     "The marker."
     with tempfile.TemporaryDirectory() as name:
@@ -52,12 +116,8 @@ def test_a_marker_is_read_back_and_what_is_no_marker_is_none():
         assert _note(folder) is None
         _mark(folder, "store", "world")
         assert _note(folder) == dict(written_by="mtl_explain", kind="store", name="world", files=None)
-        for text in (
-            "",
-            "[]",
-            '{"written_by": "somebody"}',
-            '{"written_by": "mtl_explain", "files": 3}',
-        ):
+        others = '{"written_by": "somebody"}', '{"written_by": "mtl_explain", "files": 3}'
+        for text in ("", "[]", *others):
             (folder / marker).write_text(text)
             assert _note(folder) is None
 
@@ -106,9 +166,8 @@ def test_somebody_elses_folder_file_or_link_stays_as_it_is_and_one_line_says_so(
         }
         for thing, message in cases.items():
             for action in (check_replaceable, take_folder, discard_folder):
-                with pytest.raises(
-                    FileExistsError, match=f"{thing} is in the way and {message}.*move it"
-                ):
+                expected = f"{thing} is in the way and {message}.*move it"
+                with pytest.raises(FileExistsError, match=expected):
                     action(home / thing, "store")
         with pytest.raises(FileExistsError, match="it is the store of world"):
             discard_folder(ours, "report")
@@ -154,14 +213,10 @@ def test_a_report_replaces_a_report_and_nothing_else():
         (home / "page" / ".DS_Store").write_text("")
         page = report("new")
         assert (page / "report.html").read_text() == "new"
-        assert sorted(_files(page)) == [
-            "figures/one.png",
-            "report.html",
-        ]
+        assert sorted(_files(page)) == ["figures/one.png", "report.html"]
         (page / "figures" / "mine.png").write_text("mine")
-        with pytest.raises(
-            FileExistsError, match="page is in the way and it holds figures/mine.png, which"
-        ):
+        expected = "page is in the way and it holds figures/mine.png, which"
+        with pytest.raises(FileExistsError, match=expected):
             report("newer")
         assert (page / "figures" / "mine.png").read_text() == "mine"
         assert (page / "report.html").read_text() == "new"
@@ -182,11 +237,6 @@ def test_a_finished_folder_is_the_users():
         world = finish_folder(partial, Path(name) / "world")
         assert [p.name for p in world.iterdir()] == ["samples.nc"]
         assert not is_ours(world, "store")
-
-
-def test_beside_its_place_and_not_called_like_anything_else():
-    "Single files."
-    assert scratch_file("maps/change.tif") == Path("maps/change.tif.mtl_explain-part")
 
 
 def test_whatever_moment_it_is_killed_at_the_next_call_goes_on_and_ends_the(disk_calls):
@@ -258,7 +308,7 @@ def test_somebodys_folder_beside_it_is_left_alone():
 
 
 def test_an_argument_comes_before_the_environment_the_environment_before_the():
-    "A folder that appears when it is complete."
+    "The machine."
     # an argument comes before the environment, the environment before the cache
     with mock.patch.dict(os.environ, MTL_EXPLAIN_DATA="there"):
         assert data_folder("here") == Path("here")
@@ -268,25 +318,17 @@ def test_an_argument_comes_before_the_environment_the_environment_before_the():
         assert data_folder() == Path(platformdirs.user_cache_dir("mtl_explain"))
 
 
-def test_the_new_content_replaces_the_old_and_nothing_else_is_left():
-    "Writing so that nothing is half-written."
-    with tempfile.TemporaryDirectory() as d:
-        for text in ("old", "new"):
-            write_beside(Path(d) / "a.txt", text)
-        assert (Path(d) / "a.txt").read_text() == "new"
-        assert os.listdir(d) == ["a.txt"]
+def test_a_disk_without_room_is_noticed_before_anything_is_written_and_is_no():
+    "The machine."
+    # a disk without room is noticed before anything is written, and is no fault of the data
+    with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=2_000_000)):
+        check_space(Path("nowhere/at/all"), 2_000_000)
+        with pytest.raises(OSError, match="a.zip needs 3 MB, but only 2 MB are free at") as caught:
+            check_space(Path("nowhere/at/all"), 3_000_000, "a.zip")
+        assert caught.value.errno == errno.ENOSPC
 
 
-def test_a_dataset_comes_back_and_a_crash_while_writing_leaves_the_old_one():
-    "Writing so that nothing is half-written."
-    old = xr.Dataset(dict(a=("x", [1.0, 2.0])))
-    new = xr.Dataset(dict(a=("x", [3.0, 4.0])))
-    with tempfile.TemporaryDirectory() as d:
-        path = Path(d) / "trace" / "000.nc"
-        save_netcdf(old, path)
-        with mock.patch.object(os, "replace", side_effect=OSError("power cut")), pytest.raises(OSError):
-            save_netcdf(new, path)
-        assert xr.load_dataset(path).equals(old)
-        save_netcdf(new, path)
-        assert xr.load_dataset(path).equals(new)
-        assert os.listdir(path.parent) == ["000.nc"]
+def test_the_order_of_keys_does_not_matter_values_do():
+    "The machine."
+    assert json_digest(dict(a=1, b=Path("c"))) == json_digest(dict(b="c", a=1))
+    assert json_digest(dict(a=1)) != json_digest(dict(a=2))

@@ -205,7 +205,7 @@ B figure 5: the cities, and their tiles by split
   gallery/city.ipynb; The folder; simulated
 
 B figure 6: tiles, heights in relief
-  datasets.hibcd.plot_tile simulate.city.tiles.shaded
+  datasets.hibcd.plot_tile simulate.city.tiles.hillshade
   studies/change.ipynb; The labels: figures 4, 6 and 7; simulated
 
 B figure 7: cumulative heights of the two classes

@@ -22,9 +22,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mtl_explain.explain.correctness import correctness, group_colors, group_names, regression_error
-from mtl_explain.explain.maps import common_range, draw_values
-from mtl_explain.trace import chosen_epoch, label_correct, split_positions
+from mtl_explain.explain.correctness import correctness, regression_error
+from mtl_explain.explain.maps import common_range, draw_values, draw_wrong_pixels
+from mtl_explain.palette import group_colors, split_colors
+from mtl_explain.trace import chosen_epoch, group_names, label_correct, split_positions
 
 
 # %% ../../nbs/api/explain/05_fields.ipynb #c2e606c2
@@ -33,43 +34,45 @@ def determination(
     predicted: np.ndarray,  # (n,)
 ) -> float:  # NaN for fewer than two samples, or if the truth does not vary
     "Coefficient of determination R²."
-    spread = ((truth - truth.mean()) ** 2).sum() if len(truth) > 1 else 0
-    return float(1 - ((truth - predicted) ** 2).sum() / spread) if spread > 0 else np.nan
+    if len(truth) < 2:
+        return np.nan
+    spread = ((truth - truth.mean()) ** 2).sum()
+    residual = ((truth - predicted) ** 2).sum()
+    return float(1 - residual / spread) if spread > 0 else np.nan
 
 
 def scores_by_class(
     trace: xr.Dataset,  # a trace
     task: str,  # a regression with one number a sample
-    labels: xr.DataArray,  # class of each sample (category with the attribute `classes`), with a coordinate `sample`; needs no role in the setup
+    labels: xr.DataArray,  # class of each sample (attribute `classes`), whether in the setup or not
     epoch: int = None,  # the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
 ) -> pd.DataFrame:  # class ('all' first), n, r2, mae
     "R² and mean absolute error over all samples and within each class (paper A, Table 6)."
     at = split_positions(trace, split)
-    epoch = chosen_epoch(trace, epoch)
-    part = trace.isel(sample=at).sel(task=task, epoch=epoch)
+    part = trace.isel(sample=at).sel(task=task, epoch=chosen_epoch(trace, epoch))
     truth = part["truth"].values.astype(float)
     predicted = part["predicted"].values.astype(float)
     known = np.isfinite(truth) & np.isfinite(predicted)
-    codes = labels.sel(sample=part["sample"].values).values
     if not known.any():
         raise ValueError(f"'{task}' has no single true value a sample in this trace")
-    choices = {"all": known} | {
-        name: known & (codes == i) for i, name in enumerate(labels.attrs["classes"])
-    }
-    rows = [
-        (
-            n,
-            int(c.sum()),
-            determination(truth[c], predicted[c]),
-            float(np.abs(truth - predicted)[c].mean()) if c.any() else np.nan,
-        )
-        for n, c in choices.items()
-    ]
+    codes = labels.sel(sample=part["sample"].values).values
+    chosen = {"all": known}
+    chosen |= {name: known & (codes == i) for i, name in enumerate(labels.attrs["classes"])}
+    rows = []
+    for name, c in chosen.items():
+        r2 = determination(truth[c], predicted[c])
+        mae = float(np.abs(truth - predicted)[c].mean()) if c.any() else np.nan
+        rows.append((name, int(c.sum()), r2, mae))
     return pd.DataFrame(rows, columns=["class", "n", "r2", "mae"])
 
 
 # %% ../../nbs/api/explain/05_fields.ipynb #93039728
+def _most_frequent(classes):
+    "The most frequent value; NaN if there is none."
+    return classes.mode().iloc[0] if classes.notna().any() else np.nan
+
+
 def field_performance(
     trace: xr.Dataset,  # a trace
     regression: str,  # task whose error is averaged
@@ -77,50 +80,40 @@ def field_performance(
     epochs: list = None,  # values of `epoch`; first, middle and last if None
     by: str = "group",  # coordinate that tells the fields
     relative: bool = True,  # errors relative to the true value, as in the paper
-) -> (
-    pd.DataFrame
-):  # epoch, field, split, class (most frequent true one, its number), error, accuracy, n
-    "Mean error and share of right labels of every field, in all traced splits (paper A, figure 8)."
-    values = trace["epoch"].values
-    everywhere = np.arange(trace.sizes["sample"])
-    epochs = (
-        sorted({int(values[i]) for i in (0, len(values) // 2, -1)})
-        if epochs is None
-        else list(epochs)
-    )
+) -> pd.DataFrame:  # epoch, field, split, class (number of the most frequent), error, accuracy, n
+    "Mean error and share of right labels of every field, in all splits (paper A, figure 8)."
+    if epochs is None:
+        values = trace["epoch"].values
+        epochs = sorted({int(values[i]) for i in (0, len(values) // 2, -1)})
+    epochs = list(epochs)
     chosen = trace.sel(epoch=epochs)
-    frame = dict(
-        error=regression_error(chosen, regression, everywhere, relative),
-        accuracy=label_correct(chosen, label, everywhere),
-    )
-    keys = {
+    everywhere = np.arange(trace.sizes["sample"])
+    error = regression_error(chosen, regression, everywhere, relative)
+    accuracy = label_correct(chosen, label, everywhere)
+    pixels = {
         "field": trace[by].values,
         "split": trace["split"].values,
         "class": trace["truth"].sel(task=label).values,
     }
-    table = pd.concat(
-        [
-            pd.DataFrame(keys | {k: v[i] for k, v in frame.items()}).assign(epoch=e)
-            for i, e in enumerate(epochs)
-        ]
-    )
-    found = (
-        table.groupby(["epoch", "field", "split"], sort=False)
-        .agg(
-            **{"class": ("class", lambda c: c.mode().iloc[0] if c.notna().any() else np.nan)},
-            error=("error", "mean"),
-            accuracy=("accuracy", "mean"),
-            n=("error", "count"),
-        )
-        .reset_index()
-    )
-    found.attrs.update(
+    tables = [
+        pd.DataFrame(pixels | dict(error=error[i], accuracy=accuracy[i])).assign(epoch=e)
+        for i, e in enumerate(epochs)
+    ]
+    fields = pd.concat(tables).groupby(["epoch", "field", "split"], sort=False)
+    columns = {
+        "class": ("class", _most_frequent),
+        "error": ("error", "mean"),
+        "accuracy": ("accuracy", "mean"),
+        "n": ("error", "count"),
+    }
+    result = fields.agg(**columns).reset_index()
+    result.attrs.update(
         regression=regression,
         label=label,
         relative=relative,
         units="" if relative else str(trace["units"].sel(task=regression).values),
     )
-    return found
+    return result
 
 
 # %% ../../nbs/api/explain/05_fields.ipynb #56d5af39
@@ -131,6 +124,8 @@ def plot_field_performance(
     "Error against accuracy, a point a field: a row an epoch, a column a class (paper A, figure 8)."
     epochs = list(dict.fromkeys(table["epoch"]))
     shown = [k for k in range(len(classes)) if (table["class"] == k).any()]
+    relative = table.attrs["relative"]
+    factor = 100 if relative else 1
     fig, axs = plt.subplots(
         len(epochs),
         len(shown),
@@ -140,19 +135,14 @@ def plot_field_performance(
         sharex=True,
         sharey=True,
     )
-    for e, row in zip(epochs, axs, strict=False):
+    for epoch, row in zip(epochs, axs, strict=True):
         for k, ax in zip(shown, row, strict=True):
-            for (split, color), marker in zip(
-                {"train": "#0173b2", "valid": "#de8f05", "test": "#029e73"}.items(),
-                "os^",
-                strict=True,
-            ):
-                part = table[
-                    (table["epoch"] == e) & (table["class"] == k) & (table["split"] == split)
-                ]
+            fields = table[(table["epoch"] == epoch) & (table["class"] == k)]
+            for (split, color), marker in zip(split_colors.items(), "os^", strict=True):
+                part = fields[fields["split"] == split]
                 ax.scatter(
                     100 * part["accuracy"],
-                    part["error"] * (100 if table.attrs["relative"] else 1),
+                    part["error"] * factor,
                     s=16,
                     color=color,
                     marker=marker,
@@ -160,12 +150,11 @@ def plot_field_performance(
                     lw=0,
                     label=split,
                 )
-            ax.set_title(f"{classes[k]}, epoch {e}", fontsize=9)
+            ax.set_title(f"{classes[k]}, epoch {epoch}", fontsize=9)
+    units = "%" if relative else table.attrs["units"]
+    error = f"{'relative ' * relative}error of {table.attrs['regression']} [{units}]"
     fig.supxlabel(f"pixels with the right {table.attrs['label']} [%]", fontsize=10)
-    fig.supylabel(
-        f"{'relative ' * table.attrs['relative']}error of {table.attrs['regression']} [{'%' if table.attrs['relative'] else table.attrs['units']}]",
-        fontsize=10,
-    )
+    fig.supylabel(error, fontsize=10)
     axs[0, 0].legend(fontsize=7, frameon=False)
     return fig
 
@@ -178,45 +167,42 @@ def field_maps(
     label: str = None,  # label task whose mistakes to map; none if None
     epoch: int = None,  # the one whose weights were kept if None
     by: str = "group",  # coordinate that tells the fields
-) -> xr.Dataset:  # target, prediction, relative_error (negative: too low), wrong; (row, column), NaN outside the field
+) -> xr.Dataset:  # target, prediction, relative_error (< 0: too low), wrong; NaN outside the field
     "A field as rasters (paper A, figures 3 and 9)."
-    if missing := [c for c in ("row", "column", by) if c not in trace.coords]:
+    missing = [c for c in ("row", "column", by) if c not in trace.coords]
+    if missing:
         raise ValueError(
             f"the samples have no coordinate '{missing[0]}'; a field map needs row, column and {by}"
         )
     at = np.flatnonzero(trace[by].values == field)
-    epoch = chosen_epoch(trace, epoch)
     if not len(at):
-        raise ValueError(
-            f"no traced sample has {by} '{field}'; there are {', '.join(map(str, np.unique(trace[by].values)[:8]))}, ..."
-        )
+        some = ", ".join(map(str, np.unique(trace[by].values)[:8]))
+        raise ValueError(f"no traced sample has {by} '{field}'; there are {some}, ...")
+    epoch = chosen_epoch(trace, epoch)
     part = trace.isel(sample=at).sel(epoch=epoch)
-    truth, predicted = (
-        part[k].sel(task=regression).values.astype(float) for k in ("truth", "predicted")
-    )
-    found = dict(
+    truth = part["truth"].sel(task=regression).values.astype(float)
+    predicted = part["predicted"].sel(task=regression).values.astype(float)
+    pixels = dict(
         target=truth,
         prediction=predicted,
         relative_error=(predicted - truth) / np.where(truth > 0, truth, np.nan),
-    ) | (
-        dict(wrong=1 - label_correct(part.expand_dims("epoch"), label, np.arange(len(at)))[0])
-        if label
-        else {}
     )
+    if label:
+        everywhere = np.arange(len(at))
+        pixels["wrong"] = 1 - label_correct(part.expand_dims("epoch"), label, everywhere)[0]
     row = part["row"].values.astype(int)
     column = part["column"].values.astype(int)
+    rows = np.arange(row.min(), row.max() + 1)
+    columns = np.arange(column.min(), column.max() + 1)
 
-    def laid(v):
-        grid = np.full((row.max() - row.min() + 1, column.max() - column.min() + 1), np.nan)
-        grid[row - row.min(), column - column.min()] = v
-        return ("row", "column"), grid
+    def as_raster(values):
+        raster = np.full((len(rows), len(columns)), np.nan)
+        raster[row - row.min(), column - column.min()] = values
+        return ("row", "column"), raster
 
-    place = dict(
-        row=np.arange(row.min(), row.max() + 1), column=np.arange(column.min(), column.max() + 1)
-    )
     return xr.Dataset(
-        {k: laid(v) for k, v in found.items()},
-        place,
+        {name: as_raster(values) for name, values in pixels.items()},
+        dict(row=rows, column=columns),
         dict(
             field=str(field),
             epoch=int(epoch),
@@ -237,25 +223,33 @@ def scale_bar(
     wanted = columns * metres / 3
     step = 10 ** np.floor(np.log10(wanted))
     length = step * max(k for k in (1, 2, 5) if k * step <= wanted)
-    ax.plot(
-        [0, length / metres],
-        [-0.06] * 2,
-        color="black",
-        lw=2.5,
-        clip_on=False,
-        transform=ax.get_xaxis_transform(),
-        solid_capstyle="butt",
-    )
+    end = length / metres
+    below = ax.get_xaxis_transform()
+    line = dict(color="black", lw=2.5, clip_on=False, solid_capstyle="butt")
+    ax.plot([0, end], [-0.06] * 2, transform=below, **line)
     text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    ax.text(
-        length / metres / 2,
-        -0.09,
-        text,
-        ha="center",
-        va="top",
-        fontsize=8,
-        transform=ax.get_xaxis_transform(),
-    )
+    ax.text(end / 2, -0.09, text, ha="center", va="top", fontsize=8, transform=below)
+
+
+def _draw_field(axs, m, metres):
+    "Target, prediction, relative error and, if a label was asked for, its mistakes."
+    a = m.attrs
+    span = common_range(m["target"].values, m["prediction"].values)
+    error = 100 * m["relative_error"].values
+    draw_values(axs[0], m["target"].values, span)
+    draw_values(axs[1], m["prediction"].values, span, f"{a['regression']} [{a['units']}]")
+    draw_values(axs[2], error, (-60, 60), "relative error [%]", "RdBu")
+    titles = [f"{a['field']}, epoch {a['epoch']}", "prediction", "relative error"]
+    if "wrong" in m:
+        draw_wrong_pixels(axs[3], m["wrong"].values, missing="none")
+        titles.append(f"wrong {a['label']}: {float(m['wrong'].mean()):.0%}")
+    for ax, title in zip(axs, titles, strict=False):
+        ax.set_title(title, fontsize=9)
+    scale_bar(axs[0], m.sizes["column"], metres)
+    for ax in axs:
+        ax.set(xticks=[], yticks=[])
+    for ax in axs[len(titles) :]:
+        ax.axis("off")
 
 
 def plot_field_maps(
@@ -263,49 +257,16 @@ def plot_field_maps(
     metres: float = 10.0,  # edge of a pixel
 ):  # the figure
     "Target, prediction, relative error and misclassification (paper A, figures 3 and 9)."
-    titles = ["target", "prediction", "relative_error"] + ["wrong"] * any(
-        "wrong" in m for m in maps
-    )
+    n = 4 if any("wrong" in m for m in maps) else 3
     fig, axs = plt.subplots(
         len(maps),
-        len(titles),
-        figsize=(2.6 * len(titles), 2.2 * len(maps) + 0.3),
+        n,
+        figsize=(2.6 * n, 2.2 * len(maps) + 0.3),
         layout="constrained",
         squeeze=False,
     )
     for m, row in zip(maps, axs, strict=True):
-        a = m.attrs
-        span = common_range(m["target"].values, m["prediction"].values)
-        draw_values(row[0], m["target"].values, span)
-        draw_values(row[1], m["prediction"].values, span, f"{a['regression']} [{a['units']}]")
-        draw_values(
-            row[2], 100 * m["relative_error"].values, (-60, 60), "relative error [%]", "RdBu"
-        )
-        if "wrong" in m:
-            row[3].imshow(
-                np.ma.masked_invalid(m["wrong"].values),
-                cmap=plt.matplotlib.colors.ListedColormap(["#f2f2f2", "#d55e00"]),
-                vmin=0,
-                vmax=1,
-                interpolation="nearest",
-            )
-        for ax, title in zip(
-            row,
-            (
-                f"{a['field']}, epoch {a['epoch']}",
-                "prediction",
-                "relative error",
-                f"wrong {a['label']}: {float(m['wrong'].mean()):.0%}" if "wrong" in m else "",
-            ),
-            strict=True,
-        ):
-            ax.set_title(title, fontsize=9)
-        scale_bar(row[0], m.sizes["column"], metres)
-        for ax in row:
-            ax.set(xticks=[], yticks=[])
-        if "wrong" not in m:
-            for ax in row[3:]:
-                ax.axis("off")
+        _draw_field(row, m, metres)
     return fig
 
 
@@ -322,10 +283,9 @@ def truth_by_groups(
     at = split_positions(trace, split)
     epoch = chosen_epoch(trace, epoch)
     group = correctness(trace.sel(epoch=[epoch]), first, second, at)[0]
+    names = [group_names[g] if g >= 0 else None for g in group.astype(int)]
     truth = trace["truth"].sel(task=regression).values[at].astype(float)
-    table = pd.DataFrame(
-        dict(group=[group_names[g] if g >= 0 else None for g in group.astype(int)], truth=truth)
-    ).dropna()
+    table = pd.DataFrame(dict(group=names, truth=truth)).dropna()
     table.attrs.update(
         regression=regression,
         first=first,
@@ -344,21 +304,22 @@ def plot_truth_by_groups(
     if ax is None:
         _, ax = plt.subplots(figsize=(4.5, 3), layout="constrained")
     groups = [g for g in group_names if (table["group"] == g).any()]
+    values = [table["truth"][table["group"] == g] for g in groups]
     boxes = ax.boxplot(
-        [table["truth"][table["group"] == g] for g in groups],
+        values,
         patch_artist=True,
         widths=0.6,
         medianprops=dict(color="black"),
         flierprops=dict(ms=2, alpha=0.4),
     )
-    for box, g in zip(boxes["boxes"], groups, strict=True):
-        box.set_facecolor(group_colors[g])
-    ax.set_xticks(
-        range(1, len(groups) + 1), [f"{g}\n{(table['group'] == g).sum():,}" for g in groups]
-    )
+    for box, group in zip(boxes["boxes"], groups, strict=True):
+        box.set_facecolor(group_colors[group])
+    labels = [f"{group}\n{len(v):,}" for group, v in zip(groups, values, strict=True)]
+    ax.set_xticks(range(1, len(groups) + 1), labels)
     a = table.attrs
+    units = f" [{a['units']}]" if a["units"] else ""
     ax.set(
-        ylabel=f"true {a['regression']}" + (f" [{a['units']}]" if a["units"] else ""),
+        ylabel=f"true {a['regression']}{units}",
         title=f"{a['first']}, {a['second']}; epoch {a['epoch']}",
     )
     return ax
@@ -378,7 +339,8 @@ def random_share(
     rng = np.random.default_rng(seed)
     keep = np.zeros(len(keys), bool)
     for split in np.unique(trace["split"].values):
-        names = np.unique(keys[trace["split"].values == split])
+        here = trace["split"].values == split
+        names = np.unique(keys[here])
         chosen = rng.choice(names, max(1, round(share * len(names))), replace=False)
-        keep |= np.isin(keys, chosen) & (trace["split"].values == split)
+        keep |= np.isin(keys, chosen) & here
     return trace.isel(sample=keep)

@@ -9,7 +9,7 @@ __all__ = [
     "lattice_noise",
     "normal_noise",
     "smooth_noise",
-    "moved",
+    "translate",
     "sun_shadow",
     "sun_light",
     "lean_view",
@@ -53,8 +53,12 @@ class Window(NamedTuple):
         return (self.i + 0.5) * self.pixel  # metres southwards
 
     def padded(self, n):
-        return self._replace(
-            row=self.row - n, col=self.col - n, height=self.height + 2 * n, width=self.width + 2 * n
+        return Window(
+            row=self.row - n,
+            col=self.col - n,
+            height=self.height + 2 * n,
+            width=self.width + 2 * n,
+            pixel=self.pixel,
         )
 
 
@@ -65,12 +69,16 @@ def lattice_noise(
     seed: int = 0,  # different seeds, different noise
 ) -> np.ndarray:  # float32, uniform in 0 .. 1
     "A number for each lattice point, which depends on the point and the seed only."
-    i, j = (np.asarray(k, "int64").astype("uint64") for k in (i, j))
+    i = np.asarray(i, "int64").astype("uint64")
+    j = np.asarray(j, "int64").astype("uint64")
+    salt = np.uint64((seed + 1) * 0x2545F4914F6CDD1D % 2**64)
     with np.errstate(over="ignore"):
-        h = i * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64((seed + 1) * 0x2545F4914F6CDD1D % 2**64)
+        h = i * np.uint64(0x9E3779B97F4A7C15) ^ salt
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            h = (h ^ h >> np.uint64(shift)) * np.uint64(factor) + j * np.uint64(0xC2B2AE3D27D4EB4F)
-    return ((h ^ h >> np.uint64(31)) >> np.uint64(40)).astype("float32") / np.float32(2**24)
+            h = (h ^ h >> np.uint64(shift)) * np.uint64(factor)
+            h = h + j * np.uint64(0xC2B2AE3D27D4EB4F)
+        h = h ^ h >> np.uint64(31)
+    return (h >> np.uint64(40)).astype("float32") / np.float32(2**24)
 
 
 def normal_noise(
@@ -95,26 +103,29 @@ def smooth_noise(
     y = np.ravel(y)
     total = 0.0
     for k in range(octaves):
-        (i, a), (j, b) = (np.divmod(t / size * 2**k, 1) for t in (x, y))
-        i = i.astype(int)
-        j = j.astype(int)
-        (a, b) = [(t * t * (3 - 2 * t)).astype("float32") for t in (a, b)]
-        table = lattice_noise(
-            np.arange(i.min(), i.max() + 2)[None],
-            np.arange(j.min(), j.max() + 2)[:, None],
-            seed + 7919 * k,
-        )
+        weight = np.float32(0.5**k / (2 - 0.5 ** (octaves - 1)))
+        i, a = _lattice_cell(x / size * 2**k)
+        j, b = _lattice_cell(y / size * 2**k)
+        columns = np.arange(i.min(), i.max() + 2)
+        lines = np.arange(j.min(), j.max() + 2)
+        table = lattice_noise(columns[None], lines[:, None], seed + 7919 * k)
         i = i - i.min()
         j = j - j.min()
         rows = table[j] * (1 - b)[:, None] + table[j + 1] * b[:, None]
-        total = total + (rows[:, i] * (1 - a) + rows[:, i + 1] * a) * np.float32(
-            0.5**k / (2 - 0.5 ** (octaves - 1))
-        )
+        total = total + (rows[:, i] * (1 - a) + rows[:, i + 1] * a) * weight
     return total
 
 
+def _lattice_cell(
+    t: np.ndarray,  # coordinates in units of the lattice
+) -> tuple:  # number of the cell, smooth weight of its far end; (n,) each
+    "In which cell of the lattice a place lies, and how far into it (smoothstep)."
+    cell, t = np.divmod(t, 1)
+    return cell.astype(int), (t * t * (3 - 2 * t)).astype("float32")
+
+
 # %% ../../nbs/api/simulate/01_aerial.ipynb #653727f3
-def moved(
+def translate(
     values: np.ndarray,  # (row, column)
     rows: int,  # by how many rows
     cols: int,  # by how many columns
@@ -122,7 +133,7 @@ def moved(
 ) -> np.ndarray:  # at (r, c) what stood at (r + rows, c + cols)
     "A map looked at from a little further down and right."
     out = np.full_like(values, fill)
-    (h, w) = values.shape
+    h, w = values.shape
     a = slice(max(0, -rows), min(h, h - rows))
     b = slice(max(0, -cols), min(w, w - cols))
     if a.start < a.stop and b.start < b.stop:
@@ -142,10 +153,9 @@ def sun_shadow(
     rise = np.tan(np.radians(elevation)) * pixel
     shade = np.zeros(height.shape, bool)
     for s in range(1, int(np.ptp(height) / rise) + 1):
-        shade |= (
-            moved(height, round(-s * np.cos(angle)), round(s * np.sin(angle)), -np.inf)
-            > height + s * rise
-        )
+        rows = round(-s * np.cos(angle))
+        cols = round(s * np.sin(angle))
+        shade |= translate(height, rows, cols, -np.inf) > height + s * rise
     return shade
 
 
@@ -164,54 +174,52 @@ def sun_light(
 
 
 # %% ../../nbs/api/simulate/01_aerial.ipynb #308739f9
-def _bands(
+def _height_bands(
     levels: int,  # number of height levels
 ) -> list:  # of (low, high), from the top down
-    "Levels in bands of doubling height, so that only the surroundings of tall things are searched far."
+    "Levels in bands of doubling height: only the surroundings of tall things are searched far."
     edges = [0] + [2**k for k in range(3, 20) if 2**k < levels] + [levels]
     return list(pairwise(edges))[::-1]
 
 
-def _near(
-    tall: np.ndarray,  # bool (row, column)
+def _dilate(
+    mask: np.ndarray,  # bool (row, column)
     reach: int,  # pixels
-) -> np.ndarray:  # bool, True within a square around what is tall
-    "Places from which something tall may be in sight."
-    return (
-        maximum_filter1d(maximum_filter1d(tall.astype("uint8"), 2 * reach + 1, 0), 2 * reach + 1, 1)
-        > 0
-    )
+) -> np.ndarray:  # bool, True within a square around what is True
+    "Everything within reach of a mask."
+    width = 2 * reach + 1
+    grown = maximum_filter1d(mask.astype("uint8"), width, 0)
+    return maximum_filter1d(grown, width, 1) > 0
 
 
 # %% ../../nbs/api/simulate/01_aerial.ipynb #884292ad
 def lean_view(
     height: np.ndarray,  # (row, column) metres above the ground, not negative
-    lean_x: np.ndarray,  # (row, column) metres eastwards that a point is displaced for each metre of its height
+    lean_x: np.ndarray,  # (row, column) metres that a point moves east for each metre of its height
     lean_y: np.ndarray,  # the same southwards
     pixel: float,  # metres
-) -> tuple:  # for each pixel of the image: flat index of the place that is seen there, and the height in metres at which the line of sight meets it
+) -> tuple:  # per pixel: flat index of the place seen there, height [m] of the point seen
     "What a camera sees that does not look straight down."
-    (h, w) = height.shape
+    h, w = height.shape
     dz = 3 * pixel
     flat = height.ravel()
-    leans = [np.broadcast_to(v, (h, w)).ravel() / pixel for v in (lean_y, lean_x)]
-    steepest = max(np.abs(v).max() for v in leans)
+    lean_rows = np.broadcast_to(lean_y, (h, w)).ravel() / pixel
+    lean_cols = np.broadcast_to(lean_x, (h, w)).ravel() / pixel
+    steepest = max(np.abs(lean_rows).max(), np.abs(lean_cols).max())
     source = np.arange(h * w)
     level = np.zeros(h * w, "float32")
-    for low, high in _bands(int(height.max() / dz) + 1):
-        at = np.flatnonzero(
-            _near(height >= low * dz, int(high * dz * steepest) + 1).ravel() & (level == 0)
-        )
-        (r, c) = np.divmod(at, w)
-        (dy, dx) = (v[at] for v in leans)
+    for low, high in _height_bands(int(height.max() / dz) + 1):
+        in_reach = _dilate(height >= low * dz, int(high * dz * steepest) + 1)
+        at = np.flatnonzero(in_reach.ravel() & (level == 0))  # not yet met anything
         for z in dz * np.arange(high, low, -1):
-            q = np.clip(np.rint(r - z * dy).astype(int), 0, h - 1) * w + np.clip(
-                np.rint(c - z * dx).astype(int), 0, w - 1
-            )
-            hit = flat[q] >= z
-            source[at[hit]] = q[hit]
+            r, c = np.divmod(at, w)
+            row = np.clip(np.rint(r - z * lean_rows[at]).astype(int), 0, h - 1)
+            col = np.clip(np.rint(c - z * lean_cols[at]).astype(int), 0, w - 1)
+            place = row * w + col
+            hit = flat[place] >= z
+            source[at[hit]] = place[hit]
             level[at[hit]] = z
-            at, r, c, dy, dx = (v[~hit] for v in (at, r, c, dy, dx))
+            at = at[~hit]
     return source.reshape(h, w), level.reshape(h, w)
 
 
@@ -226,13 +234,10 @@ def laser_scan(
     seed: int = 0,  # another survey, another seed
 ) -> np.ndarray:  # float32 metres, `laser_nodata` where nothing came back
     "Heights as a laser scanner returns them."
-    z = (
-        height
-        + 0.04 * normal_noise(window.i, window.j, seed)
-        + 0.2 * (smooth_noise(window.x, window.y, 60.0, seed + 1) - 0.5)
-    )
+    noise = 0.04 * normal_noise(window.i, window.j, seed)
+    drift = 0.2 * (smooth_noise(window.x, window.y, 60.0, seed + 1) - 0.5)
     lost = water & (smooth_noise(window.x, window.y, 15.0, seed + 2, 2) < 0.55)
-    return np.where(lost, laser_nodata, z).astype("float32")
+    return np.where(lost, laser_nodata, height + noise + drift).astype("float32")
 
 
 # %% ../../nbs/api/simulate/01_aerial.ipynb #82348c57
@@ -242,9 +247,8 @@ def camera(
     seed: int = 0,
 ) -> np.ndarray:  # uint8 (row, column, band)
     "What the camera records of the light that reaches it."
+    bands = radiance.shape[-1]
     blur = 0.12 / window.pixel + 0.3
     seen = gaussian_filter(radiance, (blur, blur, 0))
-    noise = np.stack(
-        [normal_noise(window.i, window.j, seed + k) for k in range(radiance.shape[-1])], -1
-    )
+    noise = np.stack([normal_noise(window.i, window.j, seed + k) for k in range(bands)], -1)
     return (18 + 0.9 * seen + 2.2 * noise).clip(0, 255).astype("uint8")

@@ -18,20 +18,20 @@ __all__ = [
     "terraces",
     "town_house",
     "perimeter",
-    "with_lifts",
+    "add_lifts",
     "slabs",
     "halls",
     "tower",
     "glasshouses",
     "Use",
-    "built",
+    "build",
     "wall_distance",
     "plant",
     "overhang",
     "character",
-    "use_of",
-    "change_of",
-    "block",
+    "draw_use",
+    "draw_change",
+    "make_block",
     "blocks_of",
     "parking_places",
 ]
@@ -54,18 +54,12 @@ class City(NamedTuple):
     seed: int = 0
     change: float = 0.27  # share of the quarters with a site where something was built or torn down
     spread: float = 0.62  # chance that the next block belongs to the site, too
-    shares: tuple = (
-        0.55,
-        0.23,
-        0.22,
-    )  # of the changed blocks: built on an empty lot, demolished, rebuilt
+    shares: tuple = (0.55, 0.23, 0.22)  # of the changed blocks: built, demolished, rebuilt
     fine: float = 1.0  # weight of terraced houses, the smallest buildings, among what is new
     towers: float = 0.03  # share of the blocks
     glass: float = 0.06  # of the changed blocks: glasshouses
     canals: float = 0.35  # share of the long streets that are canals
-    overhang: float = (
-        0.35  # trees at the walls of what changes, one for each four metres of wall at 1
-    )
+    overhang: float = 0.35  # trees for each four metres of a wall that changes
     margin: float = 0.6  # metres that annotators draw around a building
     years: float = 6.0  # between the two dates
     turn: float = 12.0  # of the streets, degrees
@@ -78,40 +72,37 @@ class City(NamedTuple):
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #61ff10ae
-cities = {
-    c.name: c
-    for c in (
-        City("amsterdam"),
-        City(
-            "rotterdam",
-            1000,
-            0.19,
-            shares=(0.56, 0.22, 0.22),
-            fine=2.0,
-            towers=0.045,
-            glass=0.04,
-            canals=0.2,
-            years=7.0,
-            turn=-18.0,
-            flight=(222.0, 10.8),
-            corner=(92_000.0, 437_000.0),
-        ),
-        City(
-            "utrecht",
-            2000,
-            0.22,
-            spread=0.72,
-            shares=(0.62, 0.19, 0.19),
-            fine=0.5,
-            towers=0.02,
-            glass=0.09,
-            canals=0.25,
-            turn=31.0,
-            flight=(250.0, 11.6),
-            corner=(135_000.0, 456_000.0),
-        ),
-    )
-}
+cities = dict(
+    amsterdam=City("amsterdam"),
+    rotterdam=City(
+        "rotterdam",
+        seed=1000,
+        change=0.19,
+        shares=(0.56, 0.22, 0.22),
+        fine=2.0,
+        towers=0.045,
+        glass=0.04,
+        canals=0.2,
+        years=7.0,
+        turn=-18.0,
+        flight=(222.0, 10.8),
+        corner=(92_000.0, 437_000.0),
+    ),
+    utrecht=City(
+        "utrecht",
+        seed=2000,
+        change=0.22,
+        spread=0.72,
+        shares=(0.62, 0.19, 0.19),
+        fine=0.5,
+        towers=0.02,
+        glass=0.09,
+        canals=0.25,
+        turn=31.0,
+        flight=(250.0, 11.6),
+        corner=(135_000.0, 456_000.0),
+    ),
+)
 
 
 def named_city(
@@ -158,9 +149,14 @@ def quarter(
     "The box of a quarter, between the middles of the long streets around it."
 
     def street(k, along, salt):
-        return 250.0 * k + 60 * (float(lattice_noise(k, along, city.seed + salt)) - 0.5)
+        off = 60 * (float(lattice_noise(k, along, city.seed + salt)) - 0.5)
+        return 250.0 * k + off
 
-    return street(i, 5000, 11), street(j, i, 12), street(i + 1, 5000, 11), street(j + 1, i, 12)
+    u0 = street(i, 5000, 11)
+    v0 = street(j, i, 12)
+    u1 = street(i + 1, 5000, 11)
+    v1 = street(j + 1, i, 12)
+    return u0, v0, u1, v1
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #29f9b09c
@@ -169,19 +165,22 @@ def divide(
     rng: np.random.Generator,
     street: float = 11.0,  # width in metres
 ) -> list:  # of boxes
-    "Divide a box by streets until no block is longer than 95 m."
-    (u0, v0, u1, v1) = box
+    "Divide a box by streets until no block is longer than 95 m, or 140 m where it is narrow."
+    u0, v0, u1, v1 = box
     half = street / 2
     du = u1 - u0
     dv = v1 - v0
-    if max(du, dv) < 95 or min(du, dv) < 45 and max(du, dv) < 140:
+    long = max(du, dv)
+    if long < 95 or min(du, dv) < 45 and long < 140:
         return [box]
-    at = rng.uniform(0.4, 0.6) * max(du, dv)
+    at = rng.uniform(0.4, 0.6) * long
     if du > dv:
-        parts = (u0, v0, u0 + at - half, v1), (u0 + at + half, v0, u1, v1)
+        first = (u0, v0, u0 + at - half, v1)
+        second = (u0 + at + half, v0, u1, v1)
     else:
-        parts = (u0, v0, u1, v0 + at - half), (u0, v0 + at + half, u1, v1)
-    return [b for p in parts for b in divide(p, rng, street)]
+        first = (u0, v0, u1, v0 + at - half)
+        second = (u0, v0 + at + half, u1, v1)
+    return divide(first, rng, street) + divide(second, rng, street)
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #0eefd428
@@ -205,7 +204,8 @@ class Building(NamedTuple):
 
     @property
     def small(self):
-        return self.a * self.b < 4  # a shed or a lift house, no building of its own in the outlines
+        "A shed or a lift house: no building of its own in the outlines."
+        return self.a * self.b < 4
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #ba6cc767
@@ -230,31 +230,49 @@ class Block(NamedTuple):
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #b6145962
+def _pick(
+    names: tuple,
+    rng: np.random.Generator,
+) -> str:
+    "One of some names, each as likely as the others."
+    return names[rng.integers(len(names))]
+
+
 def terraces(
     box: tuple,  # u0, v0, u1, v1; longer along u
     rng: np.random.Generator,
 ) -> list:  # of `Building`
     "Two rows of terraced houses, back to back, with sheds in the gardens."
-    (u0, v0, u1, v1) = box
+    u0, v0, u1, v1 = box
     depth = rng.uniform(8.5, 10)
-    found = []
     style = dict(
         eave=rng.uniform(5, 6.2),
         rise=rng.uniform(3, 4.2),
         roof="ridge",
-        cover=("red tiles", "dark tiles")[rng.integers(2)],
+        cover=_pick(("red tiles", "dark tiles"), rng),
     )
-    for v, side in ((v0 + 4 + depth / 2, 1), (v1 - 4 - depth / 2, -1))[: 2 if v1 - v0 > 38 else 1]:
+    rows = [(v0 + 4 + depth / 2, 1), (v1 - 4 - depth / 2, -1)]  # middle, side of the gardens
+    if v1 - v0 <= 38:
+        rows = rows[:1]
+    found = []
+    for v, side in rows:
         u = u0 + 2.5
-        while (n := min(int(rng.integers(4, 9)), int((u1 - 2 - u) / 5.6))) > 1:
+        garden = v + side * (depth / 2 + 8.5)
+        while (n := _houses_in_a_row(u1 - 2 - u, rng)) > 1:
             found.append(Building(u + n * 2.8, v, n * 2.8, depth / 2, **style))
-            found += [
-                Building(u + 5.6 * k + 1.8, v + side * (depth / 2 + 8.5), 1.3, 1.5, 2.4)
-                for k in range(n)
-                if rng.random() < 0.45
-            ]
+            for k in range(n):
+                if rng.random() < 0.45:
+                    found.append(Building(u + 5.6 * k + 1.8, garden, 1.3, 1.5, 2.4))
             u += n * 5.6 + rng.uniform(2.5, 5)
     return found
+
+
+def _houses_in_a_row(
+    room: float,  # metres that are left
+    rng: np.random.Generator,
+) -> int:
+    "4 to 8 houses of 5.6 m, or as many as there is room for."
+    return min(int(rng.integers(4, 9)), int(room / 5.6))
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #9494cf86
@@ -265,18 +283,15 @@ def town_house(
     rng: np.random.Generator,
 ) -> Building:
     "A house of a ring, with a roof of its own."
-    roof = ("flat", "flat", "ridge", "hip")[rng.integers(4)]
-    covers = (
-        ("bitumen", "gravel", "bitumen", "green") if roof == "flat" else ("red tiles", "dark tiles")
-    )
-    return Building(
-        *middle,
-        *half,
-        height + rng.normal(0, 1.6),
-        0.0 if roof == "flat" else rng.uniform(2.5, 4),
-        roof,
-        covers[rng.integers(len(covers))],
-    )
+    roof = _pick(("flat", "flat", "ridge", "hip"), rng)
+    eave = height + rng.normal(0, 1.6)
+    if roof == "flat":
+        rise = 0.0
+        covers = ("bitumen", "gravel", "bitumen", "green")
+    else:
+        rise = rng.uniform(2.5, 4)
+        covers = ("red tiles", "dark tiles")
+    return Building(*middle, *half, eave, rise, roof, _pick(covers, rng))
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #b58f31a1
@@ -285,42 +300,43 @@ def perimeter(
     rng: np.random.Generator,
 ) -> list:  # of `Building`
     "A closed ring of town houses around a yard."
-    (u0, v0, u1, v1) = box
+    u0, v0, u1, v1 = box
     d = rng.uniform(11, 13)
     height = rng.uniform(11, 16)
-    found = []
-    sides = (
+    sides = (  # from, to, where the middle of the row lies, along u
         (u0, u1, v0 + d / 2, True),
         (u0, u1, v1 - d / 2, True),
         (v0 + d, v1 - d, u0 + d / 2, False),
         (v0 + d, v1 - d, u1 - d / 2, False),
     )
-    for low, high, other, along in sides:
+    found = []
+    for low, high, other, along_u in sides:
         while high - low > 4:
             width = rng.uniform(10, 26)
             if width > high - low - 8:
                 width = high - low
             middle = (low + width / 2, other)
             half = (width / 2, d / 2)
-            found.append(
-                town_house(*((middle, half) if along else (middle[::-1], half[::-1])), height, rng)
-            )
+            if not along_u:
+                middle = middle[::-1]
+                half = half[::-1]
+            found.append(town_house(middle, half, height, rng))
             low += width
     return found
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #32324e8c
-def with_lifts(
+def add_lifts(
     b: Building,
     n: int,  # of lift houses and machines
     rng: np.random.Generator,
 ) -> list:  # the building and what stands on its roof
     "A flat roof with lift houses."
-    at = rng.uniform(-0.7, 0.7, (n, 2)) * (b.a - 2.5, b.b - 2.5)
-    return [b] + [
-        Building(b.u + p, b.v + q, 2.0, 1.6, b.eave + rng.uniform(1.5, 3.2), cover="gravel")
-        for p, q in at
-    ]
+    found = [b]
+    for p, q in rng.uniform(-0.7, 0.7, (n, 2)) * (b.a - 2.5, b.b - 2.5):
+        eave = b.eave + rng.uniform(1.5, 3.2)
+        found.append(Building(b.u + p, b.v + q, 2.0, 1.6, eave, cover="gravel"))
+    return found
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #5670f599
@@ -329,26 +345,17 @@ def slabs(
     rng: np.random.Generator,
 ) -> list:  # of `Building`
     "Blocks of flats in the green."
-    (u0, v0, u1, v1) = box
-    n = max(1, int((box[3] - box[1] - 10) / 36))
+    u0, v0, u1, v1 = box
+    n = max(1, int((v1 - v0 - 10) / 36))
     height = 3 * rng.integers(4, 12) + 1.0
     found = []
     for k in range(n):
         a = min((u1 - u0) / 2 - 5, rng.uniform(20, 38))
         u = (u0 + u1) / 2 + rng.uniform(-1, 1) * ((u1 - u0) / 2 - 4 - a)
         v = v0 + (k + 0.5) * (v1 - v0) / n + rng.normal(0, 1)
-        found += with_lifts(
-            Building(
-                u,
-                v,
-                a,
-                rng.uniform(5.5, 7.5),
-                height,
-                cover=("bitumen", "gravel", "gravel")[rng.integers(3)],
-            ),
-            2,
-            rng,
-        )
+        b = rng.uniform(5.5, 7.5)
+        cover = _pick(("bitumen", "gravel", "gravel"), rng)
+        found += add_lifts(Building(u, v, a, b, height, cover=cover), 2, rng)
     return found
 
 
@@ -358,24 +365,19 @@ def halls(
     rng: np.random.Generator,
 ) -> list:  # of `Building`
     "Halls of industry and trade, with parking in front."
-    (u0, v0, u1, v1) = box
+    u0, v0, u1, v1 = box
     n = int(rng.integers(1, 3))
     found = []
     for k in range(n):
         a = (u1 - u0) / n / 2 - rng.uniform(4, 9)
         b = (v1 - v0) / 2 - rng.uniform(7, 14)
+        u = u0 + (k + 0.5) * (u1 - u0) / n
+        v = v0 + 6 + b
         saw = rng.random() < 0.3
-        look = (1.8, "saw") if saw else (0.0, "flat")
-        hall = Building(
-            u0 + (k + 0.5) * (u1 - u0) / n,
-            v0 + 6 + b,
-            a,
-            b,
-            rng.uniform(6, 12),
-            *look,
-            ("metal", "gravel", "bitumen")[rng.integers(3)],
-        )
-        found += with_lifts(hall, 0 if saw else 4, rng)
+        rise, roof, lifts = (1.8, "saw", 0) if saw else (0.0, "flat", 4)
+        eave = rng.uniform(6, 12)
+        cover = _pick(("metal", "gravel", "bitumen"), rng)
+        found += add_lifts(Building(u, v, a, b, eave, rise, roof, cover), lifts, rng)
     return found
 
 
@@ -386,21 +388,20 @@ def tower(
 ) -> list:  # of `Building`
     "A tower on a podium."
     u0, v0, u1, v1 = box
-    foot = Building(
-        (u0 + u1) / 2,
-        (v0 + v1) / 2,
-        min(30, (u1 - u0) / 2 - 5),
-        min(26, (v1 - v0) / 2 - 5),
-        rng.uniform(6, 12),
+    podium = Building(
+        u=(u0 + u1) / 2,
+        v=(v0 + v1) / 2,
+        a=min(30, (u1 - u0) / 2 - 5),
+        b=min(26, (v1 - v0) / 2 - 5),
+        eave=rng.uniform(6, 12),
         cover="gravel",
     )
     height = np.clip(45 * np.exp(rng.normal(0, 0.4)), 35, 134)
-    at = foot.u + rng.uniform(-0.4, 0.4) * foot.a, foot.v + rng.uniform(-0.3, 0.3) * foot.b
-    return [foot] + with_lifts(
-        Building(*at, *rng.uniform(9, 13, 2), height, cover=("bitumen", "gravel")[rng.integers(2)]),
-        2,
-        rng,
-    )
+    u = podium.u + rng.uniform(-0.4, 0.4) * podium.a
+    v = podium.v + rng.uniform(-0.3, 0.3) * podium.b
+    a, b = rng.uniform(9, 13, 2)
+    shaft = Building(u, v, a, b, height, cover=_pick(("bitumen", "gravel"), rng))
+    return [podium] + add_lifts(shaft, 2, rng)
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #aa7a9457
@@ -409,23 +410,17 @@ def glasshouses(
     rng: np.random.Generator,
 ) -> list:  # of `Building`
     "Glasshouses side by side."
-    (u0, v0, u1, v1) = box
-    n = max(1, int((box[3] - box[1] - 8) / 26))
+    u0, v0, u1, v1 = box
+    n = max(1, int((v1 - v0 - 8) / 26))
+    u = (u0 + u1) / 2
     a = (u1 - u0) / 2 - rng.uniform(4, 10)
     b = min(11, (v1 - v0) / n / 2 - 2)
-    return [
-        Building(
-            (u0 + u1) / 2,
-            v0 + (k + 0.5) * (v1 - v0) / n,
-            a,
-            b,
-            rng.uniform(4.2, 6),
-            1.0,
-            "saw",
-            "glass",
-        )
-        for k in range(n)
-    ]
+    found = []
+    for k in range(n):
+        v = v0 + (k + 0.5) * (v1 - v0) / n
+        eave = rng.uniform(4.2, 6)
+        found.append(Building(u, v, a, b, eave, 1.0, "saw", "glass"))
+    return found
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #c8c3d39d
@@ -450,18 +445,20 @@ uses = dict(
 )
 
 
-def built(
+def build(
     use: str,  # one of `uses`
     box: tuple,  # u0, v0, u1, v1
     rng: np.random.Generator,
 ) -> list:  # of `Building`
     "The buildings of a block, along its longer side."
-    if not (make := uses[use].make):
+    make = uses[use].make
+    if make is None:
         return []
     u0, v0, u1, v1 = box
     if u1 - u0 >= v1 - v0:
         return make(box, rng)
-    return [b._replace(u=b.v, v=b.u, a=b.b, b=b.a) for b in make((v0, u0, v1, u1), rng)]
+    turned = make((v0, u0, v1, u1), rng)
+    return [b._replace(u=b.v, v=b.u, a=b.b, b=b.a) for b in turned]
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #8d3b35f5
@@ -471,8 +468,11 @@ def wall_distance(
     v: np.ndarray,  # (n,)
 ) -> np.ndarray:  # (n,) metres to the next wall, negative inside; infinite if there is none
     "How far places are from buildings, along the axes of the plan."
-    b = np.array([b[:4] for b in buildings]).reshape(-1, 4).T[:, :, None]
-    return np.maximum(np.abs(u - b[0]) - b[2], np.abs(v - b[1]) - b[3]).min(0, initial=np.inf)
+    table = np.array([b[:4] for b in buildings]).reshape(-1, 4)
+    mid_u, mid_v, a, b = table.T[:, :, None]
+    along_u = np.abs(u - mid_u) - a
+    along_v = np.abs(v - mid_v) - b
+    return np.maximum(along_u, along_v).min(0, initial=np.inf)
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #31882133
@@ -491,19 +491,13 @@ def plant(
     fate = rng.random(n)
     growth = rng.uniform(0.3, 1.5, n)
     height = (11 if spacing < 9 else 8) * np.exp(rng.normal(0, 0.4, n))
-    early = np.where(
-        (fate < 0.05) | (wall_distance([b for b in buildings if b.early], u, v) < 0.6), 0, height
-    )
-    late = np.where(
-        (fate > 0.95) | (wall_distance([b for b in buildings if b.late], u, v) < 1),
-        0,
-        height + 0.25 * city.years * growth,
-    )
-    return [
-        Tree(*map(float, t))
-        for t in zip(u, v, np.minimum(0.8 + 0.28 * height, 5.5), early, late, strict=True)
-        if t[3] or t[4]
-    ]
+    radius = np.minimum(0.8 + 0.28 * height, 5.5)
+    early_gap = wall_distance([b for b in buildings if b.early], u, v)
+    late_gap = wall_distance([b for b in buildings if b.late], u, v)
+    early = np.where((fate < 0.05) | (early_gap < 0.6), 0, height)
+    late = np.where((fate > 0.95) | (late_gap < 1), 0, height + 0.25 * city.years * growth)
+    trees = [Tree(*map(float, t)) for t in zip(u, v, radius, early, late, strict=True)]
+    return [t for t in trees if t.early or t.late]
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #968e0780
@@ -514,34 +508,46 @@ def overhang(
 ) -> list:  # of `Tree`
     "Trees at the walls of low buildings that appear or disappear."
     found = []
-    for b in (b for b in buildings if b.early != b.late and b.eave < 12 and not b.small):
+    for b in buildings:
+        changes = b.early != b.late
+        low = b.eave < 12
+        if not changes or not low or b.small:
+            continue
         n = rng.poisson(city.overhang * (b.a + b.b) / 4)
-        for side, t in zip(rng.integers(4, size=n), rng.uniform(-1, 1, n), strict=True):
-            out = rng.uniform(0.2, 1.6)
-            sign = side % 2 * 2 - 1
-            at = (
-                (b.u + t * b.a, b.v + sign * (b.b + out))
-                if side < 2
-                else (b.u + sign * (b.a + out), b.v + t * b.b)
-            )
-            height = b.eave + b.rise + rng.uniform(1.5, 7)
-            found.append(
-                Tree(
-                    *map(float, at),
-                    rng.uniform(2.5, 5),
-                    height,
-                    height + 0.25 * city.years * rng.uniform(0.3, 1.5),
-                )
-            )
+        sides = rng.integers(4, size=n)
+        places = rng.uniform(-1, 1, n)
+        found += [_tree_at_wall(city, b, *at, rng) for at in zip(sides, places, strict=True)]
     return found
 
 
+def _tree_at_wall(
+    city: City,
+    b: Building,
+    side: int,  # 0, 1: below and above along v; 2, 3: along u
+    along: float,  # where at the wall, -1 .. 1
+    rng: np.random.Generator,
+) -> Tree:
+    "A tree close to a wall, taller than the roof."
+    out = rng.uniform(0.2, 1.6)
+    sign = side % 2 * 2 - 1
+    if side < 2:
+        u = b.u + along * b.a
+        v = b.v + sign * (b.b + out)
+    else:
+        u = b.u + sign * (b.a + out)
+        v = b.v + along * b.b
+    height = b.eave + b.rise + rng.uniform(1.5, 7)
+    radius = rng.uniform(2.5, 5)
+    growth = 0.25 * city.years * rng.uniform(0.3, 1.5)
+    return Tree(float(u), float(v), radius, height, height + growth)
+
+
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #98a60bbb
-def _drawn(
+def _draw(
     shares: dict,  # name -> weight
     rng: np.random.Generator,
 ) -> str:
-    "One of the names."
+    "One of the names, drawn by their weights."
     weights = np.array(list(shares.values()))
     return str(rng.choice(list(shares), p=weights / weights.sum()))
 
@@ -553,17 +559,16 @@ def character(
     "Old town, industry or suburb: it changes over some hundred metres."
     u = (box[0] + box[2]) / 2
     v = (box[1] + box[3]) / 2
-    return tuple(
-        float(smooth_noise(u, v, size, city.seed + k, 2)[0, 0])
-        for k, size in ((3, 900.0), (4, 700.0))
-    )
+    old = smooth_noise(u, v, 900.0, city.seed + 3, 2)
+    busy = smooth_noise(u, v, 700.0, city.seed + 4, 2)
+    return float(old[0, 0]), float(busy[0, 0])
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #dea170d1
-def use_of(
+def draw_use(
     city: City,
     old: float,  # as from `character`
-    work: float,
+    busy: float,
     rng: np.random.Generator,
 ) -> str:  # one of `uses`
     "What a block is used for."
@@ -571,20 +576,19 @@ def use_of(
         return "tower"
     if rng.random() < 0.09:
         return "park"
-    if work > 0.64:
-        return _drawn(dict(halls=0.85, slabs=0.1, glasshouses=0.05), rng)
-    return _drawn(
-        dict(perimeter=0.85, slabs=0.15)
-        if old > 0.56
-        else dict(terraces=0.72, slabs=0.2, meadow=0.08),
-        rng,
-    )
+    if busy > 0.64:
+        return _draw(dict(halls=0.85, slabs=0.1, glasshouses=0.05), rng)
+    if old > 0.56:
+        return _draw(dict(perimeter=0.85, slabs=0.15), rng)
+    return _draw(dict(terraces=0.72, slabs=0.2, meadow=0.08), rng)
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #40e80885
-def change_of(city: City, rng: np.random.Generator) -> tuple:  # event, use early, use late
+def draw_change(
+    city: City,
+    rng: np.random.Generator,
+) -> tuple:  # event, use early, use late
     "What happened on a block of a site."
-    event = _drawn(dict(zip(("built", "demolished", "rebuilt"), city.shares, strict=True)), rng)
     new = dict(
         terraces=0.24 * city.fine,
         perimeter=0.12,
@@ -594,12 +598,16 @@ def change_of(city: City, rng: np.random.Generator) -> tuple:  # event, use earl
         glasshouses=city.glass,
     )
     gone = dict(terraces=0.35, slabs=0.25, halls=0.4 - city.glass, glasshouses=city.glass)
-    early = _drawn(dict(lot=0.6, meadow=0.4) if event == "built" else gone, rng)
-    return event, early, _drawn(dict(lot=0.5, meadow=0.5) if event == "demolished" else new, rng)
+    before_building = dict(lot=0.6, meadow=0.4)
+    after_demolition = dict(lot=0.5, meadow=0.5)
+    event = _draw(dict(zip(("built", "demolished", "rebuilt"), city.shares, strict=True)), rng)
+    early = _draw(before_building if event == "built" else gone, rng)
+    late = _draw(after_demolition if event == "demolished" else new, rng)
+    return event, early, late
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #4551e85b
-def block(
+def make_block(
     city: City,
     box: tuple,  # u0, v0, u1, v1
     kind: tuple,  # its character
@@ -608,15 +616,18 @@ def block(
 ) -> Block:
     "A block at both dates."
     if changed:
-        event, early, late = change_of(city, rng)
-        buildings = [b._replace(late=False) for b in built(early, box, rng)] + [
-            b._replace(early=False) for b in built(late, box, rng)
-        ]
+        event, early, late = draw_change(city, rng)
+        old = [b._replace(late=False) for b in build(early, box, rng)]
+        new = [b._replace(early=False) for b in build(late, box, rng)]
+        buildings = old + new
     else:
-        event, early, late = "none", *[use_of(city, *kind, rng)] * 2
-        buildings = built(late, box, rng)
-    trees = plant(city, box, buildings, uses[late].trees, rng) + overhang(city, buildings, rng)
-    return Block(box, (uses[early].ground, uses[late].ground), event, buildings, trees)
+        event = "none"
+        early = late = draw_use(city, *kind, rng)
+        buildings = build(late, box, rng)
+    trees = plant(city, box, buildings, uses[late].trees, rng)
+    trees += overhang(city, buildings, rng)
+    grounds = (uses[early].ground, uses[late].ground)
+    return Block(box, grounds, event, buildings, trees)
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #c3242b18
@@ -629,14 +640,14 @@ def blocks_of(
     "All blocks of a quarter; in some quarters there is a site."
     rng = np.random.default_rng([city.seed, i + 2**20, j + 2**20])
     whole = quarter(city, i, j)
-    (u0, v0, u1, v1) = whole
+    u0, v0, u1, v1 = whole
     kind = character(city, whole)
     boxes = divide((u0 + 11, v0 + 8, u1 - 11, v1 - 8), rng)
-    site = set()
+    site = range(0)
     if rng.random() < city.change:
         first = int(rng.integers(len(boxes)))
-        site = set(range(first, first + 1 + rng.binomial(2, city.spread)))
-    return [block(city, b, kind, k in site, rng) for k, b in enumerate(boxes)]
+        site = range(first, first + 1 + rng.binomial(2, city.spread))
+    return [make_block(city, b, kind, k in site, rng) for k, b in enumerate(boxes)]
 
 
 # %% ../../../nbs/api/simulate/city/00_blocks.ipynb #7919ea0b
@@ -649,20 +660,28 @@ def parking_places(
     "Places for cars along the blocks and in front of halls."
     found = []
     for b in blocks_of(city, i, j):
-        u0, v0, u1, v1 = b.box
-        found += [
-            (u, v, 2.2, 0.9) for u in np.arange(u0 + 4, u1 - 4, 6.0) for v in (v0 - 3.1, v1 + 3.1)
-        ]
-        found += [
-            (u, v, 0.9, 2.2) for v in np.arange(v0 + 4, v1 - 4, 6.0) for u in (u0 - 3.1, u1 + 3.1)
-        ]
+        found += _kerb_places(b.box)
         if b.grounds[1] == "parking":
-            u, v = (
-                k.ravel()
-                for k in np.meshgrid(np.arange(u0 + 3, u1 - 3, 2.7), np.arange(v0 + 4, v1 - 3, 8.5))
-            )
-            found += [
-                (*p, 0.9, 2.2)
-                for p in np.stack([u, v], -1)[wall_distance(b.buildings, u, v) > 3].tolist()
-            ]
+            found += _ground_places(b)
     return np.array(found).reshape(-1, 4)
+
+
+def _kerb_places(
+    box: tuple,  # u0, v0, u1, v1 of a block
+) -> list:  # of (u, v, half length along u, half length along v)
+    "Places along the four sides of a block."
+    u0, v0, u1, v1 = box
+    us = np.arange(u0 + 4, u1 - 4, 6.0)
+    vs = np.arange(v0 + 4, v1 - 4, 6.0)
+    along_u = [(u, v, 2.2, 0.9) for u in us for v in (v0 - 3.1, v1 + 3.1)]
+    along_v = [(u, v, 0.9, 2.2) for v in vs for u in (u0 - 3.1, u1 + 3.1)]
+    return along_u + along_v
+
+
+def _ground_places(block: Block) -> list:  # of (u, v, half length along u, half length along v)
+    "Rows of places on a parking ground, 3 m from the walls."
+    u0, v0, u1, v1 = block.box
+    grid = np.meshgrid(np.arange(u0 + 3, u1 - 3, 2.7), np.arange(v0 + 4, v1 - 3, 8.5))
+    u, v = (k.ravel() for k in grid)
+    free = wall_distance(block.buildings, u, v) > 3
+    return [(*p, 0.9, 2.2) for p in zip(u[free], v[free], strict=True)]

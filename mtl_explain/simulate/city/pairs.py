@@ -50,11 +50,12 @@ def draw_pair(
         canals=0.1,
         turn=float(rng.uniform(-45, 45)),
     )
-    suns = tuple(
-        sun_position(52.2, day, hour)[::-1]
-        for day, hour in zip(rng.uniform(85, 260, 2), rng.uniform(10, 14, 2), strict=True)
-    )
-    return Pair(city, suns, rng.uniform(0.88, 1.1, (2, 1)) * rng.uniform(0.97, 1.03, (2, 3)))
+    dates = rng.uniform(85, 260, 2)
+    hours = rng.uniform(10, 14, 2)
+    suns = tuple(sun_position(52.2, *t)[::-1] for t in zip(dates, hours, strict=True))
+    exposure = rng.uniform(0.88, 1.1, (2, 1))
+    balance = rng.uniform(0.97, 1.03, (2, 3))
+    return Pair(city, suns, exposure * balance)
 
 
 # %% ../../../nbs/api/simulate/city/03_pairs.ipynb #ec9ee070
@@ -65,13 +66,16 @@ def render_pair(
 ) -> dict:  # A and B: uint8 (row, column, 3); label: uint8 (row, column), 0 or 255
     "Photograph the place twice, and mark the buildings that came or went."
     window = Window(0, 0, size, size, pixel)
-    images = [
-        np.moveaxis(picture(pair.city, window, day, sun), 0, -1) * gain
-        for day, sun, gain in zip(("early_photo", "late_photo"), pair.suns, pair.gains, strict=True)
-    ]
     changed = changed_outlines(make_scene(pair.city, window), (True, False))
-    return dict(zip("AB", (v.clip(0, 255).astype("uint8") for v in images), strict=True)) | dict(
-        label=255 * changed.astype("uint8")
+
+    def photo(day, k):
+        image = picture(pair.city, window, day, pair.suns[k])
+        return (np.moveaxis(image, 0, -1) * pair.gains[k]).clip(0, 255).astype("uint8")
+
+    return dict(
+        A=photo("early_photo", 0),
+        B=photo("late_photo", 1),
+        label=255 * changed.astype("uint8"),
     )
 
 
@@ -80,8 +84,9 @@ def split_of(
     n: int,  # pairs
 ) -> list:  # of n str
     "Train, validation, test, one after another: each pair is a place of its own."
-    edges = np.round(np.cumsum([445, 64, 128]) / 637 * n)
-    return [("train", "val", "test")[np.searchsorted(edges, k, side="right")] for k in range(n)]
+    names = ("train", "val", "test")
+    ends = np.round(np.cumsum([445, 64, 128]) / 637 * n)
+    return [names[k] for k in np.searchsorted(ends, range(n), side="right")]
 
 
 # %% ../../../nbs/api/simulate/city/03_pairs.ipynb #c1bf192e
@@ -109,14 +114,11 @@ def simulate_levir(
     workers: int | None = None,  # processes; None: one a core where that is worth it
     progress: bool = True,  # show a progress bar
 ) -> Path:  # the folder
-    "Simulate pairs in a layout of LEVIR-CD: `{train,val,test}/{A,B,label}/{split}_{number}.png`, labels 0 and 255."
+    "Simulate pairs in a layout of LEVIR-CD: `{split}/{A,B,label}/{split}_{number}.png`."
     if n < 1:
         raise ValueError(f"{n} pairs: at least one is needed")
+    jobs = list(enumerate(split_of(n)))
     with new_folder(folder) as beside:
-        over_cores(
-            partial(_write_pair, folder=beside, seed=seed, size=size, pixel=pixel),
-            list(enumerate(split_of(n))),
-            workers,
-            progress=progress,
-        )
+        write = partial(_write_pair, folder=beside, seed=seed, size=size, pixel=pixel)
+        over_cores(write, jobs, workers, progress=progress)
     return Path(folder)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = [
-    "plots",
-    "paints",
+    "garden_colours",
+    "car_colours",
     "texture",
     "lean_of",
     "facade",
@@ -15,7 +15,7 @@ __all__ = [
     "reach_of",
     "picture",
     "render",
-    "shaded",
+    "hillshade",
     "plot_place",
     "grid_of",
     "windows_of",
@@ -66,16 +66,16 @@ from mtl_explain.simulate.city.surface import (
 )
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #4c9a42bb
-plots = np.array(
+garden_colours = np.array(
     [[108, 122, 72], [142, 132, 118], [98, 116, 58], [156, 122, 104], [122, 112, 84]], "float32"
-)  # colours of gardens
-paints = np.array(
+)
+car_colours = np.array(
     [[232, 232, 234], [52, 54, 58], [150, 154, 158], [120, 34, 32], [42, 62, 104], [200, 200, 196]],
     "float32",
-)  # of cars
+)
 
 
-def _lines(
+def _draw_lines(
     scene: Scene,
     of,  # function: names of materials -> bool (row, column)
     colour: np.ndarray,  # (row, column, 3)
@@ -86,19 +86,22 @@ def _lines(
     thin = max(0.28, scene.window.pixel)
     if thin > 1:
         return colour
-    colour = np.where((of("glass") & ((u % 3.2 < thin) | (v % 3.2 < thin)))[..., None], 205, colour)
-    colour = np.where(
-        (of("red tiles", "dark tiles") & (u % 5.6 < thin))[..., None], 0.82 * colour, colour
-    )
-    return np.where((of("parking") & (u % 2.7 < 0.2) & (v % 8.5 < 5.2))[..., None], 190, colour)
+    bars = of("glass") & ((u % 3.2 < thin) | (v % 3.2 < thin))
+    joints = of("red tiles", "dark tiles") & (u % 5.6 < thin)
+    marks = of("parking") & (u % 2.7 < 0.2) & (v % 8.5 < 5.2)
+    colour = np.where(bars[..., None], 205, colour)
+    colour = np.where(joints[..., None], 0.82 * colour, colour)
+    return np.where(marks[..., None], 190, colour)
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #0eebea86
-def texture(scene: Scene, surface: Surface) -> np.ndarray:  # (row, column, 3) colours in even light
+def texture(scene: Scene, surface: Surface) -> np.ndarray:  # (row, column, 3), in even light
     "Colours of what stands highest."
     w = scene.window
     seed = scene.city.seed
     table = np.array(list(materials.values()), "float32")[surface.cover]
+    base = table[..., :3]
+    contrast = table[..., 3]
 
     def of(*names):
         return np.isin(surface.cover, [code[n] for n in names])
@@ -108,32 +111,30 @@ def texture(scene: Scene, surface: Surface) -> np.ndarray:  # (row, column, 3) c
         + 0.35 * smooth_noise(w.x, w.y, 0.9, seed + 51)
         + 0.2 * lattice_noise(w.i, w.j, seed + 52)
     )
-    tinted = (
-        42
-        * (surface.tint - 0.5)
-        * of("red tiles", "dark tiles", "gravel", "bitumen", "metal", "crown")
-    )
-    colour = table[..., :3] + (table[..., 3] * 2.6 * (grain - 0.5) + tinted)[..., None]
-    plot = plots[
-        (lattice_noise(np.floor(scene.u / 5.6), np.floor(scene.v / 9), seed + 53) * 5).astype(int)
-    ]
-    colour = np.where(of("garden", "yard")[..., None], 0.35 * colour + 0.65 * plot, colour)
-    colour = np.where(of("car")[..., None], paints[(surface.tint * 5.99).astype(int)], colour)
-    return _lines(scene, of, colour).clip(8, 250)
+    has_tint = of("red tiles", "dark tiles", "gravel", "bitumen", "metal", "crown")
+    tint = 42 * (surface.tint - 0.5) * has_tint
+    colour = base + (contrast * 2.6 * (grain - 0.5) + tint)[..., None]
+    plot = lattice_noise(np.floor(scene.u / 5.6), np.floor(scene.v / 9), seed + 53)
+    garden = garden_colours[(plot * 5).astype(int)]
+    paint = car_colours[(surface.tint * 5.99).astype(int)]
+    colour = np.where(of("garden", "yard")[..., None], 0.35 * colour + 0.65 * garden, colour)
+    colour = np.where(of("car")[..., None], paint, colour)
+    return _draw_lines(scene, of, colour).clip(8, 250)
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #05e6aefa
 def lean_of(
-    window: Window, day: Day
-) -> tuple:  # metres of displacement eastwards and southwards for each metre of height
+    window: Window,
+    day: Day,
+) -> tuple:  # metres eastwards and southwards that a point moves for each metre of its height
     "Frames of 900 × 600 m, seen from 2,600 m; other middles each day."
 
-    def one(t, size):
+    def lean(t, size):
         return ((t / size % 1 - 0.5) * size / 2600).astype("float32")
 
-    return np.broadcast_arrays(
-        one(window.x + 130 * day.number - 260, 900.0), one(window.y + 70 * day.number, 600.0)
-    )
+    lean_x = lean(window.x + 130 * day.number - 260, 900.0)
+    lean_y = lean(window.y + 70 * day.number, 600.0)
+    return np.broadcast_arrays(lean_x, lean_y)
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #faa09e25
@@ -146,10 +147,8 @@ def facade(
     x = scene.window.x
     y = scene.window.y
     window = (level % 3 < 1.6) & ((x + y) % 2.6 < 1.4)
-    return (
-        np.where(tint[..., None] < 0.6, (128, 98, 84), (158, 156, 150))
-        * np.where(window, 0.5, 0.85)[..., None]
-    )
+    material = np.where(tint[..., None] < 0.6, (128, 98, 84), (158, 156, 150))
+    return material * np.where(window, 0.5, 0.85)[..., None]
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #eb17b289
@@ -161,21 +160,17 @@ def photograph(
 ) -> np.ndarray:  # uint8 (row, column, 3)
     "A picture of the surface: sun, shadow, lean, walls, camera."
     w = scene.window
+    in_sun = ~sun_shadow(surface.height, *sun, w.pixel)
+    soft = gaussian_filter(in_sun.astype("float32"), 0.3 / w.pixel)
+    lit = sun_light(surface.height, *sun, w.pixel) * soft
+    light = np.stack([0.37 + 1.05 * lit, 0.41 + lit, 0.48 + 0.92 * lit], -1)
+    colour = texture(scene, surface) * light
     above = np.maximum(surface.height - surface.ground, 0)
-    open_sky = gaussian_filter(
-        (~sun_shadow(surface.height, *sun, w.pixel)).astype("float32"), 0.3 / w.pixel
-    )
-    lit = sun_light(surface.height, *sun, w.pixel) * open_sky
-    colour = texture(scene, surface) * np.stack(
-        [0.37 + 1.05 * lit, 0.41 + lit, 0.48 + 0.92 * lit], -1
-    )
     source, level = lean_view(above, *lean_of(w, day), w.pixel)
-    wall = (above.ravel()[source] - level > 2) & (surface.cover.ravel()[source] != code["crown"])
-    seen = np.where(
-        wall[..., None],
-        facade(scene, level, surface.tint.ravel()[source]),
-        colour.reshape(-1, 3)[source],
-    )
+    below_top = above.ravel()[source] - level > 2
+    wall = below_top & (surface.cover.ravel()[source] != code["crown"])
+    walls = facade(scene, level, surface.tint.ravel()[source])
+    seen = np.where(wall[..., None], walls, colour.reshape(-1, 3)[source])
     return camera(seen, w, scene.city.seed + 57 + day.number)
 
 
@@ -183,48 +178,52 @@ def photograph(
 def annotate(
     scene: Scene,
     change: np.ndarray,  # late minus early height in metres, NaN where not known
-) -> (
-    tuple
-):  # M: int8 1, -1, 0; what truly happened: uint8 0 nothing, 1 demolished, 2 newly built, 3 both
+) -> tuple:  # M: int8 1, -1, 0; event: uint8 0 nothing, 1 demolished, 2 newly built, 3 both
     "Draw the annotator's masks (equation 7), and tell the truth beside."
     zone = changed_outlines(scene, (True, False), scene.city.margin)
     gone = changed_outlines(scene, (False,))
     new = changed_outlines(scene, (True,))
-    trend = uniform_filter(np.sign(np.nan_to_num(change)), 2 * int(0.75 / scene.window.pixel) + 1)
+    width = 2 * int(0.75 / scene.window.pixel) + 1
+    trend = uniform_filter(np.sign(np.nan_to_num(change)), width)
     contrary = (new.astype("int8") - gone) * trend < 0
-    return np.where(zone, np.where(contrary, -1, 1), 0).astype("int8"), (gone + 2 * new).astype(
-        "uint8"
-    )
+    relevance = np.where(zone, np.where(contrary, -1, 1), 0)
+    event = gone + 2 * new
+    return relevance.astype("int8"), event.astype("uint8")
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #5be9fe25
 def survey(
-    city: City, window: Window
+    city: City,
+    window: Window,
 ) -> dict:  # height models, outlines, relevance and event; each (row, column)
     "What the scanner and the annotator make of a window."
     n = int(np.ceil(3 / window.pixel)) + 2  # the annotator looks a little around
     scene = make_scene(city, window.padded(n))
-    cut = np.s_[n:-n, n:-n]
-    (early, before), (late, after) = (
-        make_surface(scene, days[d]) for d in ("early_scan", "late_scan")
-    )
-    scans = [
-        laser_scan(s.height, s.cover == code["water"], scene.window, city.seed + 100 * k)
-        for k, s in ((1, early), (2, late))
-    ]
-    known = (scans[0] < 1e30) & (scans[1] < 1e30)
-    relevance, event = annotate(
-        scene, np.where(known, np.where(known, scans[1], 0) - np.where(known, scans[0], 0), np.nan)
-    )
+    early, before = make_surface(scene, days["early_scan"])
+    late, after = make_surface(scene, days["late_scan"])
+    early_dsm = _scan(scene, early, city.seed + 100)
+    late_dsm = _scan(scene, late, city.seed + 200)
+    known = (early_dsm < 1e30) & (late_dsm < 1e30)
+    change = np.where(known, late_dsm, 0) - np.where(known, early_dsm, 0)
+    relevance, event = annotate(scene, np.where(known, change, np.nan))
     found = dict(
-        early_dsm=scans[0],
-        late_dsm=scans[1],
+        early_dsm=early_dsm,
+        late_dsm=late_dsm,
         early_buildings=before.astype("uint8"),
         late_buildings=after.astype("uint8"),
         relevance=relevance,
         event=event,
     )
-    return {k: v[cut] for k, v in found.items()}
+    return {k: v[n:-n, n:-n] for k, v in found.items()}
+
+
+def _scan(
+    scene: Scene,
+    surface: Surface,
+    seed: int,
+) -> np.ndarray:  # float32 metres (row, column)
+    "A height model of a surface."
+    return laser_scan(surface.height, surface.cover == code["water"], scene.window, seed)
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #930ba3ac
@@ -232,28 +231,25 @@ def reach_of(
     city: City,
     window: Window,
     elevation: float,  # of the sun, degrees
-) -> float:  # metres
-    "How far outside the window something may stand that throws a shadow into it; 30 m at least, for what leans."
-    around = [
-        b
-        for q in quarters_in(city, window.padded(int(80 / window.pixel)))
-        for k in blocks_of(city, *q)
-        for b in k.buildings
-    ]
-    tall = np.array([(*b[:4], b.eave + b.rise + 1) for b in around]).reshape(-1, 5)
-    x, y = to_map(city, tall[:, 0], tall[:, 1])
+) -> float:  # metres; 30 at least, for what leans
+    "How far outside the window something may stand that throws a shadow into it."
+    around = quarters_in(city, window.padded(int(80 / window.pixel)))
+    buildings = [b for q in around for k in blocks_of(city, *q) for b in k.buildings]
+    table = np.array([(*b[:4], b.eave + b.rise + 1) for b in buildings]).reshape(-1, 5)
+    u, v, a, b, height = table.T
+    x, y = to_map(city, u, v)
 
-    def outside(t, low, n):
-        return np.maximum(np.maximum(low * window.pixel - t, t - (low + n) * window.pixel), 0)
+    def outside(t, first, n):
+        low = first * window.pixel
+        high = (first + n) * window.pixel
+        return np.maximum(np.maximum(low - t, t - high), 0)
 
-    radius = np.hypot(tall[:, 2], tall[:, 3])
-    gap = (
-        np.hypot(outside(x, window.col, window.width), outside(y, window.row, window.height))
-        - radius
-    )
-    return float(
-        (gap + 2 * radius)[gap < tall[:, 4] / np.tan(np.radians(elevation))].max(initial=30.0)
-    )
+    dx = outside(x, window.col, window.width)
+    dy = outside(y, window.row, window.height)
+    radius = np.hypot(a, b)
+    gap = np.hypot(dx, dy) - radius
+    shadow = height / np.tan(np.radians(elevation))
+    return float((gap + 2 * radius)[gap < shadow].max(initial=30.0))
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #f1040190
@@ -273,20 +269,22 @@ def picture(
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #331d4ea5
 def render(
-    city: City, window: Window
+    city: City,
+    window: Window,
 ) -> dict:  # `raster_names` and 'event': (row, column), the image (3, row, column)
     "All rasters of one window. What they show does not depend on where the window begins."
     return survey(city, window) | dict(late_image=picture(city, window))
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #52e4b76a
-def shaded(
+def hillshade(
     heights: np.ndarray,  # metres, perhaps with nodata
     pixel: float = 0.25,  # metres
 ) -> np.ndarray:  # grey values for a picture
     "A height model in relief, lit from the north-west as on maps."
     lost = ~(np.abs(heights) < 1e30)
-    return np.where(lost, np.nan, 0.25 + sun_light(np.where(lost, 0, heights), 315, 40, pixel))
+    light = sun_light(np.where(lost, 0, heights), 315, 40, pixel)
+    return np.where(lost, np.nan, 0.25 + light)
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #52e0dcdf
@@ -299,28 +297,33 @@ def plot_place(
     if axes is None:
         axes = plt.figure(figsize=(10, 6.6), layout="constrained").subplots(2, 3).ravel()
     change, label = make_labels(place)
-    kinds = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in ("#eeeeee", *colors[1:])])
+    kinds = np.array([_rgb(c) for c in ("#eeeeee", *colors[1:])])
     pictures = {
-        "early height model": shaded(place["early_dsm"], pixel),
+        "early height model": hillshade(place["early_dsm"], pixel),
         "late image": np.moveaxis(place["late_image"], 0, -1),
-        "late height model": shaded(place["late_dsm"], pixel),
+        "late height model": hillshade(place["late_dsm"], pixel),
         "height change [m]": change,
         "semantic change": kinds[np.minimum(label, 2)],
         "pseudo change": kinds[np.maximum(pseudo_label(change), 0)],
     }
     high, wide = (n * pixel for n in label.shape)
     for ax, (title, values) in zip(axes, pictures.items(), strict=True):
-        look = (
-            dict(cmap="RdBu", vmin=-20, vmax=20)
-            if title.startswith("height")
-            else dict(cmap="gray", vmin=0, vmax=1.25)
-        )
+        look = dict(cmap="gray", vmin=0, vmax=1.25)
+        if title.startswith("height"):
+            look = dict(cmap="RdBu", vmin=-20, vmax=20)
         shown = ax.imshow(values, extent=(0, wide, high, 0), **look)
         ax.set_title(title)
         if title.startswith("height"):
             ax.figure.colorbar(shown, ax=ax, shrink=0.8)
     axes[3].set(xlabel="east [m]", ylabel="south [m]")
     return axes
+
+
+def _rgb(
+    colour: str,  # '#rrggbb'
+) -> list:  # of three int
+    "Red, green and blue of a colour."
+    return [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #7132e88a
@@ -355,27 +358,25 @@ def open_new(
 ) -> dict:  # name -> raster, open for writing
     "New rasters of a city."
     types = dict(early_dsm="float32", late_dsm="float32", relevance="int8")
-    grid = dict(
+    bands = dict(late_image=3)
+    profile = dict(
         driver="GTiff",
         height=shape[0],
         width=shape[1],
         crs="EPSG:28992",
         transform=from_origin(*city.corner, pixel, pixel),
+        compress="deflate",
+        zlevel=1,
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        bigtiff="if_safer",
     )
-    how = dict(
-        compress="deflate", zlevel=1, tiled=True, blockxsize=256, blockysize=256, bigtiff="if_safer"
-    )
-    return {
-        n: rasterio.open(
-            folder / f"{n}.tif",
-            "w",
-            count=3 if n == "late_image" else 1,
-            dtype=types.get(n, "uint8"),
-            **grid,
-            **how,
-        )
-        for n in (*raster_names, "event")
-    }
+    files = {}
+    for name in (*raster_names, "event"):
+        kind = dict(count=bands.get(name, 1), dtype=types.get(name, "uint8"))
+        files[name] = rasterio.open(folder / f"{name}.tif", "w", **kind, **profile)
+    return files
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #3be993a9
@@ -391,19 +392,17 @@ def write_rasters(
     folder.mkdir(parents=True)
     files = open_new(city, folder, shape, pixel)
     windows = windows_of(shape, pixel)
+    make = partial(render, city)
     for k in tqdm(range(0, len(windows), 32), city.name, unit="batch", disable=not progress):
         batch = windows[k : k + 32]
-        for w, found in zip(
-            batch, over_cores(partial(render, city), batch, workers, progress=False), strict=True
-        ):
-            for n, v in found.items():
-                files[n].write(
-                    v if v.ndim == 3 else v[None],
-                    window=rasterio.windows.Window(w.col, w.row, w.width, w.height),
-                )
+        rendered = over_cores(make, batch, workers, progress=False)
+        for w, found in zip(batch, rendered, strict=True):
+            at = rasterio.windows.Window(w.col, w.row, w.width, w.height)
+            for name, values in found.items():
+                files[name].write(values if values.ndim == 3 else values[None], window=at)
     for file in files.values():
         file.close()
-    return {n: Path(f.name) for n, f in files.items()}
+    return {name: Path(f.name) for name, f in files.items()}
 
 
 # %% ../../../nbs/api/simulate/city/02_tiles.ipynb #9ffcea9b
@@ -412,34 +411,25 @@ def simulate_city(
     n: int = 12,  # tiles in all; 1,500 as published
     seed: int = 0,
     tile: int = 1000,  # edge of a tile in pixels
-    pixel: float = 0.25,  # metres; 1.0 with tile=250 is the same ground in a sixteenth of the pixels
+    pixel: float = 0.25,  # metres; 1.0 and tile=250: the same ground in a sixteenth of the pixels
     cities: tuple = ("amsterdam", "rotterdam", "utrecht"),  # which share the tiles
     rasters: bool = False,  # keep the large rasters, in `rasters/{city}`
     workers: int | None = None,  # processes; None: one a core where that is worth it
     progress: bool = True,  # show progress bars
-    change: float
-    | None = None,  # share of the quarters with a site, for a busier or quieter world; None: the cities' own
+    change: float | None = None,  # share of the quarters with a site; None: the cities' own
 ) -> Path:  # the folder
-    "Simulate cities in the layout of Hi-BCD: `{city}_025/{train,val,test}/{img_1k,dsm_1k,mask2d_1k,mask3d_1k}/<city>_<column>_<row>.tif`."
+    "Simulate cities in the layout of Hi-BCD: `{city}_025/{split}/{kind}/{city}_{column}_{row}.tif`"
     if n < 1:
         raise ValueError(f"{n} tiles: at least one is needed")
     shares = {name: len(range(k, n, len(cities))) for k, name in enumerate(cities)}
-    busy = {} if change is None else dict(change=change)
-    chosen = [
-        (named_city(name, seed)._replace(**busy), grid_of(share))
-        for name, share in shares.items()
-        if share
-    ]
+    own = {} if change is None else dict(change=change)
+    chosen = {named_city(name, seed)._replace(**own): m for name, m in shares.items() if m}
     with new_folder(folder) as beside:
-        for city, (rows, columns) in chosen:
-            paths = write_rasters(
-                city,
-                beside / "rasters" / city.name,
-                (rows * tile, columns * tile),
-                pixel,
-                workers,
-                progress,
-            )
+        for city, m in chosen.items():
+            rows, columns = grid_of(m)
+            shape = (rows * tile, columns * tile)
+            place = beside / "rasters" / city.name
+            paths = write_rasters(city, place, shape, pixel, workers, progress)
             build_tiles(paths, beside, city.name, tile, seed=city.seed, progress=progress)
             if not rasters:
                 shutil.rmtree(beside / "rasters")

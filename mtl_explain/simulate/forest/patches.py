@@ -6,7 +6,7 @@
 __all__ = [
     "shade",
     "camera",
-    "under",
+    "under_trees",
     "band_groups",
     "nodata_value",
     "shadow_map",
@@ -63,7 +63,8 @@ def shadow_map(
     "Which pixels lie in the shadow of a tree, on this patch or beyond its edge."
     pixel = extent / len(z)
     rim = min(len(z) - 1, int(20 / pixel))
-    return sun_shadow(np.pad(z, rim, "reflect"), azimuth, elevation, pixel)[rim:-rim, rim:-rim]
+    shadow = sun_shadow(np.pad(z, rim, "reflect"), azimuth, elevation, pixel)
+    return shadow[rim:-rim, rim:-rim]
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #9a28604a
@@ -71,27 +72,27 @@ def sunlight(
     z: np.ndarray,  # (H, W) heights [m]
     azimuth: float = 155.0,  # of the sun, clockwise from north [degrees]
     elevation: float = 54.0,  # of the sun above the horizon [degrees]
-) -> dict:  # lit 0..1, slope (1 for level ground), depth (1 at the top of the canopy); each (H, W)
+) -> dict:  # lit 0..1, slope (level ground: 1), depth (top of the canopy: 1); each (H, W)
     "How the canopy is illuminated."
     pixel = extent / len(z)
     a = np.radians(azimuth)
     e = np.radians(elevation)
     smooth = ndimage.gaussian_filter(z, 0.25 / pixel)
+    # slope
     down, right = np.gradient(smooth, pixel)
     steep = np.hypot(down, right)
     limit = 1.6 / np.maximum(steep, 1.6)  # foliage is porous: light enters even steep crowns
     towards = -limit * (right * np.sin(a) - down * np.cos(a))
     slope = (np.sin(e) + np.cos(e) * towards) / np.sqrt(1 + (limit * steep) ** 2) / np.sin(e)
-    top = ndimage.gaussian_filter(ndimage.maximum_filter(z, max(3, int(3 / pixel))), 2 / pixel)
-    lit = ndimage.gaussian_filter(
-        (~shadow_map(smooth, azimuth, elevation)).astype("float32"), 0.25 / pixel
-    )
+    # shadow
+    in_sun = ~shadow_map(smooth, azimuth, elevation)
+    lit = ndimage.gaussian_filter(in_sun.astype("float32"), 0.25 / pixel)
+    # depth
+    tallest = ndimage.maximum_filter(z, max(3, int(3 / pixel)))
+    top = ndimage.gaussian_filter(tallest, 2 / pixel)
     depth = np.exp(-np.maximum(top - z, 0) / 10)
-    return dict(
-        lit=lit,
-        slope=np.clip(slope, 0.1, 1.7),
-        depth=np.where(z > 0, depth, np.maximum(depth, 0.8 * lit)),
-    )
+    depth = np.where(z > 0, depth, np.maximum(depth, 0.8 * lit))
+    return dict(lit=lit, slope=np.clip(slope, 0.1, 1.7), depth=depth)
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #ca0ea9d7
@@ -100,9 +101,10 @@ def brightness(
     shade: float,  # how bright shadows are in this part of the spectrum, 0..1
 ) -> np.ndarray:  # (H, W)
     "How much of its reflectance a pixel shows."
-    return (light["lit"] * (0.3 + 0.7 * light["slope"]) + (1 - light["lit"]) * shade) * (
-        0.4 + 0.6 * light["depth"]
-    ) + 0.05 * light["depth"]
+    lit = light["lit"]
+    depth = light["depth"]
+    direct = lit * (0.3 + 0.7 * light["slope"])
+    return (direct + (1 - lit) * shade) * (0.4 + 0.6 * depth) + 0.05 * depth
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #49d37aa4
@@ -117,20 +119,12 @@ def draw_ground(
     def noise(metres, **options):
         return random_field(size, metres / pixel, rng, **options)
 
-    wet, y, x = noise(5), *np.mgrid[:size, :size] * pixel
-    track = (
-        np.cos(
-            2 * np.pi * (np.sin(angle) * x - np.cos(angle) * y + 0.6 * wet) / rng.uniform(10, 14)
-            + rng.uniform(0, 6)
-        )
-        > 0.9
-    )
-    grass = 1 / (
-        1
-        + np.exp(
-            -(1.5 * wet + 1.2 * noise(1.2) + 0.6 * noise(0.4) + rng.normal(0.5, 0.7) - 1.5 * track)
-        )
-    )
+    wet = noise(5)
+    y, x = np.mgrid[:size, :size] * pixel
+    across = np.sin(angle) * x - np.cos(angle) * y + 0.6 * wet
+    track = np.cos(2 * np.pi * across / rng.uniform(10, 14) + rng.uniform(0, 6)) > 0.9
+    lush = 1.5 * wet + 1.2 * noise(1.2) + 0.6 * noise(0.4) + rng.normal(0.5, 0.7) - 1.5 * track
+    grass = 1 / (1 + np.exp(-lush))
     slash = np.clip(noise(0.25, stretch=5, angle=angle), -1, 2.5) * (1 - grass)
     bands = [
         0.22 + 0.18 * grass + 0.02 * slash,
@@ -146,27 +140,26 @@ def draw_scene(
     parts: list,  # (species, age class, area fraction)
     size: int,  # pixels a side
     rng: np.random.Generator,  # source of randomness
-) -> dict:  # maps (size, size): stands, height [m], tree, grass, lit, slope, depth; ground (band, H, W); parts, trees
+) -> dict:  # maps (size, size) by name; ground (band, H, W); parts, trees
     "The forest in the sun."
     stands, trees = grow_stands(parts, size, rng)
     height, tree = canopy(trees, size)
-    coarse, fine = (random_field(size, metres * size / extent, rng) for metres in (0.55, 0.22))
+    coarse = random_field(size, 0.55 * size / extent, rng)
+    fine = random_field(size, 0.22 * size / extent, rng)
     rough = np.append(trees.bumps, 0)[tree] * (0.55 * coarse + 0.35 * fine)
     grass, ground = draw_ground(size, rng)
     elevation, azimuth = sun_position(52.8, rng.uniform(150, 230), rng.uniform(10.0, 13.0))
     light = sunlight(height + rough.astype("float32"), azimuth, elevation)
-    return (
-        dict(
-            stands=stands,
-            height=height,
-            tree=tree,
-            grass=grass,
-            ground=ground,
-            parts=parts,
-            trees=trees,
-            grain=rough,
-        )
-        | light
+    return dict(
+        stands=stands,
+        height=height,
+        tree=tree,
+        grass=grass,
+        ground=ground,
+        parts=parts,
+        trees=trees,
+        grain=rough,
+        **light,
     )
 
 
@@ -179,9 +172,8 @@ def part_map(
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #d4585cdc
-shade = dict(
-    zip(aerial_bands, (0.42, 0.30, 0.36, 0.28), strict=True)
-)  # how bright shadows are: the sky is blue, leaves let infrared through
+# how bright shadows are: the sky is blue, leaves let infrared through
+shade = dict(IR=0.42, G=0.30, B=0.36, R=0.28)
 camera = dict(gain=(3.55, 9.1, 12.2, 12.4), haze=(0.11, 0.10, 0.10, 0.08), gamma=0.8)
 
 
@@ -190,18 +182,17 @@ def aerial_image(
     rng: np.random.Generator,  # source of randomness
 ) -> np.ndarray:  # (4, H, W) uint8 in the order of `aerial_bands`
     "What the camera records."
-    crown = scene["tree"] >= 0
+    tree = scene["tree"]
+    twigs = np.exp(0.12 * scene["grain"])
     exposure = np.exp(rng.normal(0, 0.1))
     found = []
-    for band, ground, gain, haze in zip(
-        aerial_bands, scene["ground"], camera["gain"], camera["haze"], strict=True
-    ):
-        leaf = np.append(scene["trees"][band], 0)[scene["tree"]] * np.exp(0.12 * scene["grain"])
-        seen = np.where(crown, leaf, ground) * brightness(scene, shade[band])
-        found.append(
-            0.62 * (seen * gain * exposure * np.exp(rng.normal(0, 0.03))) ** camera["gamma"] + haze
-        )
-    noise = rng.normal(0, 1.5, (4, *crown.shape))
+    for k, band in enumerate(aerial_bands):
+        leaf = np.append(scene["trees"][band], 0)[tree] * twigs
+        reflectance = np.where(tree >= 0, leaf, scene["ground"][k])
+        seen = reflectance * brightness(scene, shade[band])
+        exposed = seen * camera["gain"][k] * exposure * np.exp(rng.normal(0, 0.03))
+        found.append(0.62 * exposed ** camera["gamma"] + camera["haze"][k])
+    noise = rng.normal(0, 1.5, (4, *tree.shape))
     return np.clip(255 * np.array(found) + noise, 1, 255).round().astype("uint8")
 
 
@@ -210,7 +201,7 @@ def spectrum(
     leaf: tuple,  # reflectance in infrared, green, blue, red [%]
     swir: float,  # at 1.6 µm [%]
 ) -> np.ndarray:  # (12,) reflectance, in the order of `s2_bands`
-    "The bands of Sentinel-2 from the colours of a crown; factors such that the means come out near those published."
+    "The bands of Sentinel-2 from the colours of a crown, by factors that suit the published means."
     ir, green, blue, red = leaf
     b = dict(
         B01=0.80 * blue,
@@ -229,14 +220,14 @@ def spectrum(
     return np.array([b[k] for k in s2_bands]) / 100
 
 
-under = {
-    "grass": ((33, 8.0, 4.2, 5.5), 18),
-    "soil": ((19, 7.5, 5.5, 9.5), 23),
-}  # leaf and swir, as in `habits`
+under_trees = dict(  # leaf and swir, as in `habits`
+    grass=((33, 8.0, 4.2, 5.5), 18),
+    soil=((19, 7.5, 5.5, 9.5), 23),
+)
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #22ccc632
-def _cells(
+def _line_weights(
     size: int,  # pixels a side of the scene
     blur: float,  # of the sensor [m]
     step: float = 10.0,  # metres a pixel
@@ -249,24 +240,24 @@ def _cells(
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #b3906cbd
-def _sensed(
+def _resample(
     maps: np.ndarray,  # (..., H, W)
     blur: float,  # of the sensor [m]
     step: float = 10.0,  # metres a pixel
 ) -> np.ndarray:  # (..., 6, 6)
     "A map through the eyes of a satellite."
-    cells = _cells(maps.shape[-1], blur, step)
-    return cells @ maps @ cells.T
+    weights = _line_weights(maps.shape[-1], blur, step)
+    return weights @ maps @ weights.T
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #d3170eed
-band_groups = dict(
+band_groups = dict(  # bands, brightness of shadows, blur [m], pixel [m]
     visible=(("B02", "B03", "B04"), 0.25, 4.0, 10),
     infrared=(("B08",), 0.42, 4.0, 10),
     edge=(("B05", "B06", "B07", "B8A"), 0.40, 8.0, 20),
     swir=(("B11", "B12"), 0.30, 8.0, 20),
     wide=(("B01", "B09"), 0.35, 30.0, 60),
-)  # bands, brightness of shadows, blur [m], pixel [m]
+)
 
 
 def sentinel2_image(
@@ -274,37 +265,32 @@ def sentinel2_image(
     rng: np.random.Generator,  # source of randomness
 ) -> np.ndarray:  # (12, 6, 6) uint16, reflectance times 10,000, in the order of `s2_bands`
     "What Sentinel-2 records of the same trees."
-    seen = part_map(scene)
-    grass = scene["grass"]
-    cover = np.array(
-        [
-            *(seen == k for k in range(len(scene["parts"]))),
-            (seen < 0) * grass,
-            (seen < 0) * (1 - grass),
-        ],
-        "float32",
-    )
-    spectra = np.array(
-        [
-            *(spectrum(habits[n].leaf, habits[n].swir) for n, _, _ in scene["parts"]),
-            *(spectrum(*u) for u in under.values()),
-        ]
-    )
+    cover, spectra = _mixture(scene)
     image = np.empty((12, 6, 6))
     haze = rng.gamma(1.0, 0.005)
     sun = np.exp(rng.normal(0, 0.07))
     for bands, dark, blur, step in band_groups.values():
-        share = _sensed(cover * brightness(scene, dark), blur, step)
-        for b in (s2_bands.index(b) for b in bands):
-            air = haze * (s2_bands[b] in ("B01", "B02", "B03", "B04"))
-            image[b] = (
-                np.tensordot(spectra[:, b], share, 1) * sun * np.exp(rng.normal(0, 0.05)) + air
-            )
-    return (
-        np.clip(1e4 * image * np.exp(rng.normal(0, 0.012, image.shape)), 1, 65535)
-        .round()
-        .astype("uint16")
-    )
+        share = _resample(cover * brightness(scene, dark), blur, step)
+        for band in bands:
+            b = s2_bands.index(band)
+            air = haze * (band in ("B01", "B02", "B03", "B04"))
+            mixed = np.tensordot(spectra[:, b], share, 1)
+            image[b] = mixed * sun * np.exp(rng.normal(0, 0.05)) + air
+    noise = np.exp(rng.normal(0, 0.012, image.shape))
+    return np.clip(1e4 * image * noise, 1, 65535).round().astype("uint16")
+
+
+def _mixture(
+    scene: dict,  # as from `draw_scene`
+) -> tuple:  # share of each material (m, H, W), spectra (m, 12)
+    "What a patch is mixed of: its species, grass and soil."
+    seen = part_map(scene)
+    ground = seen < 0
+    crowns = [seen == k for k in range(len(scene["parts"]))]
+    cover = [*crowns, ground * scene["grass"], ground * (1 - scene["grass"])]
+    leaves = [(habits[name].leaf, habits[name].swir) for name, _, _ in scene["parts"]]
+    spectra = [spectrum(*colours) for colours in (*leaves, *under_trees.values())]
+    return np.array(cover, "float32"), np.array(spectra)
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #f3584659
@@ -329,24 +315,20 @@ def sentinel1_image(
     nodata: float = 0.001,  # share of patches that lose pixels
 ) -> np.ndarray:  # (3, 6, 6) float32: VV [dB], VH [dB], VV/VH
     "What Sentinel-1 records of the same trees."
-    seen = part_map(scene)
-    needles = np.array(
-        [species[n].foliage == "needleleaf" for n, _, _ in scene["parts"]] + [False]
-    )[seen]
-    height = _sensed(scene["height"], 5.0)
-    needles = _sensed(needles.astype("float32"), 5.0)
-    power = np.stack(
-        [
-            -9.6 + 4.6 * (1 - np.exp(-height / 6)) - 0.3 * needles,
-            -16.9 + 6.3 * (1 - np.exp(-height / 8)) - 0.6 * needles,
-        ]
-    )
+    is_conifer = [species[n].foliage == "needleleaf" for n, _, _ in scene["parts"]]
+    needles = np.array([*is_conifer, False])[part_map(scene)]
+    needles = _resample(needles.astype("float32"), 5.0)
+    height = _resample(scene["height"], 5.0)
+    vv = -9.6 + 4.6 * (1 - np.exp(-height / 6)) - 0.3 * needles
+    vh = -16.9 + 6.3 * (1 - np.exp(-height / 8)) - 0.6 * needles
+    power = np.stack([vv, vh])
     power += rng.normal(0, 0.7) + rng.normal(0, 0.3, (2, 1, 1))
     image = power + 10 * np.log10(rng.gamma(5, 0.2, power.shape))
     if rng.random() < nodata:
         _lose_pixels(image, rng)
     valid = (image != nodata_value).all(0)
-    return np.stack([*image, np.where(valid, image[0] / image[1], nodata_value)]).astype("float32")
+    quotient = np.where(valid, image[0] / image[1], nodata_value)
+    return np.stack([*image, quotient]).astype("float32")
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #e6e6cb38
@@ -359,11 +341,12 @@ def simulate_patch(
     "One patch as all three sensors see it."
     rng = np.random.default_rng([seed, parse_patch_file(plot.file).number])
     scene = draw_scene(plot.parts, size, rng)
-    return dict(
+    images = dict(
         aerial=aerial_image(scene, rng),
         s1=sentinel1_image(scene, rng, nodata),
         s2=sentinel2_image(scene, rng),
-    ), scene
+    )
+    return images, scene
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #10243bd4
@@ -371,28 +354,19 @@ def write_patch(
     plot: pd.Series,  # a row of `draw_plots`
     folder: Path,  # of the archive
     **options,  # size, seed, nodata as for `simulate_patch`
-) -> (
-    dict
-):  # what is true of it: number of trees, crown and height of the median tree [m], crown cover
+) -> dict:  # what is true of it: trees, crown and height of the median tree [m], crown cover
     "Write the three images of one patch."
     images, scene = simulate_patch(plot, **options)
+    aerial, s1, s2 = (folder / name / "60m" / plot.file for name in ("aerial", "s1", "s2"))
     x = plot.x
     y = plot.y + 60
     rim = (extent - 60) / 2
-    write_geotiff(
-        folder / "aerial/60m" / plot.file,
-        images["aerial"],
-        (x - rim, y + rim),
-        extent / images["aerial"].shape[1],
-        "EPSG:25832",
-    )
-    write_geotiff(
-        folder / "s1/60m" / plot.file, images["s1"], (x, y), 10.0, "EPSG:32632", nodata=nodata_value
-    )
-    write_geotiff(folder / "s2/60m" / plot.file, images["s2"], (x, y), 10.0, "EPSG:32632")
-    trees = scene["trees"][
-        scene["trees"].x.between(0, extent) & scene["trees"].y.between(0, extent)
-    ]
+    pixel = extent / images["aerial"].shape[1]
+    write_geotiff(aerial, images["aerial"], (x - rim, y + rim), pixel, "EPSG:25832")
+    write_geotiff(s1, images["s1"], (x, y), 10.0, "EPSG:32632", nodata=nodata_value)
+    write_geotiff(s2, images["s2"], (x, y), 10.0, "EPSG:32632")
+    trees = scene["trees"]
+    trees = trees[trees.x.between(0, extent) & trees.y.between(0, extent)]
     return dict(
         file=plot.file,
         trees=len(trees),
@@ -416,9 +390,8 @@ def _feature(
         BT_BOT=plot.parts[0][0],
         YEAR=int(plot.year),
     )
-    return dict(
-        type="Feature", properties=properties, geometry=dict(type="Polygon", coordinates=[ring])
-    )
+    geometry = dict(type="Polygon", coordinates=[ring])
+    return dict(type="Feature", properties=properties, geometry=geometry)
 
 
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #b8b1ee6f
@@ -427,26 +400,25 @@ def write_tables(
     folder: Path,  # of the archive
 ) -> Path:  # the folder
     "Labels, official lists and positions, in the archive's files."
-    for name in ("labels", "geojson"):
-        (folder / name).mkdir()
+
+    def write(name, text):
+        (folder / name).write_text(text, encoding="utf-8")
+
+    (folder / "labels").mkdir()
+    (folder / "geojson").mkdir()
     fractions = {
         p.file: [[species[n].genus, share] for n, _, share in p.parts] for p in plots.itertuples()
     }
-    (folder / "labels/TreeSatBA_v9_60m_multi_labels.json").write_text(
-        json.dumps(fractions), encoding="utf-8"
-    )
-    for split in ("train", "test"):
-        (folder / f"{split}_filenames.lst").write_text(
-            "\n".join(plots.file[plots.split == split]) + "\n", encoding="utf-8"
-        )
-    crs = dict(type="name", properties=dict(name="urn:ogc:def:crs:EPSG::25832"))
     boxes = dict(
         type="FeatureCollection",
         name="bb_60m",
-        crs=crs,
+        crs=dict(type="name", properties=dict(name="urn:ogc:def:crs:EPSG::25832")),
         features=[_feature(p) for _, p in plots.iterrows()],
     )
-    (folder / "geojson/bb_60m.GeoJSON").write_text(json.dumps(boxes), encoding="utf-8")
+    write("labels/TreeSatBA_v9_60m_multi_labels.json", json.dumps(fractions))
+    for split in ("train", "test"):
+        write(f"{split}_filenames.lst", "\n".join(plots.file[plots.split == split]) + "\n")
+    write("geojson/bb_60m.GeoJSON", json.dumps(boxes))
     return folder
 
 
@@ -462,10 +434,11 @@ def simulate_forest(
 ) -> Path:  # the folder
     "Write a made-up archive in the layout of TreeSatAI; it appears when it is complete."
     plots = draw_plots(n, seed)
+    jobs = [plot for _, plot in plots.iterrows()]
     settings = dict(simulator="forest", n=n, seed=seed, size=size, nodata=nodata)
     with new_folder(folder) as beside:
-        make = partial(write_patch, folder=beside, size=size, seed=seed, nodata=nodata)
-        truth = over_cores(make, [p for _, p in plots.iterrows()], workers, "growing", progress)
+        write = partial(write_patch, folder=beside, size=size, seed=seed, nodata=nodata)
+        truth = over_cores(write, jobs, workers, "growing", progress)
         write_tables(plots, beside)
         pd.DataFrame(truth).to_csv(beside / "simulated.csv", index=False)
         (beside / "simulated.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -475,24 +448,17 @@ def simulate_forest(
 # %% ../../../nbs/api/simulate/forest/01_patches.ipynb #216bdaf3
 def plot_aerial(
     image: np.ndarray,  # (4, H, W) uint8 in the order of `aerial_bands`
-    bands: tuple = (
-        "R",
-        "G",
-        "B",
-    ),  # what to show as red, green, blue; ('IR', 'R', 'G') is the foresters' false colour
+    bands: tuple = ("R", "G", "B"),  # what to show as red, green, blue
     ax=None,  # axes to draw on; new ones if None
     title: str = "",  # above it
 ):  # the axes
     "An aerial image, its haze taken out and brightened for the screen."
     if ax is None:
         _, ax = plt.subplots(figsize=(3, 3), layout="constrained")
-    low, high = (
-        np.array([v[aerial_bands.index(b)] for b in bands])[:, None, None]
-        for v in ((25, 38, 46, 34), (235, 205, 205, 195))
-    )
-    shown = (
-        np.clip((image[[aerial_bands.index(b) for b in bands]] - low) / (high - low), 0, 1) ** 0.85
-    )
+    chosen = [aerial_bands.index(b) for b in bands]
+    low = np.array([25, 38, 46, 34])[chosen, None, None]
+    high = np.array([235, 205, 205, 195])[chosen, None, None]
+    shown = np.clip((image[chosen] - low) / (high - low), 0, 1) ** 0.85
     ax.imshow(shown.transpose(1, 2, 0), interpolation="lanczos")
     ax.set_axis_off()
     ax.set_title(title, fontsize=8, pad=2)
@@ -508,9 +474,7 @@ def grow(
     "Any forest you like, without files."
     rng = np.random.default_rng(seed)
     scene = draw_scene(parts, size, rng)
-    return (
-        aerial_image(scene, rng),
-        sentinel1_image(scene, rng, 0),
-        sentinel2_image(scene, rng),
-        scene,
-    )
+    image = aerial_image(scene, rng)
+    s1 = sentinel1_image(scene, rng, 0)
+    s2 = sentinel2_image(scene, rng)
+    return image, s1, s2, scene

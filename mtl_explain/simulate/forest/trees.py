@@ -54,20 +54,8 @@ archive = dict(
         Prunus=304,
         Tilia=212,
     ),
-    age=[
-        4561,
-        3364,
-        7837,
-        12479,
-        8766,
-        3068,
-        2747,
-        2040,
-        1579,
-        2996,
-        630,
-        314,
-    ],  # age classes 0 to 11
+    # age classes 0 to 11
+    age=[4561, 3364, 7837, 12479, 8766, 3068, 2747, 2040, 1579, 2996, 630, 314],
     mean_age=dict(
         Prunus=1.8,
         Acer=2.7,
@@ -93,17 +81,21 @@ archive = dict(
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #cba32cd9
-def _tilted(
+def _tilt(
     base: np.ndarray,  # (ages,) weights
     mean: float,  # wanted mean age class
 ) -> np.ndarray:  # probabilities
     "The distribution closest to `base` with this mean."
     ages = np.arange(len(base))
 
-    def tilt(rate):
-        return (w := base * np.exp(rate * (ages - mean))) / w.sum()
+    def tilted(rate):
+        weight = base * np.exp(rate * (ages - mean))
+        return weight / weight.sum()
 
-    return tilt(brentq(lambda rate: tilt(rate) @ ages - mean, -4, 4))
+    def excess(rate):
+        return tilted(rate) @ ages - mean
+
+    return tilted(brentq(excess, -4, 4))
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #2a738a40
@@ -112,17 +104,16 @@ def age_table(
 ) -> pd.DataFrame:  # (genus, age class 0..11) probabilities; each row sums to 1
     "How old the stands of each genus are."
     counts = np.array(archive["age"], float)
-    trees = list(archive["mean_age"])
     counts[0] -= archive["genus"]["Cleared"]  # cleared plots have age class 0
+    trees = list(archive["mean_age"])
     weight = np.array([archive["genus"][g] for g in trees])
     wanted = counts / counts.sum()
     base = wanted
     for _ in range(rounds):
-        table = np.array([_tilted(base, archive["mean_age"][g]) for g in trees])
+        table = np.array([_tilt(base, archive["mean_age"][g]) for g in trees])
         base = base * wanted / (weight @ table / weight.sum())
-    return pd.concat(
-        [pd.DataFrame(table, trees), pd.DataFrame(np.eye(1, len(counts)), ["Cleared"])]
-    ).loc[genera]
+    cleared = pd.DataFrame(np.eye(1, len(counts)), ["Cleared"])
+    return pd.concat([pd.DataFrame(table, trees), cleared]).loc[genera]
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #7b97a3a7
@@ -132,15 +123,17 @@ def draw_shares(
     "How much of a patch each of its genera covers."
     k = 1 + rng.choice(6, p=np.array(archive["genera_in_patch"]) / 50_381)
     if k == 1:
-        return [1.0] if rng.random() < 0.92 else [round(1 - rng.uniform(0.01, 0.2), 5)]
-    taken = rng.uniform(0.45, 0.9) if rng.random() < 0.11 else rng.beta(1.2 + 0.25 * (k - 2), 6)
+        whole = rng.random() < 0.92
+        return [1.0] if whole else [round(1 - rng.uniform(0.01, 0.2), 5)]
+    crowded_out = rng.random() < 0.11
+    taken = rng.uniform(0.45, 0.9) if crowded_out else rng.beta(1.2 + 0.25 * (k - 2), 6)
     others = taken * rng.dirichlet(np.full(k - 1, 1.5))
     others = np.maximum(others, 1e-3).round(5)
     return [round(1 - others.sum(), 5), *others.tolist()]
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #79ceb97d
-species_share = {
+species_share = {  # within the genus; 1 for the others
     "Larix decidua": 0.55,
     "Larix kaempferi": 0.45,
     "Pinus nigra": 0.08,
@@ -149,7 +142,7 @@ species_share = {
     "Quercus petraea": 0.35,
     "Quercus robur": 0.47,
     "Quercus rubra": 0.18,
-}  # within the genus; 1 for the others
+}
 
 
 def draw_species(
@@ -173,30 +166,25 @@ def draw_parts(
     others = rng.choice(genera, len(shares) - 1, replace=False, p=weight / weight.sum())
     age = int(rng.choice(12, p=ages[genus]))
     near = np.exp(-0.5 * ((np.arange(12) - max(age, 2)) / 2) ** 2) + 0.05
-
-    def age_of(g):
-        return int(rng.choice(12, p=(p := ages[g] * near) / p.sum()))
-
-    return [(draw_species(genus, rng), age, shares[0])] + [
-        (draw_species(g, rng), age_of(g), s) for g, s in zip(others, shares[1:], strict=True)
-    ]
+    parts = [(draw_species(genus, rng), age, shares[0])]
+    for g, share in zip(others, shares[1:], strict=True):
+        name = draw_species(g, rng)
+        weight = ages[g] * near
+        parts.append((name, int(rng.choice(12, p=weight / weight.sum())), share))
+    return parts
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #85b994b0
 def draw_places(
     n: int,  # number of plots
     rng: np.random.Generator,  # source of randomness
-) -> (
-    pd.DataFrame
-):  # columns forest (number of its cluster), x, y: lower left corner [m], EPSG:25832
+) -> pd.DataFrame:  # forest (number of its cluster), x, y: lower left corner [m], EPSG:25832
     "Where the plots lie."
     centre = rng.uniform([390e3, 5_720e3], [630e3, 5_930e3], (max(3, n // 25), 2))
     forest = rng.integers(len(centre), size=3 * n)
     corner = (centre[forest] + rng.normal(0, 1500, (3 * n, 2))) // 60 * 60
-    places = pd.DataFrame(dict(forest=forest, x=corner[:, 0], y=corner[:, 1])).drop_duplicates(
-        ["x", "y"]
-    )
-    return places.iloc[:n].reset_index(drop=True)
+    places = pd.DataFrame(dict(forest=forest, x=corner[:, 0], y=corner[:, 1]))
+    return places.drop_duplicates(["x", "y"]).iloc[:n].reset_index(drop=True)
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #910762b4
@@ -209,20 +197,28 @@ def draw_plots(
         raise ValueError(f"{n} plots cannot be divided into training, validation and test")
     rng = np.random.default_rng(seed)
     ages = {g: p.to_numpy() for g, p in age_table().iterrows()}
-    names, weight = zip(*archive["genus"].items(), strict=True)
-    parts = [draw_parts(g, ages, rng) for g in rng.choice(names, n, p=np.array(weight) / 50_381)]
+    main = _draw_counted(archive["genus"], n, rng)
+    parts = [draw_parts(g, ages, rng) for g in main]
     numbers = rng.permutation(n) + 1
-    sources = rng.choice(
-        list(archive["source"]), n, p=np.array(list(archive["source"].values())) / 50_381
-    )
+    sources = _draw_counted(archive["source"], n, rng)
     files = [
         patch_file(PatchName(p[0][0], p[0][1], i, s))
         for p, i, s in zip(parts, numbers, sources, strict=True)
     ]
-    split = np.where(rng.permutation(n) < max(2, round(n / 10)), "test", "train")
-    return pd.DataFrame(
-        dict(file=files, parts=parts, split=split, year=rng.integers(2011, 2021, n))
-    ).join(draw_places(n, rng))
+    is_test = rng.permutation(n) < max(2, round(n / 10))
+    split = np.where(is_test, "test", "train")
+    year = rng.integers(2011, 2021, n)
+    plots = pd.DataFrame(dict(file=files, parts=parts, split=split, year=year))
+    return plots.join(draw_places(n, rng))
+
+
+def _draw_counted(
+    counts: dict,  # name -> how many of the archive's patches
+    n: int,  # how many to draw
+    rng: np.random.Generator,
+) -> np.ndarray:  # (n,) names
+    "Names as frequent as in the archive."
+    return rng.choice(list(counts), n, p=np.array(list(counts.values())) / 50_381)
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #4a95aa2f
@@ -243,190 +239,53 @@ class Habit(NamedTuple):
     swir: float  # the same at 1.6 µm [%]
 
 
+_shapes = {  # crown, height, years, form, depth, lobes, ragged, bumps, gaps, jitter
+    "Abies alba": (7.5, 36, 55, 1.2, 0.55, 9, 0.07, 0.25, 0.06, 0.15),
+    "Acer pseudoplatanus": (11.5, 29, 40, 2.4, 0.45, 5, 0.05, 0.75, 0.05, 0.21),
+    "Alnus spec.": (7.0, 25, 28, 1.9, 0.50, 5, 0.05, 0.50, 0.08, 0.20),
+    "Betula spec.": (6.5, 25, 26, 1.8, 0.55, 6, 0.07, 0.40, 0.16, 0.21),
+    "Cleared": (8.0, 22, 40, 1.8, 0.50, 5, 0.08, 0.50, 0.985, 0.30),
+    "Fagus sylvatica": (12.5, 33, 55, 2.6, 0.40, 6, 0.06, 0.95, 0.04, 0.21),
+    "Fraxinus excelsior": (10.0, 31, 38, 2.0, 0.45, 6, 0.07, 0.65, 0.09, 0.21),
+    "Larix decidua": (7.0, 32, 35, 1.2, 0.60, 8, 0.07, 0.25, 0.14, 0.15),
+    "Larix kaempferi": (7.5, 32, 32, 1.2, 0.60, 8, 0.07, 0.25, 0.12, 0.15),
+    "Picea abies": (6.5, 34, 45, 1.05, 0.60, 10, 0.09, 0.20, 0.05, 0.14),
+    "Pinus nigra": (6.5, 25, 45, 2.2, 0.40, 5, 0.08, 0.50, 0.12, 0.18),
+    "Pinus strobus": (7.5, 31, 42, 1.6, 0.50, 6, 0.11, 0.40, 0.08, 0.18),
+    "Pinus sylvestris": (6.0, 26, 45, 2.4, 0.38, 5, 0.10, 0.50, 0.16, 0.20),
+    "Populus spec.": (10.0, 33, 22, 1.6, 0.60, 6, 0.06, 0.70, 0.10, 0.11),
+    "Prunus spec.": (8.5, 24, 28, 2.2, 0.45, 6, 0.05, 0.55, 0.08, 0.21),
+    "Pseudotsuga menziesii": (8.5, 42, 38, 1.15, 0.60, 9, 0.11, 0.35, 0.06, 0.15),
+    "Quercus petraea": (11.5, 29, 60, 2.3, 0.42, 7, 0.09, 0.85, 0.08, 0.21),
+    "Quercus robur": (12.5, 28, 60, 2.2, 0.42, 7, 0.10, 0.95, 0.10, 0.22),
+    "Quercus rubra": (11.5, 29, 45, 2.5, 0.42, 6, 0.06, 0.85, 0.05, 0.21),
+    "Tilia spec.": (11.0, 30, 45, 2.2, 0.50, 6, 0.05, 0.80, 0.06, 0.21),
+}
+_reflectance = {  # infrared, green, blue, red, 1.6 µm [%]
+    "Abies alba": (32, 5.2, 3.4, 3.0, 11),
+    "Acer pseudoplatanus": (50, 8.8, 4.4, 4.6, 20),
+    "Alnus spec.": (40, 6.6, 4.0, 4.0, 17),
+    "Betula spec.": (43, 8.3, 4.8, 5.2, 20),
+    "Cleared": (42, 7.5, 4.4, 4.8, 24),
+    "Fagus sylvatica": (51, 8.0, 4.0, 3.8, 20),
+    "Fraxinus excelsior": (42, 8.2, 5.0, 5.2, 19),
+    "Larix decidua": (38, 8.8, 4.8, 5.4, 16),
+    "Larix kaempferi": (39, 8.2, 4.8, 4.8, 16),
+    "Picea abies": (28, 4.5, 3.2, 2.8, 9),
+    "Pinus nigra": (28, 5.0, 3.7, 3.4, 12),
+    "Pinus strobus": (32, 5.8, 4.0, 3.6, 12),
+    "Pinus sylvestris": (29, 6.0, 4.5, 4.7, 14),
+    "Populus spec.": (42, 8.2, 5.0, 5.0, 18),
+    "Prunus spec.": (46, 8.6, 4.8, 5.2, 19),
+    "Pseudotsuga menziesii": (35, 5.6, 3.4, 3.2, 12),
+    "Quercus petraea": (43, 7.4, 4.2, 4.6, 20),
+    "Quercus robur": (42, 7.6, 4.4, 4.9, 21),
+    "Quercus rubra": (50, 8.8, 4.2, 4.8, 21),
+    "Tilia spec.": (48, 8.6, 4.4, 4.6, 19),
+}
 habits = {
-    name: Habit(*row[:10], row[10:14], row[14])
-    for name, row in {
-        "Abies alba": (7.5, 36, 55, 1.2, 0.55, 9, 0.07, 0.25, 0.06, 0.15, 32, 5.2, 3.4, 3.0, 11),
-        "Acer pseudoplatanus": (
-            11.5,
-            29,
-            40,
-            2.4,
-            0.45,
-            5,
-            0.05,
-            0.75,
-            0.05,
-            0.21,
-            50,
-            8.8,
-            4.4,
-            4.6,
-            20,
-        ),
-        "Alnus spec.": (7.0, 25, 28, 1.9, 0.50, 5, 0.05, 0.50, 0.08, 0.20, 40, 6.6, 4.0, 4.0, 17),
-        "Betula spec.": (6.5, 25, 26, 1.8, 0.55, 6, 0.07, 0.40, 0.16, 0.21, 43, 8.3, 4.8, 5.2, 20),
-        "Cleared": (8.0, 22, 40, 1.8, 0.50, 5, 0.08, 0.50, 0.985, 0.30, 42, 7.5, 4.4, 4.8, 24),
-        "Fagus sylvatica": (
-            12.5,
-            33,
-            55,
-            2.6,
-            0.40,
-            6,
-            0.06,
-            0.95,
-            0.04,
-            0.21,
-            51,
-            8.0,
-            4.0,
-            3.8,
-            20,
-        ),
-        "Fraxinus excelsior": (
-            10.0,
-            31,
-            38,
-            2.0,
-            0.45,
-            6,
-            0.07,
-            0.65,
-            0.09,
-            0.21,
-            42,
-            8.2,
-            5.0,
-            5.2,
-            19,
-        ),
-        "Larix decidua": (7.0, 32, 35, 1.2, 0.60, 8, 0.07, 0.25, 0.14, 0.15, 38, 8.8, 4.8, 5.4, 16),
-        "Larix kaempferi": (
-            7.5,
-            32,
-            32,
-            1.2,
-            0.60,
-            8,
-            0.07,
-            0.25,
-            0.12,
-            0.15,
-            39,
-            8.2,
-            4.8,
-            4.8,
-            16,
-        ),
-        "Picea abies": (6.5, 34, 45, 1.05, 0.60, 10, 0.09, 0.20, 0.05, 0.14, 28, 4.5, 3.2, 2.8, 9),
-        "Pinus nigra": (6.5, 25, 45, 2.2, 0.40, 5, 0.08, 0.50, 0.12, 0.18, 28, 5.0, 3.7, 3.4, 12),
-        "Pinus strobus": (7.5, 31, 42, 1.6, 0.50, 6, 0.11, 0.40, 0.08, 0.18, 32, 5.8, 4.0, 3.6, 12),
-        "Pinus sylvestris": (
-            6.0,
-            26,
-            45,
-            2.4,
-            0.38,
-            5,
-            0.10,
-            0.50,
-            0.16,
-            0.20,
-            29,
-            6.0,
-            4.5,
-            4.7,
-            14,
-        ),
-        "Populus spec.": (
-            10.0,
-            33,
-            22,
-            1.6,
-            0.60,
-            6,
-            0.06,
-            0.70,
-            0.10,
-            0.11,
-            42,
-            8.2,
-            5.0,
-            5.0,
-            18,
-        ),
-        "Prunus spec.": (8.5, 24, 28, 2.2, 0.45, 6, 0.05, 0.55, 0.08, 0.21, 46, 8.6, 4.8, 5.2, 19),
-        "Pseudotsuga menziesii": (
-            8.5,
-            42,
-            38,
-            1.15,
-            0.60,
-            9,
-            0.11,
-            0.35,
-            0.06,
-            0.15,
-            35,
-            5.6,
-            3.4,
-            3.2,
-            12,
-        ),
-        "Quercus petraea": (
-            11.5,
-            29,
-            60,
-            2.3,
-            0.42,
-            7,
-            0.09,
-            0.85,
-            0.08,
-            0.21,
-            43,
-            7.4,
-            4.2,
-            4.6,
-            20,
-        ),
-        "Quercus robur": (
-            12.5,
-            28,
-            60,
-            2.2,
-            0.42,
-            7,
-            0.10,
-            0.95,
-            0.10,
-            0.22,
-            42,
-            7.6,
-            4.4,
-            4.9,
-            21,
-        ),
-        "Quercus rubra": (
-            11.5,
-            29,
-            45,
-            2.5,
-            0.42,
-            6,
-            0.06,
-            0.85,
-            0.05,
-            0.21,
-            50,
-            8.8,
-            4.2,
-            4.8,
-            21,
-        ),
-        "Tilia spec.": (11.0, 30, 45, 2.2, 0.50, 6, 0.05, 0.80, 0.06, 0.21, 48, 8.6, 4.4, 4.6, 19),
-    }.items()
+    name: Habit(*_shapes[name], leaf=tuple(leaf), swir=swir)
+    for name, (*leaf, swir) in _reflectance.items()
 }
 
 
@@ -436,11 +295,11 @@ def growth(
     age: float,  # age class
 ) -> tuple:  # crown width [m], height [m]
     "The size of a typical tree."
-    h = habits[name]  # the middle of the class
-    years = 20 * age - 10 if age else 4
-    return max(1.0, h.crown * (1 - np.exp(-years / h.years))), max(
-        0.8, h.height * (1 - np.exp(-1.3 * years / h.years)) ** 1.15
-    )
+    h = habits[name]
+    years = 20 * age - 10 if age else 4  # the middle of the class
+    crown = h.crown * (1 - np.exp(-years / h.years))
+    height = h.height * (1 - np.exp(-1.3 * years / h.years)) ** 1.15
+    return max(1.0, crown), max(0.8, height)
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #1f6d21a4
@@ -454,13 +313,12 @@ def random_field(
     "A random field, smooth at the scale of its grain."
     ky = np.fft.fftfreq(size)[:, None]
     kx = np.fft.rfftfreq(size)
-    k2 = (stretch * (np.cos(angle) * kx + np.sin(angle) * ky)) ** 2 + (
-        np.cos(angle) * ky - np.sin(angle) * kx
-    ) ** 2
+    along = stretch * (np.cos(angle) * kx + np.sin(angle) * ky)
+    across = np.cos(angle) * ky - np.sin(angle) * kx
+    k2 = along**2 + across**2
+    gauss = np.exp(-2 * np.pi**2 * grain**2 * k2).astype("float32")
     white = rng.standard_normal((size, size), dtype="float32")
-    field = fft.irfft2(
-        fft.rfft2(white) * np.exp(-2 * np.pi**2 * grain**2 * k2).astype("float32"), (size, size)
-    )
+    field = fft.irfft2(fft.rfft2(white) * gauss, (size, size))
     return (field - field.mean()) / field.std()
 
 
@@ -468,7 +326,7 @@ def random_field(
 extent = 60.8  # metres a side of an aerial image: 304 pixels of 0.2 m
 
 
-def _field(
+def _part_field(
     size: int,  # pixels a side
     kind: str,  # 'edge', 'groups' or 'road'
     rng: np.random.Generator,  # source of randomness
@@ -480,11 +338,9 @@ def _field(
         return noise
     y, x = np.mgrid[:size, :size] / size - 0.5
     slope = np.cos(angle) * x + np.sin(angle) * y
-    return (
-        0.06 * noise + slope
-        if kind == "edge"
-        else -np.abs(slope + 0.004 * noise + rng.uniform(-0.2, 0.2))
-    )
+    if kind == "edge":
+        return 0.06 * noise + slope
+    return -np.abs(slope + 0.004 * noise + rng.uniform(-0.2, 0.2))
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #7db78ecd
@@ -499,18 +355,17 @@ def stand_map(
     stands = np.full(size * size, largest)
     free = np.ones(size * size, bool)
     for part in sorted(set(amount) - {largest}, key=amount.get):
-        field = _field(
-            size, "road" if part < 0 else rng.choice(["edge", "groups"], p=[0.65, 0.35]), rng
-        )
+        kind = "road" if part < 0 else rng.choice(["edge", "groups"], p=[0.65, 0.35])
+        field = np.where(free, -_part_field(size, kind, rng).ravel(), np.inf)
         n = round(amount[part] * size * size)
-        chosen = np.argsort(np.where(free, -field.ravel(), np.inf), kind="stable")[:n]
+        chosen = np.argsort(field, kind="stable")[:n]
         stands[chosen] = part
         free[chosen] = False
     return stands.reshape(size, size)
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #95516281
-def _triangles(
+def _triangular_lattice(
     spacing: float,  # metres
     angle: float,  # direction of the rows [radians]
 ) -> np.ndarray:  # (tree, 2) x, y [m], well beyond the image
@@ -518,7 +373,9 @@ def _triangles(
     n = int(1.5 * (extent + 20) / spacing) + 3
     row, col = np.mgrid[:n, :n] - n // 2
     p = np.stack([col + 0.5 * (row % 2), 0.87 * row], -1).reshape(-1, 2) * spacing
-    return p @ [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]] + extent / 2
+    c = np.cos(angle)
+    s = np.sin(angle)
+    return p @ [[c, -s], [s, c]] + extent / 2
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #3084720b
@@ -529,19 +386,18 @@ def plant_trees(
 ) -> pd.DataFrame:  # one row a tree: x, y, radius, height [m], outline, tints of the four bands
     "A stand of one species, over the whole image and 8 m around it."
     h = habits[name]
-    (crown, height) = growth(name, 5 if name == "Cleared" else age)
-    p = _triangles(max(1.6, 0.82 * crown), rng.uniform(0, np.pi))
-    p = p + rng.normal(0, h.jitter * crown * (0.35 if age <= 2 else 0.8), p.shape)
-    p = p[(rng.random(len(p)) > h.gaps) & (np.abs(p - extent / 2) < extent / 2 + 8).all(1)]
+    crown, height = growth(name, 5 if name == "Cleared" else age)
+    disorder = h.jitter * crown * (0.35 if age <= 2 else 0.8)
+    p = _triangular_lattice(max(1.6, 0.82 * crown), rng.uniform(0, np.pi))
+    p = p + rng.normal(0, disorder, p.shape)
+    stands = rng.random(len(p)) > h.gaps
+    near = (np.abs(p - extent / 2) < extent / 2 + 8).all(1)
+    p = p[stands & near]
     n = len(p)
     size = np.exp(rng.normal(0, 0.16, n))
     hue = rng.normal(0, 0.08, n)
     bright = np.exp(rng.normal(0, 0.13, n))
-    tint = {
-        b: v / 100 * bright * np.exp(k * hue)
-        for b, v, k in zip(aerial_bands, h.leaf, (-0.6, 0, 0.5, 1.3), strict=True)
-    }
-    return pd.DataFrame(
+    trees = pd.DataFrame(
         dict(
             x=p[:, 0],
             y=p[:, 1],
@@ -550,8 +406,11 @@ def plant_trees(
             lobes=np.maximum(2, h.lobes + rng.integers(-1, 2, n)),
             phase=rng.uniform(0, 2 * np.pi, n),
         )
-        | tint
-    ).assign(form=h.form, depth=h.depth, ragged=h.ragged * rng.uniform(0.3, 1, n), bumps=h.bumps)
+    )
+    for band, leaf, k in zip(aerial_bands, h.leaf, (-0.6, 0, 0.5, 1.3), strict=True):
+        trees[band] = leaf / 100 * bright * np.exp(k * hue)
+    ragged = h.ragged * rng.uniform(0.3, 1, n)
+    return trees.assign(form=h.form, depth=h.depth, ragged=ragged, bumps=h.bumps)
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #60ecd859
@@ -565,7 +424,8 @@ def grow_stands(
     found = []
     for k, (name, age, _) in enumerate(parts):
         trees = plant_trees(name, age, rng)
-        col, row = (np.clip(trees[c] * size / extent, 0, size - 1).astype(int) for c in ("x", "y"))
+        col = np.clip(trees.x * size / extent, 0, size - 1).astype(int)
+        row = np.clip(trees.y * size / extent, 0, size - 1).astype(int)
         found.append(trees[stands[row, col] == k].assign(part=k))
     return stands, pd.concat(found, ignore_index=True)
 
@@ -577,14 +437,17 @@ def crown_height(
     direction: np.ndarray,  # as seen from the stem [radians]
 ) -> np.ndarray:  # height of the crown's surface [m]; 0 outside of the crown
     "How high a crown reaches at a place."
-    wave = np.cos(tree["lobes"] * direction + tree["phase"]) + 0.6 * np.cos(
-        (tree["lobes"] // 2 + 1) * direction + 2.7 * tree["phase"]
-    )
-    t = distance / (tree["radius"] * (1 + tree["ragged"] * wave))
+    lobes = np.cos(tree["lobes"] * direction + tree["phase"])
+    odd = np.cos((tree["lobes"] // 2 + 1) * direction + 2.7 * tree["phase"])
+    outline = tree["radius"] * (1 + tree["ragged"] * (lobes + 0.6 * odd))
+    t = distance / outline
     return np.where(t < 1, tree["height"] * (1 - tree["depth"] * t ** tree["form"]), 0)
 
 
 # %% ../../../nbs/api/simulate/forest/00_trees.ipynb #c17b6010
+_crown_columns = ("x", "y", "radius", "height", "form", "depth", "lobes", "ragged", "phase")
+
+
 def canopy(
     trees: pd.DataFrame,  # as from `plant_trees`
     size: int,  # pixels a side
@@ -594,22 +457,30 @@ def canopy(
     if trees.empty:
         return np.zeros((size, size), "float32"), np.full((size, size), -1)
     y, x = (np.mgrid[:size, :size].reshape(2, -1) + 0.5) * extent / size
-    near = cKDTree(trees[["x", "y"]]).query(
-        np.stack([x, y], -1), k=range(1, min(nearest, len(trees)) + 1), distance_upper_bound=14
-    )[1]
-    column = {
-        c: np.append(trees[c].to_numpy("float32"), np.float32(0))
-        for c in ("x", "y", "radius", "height", "form", "depth", "lobes", "ragged", "phase")
-    }
+    near = _nearest_trees(trees, x, y, nearest)
+    none = np.float32(0)  # what a place without a tree asks
+    column = {c: np.append(trees[c].to_numpy("float32"), none) for c in _crown_columns}
     dx = x[:, None].astype("float32") - column["x"][near]
     dy = y[:, None].astype("float32") - column["y"][near]
     distance = np.hypot(dx, dy)
-    z = np.zeros(near.shape, "float32")
     close = (distance < 1.35 * column["radius"][near]) & (near < len(trees))
-    z[close] = crown_height(
-        {c: v[near[close]] for c, v in column.items()},
-        distance[close],
-        np.arctan2(dy[close], dx[close]),
-    )
+    asked = {c: v[near[close]] for c, v in column.items()}
+    z = np.zeros(near.shape, "float32")
+    z[close] = crown_height(asked, distance[close], np.arctan2(dy[close], dx[close]))
     best = (np.arange(len(z)), z.argmax(1))
-    return z[best].reshape(size, size), np.where(z[best] > 0, near[best], -1).reshape(size, size)
+    height = z[best]
+    tree = np.where(height > 0, near[best], -1)
+    return height.reshape(size, size), tree.reshape(size, size)
+
+
+def _nearest_trees(
+    trees: pd.DataFrame,
+    x: np.ndarray,  # (n,) places [m]
+    y: np.ndarray,
+    count: int,
+) -> np.ndarray:  # (n, count) numbers of trees within 14 m; `len(trees)` where there is none
+    "The trees that may reach over a place."
+    k = range(1, min(count, len(trees)) + 1)
+    search = cKDTree(trees[["x", "y"]])
+    _, numbers = search.query(np.stack([x, y], -1), k=k, distance_upper_bound=14)
+    return numbers
