@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import json
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +14,16 @@ import numpy as np
 import pytest
 
 from mtl_explain.data.samples import modalities
+from mtl_explain.datasets import globe
 from mtl_explain.dev.browser import (
-    asked_for, browser, browser_missing, console_errors, drag, keep_screenshot, wait_for,
+    asked_for, browser, browser_missing, console_errors, drag, jupyter_lab, keep_screenshot, run_notebook,
+    wait_for, write_notebook,
 )
 from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.show.explore import selected_samples
 from mtl_explain.show.views import chart_html, comparison_chart, explorer_chart, sample_points
 from mtl_explain.testing.planted import planted_world
+from mtl_explain.training.runs import load_run, train_run
 
 
 # a page that keeps the view of its chart, and where the samples are drawn
@@ -95,6 +99,59 @@ def drag_over(driver, edges):
     drag(driver, canvas, (left / width, top / height), (right / width, bottom / height))
 
 
+# what a reader does in JupyterLab, on one kind of screen
+def as_a_reader(driver, run, page, address, ratio):
+    "Select, look at maps, move the slider: where it stands. Each step is read off the page."
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    driver.get(page)
+    wait_for(driver, "return !!window.view", 30, "the chart")
+    places = driver.execute_script(find_samples)
+    edges = rectangle(places, 0.35, 0.65)
+    auxiliary = next(t for t in run.setup.targets if t != run.setup.main)
+    points = sample_points(run.trace)
+    should = selected_samples(points, in_units(places, edges), 3, run.setup.main, auxiliary)
+    needed = canvas_sizes(driver)[0]
+
+    def find(what):
+        return f"return document.querySelector('{what}')"
+
+    run_notebook(driver, address, find(".vega-embed canvas"))
+    wait_for(driver, find(".vega-embed .vega-bind"), 20, "the controls")
+    time.sleep(1)
+    drawn, shown = canvas_sizes(driver)
+    text = driver.execute_script("return document.querySelector('.jp-OutputArea').innerText")
+    keep_screenshot(driver, f"explorer-before-{ratio}")
+    assert drawn == pytest.approx(needed, abs=1), f"drawn {drawn}, needed {needed}, at {ratio}"
+    assert shown == pytest.approx(drawn, abs=1), f"drawn {drawn}, shown {shown}, at {ratio}"
+    assert "Nothing is selected" in text
+
+    drag_over(driver, edges)
+    count = """
+    const text = document.querySelector('.jp-OutputArea').innerText;
+    const match = text.match(/(\\d+) selected/);
+    return match && +match[1]
+    """
+    found = wait_for(driver, count, 20, "a selection")
+    rows = driver.find_elements(By.CSS_SELECTOR, ".jp-OutputArea table tbody th")
+    listed = [row.get_property("textContent") for row in rows]
+    assert 0 < found == len(should)
+    assert set(listed) <= set(should)
+    assert len(listed) == min(found, 12)
+
+    button = driver.find_element(By.CSS_SELECTOR, ".jp-OutputArea button.jupyter-button")
+    assert button.is_enabled()
+    button.send_keys(Keys.ENTER)
+    wait_for(driver, find('.jp-OutputArea img[alt^="Input, truth"]'), 60, "the maps")
+    keep_screenshot(driver, f"explorer-{ratio}")
+
+    slider = driver.find_element(By.CSS_SELECTOR, ".vega-bind input[type=range]")
+    assert slider.get_attribute("value") == "3"
+    slider.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    return int(slider.get_attribute("value"))
+
+
 def test_on_both_kinds_of_screen_a_rectangle_selects_the_samples_that_are_seen():
     "A rectangle selects what lies in it."
     # on both kinds of screen a rectangle selects the samples that are seen in it
@@ -123,6 +180,25 @@ def test_on_both_kinds_of_screen_a_rectangle_selects_the_samples_that_are_seen()
                 bright = [p[0] for p in driver.execute_script(find_samples) if p[5] > 0.5]
                 assert 5 < len(should) < len(points)
                 assert sorted(bright) == sorted(should)
+
+
+def test_the_rectangle_selects_what_lies_in_it_the_maps_come_the_slider_moves():
+    "The explorer in JupyterLab."
+    # the rectangle selects what lies in it, the maps come, the slider moves: in JupyterLab
+    if why := browser_missing():
+        pytest.skip(why)
+    look = "from mtl_explain.all import *\nexplore(load_run('run'), globe.load_sample())"
+    with tempfile.TemporaryDirectory() as folder:
+        setup = globe.setups["climate-mtl"]
+        path = Path(folder) / "run"
+        train_run(globe.load_sample(), setup, path, epochs=4, bs=16, bar=False)
+        run = load_run(path)
+        page = chart_page(explorer_chart(run.trace, run.modalities), folder)
+        write_notebook(Path(folder) / "look.ipynb", look)
+        with jupyter_lab(folder) as address:
+            for ratio in (1, 2):
+                with browser(1280, 1500, ratio=ratio) as driver:
+                    assert as_a_reader(driver, run, page, address("look.ipynb"), ratio) == 1
 
 
 def test_slider_chooser_and_rectangle_change_the_picture_without_a_word_to_the():

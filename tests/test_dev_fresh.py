@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import importlib.metadata
 import json
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -54,6 +55,14 @@ def write_notebook(path, *sources):
     cells = [bare | {"id": f"c{i}", "source": source} for i, source in enumerate(sources)]
     nb = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
     path.write_text(json.dumps(nb))
+
+
+# what ruff says of this project
+def ruff(*command):
+    "Exit status, and what was said."
+    run = [sys.executable, "-m", "ruff", *command]
+    done = subprocess.run(run, cwd=get_config().config_path, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
 
 
 # the files of this project
@@ -132,6 +141,18 @@ def test_the_command_fails_until_everything_is_exported():
         assert main(["--check"], root) == 1
         assert main([], root) == 0
         assert main(["--check"], root) == 0
+
+
+def test_notebooks_are_formatted():
+    "The form of the lines."
+    status, said = ruff("format", "--check", "nbs")
+    assert status == 0, said
+
+
+def test_notebooks_and_library_are_clean():
+    "The form of the lines."
+    status, said = ruff("check", "--output-format", "concise", "nbs", "mtl_explain")
+    assert status == 0, said
 
 
 def test_the_identity_that_pip_sees_is_the_one_in_pyproject_toml(root_pyproject_and_settings, installed):

@@ -39,6 +39,7 @@ from mtl_explain.show.views import (
     explorer_chart,
     measure_of,
     sample_points,
+    vega_lite_version,
 )
 from mtl_explain.training.runs import Run
 
@@ -54,12 +55,12 @@ def selected_samples(
     "The samples within a brush."
     if not brush:
         return []
-    at = {
-        axis: np.array([v[task][epoch] for v in points["value"]], float)
-        for axis, task in dict(x=main, y=auxiliary).items()
-    }
-    inside = [(at[a] >= min(brush[a])) & (at[a] <= max(brush[a])) for a in at if a in brush]
-    return points["sample"][np.logical_and.reduce(inside)].tolist()
+    inside = np.ones(len(points), bool)
+    for axis, task in dict(x=main, y=auxiliary).items():
+        if axis in brush:
+            values = np.array([v[task][epoch] for v in points["value"]], float)
+            inside &= (values >= min(brush[axis])) & (values <= max(brush[axis]))
+    return points["sample"][inside].tolist()
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #59be98a9
@@ -71,34 +72,29 @@ def selection_table(
 ) -> pd.DataFrame:  # a row a sample: place, and what is drawn of each task
     "The selected samples as a table, the largest main errors first."
     part = trace.isel(epoch=epoch).sel(sample=ids)
-    main = trace.attrs["main"]
     columns = {c: part[c].values for c in ("group", "lat", "lon") if c in part.coords}
-    columns |= {
-        measure_of(trace, t)[1]: part[measure_of(trace, t)[0]].sel(task=t).values
-        for t in trace["task"].values.tolist()
-    }
-    return (
-        pd.DataFrame(columns, index=pd.Index(ids, name="sample"))
-        .sort_values(measure_of(trace, main)[1], ascending=False)
-        .head(rows)
-    )
+    for task in trace["task"].values.tolist():
+        variable, words = measure_of(trace, task)
+        columns[words] = part[variable].sel(task=task).values
+    table = pd.DataFrame(columns, index=pd.Index(ids, name="sample"))
+    _, main = measure_of(trace, trace.attrs["main"])
+    return table.sort_values(main, ascending=False).head(rows)
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #e58761f7
+_visible_bands = (("red", "green", "blue"), ("b04", "b03", "b02"), ("r", "g", "b"))
+
+
 def picture_of(
     da: xr.DataArray,  # an image modality of one sample (channel, y, x)
 ) -> np.ndarray:  # (y, x, 3) or (y, x), 0 to 1
     "An image for the eye: red, green and blue if it has them, else its first channel, stretched."
     names = [str(c).lower() for c in modality_of(da.expand_dims("sample")).channels]
-    rgb = next(
-        (
-            [names.index(n) for n in trio]
-            for trio in (("red", "green", "blue"), ("b04", "b03", "b02"), ("r", "g", "b"))
-            if set(trio) <= set(names)
-        ),
-        None,
-    )
-    values = np.moveaxis(da.values[rgb], 0, -1) if rgb else da.values[0]
+    values = da.values[0]
+    for bands in _visible_bands:
+        if set(bands) <= set(names):
+            values = np.moveaxis(da.values[[names.index(b) for b in bands]], 0, -1)
+            break
     low, high = common_range(values)
     return np.clip((values - low) / (high - low), 0, 1)
 
@@ -110,44 +106,37 @@ def said_labels(
 ) -> str:  # a line a task
     "Truth and prediction of the tasks that have one value a sample."
     lines = []
-    for t in run.setup.targets:
-        m = run.modalities[t]
+    for task in run.setup.targets:
+        m = run.modalities[task]
         if m.kind == "category":
-            a = int(truth[t])
-            b = int(found[t])
-            lines.append(
-                f"{t}: {m.classes[a] if a >= 0 else 'no label'}"
-                + ("" if a == b else f" ✗ {m.classes[b]}")
-            )
-        elif m.kind == "tabular" and truth[t].size == 1:
-            lines.append(f"{t}: {truth[t].item():.4g} / {found[t].item():.4g} {m.units}")
+            true = int(truth[task])
+            predicted = int(found[task])
+            label = m.classes[true] if true >= 0 else "no label"
+            wrong = "" if true == predicted else f" ✗ {m.classes[predicted]}"
+            lines.append(f"{task}: {label}{wrong}")
+        elif m.kind == "tabular" and truth[task].size == 1:
+            true = truth[task].item()
+            predicted = found[task].item()
+            lines.append(f"{task}: {true:.4g} / {predicted:.4g} {m.units}")
     return "\n".join(lines)
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #2a5c22f7
-def _draw_task(
-    axs: list,  # three axes
-    m,  # `Modality` of a dense task
-    truth: np.ndarray,  # of one sample
-    found: np.ndarray,  # its prediction
-) -> None:
-    "Truth, prediction and error side by side."
+def _draw_task(axs, m, truth, found):
+    "Truth, prediction and error of a dense task of one sample, side by side."
     error = pixel_errors(truth, found, m.kind)
     if m.kind == "mask":
-        for ax, v in zip(axs, (truth, found), strict=False):
-            draw_classes(ax, v, m)
+        draw_classes(axs[0], truth, m)
+        draw_classes(axs[1], found, m)
         draw_values(axs[2], error, (0, 1), cmap="Oranges")
     else:
         span = common_range(truth, found)
-        for ax, v in zip(axs, (truth, found), strict=False):
-            draw_values(ax, v.mean(0), span)
+        draw_values(axs[0], truth.mean(0), span)
+        draw_values(axs[1], found.mean(0), span)
         draw_values(axs[2], error, (0, common_range(error)[1]), cmap="magma")
-    for ax, words in zip(
-        axs,
-        (f"{m.name}: truth", "prediction", f"error, mean {np.nanmean(error):.3g} {m.units}"),
-        strict=True,
-    ):
-        ax.set_title(words, fontsize=8)
+    mean = f"error, mean {np.nanmean(error):.3g} {m.units}"
+    for ax, title in zip(axs, (f"{m.name}: truth", "prediction", mean), strict=True):
+        ax.set_title(title, fontsize=8)
 
 
 def plot_gallery(
@@ -160,49 +149,48 @@ def plot_gallery(
     found = run.predict(chosen)
     dense = [t for t in run.setup.targets if run.modalities[t].kind in ("image", "mask")]
     image = next((n for n in run.setup.inputs if run.modalities[n].kind == "image"), None)
+    columns = 1 + 3 * len(dense) if dense else 2  # without maps, a place for words
     fig, axs = plt.subplots(
         len(ids),
-        1 + 3 * len(dense) + (not dense),
-        figsize=(1.75 * (1 + 3 * len(dense) + (not dense)), 2.1 * len(ids)),
+        columns,
+        figsize=(1.75 * columns, 2.1 * len(ids)),
         squeeze=False,
         layout="constrained",
     )
-    for row, i in zip(axs, range(len(ids)), strict=True):
-        one = chosen.isel(sample=i)
+    for i, (name, (first, *others)) in enumerate(zip(ids, axs, strict=True)):
+        truth = chosen.isel(sample=i)
         guess = found.isel(sample=i)
         if image:
-            row[0].imshow(picture_of(one[image]), cmap="gray")
-        row[0].set_title(str(ids[i]), fontsize=8)
-        for k, t in enumerate(dense):
-            _draw_task(
-                row[1 + 3 * k : 4 + 3 * k], run.modalities[t], one[t].values, guess[t].values
-            )
-        words = said_labels(run, one, guess)
-        if dense:
-            row[0].set_xlabel(words, fontsize=6)
-        else:
-            row[1].text(0, 0.5, words, fontsize=8, va="center")
-        for ax in row:
+            first.imshow(picture_of(truth[image]), cmap="gray")
+        first.set_title(str(name), fontsize=8)
+        for k, task in enumerate(dense):
+            maps = others[3 * k : 3 * k + 3]
+            _draw_task(maps, run.modalities[task], truth[task].values, guess[task].values)
+        words = said_labels(run, truth, guess)
+        for ax in (first, *others):
             ax.set(xticks=[], yticks=[])
-        if not dense:
-            row[1].axis("off")
+        if dense:
+            first.set_xlabel(words, fontsize=6)
+        else:
+            others[0].text(0, 0.5, words, fontsize=8, va="center")
+            others[0].axis("off")
     return fig
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #f2d97f55
+_keys = """
+    new MutationObserver(() => el.querySelectorAll('input, select').forEach(
+        i => { i.dataset.lmSuppressShortcuts = 'true'; }
+    )).observe(el, {childList: true, subtree: true});"""
+
+
 @cache
 def chart_script() -> str:  # JavaScript
     "The script of `alt.JupyterChart`, complete, and with its keys kept from Jupyter's shortcuts."
     head = "async function render({ model, el }) {"
     lines = [line for line in load_js_src().splitlines() if not line.startswith("import ")]
-    source = "\n".join(lines).replace(
-        head,
-        head
-        + "\n    new MutationObserver(() => el.querySelectorAll('input, select').forEach(i => { i.dataset.lmSuppressShortcuts = 'true'; })).observe(el, {childList: true, subtree: true});",
-    )
-    return vl_convert.javascript_bundle(
-        source, vl_version=".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    )
+    source = "\n".join(lines).replace(head, head + _keys)
+    return vl_convert.javascript_bundle(source, vl_version=vega_lite_version())
 
 
 def live_chart(
@@ -214,19 +202,14 @@ def live_chart(
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #ab9388e4
-def _table_html(
-    trace: xr.Dataset,  # a trace
-    ids: list,  # selected samples
-    epoch: int,  # position of the epoch
-) -> str:
-    "The table with a line that says how many there are."
+def _table_html(trace, ids, epoch):
+    "The table of the selected samples with a line that says how many there are."
     if not ids:
         return "<p>Nothing is selected: drag a rectangle over the points.</p>"
     table = selection_table(trace, ids, epoch)
-    return (
-        f"<p><b>{len(ids)} selected</b>{f', the {len(table)} worst in the main task' if len(table) < len(ids) else ''}</p>"
-        + table.to_html(float_format="{:.4g}".format, border=0)
-    )
+    cut = f", the {len(table)} worst in the main task" if len(table) < len(ids) else ""
+    html = table.to_html(float_format="{:.4g}".format, border=0)
+    return f"<p><b>{len(ids)} selected</b>{cut}</p>{html}"
 
 
 class Explorer(widgets.VBox):
@@ -256,33 +239,27 @@ class Explorer(widgets.VBox):
         self.button.on_click(self._draw)
         self.chart.selections.observe(self._choose, "brush")
         self.chart.params.observe(self._choose, ["epoch", "main", "auxiliary"])
-        super().__init__(
-            [
-                self.chart,
-                self.table,
-                self.button
-                if samples is not None
-                else widgets.HTML("<p>Maps need the samples: explore(run, samples).</p>"),
-                self.maps,
-            ]
-        )
+        below = self.button
+        if samples is None:
+            below = widgets.HTML("<p>Maps need the samples: explore(run, samples).</p>")
+        super().__init__([self.chart, self.table, below, self.maps])
 
     def _choose(self, change):
         p = self.chart.params
+        epoch = int(p.epoch)
         brush = self.chart.selections.brush.value
-        self.selected = selected_samples(self.points, brush, int(p.epoch), p.main, p.auxiliary)
-        self.table.value, self.button.disabled, self.maps.value = (
-            _table_html(self.trace, self.selected, int(p.epoch)),
-            not self.selected,
-            "",
-        )
+        self.selected = selected_samples(self.points, brush, epoch, p.main, p.auxiliary)
+        self.table.value = _table_html(self.trace, self.selected, epoch)
+        self.button.disabled = not self.selected
+        self.maps.value = ""
 
     def _draw(self, button):
-        ids = selection_table(
-            self.trace, self.selected, int(self.chart.params.epoch), 3
-        ).index.tolist()
+        epoch = int(self.chart.params.epoch)
+        ids = selection_table(self.trace, self.selected, epoch, 3).index.tolist()
         png = base64.b64encode(figure_png(plot_gallery(self.run, self.samples, ids))).decode()
-        self.maps.value = f'<img style="max-width:100%" src="data:image/png;base64,{png}" alt="Input, truth, prediction and error of {escape(", ".join(ids))}">'
+        alt_text = f"Input, truth, prediction and error of {escape(', '.join(ids))}"
+        source = f"data:image/png;base64,{png}"
+        self.maps.value = f'<img style="max-width:100%" src="{source}" alt="{alt_text}">'
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #0cceb333
@@ -292,7 +269,7 @@ def explore(
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
 ) -> Explorer:
-    "Linked views of a run: correlations, samples, map, groups; a table and maps of what is selected."
+    "Linked views of a run, and a table and maps of what is selected."
     if not run.finished:
         raise ValueError(f"{run!r} is not finished: train it first")
     return Explorer(run, samples, split, limit)
@@ -305,7 +282,9 @@ def compare_runs(
     split: str = "test",  # which samples; None: all
 ) -> alt.JupyterChart:
     "One task in two runs, side by side."
-    names = [r.setup.name or r.setup.variant for r in (first, second)]
-    if names[0] == names[1]:
-        names = [f"{n}, {r.folder.name}" for n, r in zip(names, (first, second), strict=True)]
-    return live_chart(comparison_chart(first.trace, second.trace, tuple(names), task, split))
+    one = first.setup.name or first.setup.variant
+    two = second.setup.name or second.setup.variant
+    if one == two:
+        one = f"{one}, {first.folder.name}"
+        two = f"{two}, {second.folder.name}"
+    return live_chart(comparison_chart(first.trace, second.trace, (one, two), task, split))

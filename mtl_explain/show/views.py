@@ -4,16 +4,15 @@
 
 # %% auto #0
 __all__ = [
-    "looks",
     "chart_style",
     "measure_of",
     "rows_of",
     "sample_points",
     "correlation_curves",
+    "epoch_control",
     "task_controls",
     "linked_chart",
     "flow_table",
-    "epoch_control",
     "flow_chart",
     "hierarchy_table",
     "hierarchy_chart",
@@ -21,6 +20,7 @@ __all__ = [
     "explorer_chart",
     "comparison_chart",
     "vega_script",
+    "vega_lite_version",
     "script_json",
     "chart_html",
 ]
@@ -36,11 +36,21 @@ import pandas as pd
 import vl_convert
 import xarray as xr
 
-from mtl_explain.explain.correctness import correctness, group_colors
+from mtl_explain.explain.correctness import correctness
 from mtl_explain.explain.correlation import error_correlation
 from mtl_explain.explain.overview import label_pairs
 from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.modality import ancestor_index
+from mtl_explain.palette import (
+    answer_colors,
+    blue,
+    brown,
+    green,
+    grey,
+    group_colors,
+    orange,
+    purple,
+)
 from mtl_explain.trace import chosen_epoch, group_names, split_positions
 
 
@@ -53,33 +63,31 @@ def measure_of(
     kind, units = (str(trace[c].sel(task=task).values) for c in ("kind", "units"))
     if kind == "category":
         return "loss", f"{task}: loss"
-    return "error", f"{task}: " + (
-        "share of wrong pixels"
-        if kind == "mask"
-        else "absolute error" + (f" [{units}]" if units else "")
-    )
+    if kind == "mask":
+        return "error", f"{task}: share of wrong pixels"
+    if units:
+        return "error", f"{task}: absolute error [{units}]"
+    return "error", f"{task}: absolute error"
 
 
 # %% ../../nbs/api/show/01_views.ipynb #dd446f7e
-def _as_lists(
-    values: np.ndarray,  # (epoch, sample, task)
-) -> list:  # a sample each: task -> list over the epochs, with None where there is no number
-    "Four significant digits, which a point on a screen can show."
+def _as_lists(values):
+    "Values (epoch, sample, task) as a list a sample, task and epoch: four digits, None for NaN."
     v = np.asarray(values, float).transpose(1, 2, 0)
     magnitude = np.floor(np.log10(np.abs(v), where=v != 0, out=np.zeros_like(v))) - 3
     up = 10.0 ** np.maximum(-magnitude, 0)  # both are whole: what is divided by them prints short
     down = 10.0 ** np.maximum(magnitude, 0)
-    return np.where(np.isnan(v), None, np.round(v * up / down) * down / up).tolist()
+    rounded = np.round(v * up / down) * down / up
+    return np.where(np.isnan(v), None, rounded).tolist()
 
 
 def rows_of(
     table: pd.DataFrame,  # any
 ) -> alt.InlineData:
-    "A table as json text, which Altair does not copy each time that charts are joined, and of which it does not refuse more than 5,000 rows."
+    "A table as json text: Altair does not copy it, and does not refuse more than 5,000 rows."
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return alt.InlineData(
-        values=json.dumps(rows, separators=(",", ":")), format=alt.JsonDataFormat(type="json")
-    )
+    text = json.dumps(rows, separators=(",", ":"))
+    return alt.InlineData(values=text, format=alt.JsonDataFormat(type="json"))
 
 
 def sample_points(
@@ -87,23 +95,27 @@ def sample_points(
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples; the rest is left out at random
     seed: int = 0,  # of that choice
-) -> pd.DataFrame:  # sample, lat and lon where known, value and correct: {task: [a number an epoch]}; attrs left_out
+) -> (
+    pd.DataFrame
+):  # sample, lat, lon, value and correct: {task: [a number an epoch]}; attrs left_out
     "One row a sample, with its errors over the epochs."
     at = split_positions(trace, split)
     kept = np.sort(np.random.default_rng(seed).permutation(at)[:limit])
     part = trace.isel(sample=kept)
     tasks = trace["task"].values.tolist()
     values = np.stack([part[measure_of(trace, t)[0]].sel(task=t).values for t in tasks], -1)
-    correct = (
-        part["correct"]
-        .where(part["kind"] == "category")
-        .transpose("epoch", "sample", "task")
-        .values
-    )
-    columns = {c: _as_lists(v) for c, v in dict(value=values, correct=correct).items()}
-    table = {c: [dict(zip(tasks, s, strict=True)) for s in v] for c, v in columns.items()}
-    places = {c: part[c].values.astype(float).round(3) for c in ("lat", "lon") if c in part.coords}
-    found = pd.DataFrame(dict(sample=part["sample"].values.astype(str)) | places | table)
+    labels = part["correct"].where(part["kind"] == "category")
+    correct = labels.transpose("epoch", "sample", "task").values
+
+    def by_task(numbers):
+        return [dict(zip(tasks, sample, strict=True)) for sample in _as_lists(numbers)]
+
+    columns = dict(sample=part["sample"].values.astype(str))
+    columns |= {
+        c: part[c].values.astype(float).round(3) for c in ("lat", "lon") if c in part.coords
+    }
+    columns |= dict(value=by_task(values), correct=by_task(correct))
+    found = pd.DataFrame(columns)
     found.attrs.update(left_out=len(at) - len(kept))
     return found
 
@@ -115,36 +127,52 @@ def correlation_curves(
     bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
 ) -> pd.DataFrame:  # step (position of the epoch), epoch, main, auxiliary, r, low, high
     "Error correlations of all ordered pairs of tasks."
-    found = pd.concat(
-        [
-            error_correlation(trace, t, split, bootstrap=bootstrap)
-            for t in trace["task"].values.tolist()
-        ]
-    )
-    step = {e: i for i, e in enumerate(trace["epoch"].values.tolist())}
-    return found.assign(step=found["epoch"].map(step))[
-        ["step", "epoch", "main", "auxiliary", "r", "low", "high"]
-    ].round(3)
+    tasks = trace["task"].values.tolist()
+    found = pd.concat([error_correlation(trace, t, split, bootstrap=bootstrap) for t in tasks])
+    step = {epoch: i for i, epoch in enumerate(trace["epoch"].values.tolist())}
+    found = found.assign(step=found["epoch"].map(step))
+    return found[["step", "epoch", "main", "auxiliary", "r", "low", "high"]].round(3)
 
 
 # %% ../../nbs/api/show/01_views.ipynb #fb0dbc70
-looks = pd.DataFrame(
-    [
-        (g, group_colors[g], s)
-        for g, s in zip(group_names, ("circle", "square", "diamond", "triangle-up"), strict=True)
-    ]
-    + [
-        ("right", "#0173b2", "circle"),
-        ("wrong", "#d55e00", "triangle-up"),
-        ("no label", "#767676", "circle"),
-    ],
-    columns=["group", "color", "shape"],
+_shapes = {
+    "CC": "circle",
+    "CF": "square",
+    "FC": "diamond",
+    "FF": "triangle-up",
+    "right": "circle",
+    "wrong": "triangle-up",
+    "no label": "circle",
+}
+_colors = (
+    group_colors | answer_colors
+)  # a colour and a shape for each group that a sample can be in
+
+_group = (  # Vega: the group of a sample, from whether its two labels are right
+    "(isValid(datum.a) && isValid(datum.b)) ? (datum.a ? 'C' : 'F') + (datum.b ? 'C' : 'F') : "
+    "isValid(datum.a) ? (datum.a ? 'right' : 'wrong') : "
+    "isValid(datum.b) ? (datum.b ? 'right' : 'wrong') : 'no label'"
 )
 
-_group = (
-    "(isValid(datum.a) && isValid(datum.b)) ? (datum.a ? 'C' : 'F') + (datum.b ? 'C' : 'F') : "
-    "isValid(datum.a) ? (datum.a ? 'right' : 'wrong') : isValid(datum.b) ? (datum.b ? 'right' : 'wrong') : 'no label'"
-)
+
+def _slider(n, value):
+    "A slider over n epochs, by position."
+    control = alt.binding_range(min=0, max=n - 1, step=1, name="epoch ")
+    return alt.param(name="epoch", value=value, bind=control)
+
+
+def _chooser(name, value, tasks):
+    "A list of tasks to choose from."
+    control = alt.binding_select(options=tasks, name=f"{name} task ")
+    return alt.param(name=name, value=value, bind=control)
+
+
+def epoch_control(
+    trace: xr.Dataset,  # a trace
+) -> alt.Parameter:
+    "The epoch slider; it begins at the epoch that was kept."
+    kept = trace["epoch"].values.tolist().index(chosen_epoch(trace))
+    return _slider(trace.sizes["epoch"], kept)
 
 
 def task_controls(
@@ -153,24 +181,16 @@ def task_controls(
     "A slider and two choosers."
     tasks = trace["task"].values.tolist()
     main = trace.attrs["main"]
-    kept = trace["epoch"].values.tolist().index(chosen_epoch(trace))
-
-    def chooser(name, value, label):
-        return alt.param(name=name, value=value, bind=alt.binding_select(options=tasks, name=label))
-
     other = next((t for t in tasks if t != main), main)
     return [
-        alt.param(
-            name="epoch",
-            value=kept,
-            bind=alt.binding_range(min=0, max=trace.sizes["epoch"] - 1, step=1, name="epoch "),
-        ),
-        chooser("main", main, "main task "),
-        chooser("auxiliary", other, "auxiliary task "),
+        epoch_control(trace),
+        _chooser("main", main, tasks),
+        _chooser("auxiliary", other, tasks),
     ]
 
 
 # %% ../../nbs/api/show/01_views.ipynb #14bb0392
+# for every page with charts: controls above the chart, the canvas as large as it was drawn
 chart_style = """
 .vega-embed {overflow: visible}
 .vega-embed:has(.vega-bindings) {display: flex; flex-direction: column; align-items: flex-start}
@@ -178,141 +198,98 @@ chart_style = """
 .vega-bindings {order: -1; margin-bottom: .6em}
 .vega-bind {display: inline-block; margin-right: 1.5em}
 .vega-bind label {display: inline-flex; gap: .3em; align-items: center}
-"""  # for every page with charts: controls above the chart, the canvas as large as it was drawn
-
+"""
 
 # %% ../../nbs/api/show/01_views.ipynb #e808a613
-def _curves(
-    trace: xr.Dataset,  # a trace
-    split: str,  # which samples
-    bootstrap: Bootstrap,  # how the intervals are found
-) -> alt.LayerChart:
+_line_colors = [blue, orange, green, purple, brown, grey]
+_said_correlation = (  # Vega: r and its interval as text
+    "'r = ' + format(datum.r, '.2f') + "
+    "' (' + format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f') + ')'"
+)
+
+
+def _epoch_axis():
+    "Epochs along x, whole numbers only."
+    return alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"))
+
+
+def _curves(trace, split, bootstrap):
     "Correlations over the epochs; the chosen pair stands out, with its interval."
-    base = alt.Chart(correlation_curves(trace, split, bootstrap)).transform_filter(
-        "datum.main == main"
-    )
+    curves = alt.Chart(correlation_curves(trace, split, bootstrap))
+    base = curves.transform_filter("datum.main == main")
     chosen = base.transform_filter("datum.auxiliary == auxiliary")
-    x = alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"))
+    at_epoch = chosen.transform_filter("datum.step == epoch")
+    x = _epoch_axis()
     lines = base.mark_line(point=True).encode(
         x,
         alt.Y("r:Q", title="error correlation r"),
-        alt.Color(
-            "auxiliary:N",
-            scale=alt.Scale(
-                range=["#0173b2", "#de8f05", "#029e73", "#cc78bc", "#ca9161", "#949494"]
-            ),
-            title="auxiliary task",
-        ),
+        alt.Color("auxiliary:N", scale=alt.Scale(range=_line_colors), title="auxiliary task"),
         opacity=alt.condition("datum.auxiliary == auxiliary", alt.value(1), alt.value(0.3)),
         tooltip=["auxiliary", "epoch", "r", "low", "high"],
     )
-    band = chosen.mark_area(opacity=0.15, color="#0173b2").encode(x, y="low:Q", y2="high:Q")
-    now = (
-        chosen.transform_filter("datum.step == epoch")
-        .mark_rule(color="#555", strokeDash=[4, 3])
-        .encode(x)
-    )
-    said = (
-        chosen.transform_filter("datum.step == epoch")
-        .transform_calculate(
-            text="'r = ' + format(datum.r, '.2f') + ' (' + format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f') + ')'"
-        )
-        .mark_text(align="left", fontWeight="bold")
-        .encode(x=alt.value(6), y=alt.value(10), text="text:N")
-    )
-    zero = alt.Chart(pd.DataFrame(dict(r=[0]))).mark_rule(color="#949494").encode(y="r:Q")
+    band = chosen.mark_area(opacity=0.15, color=blue).encode(x, y="low:Q", y2="high:Q")
+    now = at_epoch.mark_rule(color="#555", strokeDash=[4, 3]).encode(x)
+    said = at_epoch.transform_calculate(text=_said_correlation)
+    said = said.mark_text(align="left", fontWeight="bold")
+    said = said.encode(x=alt.value(6), y=alt.value(10), text="text:N")
+    zero = alt.Chart(pd.DataFrame(dict(r=[0]))).mark_rule(color=grey).encode(y="r:Q")
     return alt.layer(zero, band, lines, now, said).properties(
         width=600, height=170, title="Do the two tasks fail together?"
     )
 
 
 # %% ../../nbs/api/show/01_views.ipynb #8cd7124c
-def _computed(
-    points: pd.DataFrame,  # as from `sample_points`
-) -> alt.Chart:
-    "The samples with their values at the chosen epoch."
-    return (
-        alt.Chart(rows_of(points))
-        .transform_calculate(
-            x="datum.value[main][epoch]",
-            y="datum.value[auxiliary][epoch]",
-            a="datum.correct[main][epoch]",
-            b="datum.correct[auxiliary][epoch]",
-        )
-        .transform_calculate(group=_group)
+def _at_epoch(points):
+    "The samples with their values at the chosen epoch, and their groups."
+    values = alt.Chart(rows_of(points)).transform_calculate(
+        x="datum.value[main][epoch]",
+        y="datum.value[auxiliary][epoch]",
+        a="datum.correct[main][epoch]",
+        b="datum.correct[auxiliary][epoch]",
     )
+    return values.transform_calculate(group=_group)
 
 
-def _points_map_and_counts(
-    trace: xr.Dataset,  # a trace
-    points: pd.DataFrame,  # as from `sample_points`
-) -> tuple:  # scatter, map (None without places), counts
-    "Three views of the samples; the first one's brush chooses for the others."
-    base = _computed(points)
+def _points_map_and_counts(trace, points):
+    "Scatter, map (None without places) and counts; the first one's brush chooses for the others."
+    base = _at_epoch(points)
     brush = alt.selection_interval(name="brush")
     words = json.dumps({t: measure_of(trace, t)[1] for t in trace["task"].values.tolist()})
-    title = ["main, auxiliary:", "C right, F wrong"]
-    color = alt.Color(
-        "group:N",
-        scale=alt.Scale(domain=looks.group.tolist(), range=looks.color.tolist()),
-        title=title,
-    )
-    shape = alt.Shape(
-        "group:N",
-        scale=alt.Scale(domain=looks.group.tolist(), range=looks["shape"].tolist()),
-        title=title,
-    )
-    dim = alt.condition(brush, alt.value(0.85), alt.value(0.12))
-    tip = [
+    groups = list(_colors)
+    legend = ["main, auxiliary:", "C right, F wrong"]
+    colors = alt.Scale(domain=groups, range=[_colors[g] for g in groups])
+    shapes = alt.Scale(domain=groups, range=[_shapes[g] for g in groups])
+    color = alt.Color("group:N", scale=colors, title=legend)
+    shape = alt.Shape("group:N", scale=shapes, title=legend)
+    tooltip = [
         "sample:N",
         alt.Tooltip("x:Q", title="main", format=".4g"),
         alt.Tooltip("y:Q", title="auxiliary", format=".4g"),
         "group:N",
     ]
-    marks = dict(size=40, filled=True, stroke="#333", strokeWidth=0.3)
-    scatter = (
-        base.mark_point(**marks)
-        .encode(
-            alt.X("x:Q", title="main task"),
-            alt.Y("y:Q", title="auxiliary task"),
-            color,
-            shape,
-            opacity=dim,
-            tooltip=tip,
-        )
-        .add_params(brush)
-        .properties(
-            width=280,
-            height=240,
-            title=alt.Title(
-                alt.expr(f"[{words}[main], 'against ' + {words}[auxiliary]]"), fontSize=12
-            ),
-        )
+    dots = base.mark_point(size=40, filled=True, stroke="#333", strokeWidth=0.3).encode(
+        color,
+        shape,
+        opacity=alt.condition(brush, alt.value(0.85), alt.value(0.12)),
+        tooltip=tooltip,
     )
-    counts = (
-        base.transform_filter(brush)
-        .mark_bar()
-        .encode(
-            alt.Y("group:N", title=None),
-            alt.X("count():Q", title="selected samples", axis=alt.Axis(tickMinStep=1)),
-            color.legend(None),
-        )
-        .properties(width=600, height=alt.Step(18), title="What the selection holds")
+    title = alt.expr(f"[{words}[main], 'against ' + {words}[auxiliary]]")
+    scatter = dots.encode(alt.X("x:Q", title="main task"), alt.Y("y:Q", title="auxiliary task"))
+    scatter = scatter.add_params(brush).properties(
+        width=280, height=240, title=alt.Title(title, fontSize=12)
     )
+    bars = base.transform_filter(brush).mark_bar()
+    counts = bars.encode(
+        alt.Y("group:N", title=None),
+        alt.X("count():Q", title="selected samples", axis=alt.Axis(tickMinStep=1)),
+        color.legend(None),
+    ).properties(width=600, height=alt.Step(18), title="What the selection holds")
     if not {"lat", "lon"} <= set(points):
         return scatter, None, counts
-    places = (
-        base.mark_point(**marks)
-        .encode(
-            alt.X("lon:Q", title="longitude [°]", scale=alt.Scale(zero=False)),
-            alt.Y("lat:Q", title="latitude [°]", scale=alt.Scale(zero=False)),
-            color,
-            shape,
-            opacity=dim,
-            tooltip=tip,
-        )
-        .properties(width=280, height=240, title="Where they lie")
-    )
+    places = dots.encode(
+        alt.X("lon:Q", title="longitude [°]", scale=alt.Scale(zero=False)),
+        alt.Y("lat:Q", title="latitude [°]", scale=alt.Scale(zero=False)),
+    ).properties(width=280, height=240, title="Where they lie")
     return scatter, places, counts
 
 
@@ -324,65 +301,64 @@ def linked_chart(
     bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
 ) -> alt.VConcatChart:
     "Correlations, samples, map and counts, with a slider, two choosers and a brush."
-    if trace.sizes["task"] < 2:
+    tasks = trace["task"].values.tolist()
+    if len(tasks) < 2:
         raise ValueError(
-            f"the trace has one task, '{trace['task'].values[0]}': linked views need two; `compare_runs` shows one task in two runs"
+            f"the trace has one task, '{tasks[0]}': linked views need two; "
+            "`compare_runs` shows one task in two runs"
         )
     points = sample_points(trace, split, limit)
     if not len(points):
         raise ValueError(f"the trace has no samples of split '{split}'")
     scatter, places, counts = _points_map_and_counts(trace, points)
-    said = (
-        f"{len(points):,} samples"
-        + (
-            f"; {points.attrs['left_out']:,} more are left out at random"
-            if points.attrs["left_out"]
-            else ""
-        )
-        + ("" if places else "; no map: the samples have no position")
+    left_out = points.attrs["left_out"]
+    said = f"{len(points):,} samples"
+    if left_out:
+        said += f"; {left_out:,} more are left out at random"
+    if not places:
+        said += "; no map: the samples have no position"
+    middle = scatter
+    if places:
+        middle = alt.hconcat(scatter, places).resolve_scale(color="shared", shape="shared")
+    description = (
+        f"Errors of the tasks {', '.join(tasks)} over {trace.sizes['epoch']} epochs, {said}. "
+        "A slider chooses the epoch, two lists choose the tasks, "
+        "a rectangle drawn over the points selects samples."
     )
-    about = f"Errors of the tasks {', '.join(trace['task'].values.tolist())} over {trace.sizes['epoch']} epochs, {said}. A slider chooses the epoch, two lists choose the tasks, a rectangle drawn over the points selects samples."
-    middle = (
-        alt.hconcat(scatter, places).resolve_scale(color="shared", shape="shared")
-        if places
-        else scatter
-    )
-    return (
-        alt.vconcat(_curves(trace, split, bootstrap), middle, counts)
-        .add_params(*task_controls(trace))
-        .properties(
-            title=alt.Title(f"Errors of {trace.attrs['main']} and its companions", subtitle=said),
-            description=about,
-        )
-        .resolve_scale(color="independent", shape="independent")
-        .configure(font="sans-serif")
-    )
+    title = alt.Title(f"Errors of {trace.attrs['main']} and its companions", subtitle=said)
+    chart = alt.vconcat(_curves(trace, split, bootstrap), middle, counts)
+    chart = chart.add_params(*task_controls(trace))
+    chart = chart.properties(title=title, description=description)
+    chart = chart.resolve_scale(color="independent", shape="independent")
+    return chart.configure(font="sans-serif")
 
 
 # %% ../../nbs/api/show/01_views.ipynb #8ecd73cc
-def _bands(
-    counts: np.ndarray,  # (4, 4) from group, to group
-    step: int,  # position of the later epoch
-) -> list:  # of dicts: two ends of each band
-    "Where each band begins and ends."
-    left = np.cumsum(counts.ravel()) - counts.ravel()
-    right = (np.cumsum(counts.T.ravel()) - counts.T.ravel()).reshape(4, 4).T
-    return [
-        dict(
-            step=step,
-            source=group_names[i],
-            target=group_names[j],
-            band=f"{group_names[i]} → {group_names[j]}",
-            count=int(counts[i, j]),
-            side=side,
-            low=int(low),
-            high=int(low + counts[i, j]),
-        )
-        for i in range(4)
-        for j in range(4)
-        if counts[i, j]
-        for side, low in (("first epoch", left.reshape(4, 4)[i, j]), ("chosen epoch", right[i, j]))
-    ]
+def _bands(counts, step):
+    "Where each band begins and ends, from a table (4, 4) of counts from group to group."
+    flat = counts.ravel()
+    turned = counts.T.ravel()
+    left = (np.cumsum(flat) - flat).reshape(4, 4)
+    right = (np.cumsum(turned) - turned).reshape(4, 4).T
+    rows = []
+    for i, j in np.argwhere(counts):
+        source = group_names[i]
+        target = group_names[j]
+        n = int(counts[i, j])
+        for side, low in (("first epoch", left[i, j]), ("chosen epoch", right[i, j])):
+            rows.append(
+                dict(
+                    step=step,
+                    source=source,
+                    target=target,
+                    band=f"{source} → {target}",
+                    count=n,
+                    side=side,
+                    low=int(low),
+                    high=int(low) + n,
+                )
+            )
+    return rows
 
 
 def flow_table(
@@ -392,20 +368,16 @@ def flow_table(
     split: str = "test",  # which samples; None: all
 ) -> pd.DataFrame:  # step, source, target, count, side, low, high
     "From which group to which, from the first epoch to each other one."
-    g = correctness(trace, first, second, split_positions(trace, split))
-    g = g[:, (g >= 0).all(0)]
-    counts = [np.histogram2d(g[0], later, bins=[range(5), range(5)])[0] for later in g]
-    return pd.DataFrame([row for step, c in enumerate(counts) for row in _bands(c, step)])
+    group = correctness(trace, first, second, split_positions(trace, split))
+    group = group[:, (group >= 0).all(0)]
+    rows = []
+    for step, later in enumerate(group):
+        counts = np.histogram2d(group[0], later, bins=[range(5), range(5)])[0]
+        rows += _bands(counts, step)
+    return pd.DataFrame(rows)
 
 
 # %% ../../nbs/api/show/01_views.ipynb #dc8b7327
-def epoch_control(
-    trace: xr.Dataset,  # a trace
-) -> alt.Parameter:
-    "The epoch slider alone."
-    return task_controls(trace)[0]
-
-
 def flow_chart(
     trace: xr.Dataset,  # a trace
     first: str,  # label of the first letter
@@ -413,46 +385,55 @@ def flow_chart(
     split: str = "test",  # which samples; None: all
 ) -> alt.Chart:
     "How samples move between CC, CF, FC and FF, from the first epoch to the one of the slider."
-    return (
-        alt.Chart(flow_table(trace, first, second, split))
-        .transform_filter("datum.step == epoch")
-        .mark_area(opacity=0.75, stroke="white", strokeWidth=0.5, interpolate="monotone")
-        .encode(
-            alt.X(
-                "side:N",
-                sort=["first epoch", "chosen epoch"],
-                title=None,
-                scale=alt.Scale(padding=0),
-                axis=alt.Axis(labelAngle=0),
-            ),
-            alt.Y("low:Q", title="samples"),
-            y2="high:Q",
-            detail="band:N",
-            color=alt.Color(
-                "source:N",
-                scale=alt.Scale(domain=list(group_colors), range=list(group_colors.values())),
-                title="at first",
-            ),
-            tooltip=["band:N", "count:Q"],
-        )
-        .properties(
-            width=280,
-            height=240,
-            title=alt.Title(
-                "From group to group", subtitle=f"{first} (first letter), {second} (second)"
-            ),
-        )
+    sides = alt.X(
+        "side:N",
+        sort=["first epoch", "chosen epoch"],
+        title=None,
+        scale=alt.Scale(padding=0),
+        axis=alt.Axis(labelAngle=0),
+    )
+    colors = alt.Scale(domain=list(group_colors), range=list(group_colors.values()))
+    chart = alt.Chart(flow_table(trace, first, second, split))
+    chart = chart.transform_filter("datum.step == epoch")
+    chart = chart.mark_area(opacity=0.75, stroke="white", strokeWidth=0.5, interpolate="monotone")
+    chart = chart.encode(
+        sides,
+        alt.Y("low:Q", title="samples"),
+        y2="high:Q",
+        detail="band:N",
+        color=alt.Color("source:N", scale=colors, title="at first"),
+        tooltip=["band:N", "count:Q"],
+    )
+    subtitle = f"{first} (first letter), {second} (second)"
+    return chart.properties(
+        width=280, height=240, title=alt.Title("From group to group", subtitle=subtitle)
     )
 
 
 # %% ../../nbs/api/show/01_views.ipynb #d7c94a77
+def _class_rows(truth, predicted, classes, inside):
+    "How frequent each class is, how often wrong, and where it stands among the others."
+    start = 0
+    for i in classes:
+        mine = truth == i
+        wrong = mine & (predicted != i)
+        n = int(mine.sum())
+        n_wrong = int(wrong.sum())
+        row = dict(n=n, wrong=float(n_wrong / max(n, 1)), inside=None, outside=None)
+        if inside is not None:
+            row["inside"] = int((wrong & inside).sum())
+            row["outside"] = n_wrong - row["inside"]
+        yield i, row | dict(x=start, x2=start + n)
+        start += n
+
+
 def hierarchy_table(
     trace: xr.Dataset,  # a trace
     modalities: dict,  # name -> `Modality`
     child: str,  # the finer label
     split: str = "test",  # which samples; None: all
 ) -> pd.DataFrame:  # step, level, name, n, wrong (share), inside and outside (wrong ones), x, x2
-    "Each class of two levels: how frequent, how often wrong, and whether wrong ones stay in the predicted parent."
+    "Classes of two levels: how frequent, how often wrong, and wrong within the predicted parent."
     parent, index = ancestor_index(modalities, child)
     part = trace.isel(sample=split_positions(trace, split)).sel(task=[parent, child])
     truth = part["truth"].transpose("task", "sample").values
@@ -460,32 +441,17 @@ def hierarchy_table(
     known = np.isfinite(truth).all(0) & np.isfinite(predicted).all((0, 1))
     truth = truth[:, known].astype(int)
     predicted = predicted[..., known].astype(int)
+    parents = range(index.max() + 1)
+    children = sorted(range(len(index)), key=lambda c: (index[c], c))  # within their parents
     rows = []
-    order = sorted(range(len(index)), key=lambda c: (index[c], c))
     for step, (p, c) in enumerate(predicted):
-        for level, label, k, classes in (
-            (parent, 0, p, range(index.max() + 1)),
-            (child, 1, c, order),
+        inside = index[c] == p
+        for level, t, k, classes, within in (
+            (parent, truth[0], p, parents, None),
+            (child, truth[1], c, children, inside),
         ):
-            at = 0
-            for i in classes:
-                mine = truth[label] == i
-                wrong = (truth[label] == i) & (k != i)
-                inside = int((index[c[wrong]] == p[wrong]).sum()) if label else None
-                rows.append(
-                    dict(
-                        step=step,
-                        level=level,
-                        name=modalities[level].classes[i],
-                        n=int(mine.sum()),
-                        wrong=float(wrong.sum() / max(mine.sum(), 1)),
-                        inside=inside,
-                        outside=int(wrong.sum()) - inside if label else None,
-                        x=at,
-                        x2=at + int(mine.sum()),
-                    )
-                )
-                at += int(mine.sum())
+            for i, row in _class_rows(t, k, classes, within):
+                rows.append(dict(step=step, level=level, name=modalities[level].classes[i]) | row)
     return pd.DataFrame(rows).query("n > 0").round(3)
 
 
@@ -496,49 +462,40 @@ def hierarchy_chart(
     child: str,  # the finer label
     split: str = "test",  # which samples; None: all
 ) -> alt.LayerChart:
-    "Classes of two levels as an icicle, dark where they are often wrong, at the epoch of the slider."
+    "Two levels of classes as an icicle, dark where they are often wrong, at the slider's epoch."
     table = hierarchy_table(trace, modalities, child, split)
-    levels = table.level.unique().tolist()
-    base = (
-        alt.Chart(table)
-        .transform_filter("datum.step == epoch")
-        .encode(
-            alt.X("x:Q", title="samples", scale=alt.Scale(nice=False)),
-            x2="x2",
-            y=alt.Y(
-                "level:N",
-                sort=levels,
-                title=None,
-                axis=alt.Axis(labelAngle=-90, labelAlign="center"),
-            ),
-        )
+    levels = alt.Y(
+        "level:N",
+        sort=table.level.unique().tolist(),
+        title=None,
+        axis=alt.Axis(labelAngle=-90, labelAlign="center"),
     )
-    boxes = base.mark_rect(stroke="white").encode(
-        color=alt.Color(
-            "wrong:Q",
-            scale=alt.Scale(scheme="oranges", domain=[0, 1]),
-            title="share wrong",
-            legend=alt.Legend(format="%"),
-        ),
-        tooltip=[
-            "level:N",
-            "name:N",
-            "n:Q",
-            alt.Tooltip("wrong:Q", format=".0%"),
-            alt.Tooltip("inside:Q", title="wrong, in the predicted parent (-in)"),
-            alt.Tooltip("outside:Q", title="wrong, outside (-out)"),
-        ],
+    base = alt.Chart(table).transform_filter("datum.step == epoch")
+    base = base.encode(
+        alt.X("x:Q", title="samples", scale=alt.Scale(nice=False)), x2="x2", y=levels
     )
-    names = (
-        base.transform_calculate(m="(datum.x + datum.x2) / 2")
-        .transform_filter(f"datum.n > {table.n.max() / 12:.0f}")
-        .mark_text(fontSize=10, limit=70)
-        .encode(
-            x="m:Q",
-            x2=alt.Undefined,
-            text="name:N",
-            color=alt.condition("datum.wrong > .6", alt.value("white"), alt.value("black")),
-        )
+    share = alt.Color(
+        "wrong:Q",
+        scale=alt.Scale(scheme="oranges", domain=[0, 1]),
+        title="share wrong",
+        legend=alt.Legend(format="%"),
+    )
+    tooltip = [
+        "level:N",
+        "name:N",
+        "n:Q",
+        alt.Tooltip("wrong:Q", format=".0%"),
+        alt.Tooltip("inside:Q", title="wrong, in the predicted parent (-in)"),
+        alt.Tooltip("outside:Q", title="wrong, outside (-out)"),
+    ]
+    boxes = base.mark_rect(stroke="white").encode(color=share, tooltip=tooltip)
+    wide = f"datum.n > {table.n.max() / 12:.0f}"  # there is room for a name
+    names = base.transform_calculate(m="(datum.x + datum.x2) / 2").transform_filter(wide)
+    names = names.mark_text(fontSize=10, limit=70).encode(
+        x="m:Q",
+        x2=alt.Undefined,
+        text="name:N",
+        color=alt.condition("datum.wrong > .6", alt.value("white"), alt.value("black")),
     )
     return alt.layer(boxes, names).properties(
         width=600, height=110, title="The hierarchy, and where it is misread"
@@ -553,16 +510,16 @@ def label_views(
 ) -> tuple:  # list of charts, list of reasons for what is left out
     "Hierarchy and flow, where they apply."
     tasks = trace["task"].values.tolist()
+    labels = [t for t in tasks if modalities[t].kind == "category"]
+    nested = [t for t in labels if modalities[t].parent in tasks]
+    pairs = label_pairs(trace, modalities)
     charts = []
     reasons = []
-    nested = [
-        t for t in tasks if modalities[t].parent in tasks and modalities[t].kind == "category"
-    ]
     if nested:
         charts.append(hierarchy_chart(trace, modalities, nested[0], split))
     else:
         reasons.append("no hierarchy: no label task refines another")
-    if pairs := label_pairs(trace, modalities):
+    if pairs:
         charts.append(flow_chart(trace, *pairs[0], split))
     else:
         reasons.append("no flow: there are no two label tasks with one label a sample")
@@ -578,37 +535,79 @@ def explorer_chart(
 ) -> alt.VConcatChart:
     "All linked views of one run in one chart."
     chart = linked_chart(trace, split, limit, bootstrap)
-    (more, reasons) = label_views(trace, modalities, split)
+    more, reasons = label_views(trace, modalities, split)
     chart.vconcat += more
     chart.title.subtitle = [chart.title.subtitle, *reasons]
     return chart
 
 
 # %% ../../nbs/api/show/01_views.ipynb #a5a1e196
-def _both(
-    a: xr.Dataset,  # trace of the first run
-    b: xr.Dataset,  # trace of the second
-    task: str,  # a task of both
-    split: str,  # which samples
-) -> pd.DataFrame:  # sample, lat and lon where known, one, two: lists over the common epochs
-    "Errors of one task in two runs, sample by sample."
-    p, q = (sample_points(t, split, limit=10**9) for t in (a, b))
+def _in_both_runs(a, b, task, split):
+    "Errors of one task in two runs, sample by sample: lists `one` and `two` over common epochs."
     n = min(a.sizes["epoch"], b.sizes["epoch"])
-    both = p.merge(q[["sample", "value"]], on="sample", suffixes=("", "_b"))
+    first, second = (sample_points(t, split, limit=10**9) for t in (a, b))
+    both = first.merge(second[["sample", "value"]], on="sample", suffixes=("", "_b"))
     if both.empty:
         raise ValueError("the two runs have no traced sample in common")
-    return both.assign(
-        one=[v[task][:n] for v in both.value], two=[v[task][:n] for v in both.value_b]
-    ).drop(columns=["value", "value_b", "correct"])
+    one = [v[task][:n] for v in both["value"]]
+    two = [v[task][:n] for v in both["value_b"]]
+    return both.drop(columns=["value", "value_b", "correct"]).assign(one=one, two=two)
 
 
-def _better(
-    one: str,  # name of the first run
-    two: str,  # name of the second
-) -> str:  # Vega expression
-    "In which run a sample is better; a name is quoted, whatever it holds."
+def _better(one, two):
+    "Vega: in which of two named runs a sample is better; a name is quoted, whatever it holds."
     first, second = (json.dumps(f"better in {name}") for name in (one, two))
     return f"datum.x > datum.y ? {second} : datum.x < datum.y ? {first} : 'the same'"
+
+
+def _mean_over_samples(trace, variable, task, split):
+    "The mean of a variable over the samples: a row an epoch."
+    values = trace[variable].sel(task=task).isel(sample=split_positions(trace, split))
+    return values.mean("sample").to_pandas().rename("mean").rename_axis("epoch").reset_index()
+
+
+def _run_curves(a, b, names, task, split):
+    "The mean error of a task over the epochs, a line a run."
+    variable, words = measure_of(a, task)
+    means = [
+        _mean_over_samples(t, variable, task, split).assign(run=name)
+        for name, t in zip(names, (a, b), strict=True)
+    ]
+    order = list(names)
+    colors = alt.Scale(domain=order, range=[orange, blue])
+    lines = alt.Chart(pd.concat(means).round(5)).mark_line()
+    return lines.encode(
+        _epoch_axis(),
+        alt.Y("mean:Q", title=words),
+        alt.Color("run:N", sort=order, scale=colors),
+        strokeDash=alt.StrokeDash("run:N", sort=order),
+        tooltip=["run", "epoch", "mean"],
+    ).properties(width=250, height=240, title="Mean over the samples")
+
+
+def _run_scatter(both, names, words):
+    "Each sample's error in both runs, and the line where they are the same."
+    domain = [f"better in {names[0]}", f"better in {names[1]}", "the same"]
+    colors = alt.Scale(domain=domain, range=[orange, blue, answer_colors["no label"]])
+    points = alt.Chart(rows_of(both))
+    points = points.transform_calculate(x="datum.one[epoch]", y="datum.two[epoch]")
+    points = points.transform_calculate(which=_better(*names))
+    points = points.mark_point(filled=True, size=35, opacity=0.6).encode(
+        alt.X("x:Q", title=names[0]),
+        alt.Y("y:Q", title=names[1]),
+        alt.Color("which:N", scale=colors, title=None),
+        alt.Shape("which:N", title=None),
+        tooltip=[
+            "sample:N",
+            alt.Tooltip("x:Q", format=".4g"),
+            alt.Tooltip("y:Q", format=".4g"),
+        ],
+    )
+    points = points.properties(width=260, height=240, title=f"{words}, sample by sample")
+    top = float(np.nanmax([both[c].explode().astype(float).max() for c in ("one", "two")]))
+    diagonal = alt.Chart(pd.DataFrame(dict(x=[0, top], y=[0, top])))
+    line = diagonal.mark_line(color=grey, strokeDash=[4, 3]).encode(x="x:Q", y="y:Q")
+    return line + points
 
 
 def comparison_chart(
@@ -620,96 +619,31 @@ def comparison_chart(
 ) -> alt.HConcatChart:
     "One task in two runs: mean error over the epochs, and sample by sample."
     task = task or a.attrs["main"]
-    for name, t in zip(names, (a, b), strict=True):
-        if task not in t["task"].values:
-            raise ValueError(
-                f"run '{name}' has no task '{task}'; it has {', '.join(t['task'].values)}"
-            )
-    both = _both(a, b, task, split)
-    (variable, words) = measure_of(a, task)
-    means = pd.concat(
-        [
-            t[variable]
-            .sel(task=task)
-            .isel(sample=split_positions(t, split))
-            .mean("sample")
-            .to_pandas()
-            .rename("mean")
-            .rename_axis("epoch")
-            .reset_index()
-            .assign(run=n)
-            for n, t in zip(names, (a, b), strict=True)
-        ]
-    ).round(5)
-    color = alt.Color(
-        "run:N", sort=list(names), scale=alt.Scale(domain=list(names), range=["#de8f05", "#0173b2"])
-    )
-    curves = (
-        alt.Chart(means)
-        .mark_line()
-        .encode(
-            alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")),
-            alt.Y("mean:Q", title=words),
-            color,
-            strokeDash=alt.StrokeDash("run:N", sort=list(names)),
-            tooltip=["run", "epoch", "mean"],
-        )
-        .properties(width=250, height=240, title="Mean over the samples")
-    )
-    points = (
-        alt.Chart(rows_of(both))
-        .transform_calculate(x="datum.one[epoch]", y="datum.two[epoch]")
-        .transform_calculate(which=_better(*names))
-    )
-    scatter = (
-        points.mark_point(filled=True, size=35, opacity=0.6)
-        .encode(
-            alt.X("x:Q", title=names[0]),
-            alt.Y("y:Q", title=names[1]),
-            alt.Color(
-                "which:N",
-                scale=alt.Scale(
-                    domain=[f"better in {names[0]}", f"better in {names[1]}", "the same"],
-                    range=["#de8f05", "#0173b2", "#767676"],
-                ),
-                title=None,
-            ),
-            alt.Shape("which:N", title=None),
-            tooltip=[
-                "sample:N",
-                alt.Tooltip("x:Q", format=".4g"),
-                alt.Tooltip("y:Q", format=".4g"),
-            ],
-        )
-        .properties(width=260, height=240, title=f"{words}, sample by sample")
-    )
-    top = float(
-        np.nanmax([both.one.explode().astype(float).max(), both.two.explode().astype(float).max()])
-    )
-    line = (
-        alt.Chart(pd.DataFrame(dict(x=[0, top], y=[0, top])))
-        .mark_line(color="#949494", strokeDash=[4, 3])
-        .encode(x="x:Q", y="y:Q")
-    )
-    n = len(both.one[0])
-    slider = alt.param(
-        name="epoch", value=n - 1, bind=alt.binding_range(min=0, max=n - 1, step=1, name="epoch ")
-    )
-    return (
-        (curves | (line + scatter))
-        .add_params(slider)
-        .resolve_scale(color="independent", strokeDash="independent")
-        .properties(title=f"{task}: {names[0]} and {names[1]}")
-    )
+    for name, trace in zip(names, (a, b), strict=True):
+        tasks = trace["task"].values
+        if task not in tasks:
+            raise ValueError(f"run '{name}' has no task '{task}'; it has {', '.join(tasks)}")
+    both = _in_both_runs(a, b, task, split)
+    curves = _run_curves(a, b, names, task, split)
+    scatter = _run_scatter(both, names, measure_of(a, task)[1])
+    n = len(both["one"][0])
+    chart = (curves | scatter).add_params(_slider(n, n - 1))
+    chart = chart.resolve_scale(color="independent", strokeDash="independent")
+    return chart.properties(title=f"{task}: {names[0]} and {names[1]}")
 
 
 # %% ../../nbs/api/show/01_views.ipynb #32b081aa
 @cache
 def vega_script() -> str:  # JavaScript that defines `vegaEmbed`
     "Vega, Vega-Lite and vega-embed as one script."
-    return vl_convert.javascript_bundle(
-        vl_version=".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    ).replace("</script", r"<\/script")
+    script = vl_convert.javascript_bundle(vl_version=vega_lite_version())
+    return script.replace("</script", r"<\/script")
+
+
+def vega_lite_version() -> str:  # e.g. '6.1'
+    "The version of Vega-Lite that the installed Altair writes."
+    major, minor, *_ = alt.SCHEMA_VERSION.removeprefix("v").split(".")
+    return f"{major}.{minor}"
 
 
 def script_json(
@@ -725,16 +659,13 @@ def chart_html(
     scripts: bool = True,  # with the scripts: once a page
 ) -> str:  # html
     "A chart for a page of its own or of somebody else's."
-    head = (
-        f'<script type="module">{vega_script()}</script><style>{chart_style}</style>'
-        if scripts
-        else ""
-    )
+    head = ""
+    if scripts:
+        head = f'<script type="module">{vega_script()}</script><style>{chart_style}</style>'
     title = spec.get("title") if isinstance(spec.get("title"), str) else "An interactive chart"
     label = escape(str(spec.get("description") or title))
     figure = f'<div id="{escape(name)}" role="figure" aria-label="{label}"></div>'
     element = f"document.getElementById({script_json(name)})"
     draw = f'vegaEmbed({element}, {script_json(spec)}, {{renderer: "canvas", actions: false}});'
-    return (
-        f'{head}<div style="overflow-x: auto">{figure}</div><script type="module">{draw}</script>'
-    )
+    script = f'<script type="module">{draw}</script>'
+    return f'{head}<div style="overflow-x: auto">{figure}</div>{script}'
