@@ -215,8 +215,8 @@ def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings)
     root, pyproject, settings = root_pyproject_and_settings
     lines = (root / "constraints.txt").read_text().split()
     pins = dict(line.split("==") for line in lines if "==" in line)
-    kinds = ("", "dev_", "simulate_", "aggregation_")
-    for line in " ".join(settings[f"{kind}requirements"] for kind in kinds).split():
+    lists = ("requirements", "dev_requirements", "simulate_requirements", "aggregation_requirements")
+    for line in " ".join(settings[name] for name in lists).split():
         wanted = Requirement(line)
         pinned = pins[canonicalize_name(wanted.name)]
         assert wanted.specifier.contains(pinned), f"{wanted} against {pinned}"
