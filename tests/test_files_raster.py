@@ -86,7 +86,7 @@ def test_a_raster_which_is_missing_truncated_or_unexpected_is_one_clear_line(tif
             open_raster(Path(folder) / "no.tif")
         crowded = OSError(errno.EMFILE, "Too many open files")
         with (
-            mock.patch("builtins.open", side_effect=crowded),
+            mock.patch("os.open", side_effect=crowded),
             pytest.raises(OSError, match="Too many open files"),
         ):
             open_raster(Path(folder) / "no.tif")
