@@ -100,13 +100,8 @@ Width = Annotated[
 ]
 
 # %% ../nbs/api/90_cli.ipynb #b7abee68
-expected = (
-    ValueError,
-    KeyError,
-    OSError,
-    ImportError,
-    subprocess.CalledProcessError,
-)  # mistakes of input, not of the program
+# mistakes of input; a KeyError, an IndexError or a TypeError would be a fault of ours
+expected = (ValueError, OSError, ImportError, subprocess.CalledProcessError)
 
 
 def main(
@@ -116,8 +111,7 @@ def main(
     try:
         app(args, prog_name="mtl_explain")
     except expected as e:
-        text = e.args[0] if isinstance(e, KeyError) and e.args else e
-        typer.secho(f"error: {text}", fg="red", err=True)
+        typer.secho(f"error: {e}", fg="red", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as e:
         if isinstance(e, SystemExit) and e.code != 130:

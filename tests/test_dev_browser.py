@@ -265,9 +265,9 @@ def test_hostile_names_of_tasks_classes_samples_and_runs_are_shown_and_not():
     trace = renamed(world.trace)
     other = renamed(planted_world(60, n_groups=6, n_epochs=4, seed=1).trace)
     explorer = explorer_chart(trace, described, bootstrap=Bootstrap(n=20)).to_dict()
-    comparison = comparison_chart(trace, other, (image, script)).to_dict()
+    two_runs = comparison_chart(trace, other, (image, script)).to_dict()
     body = chart_html(explorer, f"0{script}", scripts=True)
-    body += chart_html(comparison, f"1{script}", scripts=False)
+    body += chart_html(two_runs, f"1{script}", scripts=False)
     with tempfile.TemporaryDirectory() as folder, browser(1000, 1300) as driver:
         driver.get(write_page(f'{body}<p id="end">end</p>', folder))
         two = "return document.querySelectorAll('.vega-embed canvas').length === 2"

@@ -185,7 +185,7 @@ def test_two_right_and_three_wrong_by_hand():
     "Is a regression worse where a label is wrong?"
     error = np.array([[1.0, 2, 2, 4, 9, 7]])
     correct = np.array([[1, 1, 0, 0, 0, np.nan]])
-    rows = _compare(error, correct, np.arange(6), 0.95, 100, 0).iloc[0]
+    rows = _compare(error, correct, np.arange(6), Bootstrap(n=100)).iloc[0]
     assert (rows.right, rows.wrong, rows.difference) == (1.5, 5, 3.5)
     assert (rows.n_right, rows.n_wrong, rows.missing) == (2, 3, 1)
     assert np.isclose(rows.effect, (1 + 0.5 + 4) / 6)  # 2 beats 1 and ties with 2; 4 and 9 beat both

@@ -550,7 +550,8 @@ def load(
     if (data_folder() / "globe").is_dir():
         return open_store(data_folder() / "globe")
     print(
-        "globe: no prepared store found, so this is the small sample of 270 real patches; `mtl_explain data prepare globe` makes the full one"
+        "globe: no prepared store found, so this is the small sample of 270 real patches; "
+        "`mtl_explain data prepare globe` makes the full one"
     )
     return load_sample()
 
