@@ -141,8 +141,10 @@ def read_transitions(
     level: float = 0.95,  # of the intervals in it
 ) -> str:
     "Which groups were corrected, and whether FF was corrected more often than CF and FC."
-    rows = result[result["target"] == "CC"].set_index("source").drop("CC")
     a = result.attrs
+    if not result["n"].any():
+        return "No sample has both labels."
+    rows = result[result["target"] == "CC"].set_index("source").drop("CC")
     told = [f"{g} {_with_interval(r, 'share', '.0%', level)}" for g, r in rows.iterrows() if r["n"]]
     if not told:
         return f"All samples had both labels right at epoch {a['start']}."
@@ -264,6 +266,8 @@ def read_error_by_groups(
     rows = result[result["epoch"] == epoch].set_index("group")
     units = f" {a['units']}" if a["units"] else ""
     present = [g for g in group_names if rows["n"][g]]
+    if not present:
+        return f"Epoch {epoch}. No sample has both labels and {a['regression']}."
     told = _names(f"{g} {rows['error'][g]:.3g}{units}" for g in present)
     text = f"Epoch {epoch}. Mean error of {a['regression']} ({a['first']}, {a['second']}): {told}."
     pair = rows.loc["FC-CF"]
