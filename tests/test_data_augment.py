@@ -240,7 +240,8 @@ def test_before_and_after(world_loader_x_and_y, places_and_looks):
         ax.set_title(title, fontsize=8)
     for i in range(3):
         axs[1, 3 * i].set_xlabel(
-            f"{'mirrored, ' if places[i]['flip'] else ''}{90 * places[i]['turns']}°, × {places[i]['zoom']:.2f}",
+            f"{'mirrored, ' if places[i]['flip'] else ''}{90 * places[i]['turns']}°, × "
+            f"{places[i]['zoom']:.2f}",
             fontsize=8,
             loc="left",
         )

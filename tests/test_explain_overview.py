@@ -199,13 +199,20 @@ def test_what_does_not_apply_says_why(world_and_mods):
     assert "fewer than two label tasks" in two._repr_html_()
 
 
-def test_a_run_is_enough(world_and_mods):
+def test_a_run_is_enough_no_labels_are_no_harm(world_and_mods):
     "In one call."
-    # a run is enough; a broken hierarchy is a reason, a split without samples an error
+    # a run is enough, no labels are no harm; a broken hierarchy is a reason, an empty split an error
     world, mods = world_and_mods
     first = world.trace.isel(epoch=[0])
     run = SimpleNamespace(trace=first, modalities=mods)
     short = explain(run, bootstrap=Bootstrap(n=100))
+    unlabelled = world.trace.copy(deep=True).assign_attrs(main="temperature")
+    unlabelled["correct"].loc[dict(task="zone")] = np.nan
+    found = explain(unlabelled, mods, bootstrap=Bootstrap(n=100))
+    assert found["transitions (zone, climate)"].reading == "No sample has both labels."
+    assert (
+        "No sample has both labels" in found["error of temperature by groups (zone, climate)"].reading
+    )
     assert short._repr_html_() == explain(first, mods, bootstrap=Bootstrap(n=100))._repr_html_()
     assert not any(k.startswith(("fate", "transitions")) for k in short)
     assert short["error correlation"].applies

@@ -217,7 +217,8 @@ class Augment(Callback):
         ]
         if wrong:
             raise ValueError(
-                f"photograph '{wrong[0]}' is no image among the inputs {', '.join(loader.dataset.inputs)}"
+                f"photograph '{wrong[0]}' is no image among the inputs "
+                f"{', '.join(loader.dataset.inputs)}"
             )
 
     def before_batch(self):

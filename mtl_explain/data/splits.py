@@ -112,7 +112,10 @@ def said_groups(
 ) -> str:  # half a sentence
     "Whether the groups of a sample set keep to one split; what it means if there are none."
     if "group" not in samples.coords:
-        return "no groups: intervals take samples as independent, and no split is checked for neighbours"
+        return (
+            "no groups: intervals take samples as independent, and no split is checked for "
+            "neighbours"
+        )
     found = (
         pd.Series(samples["split"].values).groupby(samples["group"].values.astype(str)).nunique()
     )
