@@ -51,7 +51,6 @@ from mtl_explain.files.paths import scratch_file
 from mtl_explain.files.raster import fill_holes, opened
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
-from mtl_explain.palette import blue, orange
 from mtl_explain.training.runs import load_run
 
 
