@@ -48,7 +48,6 @@ from tqdm import tqdm
 from mtl_explain.files.raster import fill_holes, geotiff_writer, open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
-from mtl_explain.palette import blue, orange
 from mtl_explain.training.runs import load_run
 
 
