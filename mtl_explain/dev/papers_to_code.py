@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from nbdev.config import get_config
 
-from mtl_explain.dev.site import module_of, notebooks, page_name, source_of, title_of
+from mtl_explain.dev.site import module_of, page_name, source_of, title_of
 
 
 # %% ../../nbs/papers-to-code.ipynb #a938b5b2
