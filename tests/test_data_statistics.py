@@ -34,7 +34,8 @@ def test_merged_moments_are_those_of_numpy_where_naive_sums_in_float32_fail():
         - (np.cumsum(x, dtype="float32")[-1] / len(x)) ** 2
     )
     print(
-        f"variance: numpy {np.nanvar(values):.4f}, merged {squares[0] / n[0]:.4f}, naive float32 sums {naive:.0f}"
+        f"variance: numpy {np.nanvar(values):.4f}, merged {squares[0] / n[0]:.4f}, naive float32 "
+        f"sums {naive:.0f}"
     )
 
 
