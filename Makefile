@@ -26,7 +26,9 @@ $(INSTALLED): constraints.txt settings.ini setup.py pyproject.toml
 demo: $(INSTALLED) ## train baseline, MML and MTL on real data and write a report (minutes)
 	$(BIN)/mtl_explain demo
 
-test: $(INSTALLED) ## all that must hold: exports up to date, notebooks run, the site builds, tests pass
+test: $(INSTALLED) ## all that must hold: lines in form, exports up to date, notebooks run, the site builds, tests pass
+	$(BIN)/ruff format --check nbs
+	$(BIN)/ruff check nbs mtl_explain
 	$(BIN)/python -m mtl_explain.dev.fresh --check
 	@echo "running the lessons with their answers"
 	OMP_NUM_THREADS=1 MTL_EXPLAIN_SCALE=small $(BIN)/python -m mtl_explain.dev.answers

@@ -29,6 +29,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from mtl_explain.modality import _name, _names, _names_schema, _text, scaling_schema
+from mtl_explain.palette import role_colors
 
 
 # %% ../nbs/api/01_setup.ipynb #882873ea
@@ -414,7 +415,8 @@ def plot_setup(
         role = list(setup.inputs if read else setup.targets)
         height = 1 - (role.index(n) + 0.5) / len(role)
         at = 0.3 if read else 0.7, height
-        color = "#0173b2" if read else "#de8f05" if n == setup.main else "#949494"
+        target_role = "main" if n == setup.main else "auxiliary"
+        color = role_colors["input" if read else target_role]
         arrow = dict(arrowstyle="->", color=color, lw=1 + 4 * setup.weights.get(n, 0.2))
         if read:
             ax.annotate("", network, at, arrowprops=arrow | dict(shrinkA=2, shrinkB=42))

@@ -27,8 +27,8 @@ from rasterio.windows import Window
 
 from mtl_explain.change.detect import (
     ScenePair, band_list, blend_windows, change_network, check_bands, common_windows, detect_change,
-    half_cosine, plot_detection, predict_layers, read_input, size_rule, standardised, to_bands, whole_blocks,
-    window_plan, window_starts, window_weights,
+    downsampling_factor, half_cosine, plot_detection, predict_layers, read_input, standardise_window,
+    to_bands, whole_blocks, window_plan, window_starts, window_weights,
 )
 from mtl_explain.change.losses import range_scaling
 from mtl_explain.data.samples import modality_array
@@ -37,6 +37,7 @@ from mtl_explain.files.paths import scratch_file
 from mtl_explain.files.raster import open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, with_network
+from mtl_explain.palette import blue, orange
 from mtl_explain.setup import Setup
 from mtl_explain.testing.scene import example_scene, scene_modalities, scene_setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -51,9 +52,8 @@ targets = ["semantic_change", "height_change"]
 # writing small rasters
 def write(path, values, corner=(120_000.0, 487_000.0), pixel=0.25, crs="EPSG:28992", **options):
     values = np.asarray(values)
-    shape = dict(
-        count=len(values), height=values.shape[1], width=values.shape[2], dtype=values.dtype
-    )
+    count, height, width = values.shape
+    shape = dict(count=count, height=height, width=width, dtype=values.dtype)
     place = dict(crs=crs, transform=from_origin(*corner, pixel, pixel)) if crs else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -73,29 +73,25 @@ def boxes(n, seed):
         height_change=12 * y["height_change"].numpy(),
     )
 def sample_set(n, seed):
-    arrays = [
-        modality_array(
-            k,
-            v,
-            "mask" if v.ndim == 3 else "image",
-            ("y", "x") if v.ndim == 3 else (f"{k} channel", "y", "x"),
-            units="m" if "height" in k else "",
-            **(dict(classes=hibcd.classes, colors=hibcd.colors) if v.ndim == 3 else {}),
-        )
-        for k, v in boxes(n, seed).items()
-    ]
-    return xr.Dataset(
-        {a.name: a for a in arrays},
-        dict(
-            sample=[f"s{i:03d}" for i in range(n)],
-            split=("sample", np.array(["train", "train", "train", "valid"])[np.arange(n) % 4]),
-        ),
-        dict(title="boxes"),
-    )
+    "Tiles as a sample set; every fourth one is for validation."
+    arrays = {}
+    for name, values in boxes(n, seed).items():
+        if name == "semantic_change":
+            labels = dict(classes=hibcd.classes, colors=hibcd.colors)
+            arrays[name] = modality_array(name, values, "mask", ("y", "x"), **labels)
+        else:
+            dims = (f"{name} channel", "y", "x")
+            units = "m" if "height" in name else ""
+            arrays[name] = modality_array(name, values, "image", dims, units=units)
+    split = np.array(["train", "train", "train", "valid"])[np.arange(n) % 4]
+    coords = dict(sample=[f"s{i:03d}" for i in range(n)], split=("sample", split))
+    return xr.Dataset(arrays, coords, dict(title="boxes"))
 
 
 def mosaic(v):
-    return np.moveaxis(v.reshape(4, 6, -1, 64, 64), (2, 0, 3, 1, 4), range(5)).reshape(-1, 256, 384)
+    "24 tiles as one raster of 4 rows and 6 columns of tiles."
+    grid = v.reshape(4, 6, -1, 64, 64)
+    return np.moveaxis(grid, (2, 0, 3, 1, 4), range(5)).reshape(-1, 256, 384)
 
 
 @pytest.fixture(scope='module')
@@ -125,16 +121,11 @@ def _folder_dsm_path_and_image_path():
     "A scene on disk: heights with an edge to them, a photograph."
     _folder = tempfile.TemporaryDirectory()
     rng = np.random.default_rng(0)
-    z = (4 + 5 * rng.normal(size=(1, 40, 56))).repeat(8, 1).repeat(8, 2).astype("float32") + rng.normal(
-        0, 0.2, (1, 320, 448)
-    ).astype("float32")
-    rgb = (
-        (100 + 50 * rng.normal(size=(3, 80, 112)))
-        .clip(0, 255)
-        .repeat(4, 1)
-        .repeat(4, 2)
-        .astype("uint8")
-    )
+    blocks = 4 + 5 * rng.normal(size=(1, 40, 56))
+    rough = rng.normal(0, 0.2, (1, 320, 448)).astype("float32")
+    z = blocks.repeat(8, 1).repeat(8, 2).astype("float32") + rough
+    colours = (100 + 50 * rng.normal(size=(3, 80, 112))).clip(0, 255)
+    rgb = colours.repeat(4, 1).repeat(4, 2).astype("uint8")
     dsm_path = write(Path(_folder.name) / "dsm.tif", z)
     image_path = write(Path(_folder.name) / "image.tif", rgb)
     return _folder, dsm_path, image_path
@@ -146,52 +137,44 @@ def expected(_folder_dsm_path_and_image_path, network_Opened_small_and_mods):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     network, Opened, small, mods = network_Opened_small_and_mods
     def at_once():
-        x, _ = ScenePair([open_raster(dsm_path), open_raster(image_path)], small.network).read(
-            [0], [0], (320, 448)
-        )
-        return to_bands(predict_layers(small.network, x, targets)[0].numpy(), mods, targets, True)
+        scene = ScenePair([open_raster(dsm_path), open_raster(image_path)], small.network)
+        x, _ = scene.read([0], [0], (320, 448))
+        layers = predict_layers(small.network, x, targets)[0].numpy()
+        return to_bands(layers, mods, targets, True)
     return at_once()
 
 
 @pytest.fixture(scope='module')
-def in_windows_and_little(_folder_dsm_path_and_image_path, network_Opened_small_and_mods):
+def quiet_in_windows_and_little(_folder_dsm_path_and_image_path, network_Opened_small_and_mods):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     network, Opened, small, mods = network_Opened_small_and_mods
+    quiet = dict(device="cpu", progress=False)
     def in_windows(**options):
         with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "out.tif"
             made = detect_change(
-                dsm_path,
-                image_path,
-                small,
-                Path(folder) / "out.tif",
-                probabilities=True,
-                device="cpu",
-                progress=False,
-                **options,
+                dsm_path, image_path, small, out, probabilities=True, **quiet, **options
             )
             with rasterio.open(made) as file:
                 return file.read()
     little = in_windows(size=64, overlap=16)
-    return in_windows, little
+    return quiet, in_windows, little
 
 
-# a run, and the two rasters of another place
 @pytest.fixture(scope='module')
-def roles_and_run(_folder_dsm_path_and_image_path):
+def roles_folder_run_truth_early_and_late(_folder_dsm_path_and_image_path):
+    "A run, and the two rasters of another place."
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    roles = with_network(
-        scene_setup(
-            semantic_change=dict(loss=dict(class_weights=[0.2, 0.9, 0.9])),
-            height_change=dict(scaling=range_scaling(-15, 15)),
-        ),
-        "fcsiamese",
-        widths=[8, 16],
-        depths=[1, 2],
+    setup = scene_setup(
+        semantic_change=dict(loss=dict(class_weights=[0.2, 0.9, 0.9])),
+        height_change=dict(scaling=range_scaling(-15, 15)),
     )
+    roles = with_network(setup, "fcsiamese", widths=[8, 16], depths=[1, 2])
+    folder = Path(_folder.name)
     run = train_run(
         sample_set(64, 0),
         roles,
-        Path(_folder.name) / "run",
+        folder / "run",
         epochs=8,
         lr=1e-2,
         bs=8,
@@ -199,35 +182,19 @@ def roles_and_run(_folder_dsm_path_and_image_path):
         bar=False,
         device="cpu",
     )
-    return roles, run
-
-
-@pytest.fixture(scope='module')
-def truth_early_and_late(_folder_dsm_path_and_image_path):
-    _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     truth = {k: mosaic(v) for k, v in boxes(24, 1).items()}
-    early = write(Path(_folder.name) / "early.tif", truth["early_height"], pixel=0.5)
-    late = write(
-        Path(_folder.name) / "late.tif", truth["late_image"][..., 40:], (120_020.0, 487_000.0), 0.5
-    )
-    return truth, early, late
+    early = write(folder / "early.tif", truth["early_height"], pixel=0.5)
+    corner = (120_020.0, 487_000.0)
+    late = write(folder / "late.tif", truth["late_image"][..., 40:], corner, 0.5)
+    return roles, folder, run, truth, early, late
 
 
 @pytest.fixture(scope='module')
-def made(truth_early_and_late, roles_and_run, _folder_dsm_path_and_image_path):
+def made(roles_folder_run_truth_early_and_late, quiet_in_windows_and_little):
     "From files to a file."
-    truth, early, late = truth_early_and_late
-    roles, run = roles_and_run
-    _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
-    return detect_change(
-        early,
-        late,
-        run.folder,
-        Path(_folder.name) / "found.tif",
-        probabilities=True,
-        device="cpu",
-        progress=False,
-    )
+    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    quiet, in_windows, little = quiet_in_windows_and_little
+    return detect_change(early, late, run.folder, folder / "found.tif", probabilities=True, **quiet)
 
 
 def test_windows_by_hand_and_weights_that_sum_to_one_everywhere():
@@ -235,9 +202,8 @@ def test_windows_by_hand_and_weights_that_sum_to_one_everywhere():
     assert window_starts(20, 8, 4) == [0, 4, 8, 12]
     assert window_starts(21, 8, 4) == [0, 4, 8, 12, 13]
     assert window_starts(8, 8, 4) == [0]
-    np.testing.assert_allclose(
-        half_cosine(4), [0, 0.5 - 0.5 * np.cos(np.pi / 4), 0.5 + 0.5 * np.cos(np.pi / 4), 1]
-    )
+    half = 0.5 * np.cos(np.pi / 4)
+    np.testing.assert_allclose(half_cosine(4), [0, 0.5 - half, 0.5 + half, 1])
     assert len(half_cosine(0)) == 0
     for n, size, step in ((20, 8, 4), (640, 128, 96), (640, 128, 128), (128, 128, 96)):
         starts = window_starts(n, size, step)
@@ -248,7 +214,7 @@ def test_windows_by_hand_and_weights_that_sum_to_one_everywhere():
     starts = window_starts(645, 128, 96)
     fig, ax = plt.subplots(figsize=(8, 1.6), layout="constrained", dpi=75)
     for k, (s, w) in enumerate(zip(starts, window_weights(starts, 128), strict=True)):
-        ax.plot(s + np.arange(128), w, color=("#0173b2", "#de8f05")[k % 2])
+        ax.plot(s + np.arange(128), w, color=(blue, orange)[k % 2])
     ax.set(
         xlabel="pixel of the scene",
         ylabel="weight",
@@ -269,13 +235,8 @@ def test_windows_that_agree_give_what_they_agree_on_whatever_their_layout():
     def whole(look, steps, **options):
         out = np.full((2, 70, 93), -1, "float32")
         times = np.zeros((70, 93), int)
-        for r, c, v in blend_windows(
-            look,
-            2,
-            (window_starts(70, 16, steps[0]), window_starts(93, 24, steps[1])),
-            (16, 24),
-            **options,
-        ):
+        starts = (window_starts(70, 16, steps[0]), window_starts(93, 24, steps[1]))
+        for r, c, v in blend_windows(look, 2, starts, (16, 24), **options):
             out[:, r : r + v.shape[1], c : c + v.shape[2]] = v
             times[r : r + v.shape[1], c : c + v.shape[2]] += 1
         assert (times == 1).all(), "every pixel is handed out once"
@@ -296,35 +257,32 @@ def test_windows_that_agree_give_what_they_agree_on_whatever_their_layout():
     found = whole(blind, (12, 16))
     known = ~np.isnan(found[0])
     np.testing.assert_allclose(found[:, known], scene[:, known], atol=1e-4)
-    assert 0 < (~known).sum() < 16 * 24 and not np.isnan(whole(blind, (4, 8))).any(), (
-        "what one window alone sees stays unknown"
-    )
+    assert 0 < (~known).sum() < 16 * 24, "what one window alone sees stays unknown"
+    assert not np.isnan(whole(blind, (4, 8))).any()
 
 
 def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened_small_and_mods):
     "Which network, and what it says."
     network, Opened, small, mods = network_Opened_small_and_mods
     assert change_network(small) == (small.network, targets)
-    assert [size_rule(network(t)) for t in ("fcsiamese", "mmcd")] == [16, 32]
-    assert size_rule(small.network) == 4
+    assert [downsampling_factor(network(t)) for t in ("fcsiamese", "mmcd")] == [16, 32]
+    assert downsampling_factor(small.network) == 4
+    pair = ("early_height", "late_image")
     unets = Setup(
         dict(early_height=dict(width=4, depth=2), late_image=dict(width=4, depth=3)),
         "height_change",
     )
-    assert size_rule(MultitaskNetwork(scene_modalities(64), unets)) == 8
+    assert downsampling_factor(MultitaskNetwork(scene_modalities(64), unets)) == 8
     toy = toy_samples(24, size=16)
-    learner = multitask_learner(toy, Setup(dict(optical=dict(width=4)), "cover"), device="cpu")
+    single = Setup(dict(optical=dict(width=4)), "cover")
+    learner = multitask_learner(toy, single, device="cpu")
     with pytest.raises(
         ValueError, match="reads optical; to detect change it must compare two images, early and late"
     ):
         change_network(learner)
-    flat = MultitaskNetwork(
-        scene_modalities(64) | dict(zone=Modality("zone", "category", classes=("a", "b"))),
-        Setup(
-            dict(early_height=dict(type="conv"), late_image=dict(type="conv")),
-            "zone",
-        ),
-    )
+    zone = Modality("zone", "category", classes=("a", "b"))
+    labels = Setup({n: dict(type="conv") for n in pair}, "zone")
+    flat = MultitaskNetwork(scene_modalities(64) | dict(zone=zone), labels)
     with pytest.raises(ValueError, match="predicts zone: none of them is a map"):
         change_network(Opened(flat))
     with pytest.raises(FileNotFoundError, match="is not a run folder"):
@@ -359,44 +317,38 @@ def test_what_two_rasters_share_and_rasters_that_do_not_fit():
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
 
         def made(name, shape, *args, **options):
-            return stack.enter_context(
-                open_raster(
-                    write(
-                        Path(folder) / f"{name}.tif", np.zeros((1, *shape), "float32"), *args, **options
-                    )
-                )
-            )
+            path = Path(folder) / f"{name}.tif"
+            write(path, np.zeros((1, *shape), "float32"), *args, **options)
+            return stack.enter_context(open_raster(path))
 
         dsm = made("dsm", (20, 30))
-        assert common_windows(dsm, made("a", (15, 40), (120_000.75, 487_000.5))) == (
-            Window(3, 0, 27, 13),
-            Window(0, 2, 27, 13),
-        )
-        assert (
-            common_windows(made("plain", (8, 9), crs=None), made("plain2", (8, 9), crs=None))
-            == (Window(0, 0, 9, 8),) * 2
-        )
-        for other, match in (
-            (
-                made("b", (20, 30), crs="EPSG:32631"),
-                r"b.tif: its projection is EPSG:32631, that of .*dsm.tif is EPSG:28992; bring one onto the grid",
-            ),
-            (made("c", (20, 30), crs=None), "its projection is not known"),
-            (
-                made("d", (20, 30), pixel=0.5),
-                "its pixels are 0.5 × 0.5, those of .*dsm.tif 0.25 × 0.25; resample",
-            ),
-            (
-                made("e", (20, 30), (120_000.1, 487_000.0)),
-                r"lie between those of .*dsm.tif \(by 0.40 and 0.00 of a pixel\)",
-            ),
-            (
-                made("f", (20, 30), (121_000.0, 487_000.0)),
-                r"does not overlap .*dsm.tif: x 121000 to 121007.5, y 486995 to 487000 and x 120000 to 120007.5",
-            ),
+        shared = common_windows(dsm, made("a", (15, 40), (120_000.75, 487_000.5)))
+        assert shared == (Window(3, 0, 27, 13), Window(0, 2, 27, 13))
+        plain = made("plain", (8, 9), crs=None)
+        plain2 = made("plain2", (8, 9), crs=None)
+        assert common_windows(plain, plain2) == (Window(0, 0, 9, 8), Window(0, 0, 9, 8))
+        with pytest.raises(
+            ValueError,
+            match=r"b.tif: its projection is EPSG:32631, that of .*dsm.tif is EPSG:28992; "
+            "bring one onto the grid",
         ):
-            with pytest.raises(ValueError, match=match):
-                common_windows(dsm, other)
+            common_windows(dsm, made("b", (20, 30), crs="EPSG:32631"))
+        with pytest.raises(ValueError, match="its projection is not known"):
+            common_windows(dsm, made("c", (20, 30), crs=None))
+        with pytest.raises(
+            ValueError, match="its pixels are 0.5 × 0.5, those of .*dsm.tif 0.25 × 0.25; resample"
+        ):
+            common_windows(dsm, made("d", (20, 30), pixel=0.5))
+        with pytest.raises(
+            ValueError, match=r"lie between those of .*dsm.tif \(by 0.40 and 0.00 of a pixel\)"
+        ):
+            common_windows(dsm, made("e", (20, 30), (120_000.1, 487_000.0)))
+        with pytest.raises(
+            ValueError,
+            match="does not overlap .*dsm.tif: x 121000 to 121007.5, y 486995 to 487000 "
+            "and x 120000 to 120007.5",
+        ):
+            common_windows(dsm, made("f", (20, 30), (121_000.0, 487_000.0)))
         with pytest.raises(
             ValueError, match="it has 9 × 9 pixels, .* 8 × 9, and neither says where it lies"
         ):
@@ -413,13 +365,11 @@ def test_bands_holes_and_nodata(network_Opened_small_and_mods):
     network, Opened, small, mods = network_Opened_small_and_mods
     with tempfile.TemporaryDirectory() as folder:
         heights = np.full((1, 4, 6), 7, "float32")
+        heights[0, 0, :3] = np.inf, 3.4e38, -9999
+        heights[0, 3, 5] = -8888
         photo = np.full((4, 4, 6), 100, "uint8")
-        heights[0, 0, :3], heights[0, 3, 5], photo[:3, :, 0], photo[3, :, 0] = (
-            (np.inf, 3.4e38, -9999),
-            -8888,
-            255,
-            0,
-        )
+        photo[:3, :, 0] = 255
+        photo[3, :, 0] = 0
         dsm = write(Path(folder) / "a.tif", heights, nodata=-8888)
         image = write(Path(folder) / "b.tif", photo, photometric="RGB", alpha="YES")
         five = write(Path(folder) / "c.tif", np.zeros((5, 4, 6), "uint8"))
@@ -435,9 +385,9 @@ def test_bands_holes_and_nodata(network_Opened_small_and_mods):
             assert (values[:, known] == 100).all()
             check_bands(d, mods["early_height"])
             check_bands(i, mods["late_image"])
+            channels = "late_image 0, late_image 1, late_image 2"
             with pytest.raises(
-                ValueError,
-                match=r"c.tif: expected 3 bands for 'late_image' \(late_image 0, late_image 1, late_image 2\), got 5",
+                ValueError, match=rf"c.tif: expected 3 bands for 'late_image' \({channels}\), got 5"
             ):
                 check_bands(f, mods["late_image"])
             with pytest.raises(ValueError, match="b.tif: expected 1 band for 'early_height' .*, got 4"):
@@ -447,37 +397,29 @@ def test_bands_holes_and_nodata(network_Opened_small_and_mods):
 def test_heights_in_centimetres_are_noticed(network_Opened_small_and_mods):
     "What the network gets to see."
     network, Opened, small, mods = network_Opened_small_and_mods
-    assert standardised(
-        np.full((1, 2, 2), 9, "float32"),
-        np.ones((2, 2), bool),
-        mods["early_height"],
-        "a.tif",
-    ).tolist() == [[[1, 1], [1, 1]]]
+    known = np.ones((2, 2), bool)
+    height = mods["early_height"]
+    nine = np.full((1, 2, 2), 9, "float32")
+    assert standardise_window(nine, known, height, "a.tif").tolist() == [[[1, 1], [1, 1]]]
     with pytest.raises(
         ValueError,
-        match="a.tif: values of 900 in the mean, where 'early_height' was 4 ± 5 in training: other units",
+        match="a.tif: values of 900 in the mean, where 'early_height' was 4 ± 5 in training: "
+        "other units",
     ):
-        standardised(
-            np.full((1, 2, 2), 900, "float32"),
-            np.ones((2, 2), bool),
-            mods["early_height"],
-            "a.tif",
-        )
+        standardise_window(100 * nine, known, height, "a.tif")
 
 
 def test_how_scenes_are_cut(network_Opened_small_and_mods):
     "One call."
     network, Opened, small, mods = network_Opened_small_and_mods
     assert window_plan(small.network, (200, 100)) == ((64, 64), ([0, 48, 96, 136], [0, 36]))
-    assert window_plan(small.network, (50, 70), 64, 10) == ((50, 64), ([0], [0, 6])), (
-        "a scene that is smaller than a window"
-    )
-    assert window_plan(network("mmcd", 100), (500, 500)) == (
-        (100, 100),
-        ([0, 64, 128, 192, 256, 320, 384, 400],) * 2,
-    )
+    smaller = window_plan(small.network, (50, 70), 64, 10)
+    assert smaller == ((50, 64), ([0], [0, 6])), "a scene that is smaller than a window"
+    starts = [0, 64, 128, 192, 256, 320, 384, 400]
+    assert window_plan(network("mmcd", 100), (500, 500)) == ((100, 100), (starts, starts))
     assert window_plan(small.network, (90, 3), 50) == ((50, 3), ([0, 36, 40], [0])), "no size is wrong"
-    assert window_plan(small.network, (9, 9), 7, 5) == ((7, 7), ([0, 2],) * 2), "no room for a multiple"
+    tight = window_plan(small.network, (9, 9), 7, 5)
+    assert tight == ((7, 7), ([0, 2], [0, 2])), "no room for a multiple"
     for overlap, match in (
         (64, "overlap=64: expected 0 to 63 pixels for windows of 64"),
         (-4, "overlap=-4"),
@@ -489,38 +431,33 @@ def test_how_scenes_are_cut(network_Opened_small_and_mods):
 def test_rows_in_whole_blocks_each_once():
     "One call."
     rows = np.arange(100).reshape(1, 100, 1).repeat(3, 2)
-    parts = [
-        (r, c, rows[:, r : r + n]) for c in (0, 3) for r, n in ((0, 30), (30, 40), (70, 20), (90, 10))
-    ]
+    pieces = ((0, 30), (30, 40), (70, 20), (90, 10))
+    parts = [(r, c, rows[:, r : r + n]) for c in (0, 3) for r, n in pieces]
     got = list(whole_blocks(parts, 100, 32))
-    assert [(r, c, v.shape[1]) for r, c, v in got] == [
-        (r, c, n) for c in (0, 3) for r, n in ((0, 64), (64, 36))
-    ]
+    expected = [(r, c, n) for c in (0, 3) for r, n in ((0, 64), (64, 36))]
+    assert [(r, c, v.shape[1]) for r, c, v in got] == expected
     assert all((v[0, :, 0] == np.arange(r, r + v.shape[1])).all() for r, _, v in got)
 
 
-def test_windows_and_the_whole_scene_agree(in_windows_and_little, expected):
+def test_windows_and_the_whole_scene_agree(quiet_in_windows_and_little, expected):
     "The same as the whole scene at once."
-    in_windows, little = in_windows_and_little
+    quiet, in_windows, little = quiet_in_windows_and_little
     found = in_windows(size=192, overlap=128)
     np.testing.assert_allclose(found[1:], expected[1:], atol=1e-4)
     np.testing.assert_allclose(in_windows(size=192, overlap=128, width=100, bs=3), found, atol=1e-4)
     assert (found[0] == expected[0]).mean() > 0.9999
     assert len(np.unique(found[0])) > 1
-    away = np.array(
-        [
-            min(abs(i - edge) for s in range(48, 448, 48) for edge in (s, s + 16)) > 20
-            for i in range(448)
-        ]
-    )
+    edges = np.array([edge for s in range(48, 448, 48) for edge in (s, s + 16)])
+    away = np.abs(np.arange(448)[:, None] - edges).min(1) > 20
     inside = away[:320, None] & away
+    off = np.abs(little[1] - expected[1])
     assert inside.mean() > 0.005
-    assert np.abs(little[1] - expected[1])[inside].max() < 1e-3 < np.abs(little[1] - expected[1]).max()
+    assert off[inside].max() < 1e-3 < off.max()
 
 
-def test_how_visible_the_borders_of_windows_are(in_windows_and_little, expected):
+def test_how_visible_the_borders_of_windows_are(quiet_in_windows_and_little, expected):
     "Seams."
-    in_windows, little = in_windows_and_little
+    quiet, in_windows, little = quiet_in_windows_and_little
     def seam(values):
         "Mean step of the difference from the whole scene, in the column where it is largest."
         return np.abs(np.diff(values[1] - expected[1], axis=1)).mean(0).max()
@@ -540,20 +477,16 @@ def test_how_visible_the_borders_of_windows_are(in_windows_and_little, expected)
     assert seam(little) < 0.02 * seam(found["cut hard"])
 
 
-def test_classes_metres_and_probabilities_where_the_rasters_lie(made, truth_early_and_late, roles_and_run, _folder_dsm_path_and_image_path):
+def test_classes_metres_and_probabilities_where_the_rasters_lie(made, roles_folder_run_truth_early_and_late, quiet_in_windows_and_little):
     "A run, and two files."
-    truth, early, late = truth_early_and_late
-    roles, run = roles_and_run
-    _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
+    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    quiet, in_windows, little = quiet_in_windows_and_little
     with rasterio.open(made) as file:
         found = file.read()
-        assert (
-            file.shape,
-            file.crs.to_epsg(),
-            file.transform.c,
-            file.transform.f,
-            file.transform.a,
-        ) == ((256, 344), 28992, 120_020, 487_000, 0.5)
+        place = file.transform
+        assert file.shape == (256, 344)
+        assert file.crs.to_epsg() == 28992
+        assert (place.c, place.f, place.a) == (120_020, 487_000, 0.5)
         assert file.descriptions == (
             "semantic_change",
             "height_change",
@@ -568,61 +501,52 @@ def test_classes_metres_and_probabilities_where_the_rasters_lie(made, truth_earl
     np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-5)
     assert (found[0] == found[2:].argmax(0)).all()
     assert set(np.unique(found[0])) == {0, 1, 2}
+    change = truth["height_change"][0, :, 40:]
     right = found[0] == truth["semantic_change"][0, :, 40:]
-    high = np.abs(truth["height_change"][0, :, 40:]) > 4
+    high = np.abs(change) > 4
     assert made.stat().st_size < 1.05 * found.nbytes
     assert right.mean() > 0.9
-    assert np.abs(found[1] - truth["height_change"][0, :, 40:])[high].mean() < 3
+    assert np.abs(found[1] - change)[high].mean() < 3
     assert not scratch_file(made).exists()
     by_learner = multitask_learner(sample_set(64, 0), roles, bs=8, trace=(), device="cpu")
     by_learner.model.load_state_dict(run.network.state_dict())
-    with rasterio.open(
-        detect_change(
-            early, late, by_learner, Path(_folder.name) / "same.tif", device="cpu", progress=False
-        )
-    ) as file:
+    same = detect_change(early, late, by_learner, folder / "same.tif", **quiet)
+    with rasterio.open(same) as file:
         assert np.array_equal(file.read(), found[:2])
-    print(
-        f"{right.mean():.1%} of the pixels have the right class, after {run.options['epochs']} epochs"
-    )
+    epochs = run.options["epochs"]
+    print(f"{right.mean():.1%} of the pixels have the right class, after {epochs} epochs")
 
 
 def test_the_result_drawn(made):
     "A run, and two files."
-    axes = plot_detection(
-        made,
-        ["#dddddd", *hibcd.colors[1:]],
-        plt.figure(figsize=(8, 2.6), dpi=72, layout="constrained").subplots(1, 2),
-    )
+    fig = plt.figure(figsize=(8, 2.6), dpi=72, layout="constrained")
+    axes = plot_detection(made, ["#dddddd", *hibcd.colors[1:]], fig.subplots(1, 2))
     assert [ax.get_title() for ax in axes] == ["semantic change", "height change [m]"]
 
 
-def test_mistakes_and_what_they_leave_behind(truth_early_and_late, roles_and_run, made):
+def test_mistakes_and_what_they_leave_behind(roles_folder_run_truth_early_and_late, made, quiet_in_windows_and_little):
     "Nothing half-written."
-    truth, early, late = truth_early_and_late
-    roles, run = roles_and_run
+    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    quiet, in_windows, little = quiet_in_windows_and_little
     def refuses(match, error=ValueError, early=early, late=late, source=run, **options):
         with tempfile.TemporaryDirectory() as d:
             with pytest.raises(error, match=match):
-                detect_change(
-                    early, late, source, Path(d) / "out.tif", device="cpu", progress=False, **options
-                )
+                detect_change(early, late, source, Path(d) / "out.tif", **quiet, **options)
             assert os.listdir(d) == []
 
 
     with tempfile.TemporaryDirectory() as d:
         five = write(Path(d) / "five.tif", np.zeros((5, 64, 64), "uint8"), pixel=0.5)
+        far = write(Path(d) / "far.tif", np.zeros((3, 64, 64), "uint8"), (0.0, 0.0), 0.5)
         centimetres = write(Path(d) / "cm.tif", 100 * truth["early_height"], pixel=0.5)
         words = write(Path(d) / "words.tif", np.full((3, 64, 64), 9000, "uint16"), pixel=0.5)
         cut = Path(d) / "cut.tif"
         cut.write_bytes(early.read_bytes()[:200_000])
         refuses("five.tif: expected 3 bands for 'late_image'", late=five)
+        refuses("does not overlap", late=far)
         refuses(
-            "does not overlap",
-            late=write(Path(d) / "far.tif", np.zeros((3, 64, 64), "uint8"), (0.0, 0.0), 0.5),
-        )
-        refuses(
-            "cm.tif, row 0, column 40: values of .* in the mean, where 'early_height' was .* in training: other units",
+            "cm.tif, row 0, column 40: values of .* in the mean, where 'early_height' was .* "
+            "in training: other units",
             early=centimetres,
         )
         refuses("words.tif, row 0, column 0: values of 9000 in the mean", late=words)
@@ -634,28 +558,22 @@ def test_mistakes_and_what_they_leave_behind(truth_early_and_late, roles_and_run
     with pytest.raises(
         FileExistsError, match="found.tif exists already: choose another name, or remove it"
     ):
-        detect_change(early, late, run, made, device="cpu", progress=False)
+        detect_change(early, late, run, made, **quiet)
 
 
-def test_nodata_in_both_rasters(truth_early_and_late, roles_and_run):
+def test_nodata_in_both_rasters(roles_folder_run_truth_early_and_late, quiet_in_windows_and_little):
     "Nothing half-written."
-    truth, early, late = truth_early_and_late
-    roles, run = roles_and_run
+    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    quiet, in_windows, little = quiet_in_windows_and_little
     with tempfile.TemporaryDirectory() as d:
         z = truth["early_height"].copy()
+        z[0, 10:20, 60:70] = np.inf
+        z[0, 128:, 256:] = 3.4e38
         rgb = truth["late_image"].copy()
-        z[0, 10:20, 60:70], z[0, 128:, 256:], rgb[:, :40, :50] = np.inf, 3.4e38, 0
-        options = dict(pixel=0.5)
-        out = detect_change(
-            write(Path(d) / "z.tif", z, **options),
-            write(Path(d) / "rgb.tif", rgb, nodata=0, **options),
-            run,
-            Path(d) / "out.tif",
-            size=64,
-            overlap=16,
-            device="cpu",
-            progress=False,
-        )
+        rgb[:, :40, :50] = 0
+        dsm = write(Path(d) / "z.tif", z, pixel=0.5)
+        image = write(Path(d) / "rgb.tif", rgb, nodata=0, pixel=0.5)
+        out = detect_change(dsm, image, run, Path(d) / "out.tif", size=64, overlap=16, **quiet)
         with rasterio.open(out) as file:
             got = file.read(1)
     lost = np.isnan(got)
@@ -665,10 +583,9 @@ def test_nodata_in_both_rasters(truth_early_and_late, roles_and_run):
     assert not lost[10:20, 60:70].any()
 
 
-def test_rasters_of_57_mb_within_40_mb(roles_and_run, truth_early_and_late):
+def test_rasters_of_57_mb_within_40_mb(roles_folder_run_truth_early_and_late):
     "Constant memory, measured."
-    roles, run = roles_and_run
-    truth, early, late = truth_early_and_late
+    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
     script = """
 import resource, sys, pathlib
 import numpy as np, rasterio, torch
@@ -677,9 +594,11 @@ from mtl_explain.training.runs import load_run
 folder, run = pathlib.Path(sys.argv[1]), load_run(sys.argv[2])
 torch.set_num_threads(1)
 run.network({n: torch.zeros(1, *run.modalities[n].shape) for n in run.setup.inputs})
-used = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmData')) * 1024
+lines = open('/proc/self/status').read().splitlines()
+used = next(int(line.split()[1]) for line in lines if line.startswith('VmData')) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + 40 * 2**20,) * 2)
-detect_change(folder/'early.tif', folder/'late.tif', run, folder/'found.tif', size=128, overlap=16, width=512, cache=4, device='cpu', progress=False)
+detect_change(folder/'early.tif', folder/'late.tif', run, folder/'found.tif', size=128,
+              overlap=16, width=512, cache=4, device='cpu', progress=False)
 try: held = [rasterio.open(folder/f'{n}.tif').read() for n in ('early', 'late', 'found')]
 except MemoryError: print('the limit bites')
 """
@@ -687,33 +606,31 @@ except MemoryError: print('the limit bites')
 
     def tiled(path, v, shape):
         "A raster that repeats a small one, written row by row of tiles."
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
+        height, width = shape
+        side = v.shape[1]
+        wide = np.tile(v, (1, 1, -(-width // v.shape[2])))[..., :width]
+        grid = dict(
             count=len(v),
-            height=shape[0],
-            width=shape[1],
+            height=height,
+            width=width,
             dtype=v.dtype,
             crs="EPSG:28992",
             transform=from_origin(0, 0, 0.5, 0.5),
-            tiled=True,
-            compress="deflate",
-            zlevel=1,
+        )
+        with rasterio.open(
+            path, "w", driver="GTiff", tiled=True, compress="deflate", zlevel=1, **grid
         ) as file:
-            wide = np.tile(v, (1, 1, -(-shape[1] // v.shape[2])))[..., : shape[1]]
-            for r in range(0, shape[0], v.shape[1]):
-                file.write(
-                    wide[:, : shape[0] - r],
-                    window=Window(0, r, shape[1], min(v.shape[1], shape[0] - r)),
-                )
+            for r in range(0, height, side):
+                rows = min(side, height - r)
+                file.write(wide[:, :rows], window=Window(0, r, width, rows))
 
 
     if sys.platform == "linux":
         with tempfile.TemporaryDirectory() as d:
+            narrow = with_network(roles, "fcsiamese", widths=[2, 4], depths=[1, 1])
             tiny = train_run(
                 sample_set(16, 0),
-                with_network(roles, "fcsiamese", widths=[2, 4], depths=[1, 1]),
+                narrow,
                 Path(d) / "run",
                 epochs=1,
                 bs=8,
@@ -721,18 +638,14 @@ except MemoryError: print('the limit bites')
                 bar=False,
                 device="cpu",
             )
-            for name, k in (("early", "early_height"), ("late", "late_image")):
-                tiled(
-                    Path(d) / f"{name}.tif",
-                    truth[k].astype("float64" if name == "early" else "uint8"),
-                    (1500, 2000),
-                )
+            tiled(Path(d) / "early.tif", truth["early_height"].astype("float64"), (1500, 2000))
+            tiled(Path(d) / "late.tif", truth["late_image"].astype("uint8"), (1500, 2000))
+            threads = dict(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="1")
             done = subprocess.run(
                 [sys.executable, "-W", "ignore", "-c", script, d, str(tiny.folder)],
                 capture_output=True,
                 text=True,
-                env=os.environ
-                | dict(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="1"),
+                env=os.environ | threads,
             )
             assert done.returncode == 0 and "the limit bites" in done.stdout, done.stderr
             with rasterio.open(Path(d) / "found.tif") as file:

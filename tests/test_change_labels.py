@@ -31,10 +31,8 @@ def test_the_eleven_cases_of_section_4_a_pixel_each():
         columns=["what", "early", "late", "M", "before", "after", "semantic", "pseudo"],
     )
     difference = height_difference(cases.early.values, cases.late.values, cases.M.values)
-    assert (
-        semantic_label(difference, cases.M, cases.before, cases.after).tolist()
-        == cases.semantic.tolist()
-    )
+    semantic = semantic_label(difference, cases.M, cases.before, cases.after)
+    assert semantic.tolist() == cases.semantic.tolist()
     assert pseudo_label(difference).tolist() == cases.pseudo.tolist()
     cases.assign(change=difference.round(1)).set_index("what")
 

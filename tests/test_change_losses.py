@@ -101,38 +101,30 @@ def test_table_5_as_setups(full):
 def test_each_preset_trains(full):
     "Separately supervised."
     shapes = dict(early_height=(1, 16, 16), late_image=(3, 16, 16), height_change=(1, 16, 16))
-    mods = {n: Modality(n, "image", s, channels=tuple("abc"[: s[0]])) for n, s in shapes.items()} | {
-        n: Modality(n, "mask", (16, 16), classes=("unchanged", "demolished", "newly built"))
-        for n in ("semantic_change", "pseudo_change")
-    }
+    mods = {n: Modality(n, "image", s, channels=tuple("abc"[: s[0]])) for n, s in shapes.items()}
+    for n in ("semantic_change", "pseudo_change"):
+        mods[n] = Modality(n, "mask", (16, 16), classes=("unchanged", "demolished", "newly built"))
     g = torch.Generator().manual_seed(0)
     x = {n: torch.randn(2, *shapes[n], generator=g) for n in full.inputs}
-    y = dict(height_change=torch.rand(2, *shapes["height_change"], generator=g) * 2 - 1) | {
-        n: torch.randint(-1, 3, (2, 16, 16), generator=g) for n in ("semantic_change", "pseudo_change")
-    }
-    for preset, reader in (
-        ("paper", "pseudo_change"),
-        ("explicit", "pseudo_change"),
-        ("released", "semantic_change"),
-    ):
+    y = dict(height_change=torch.rand(2, *shapes["height_change"], generator=g) * 2 - 1)
+    for n in ("semantic_change", "pseudo_change"):
+        y[n] = torch.randint(-1, 3, (2, 16, 16), generator=g)
+    readers = dict(paper="pseudo_change", explicit="pseudo_change", released="semantic_change")
+    for preset, reader in readers.items():
         setup = with_losses(full, preset)
         torch.manual_seed(0)
         net = MultitaskNetwork(mods, setup)
         loss = MultitaskLoss(mods, setup)
         preds = net(x)
         parts = loss.parts(preds, y)
-        assert all(
-            v.any()
-            for v in torch.autograd.grad(
-                parts[reader], net.heads["height_change"].parameters(), retain_graph=True
-            )
-        ), "the class loss trains the height"
+        heights = net.heads["height_change"].parameters()
+        slopes = torch.autograd.grad(parts[reader], heights, retain_graph=True)
+        assert all(v.any() for v in slopes), "the class loss trains the height"
+        weighted = sum(w * parts[t].item() for t, w in setup.weights.items())
         related = sum(
             r["weight"] * relation(preds, y).item()
             for r, relation in zip(setup.relations, loss.relations, strict=True)
         )
-        assert loss(preds, y).item() == pytest.approx(
-            sum(w * parts[t].item() for t, w in setup.weights.items()) + related, rel=1e-5
-        )
+        assert loss(preds, y).item() == pytest.approx(weighted + related, rel=1e-5)
         assert bool(related) == (preset != "paper")
         assert net.order.index("height_change") < net.order.index(reader)

@@ -32,14 +32,12 @@ def make_tiles_and_tiles():
     "Thirty tiles."
     def make_tiles(n=30, size=12, seed=0, unknown=0.05):
         rng = np.random.default_rng(seed)
-        semantic = (
-            rng.choice(3, (n, size, size), p=[0.7, 0.1, 0.2]) * (np.arange(n) % 2 == 0)[:, None, None]
-        )
-        height = np.where(
-            semantic == 0,
-            np.where(rng.random(semantic.shape) < 0.1, rng.normal(0, 2, semantic.shape), 0),
-            np.array([0, -1, 1])[semantic] * rng.gamma(3, 3, semantic.shape),
-        )
+        classes = rng.choice(3, (n, size, size), p=[0.7, 0.1, 0.2])
+        every_other = (np.arange(n) % 2 == 0)[:, None, None]
+        semantic = classes * every_other
+        noise = np.where(rng.random(semantic.shape) < 0.1, rng.normal(0, 2, semantic.shape), 0)
+        change = np.array([0, -1, 1])[semantic] * rng.gamma(3, 3, semantic.shape)
+        height = np.where(semantic == 0, noise, change)
         height[1] = 0
         pred = height * 0.7 + rng.normal(0, 0.8, height.shape)
         height[rng.random(height.shape) < unknown] = np.nan
@@ -54,30 +52,20 @@ def trained_and_world(make_tiles_and_tiles):
     make_tiles, tiles = make_tiles_and_tiles
     def change_world():
         pred, height, semantic = make_tiles(unknown=0.02)
+        classes = ["unchanged", "demolished", "newly built"]
         arrays = [
             modality_array("image", pred[:, None].astype("float32"), "image"),
             modality_array("height_change", height[:, None].astype("float32"), "image", units="m"),
-            modality_array(
-                "semantic_change",
-                semantic.astype("int8"),
-                "mask",
-                classes=["unchanged", "demolished", "newly built"],
-            ),
+            modality_array("semantic_change", semantic.astype("int8"), "mask", classes=classes),
         ]
         split = ["train"] * 20 + ["valid"] * 4 + ["test"] * 6
-        return xr.Dataset({a.name: a for a in arrays}).assign_coords(
-            sample=np.arange(30), split=("sample", split)
-        )
+        samples = xr.Dataset({a.name: a for a in arrays})
+        return samples.assign_coords(sample=np.arange(30), split=("sample", split))
     def trained(*targets):
         losses = {t: dict(class_weights=[0.05, 0.95, 0.95]) for t in targets if t == "semantic_change"}
-        learner = multitask_learner(
-            change_world(),
-            Setup(dict(image=dict(width=8)), {t: dict(loss=losses.get(t, {})) for t in targets}),
-            bs=4,
-            lr=0.01,
-            trace=(),
-            device="cpu",
-        )
+        tasks = {t: dict(loss=losses.get(t, {})) for t in targets}
+        setup = Setup(dict(image=dict(width=8)), tasks)
+        learner = multitask_learner(change_world(), setup, bs=4, lr=0.01, trace=(), device="cpu")
         with learner.no_bar(), learner.no_logging():
             learner.fit(6)
         return learner
@@ -111,17 +99,15 @@ def test_classes_against_scikit_learn_and_torchmetrics_in_eight_updates():
         other.update(torch.tensor(p), torch.tensor(t))
     found = scores.compute()
     flat = (true.ravel(), pred.ravel())
-    assert found["miou"].item() == pytest.approx(
-        sk.jaccard_score(*flat, labels=[1, 2], average="macro")
+    changed = dict(labels=[1, 2], average="macro")
+    assert found["miou"].item() == pytest.approx(sk.jaccard_score(*flat, **changed))
+    assert found["f1"].item() == pytest.approx(sk.f1_score(*flat, **changed))
+    iou, precision, recall = (
+        [found[f"{name} {c}"] for c in scores.classes] for name in ("iou", "precision", "recall")
     )
-    assert found["f1"].item() == pytest.approx(sk.f1_score(*flat, labels=[1, 2], average="macro"))
-    np.testing.assert_allclose([found[f"iou {c}"] for c in scores.classes], other.compute(), rtol=1e-6)
-    np.testing.assert_allclose(
-        [found[f"precision {c}"] for c in scores.classes], sk.precision_score(*flat, average=None)
-    )
-    np.testing.assert_allclose(
-        [found[f"recall {c}"] for c in scores.classes], sk.recall_score(*flat, average=None)
-    )
+    np.testing.assert_allclose(iou, other.compute(), rtol=1e-6)
+    np.testing.assert_allclose(precision, sk.precision_score(*flat, average=None))
+    np.testing.assert_allclose(recall, sk.recall_score(*flat, average=None))
 
 
 def test_table_3_of_paper_b():
@@ -159,40 +145,36 @@ def test_a_class_that_does_not_occur():
     assert found["counted"] == 1
     assert found["iou newly built"].isnan()
     assert released["miou"].isnan()
-    assert (
-        (found["precision demolished"], found["recall demolished"])
-        == (0.5, 1)
-        == (released["recall demolished"], released["precision demolished"])
-    )
+    assert (found["precision demolished"], found["recall demolished"]) == (0.5, 1)
+    assert (released["precision demolished"], released["recall demolished"]) == (1, 0.5)
 
 
 def test_four_pixels_by_hand_and_a_constant():
     "Heights."
-    sums = {
-        k: v.item()
-        for k, v in tile_sums(
-            *torch.tensor([[[1.0, 3, 8, 9]], [[1.0, 1, 4, 0]]]).double(),
-            torch.tensor([[True, True, True, False]]),
-        ).items()
-    }
+    pred, true = torch.tensor([[[1.0, 3, 8, 9]], [[1.0, 1, 4, 0]]]).double()
+    found = tile_sums(pred, true, torch.tensor([[True, True, True, False]]))
+    sums = {k: v.item() for k, v in found.items()}
     assert sums == dict(n=3, se=20, ae=6, tt=6, pp=26, tp=3 + 1 + 8)
     g = torch.Generator().manual_seed(0)
     plain = torch.full((1, 1000), 900.1, dtype=torch.float64)
     assert not deviations(plain, torch.rand(1, 1000, generator=g) < 0.5).any()
     rough = plain + 0.01 * torch.randn(1, 1000, generator=g, dtype=torch.float64)
-    np.testing.assert_allclose(
-        deviations(rough, rough > 0).square().sum(), 1000 * rough.numpy().var(), rtol=1e-9
-    )
+    squares = deviations(rough, rough > 0).square().sum()
+    np.testing.assert_allclose(squares, 1000 * rough.numpy().var(), rtol=1e-9)
 
 
 def test_two_tiles_by_hand():
     "As released."
     scores = HeightScores()
     scores.update(
-        torch.tensor([[5.0, -1, 0, 2]]), torch.tensor([[4.0, -2, 0, 0]]), torch.tensor([[2, 1, 0, 0]])
+        torch.tensor([[5.0, -1, 0, 2]]),
+        torch.tensor([[4.0, -2, 0, 0]]),
+        torch.tensor([[2, 1, 0, 0]]),
     )
     scores.update(
-        torch.tensor([[0.0, 0, 0, 2]]), torch.zeros(1, 4), torch.zeros(1, 4, dtype=torch.long)
+        torch.tensor([[0.0, 0, 0, 2]]),
+        torch.zeros(1, 4),
+        torch.zeros(1, 4, dtype=torch.long),
     )
     found = scores.table()
     assert found.value.drop("zncc").to_dict() == pytest.approx(
@@ -215,14 +197,14 @@ def test_heights_against_scikit_learn_torchmetrics_and_numpy(make_tiles_and_tile
     found = scores.table().value
     assert found.rmse == pytest.approx(sk.root_mean_squared_error(height[known], pred[known]))
     assert found.mae == pytest.approx(sk.mean_absolute_error(height[known], pred[known]))
-    other = MeanSquaredError(squared=False), MeanAbsoluteError()
-    for m, where in zip(other, (changed, known), strict=True):
-        m.update(torch.tensor(pred[where]), torch.tensor(height[where]))
-    assert found.crmse == pytest.approx(other[0].compute().item(), rel=1e-5)
-    assert found.mae == pytest.approx(other[1].compute().item(), rel=1e-5)
-    assert found.crel == pytest.approx(
-        sk.mean_absolute_percentage_error(height[changed], pred[changed])
-    )
+    crmse = MeanSquaredError(squared=False)
+    crmse.update(torch.tensor(pred[changed]), torch.tensor(height[changed]))
+    assert found.crmse == pytest.approx(crmse.compute().item(), rel=1e-5)
+    mae = MeanAbsoluteError()
+    mae.update(torch.tensor(pred[known]), torch.tensor(height[known]))
+    assert found.mae == pytest.approx(mae.compute().item(), rel=1e-5)
+    crel = sk.mean_absolute_percentage_error(height[changed], pred[changed])
+    assert found.crel == pytest.approx(crel)
 
 
     def pearson(i, where):
@@ -231,12 +213,10 @@ def test_heights_against_scikit_learn_torchmetrics_and_numpy(make_tiles_and_tile
         return m.compute().item()
 
 
-    assert found.zncc == pytest.approx(
-        np.mean([pearson(i, known) for i in range(30) if i != 1]), rel=1e-5
-    )
-    assert found.czncc == pytest.approx(
-        np.mean([pearson(i, changed) for i in range(0, 30, 2)]), rel=1e-5
-    )
+    zncc = np.mean([pearson(i, known) for i in range(30) if i != 1])
+    assert found.zncc == pytest.approx(zncc, rel=1e-5)
+    czncc = np.mean([pearson(i, changed) for i in range(0, 30, 2)])
+    assert found.czncc == pytest.approx(czncc, rel=1e-5)
     assert scores.table().counted.to_dict() == dict(
         rmse=30, mae=30, crmse=15, crel=15, zncc=29, czncc=15
     )
@@ -254,10 +234,13 @@ def test_as_released_against_masked_arrays(make_tiles_and_tiles):
     rel = []
     zncc = []
     for p, t, c in zip(pred, height, semantic, strict=True):
-        q, u = (np.ma.masked_array(v, mask=(c == 0) | (np.abs(t) < 1e-3)) for v in (p, t))
+        away = (c == 0) | (np.abs(t) < 1e-3)
+        q = np.ma.masked_array(p, mask=away)
+        u = np.ma.masked_array(t, mask=away)
+        product = (p - p.mean()) * (t - t.mean())
         squared.append(((q - u) ** 2).sum() / np.count_nonzero(u) if c.any() else 0.0)
         rel.append(np.abs((q - u) / (u + 1e-10)).mean() if t.sum() else 0.0)
-        zncc.append(np.mean((p - p.mean()) * (t - t.mean()) / (p.std() * t.std())) if t.sum() else 0.0)
+        zncc.append(np.mean(product / (p.std() * t.std())) if t.sum() else 0.0)
     n = np.count_nonzero(zncc)
     assert scores.table().value.to_dict() == pytest.approx(
         dict(
@@ -281,33 +264,32 @@ def test_a_true_crmse_of_one_metre_as_released_half_a_metre():
 
 def test_the_other_quirks_one_by_one():
     "Against others."
-    ours, released = scored(
-        [[4.0, -4, 0, 0]], [[3.0, -3, 0, 0]], [[2, 1, 0, 0]]
-    )  # cancels: no changed tile is left
+    # the other quirks, one by one
+    # rise and fall cancel: no changed tile is left
+    ours, released = scored([[4.0, -4, 0, 0]], [[3.0, -3, 0, 0]], [[2, 1, 0, 0]])
     assert ours.value.crmse == 1
     assert ours.counted.crmse == 1
     assert released.counted.crmse == 0
     assert np.isinf(released.value.crmse)
-    two = (
-        [[4.0, -4, 0, 0], [4.0, 0, 0, 1]],
-        [[3.0, -3, 0, 0], [3.0, 0, 0, 0]],
-        [[2, 1, 0, 0], [2, 0, 0, 0]],
-    )
-    ours, released = scored(
-        *two
-    )  # both tiles have squared errors of 1, only one is counted: sqrt(1 + 1)
+    # both tiles have squared errors of 1, only one is counted: sqrt(1 + 1)
+    pred = [[4.0, -4, 0, 0], [4.0, 0, 0, 1]]
+    true = [[3.0, -3, 0, 0], [3.0, 0, 0, 0]]
+    ours, released = scored(pred, true, [[2, 1, 0, 0], [2, 0, 0, 0]])
     assert ours.value.crmse == 1
     assert released.value.crmse == pytest.approx(np.sqrt(2))
     assert released.counted.crmse == 1
-    ours, released = scored([[1.0, 1, 1, 1]], [[3.0, 0, 0, 0]], [[2, 0, 0, 0]])  # a constant prediction
+    # a constant prediction
+    ours, released = scored([[1.0, 1, 1, 1]], [[3.0, 0, 0, 0]], [[2, 0, 0, 0]])
     assert ours.value.zncc == 0
     assert ours.counted.zncc == 1
     assert released.counted.czncc == 0
-    ours, released = scored(
-        [[2.0, 0, 0, 0], [2.0, 2, 2, 0]], [[1.0, 0, 0, 0], [2.0, 2, 2, 0]], [[2, 0, 0, 0], [2, 2, 2, 0]]
-    )  # one wrong pixel, three right ones
+    # one wrong pixel, three right ones
+    pred = [[2.0, 0, 0, 0], [2.0, 2, 2, 0]]
+    true = [[1.0, 0, 0, 0], [2.0, 2, 2, 0]]
+    ours, released = scored(pred, true, [[2, 0, 0, 0], [2, 2, 2, 0]])
     assert ours.value.crel == 0.25
     assert released.value.crel == 0.5
+    # right over the tile, wrong where it changed
     ours, released = scored([[9.0, 10, 0, 0]], [[10.0, 9, 0, 0]], [[2, 2, 0, 0]])
     assert ours.value.czncc == pytest.approx(-1)
     assert released.value.czncc > 0.98
@@ -349,22 +331,22 @@ def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_
     learner = trained("semantic_change", "height_change")
     table = change_scores(learner, world)
     found = learner.predict(world)
-    flat = world.semantic_change.values.ravel()
     value = table.set_index(["task", "metric"]).value
-    assert value["semantic_change", "miou"] == pytest.approx(
-        sk.jaccard_score(flat, found.semantic_change.values.ravel(), labels=[1, 2], average="macro")
-    )
+    true = world.semantic_change.values.ravel()
+    pred = found.semantic_change.values.ravel()
+    miou = sk.jaccard_score(true, pred, labels=[1, 2], average="macro")
+    assert value["semantic_change", "miou"] == pytest.approx(miou)
     assert value["semantic_change", "miou"] > 0.1
     error = (found.height_change - world.height_change.values).values[:, 0]
-    assert value["height_change", "crmse"] == pytest.approx(
-        np.sqrt(np.nanmean(error[world.semantic_change.values > 0] ** 2)), rel=1e-6
-    )
+    crmse = np.sqrt(np.nanmean(error[world.semantic_change.values > 0] ** 2))
+    assert value["height_change", "crmse"] == pytest.approx(crmse, rel=1e-6)
     assert set(change_scores(learner, world, as_released=True).metric) == set(table.metric) - {"zncc"}
     alone = change_scores(trained("height_change"), world)
     assert set(alone.task) == {"height_change"}
     assert alone.set_index("metric").counted.crmse == 15
+    other = world.rename(semantic_change="a", height_change="b")
     with pytest.raises(
         ValueError, match="predicts neither 'a' nor 'b', but semantic_change, height_change"
     ):
-        change_scores(learner, world.rename(semantic_change="a", height_change="b"), "a", "b")
+        change_scores(learner, other, "a", "b")
     table.round(3)

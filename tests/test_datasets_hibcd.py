@@ -135,10 +135,12 @@ def narrow():
     return dict(
         fcsiamese=dict(widths=[4, 8, 8, 8], depths=[1, 1, 1, 1]),
         snunet=dict(base=4),
-        mtbit=dict(n_readings=1, width=8),
+        mtbit=dict(decoder_depth=1, width=8),
         changeformer=pyramid,
         mmcd=pyramid,
-        p2vnet=dict(n_frames=2, film=[4, 8], pair=[4, 8, 8], ascent=[16, 8, 8, 8]),
+        p2vnet=dict(
+            n_frames=2, video_widths=[4, 8], pair_widths=[4, 8, 8], decoder_widths=[16, 8, 8, 8]
+        ),
     )
 
 

@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import importlib.metadata
 import json
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -24,15 +25,22 @@ from mtl_explain.dev.fresh import (
 from mtl_explain.dev.site import notebooks
 
 
+# the settings of a project
+small_project = """[project]
+name = "pkg"
+[tool.nbdev]
+lib_path = "pkg"
+update_pyproject = false
+export_procs = ["mtl_explain.dev.notebook_tests:TestExporter"]
+"""
+
+
 # a project with one room
 def project(folder):
     "Make a small project and return its folder."
     root = Path(folder).resolve() / "project"
     (root / "nbs").mkdir(parents=True)
-    (root / "pyproject.toml").write_text(
-        '[project]\nname = "pkg"\n[tool.nbdev]\nlib_path = "pkg"\nupdate_pyproject = false\n'
-        'export_procs = ["mtl_explain.dev.notebook_tests:TestExporter"]\n'
-    )
+    (root / "pyproject.toml").write_text(small_project)
     cells = [
         "#| default_exp room",
         "#| export\ndef double(x):\n    return 2 * x",
@@ -41,20 +49,20 @@ def project(folder):
     write_notebook(root / "nbs" / "00_room.ipynb", *cells)
     write_notebook(root / "nbs" / "index.ipynb", "print(1)")
     return root
-def write_notebook(path, *cells):
+def write_notebook(path, *sources):
     "A notebook of code cells."
-    made = [
-        {
-            "cell_type": "code",
-            "id": f"c{i}",
-            "metadata": {},
-            "outputs": [],
-            "source": c,
-            "execution_count": None,
-        }
-        for i, c in enumerate(cells)
-    ]
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}))
+    bare = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cells = [bare | {"id": f"c{i}", "source": source} for i, source in enumerate(sources)]
+    nb = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+    path.write_text(json.dumps(nb))
+
+
+# what ruff says of this project
+def ruff(*command):
+    "Exit status, and what was said."
+    run = [sys.executable, "-m", "ruff", *command]
+    done = subprocess.run(run, cwd=get_config().config_path, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
 
 
 # the files of this project
@@ -79,12 +87,8 @@ def test_every_faulty_notebook_is_named():
         return {"cells": [{"cell_type": "code", "source": s} for s in ("#| default_exp m", code)]}
 
 
-    assert [
-        f.split(":")[0]
-        for f in unwritable_tests(
-            {"a": one_cell("assert x"), "b": one_cell("assert 1"), "c": one_cell("assert y")}
-        )
-    ] == ["a", "c"]
+    three = {"a": one_cell("assert x"), "b": one_cell("assert 1"), "c": one_cell("assert y")}
+    assert [fault.split(":")[0] for fault in unwritable_tests(three)] == ["a", "c"]
 
 
 def test_imports_are_written_out_in_full_and_in_order_lines_are_broken():
@@ -139,6 +143,18 @@ def test_the_command_fails_until_everything_is_exported():
         assert main(["--check"], root) == 0
 
 
+def test_notebooks_are_formatted():
+    "The form of the lines."
+    status, said = ruff("format", "--check", "nbs")
+    assert status == 0, said
+
+
+def test_notebooks_and_library_are_clean():
+    "The form of the lines."
+    status, said = ruff("check", "--output-format", "concise", "nbs", "mtl_explain")
+    assert status == 0, said
+
+
 def test_the_identity_that_pip_sees_is_the_one_in_pyproject_toml(root_pyproject_and_settings, installed):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
@@ -150,20 +166,23 @@ def test_the_identity_that_pip_sees_is_the_one_in_pyproject_toml(root_pyproject_
     assert installed["Keywords"].split(",") == identity["keywords"]
 
 
-def test_the_requirements_that_pip_sees_are_those_of_settings_ini(root_pyproject_and_settings, installed):
+def test_the_requirements_that_pip_sees_are_those_of_settings_ini(installed, root_pyproject_and_settings):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
     def as_set(requirements):
-        return {(canonicalize_name(r.name), str(r.specifier)) for r in map(Requirement, requirements)}
+        return {(canonicalize_name(r.name), str(r.specifier)) for r in requirements}
 
 
+    def in_settings(*keys):
+        return [Requirement(line) for key in keys for line in settings[key].split()]
+
+
+    extras = ("dev_requirements", "simulate_requirements", "aggregation_requirements")
     seen = [Requirement(r) for r in importlib.metadata.requires("mtl_explain")]
-    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker is None} == as_set(
-        settings["requirements"].split()
-    )
-    assert {(canonicalize_name(r.name), str(r.specifier)) for r in seen if r.marker} == as_set(
-        f"{settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split()
-    )
+    always = [r for r in seen if r.marker is None]
+    optional = [r for r in seen if r.marker]
+    assert as_set(always) == as_set(in_settings("requirements"))
+    assert as_set(optional) == as_set(in_settings(*extras))
     assert installed["Requires-Python"] == ">=" + settings["min_python"]
 
 
@@ -187,29 +206,22 @@ def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
         "simulate_requirements",
         "aggregation_requirements",
     }
-    assert not [
-        line
-        for line in (root / "setup.py").read_text().splitlines()
-        if any(word in line for word in ("version=", "name=", "description="))
-    ]
+    setup = (root / "setup.py").read_text()
+    assert not [word for word in ("version=", "name=", "description=") if word in setup]
 
 
 def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
-    pins = dict(
-        line.split("==") for line in (root / "constraints.txt").read_text().split() if "==" in line
-    )
-    for r in map(
-        Requirement,
-        f"{settings['requirements']} {settings['dev_requirements']} {settings['simulate_requirements']} {settings['aggregation_requirements']}".split(),
-    ):
-        assert r.specifier.contains(pins[canonicalize_name(r.name)]), (
-            f"{r} against {pins[canonicalize_name(r.name)]}"
-        )
-    assert SpecifierSet(">=" + settings["min_python"]).contains(
-        ".".join(map(str, sys.version_info[:2]))
-    )
+    lines = (root / "constraints.txt").read_text().split()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    lists = ("requirements", "dev_requirements", "simulate_requirements", "aggregation_requirements")
+    for line in " ".join(settings[name] for name in lists).split():
+        wanted = Requirement(line)
+        pinned = pins[canonicalize_name(wanted.name)]
+        assert wanted.specifier.contains(pinned), f"{wanted} against {pinned}"
+    running = ".".join(map(str, sys.version_info[:2]))
+    assert SpecifierSet(">=" + settings["min_python"]).contains(running)
 
 
 def test_constraints_hold_names_and_versions_only(root_pyproject_and_settings):
@@ -223,6 +235,5 @@ def test_constraints_hold_names_and_versions_only(root_pyproject_and_settings):
 
 def test_no_notebook_carries_the_state_of_widgets_which_grows_to_megabytes():
     "Each fact in one place."
-    assert [
-        p for p, nb in notebooks(get_config().nbs_path).items() if "widgets" in nb["metadata"]
-    ] == []
+    nbs = notebooks(get_config().nbs_path)
+    assert [path for path, nb in nbs.items() if "widgets" in nb["metadata"]] == []

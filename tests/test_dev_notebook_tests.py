@@ -105,19 +105,14 @@ def test_what_a_cell_is_for():
     "What a cell is for."
     assert role(Cell("x = 1", {"export": ""})) == "export"
     assert role(Cell("import os\nfrom re import sub")) == "import"
-    assert (
-        role(Cell("x = 1\nassert x"))
-        == role(Cell("np.testing.assert_allclose(a, b)"))
-        == role(Cell("with pytest.raises(OSError): f()"))
-        == "check"
-    )
-    assert (
-        role(Cell("x = 1"))
-        == role(Cell("def helper(x): assert x"))
-        == role(Cell("samples['x'] = 1"))
-        == "setup"
-    )
-    assert role(Cell("plot_it()")) == role(Cell("assert x", {"eval": "false"})) == "show"
+    assert role(Cell("x = 1\nassert x")) == "check"
+    assert role(Cell("np.testing.assert_allclose(a, b)")) == "check"
+    assert role(Cell("with pytest.raises(OSError): f()")) == "check"
+    assert role(Cell("x = 1")) == "setup"
+    assert role(Cell("def helper(x): assert x")) == "setup"
+    assert role(Cell("samples['x'] = 1")) == "setup"
+    assert role(Cell("plot_it()")) == "show"
+    assert role(Cell("assert x", {"eval": "false"})) == "show"
 
 
 def test_kinds_of_set_up():
@@ -168,13 +163,11 @@ def test_a_test_as_text():
     x = Piece("x = f()", wanted={"x": None})
     rng = Piece("rng = random.Random(0)", kind="generator")
     check = Piece("assert x > rng.random()", needs={"x": x, "rng": rng})
-    assert (
-        function("test_it", check, "By hand")
-        == """def test_it(x):
+    expected = """def test_it(x):
     "By hand."
     rng = random.Random(0)
     assert x > rng.random()"""
-    )
+    assert function("test_it", check, "By hand") == expected
 
 
 def test_only_what_is_asked_for_directly_or_through_another_piece(notebook_and_small):
@@ -190,9 +183,8 @@ def test_only_what_is_asked_for_directly_or_through_another_piece(notebook_and_s
 
 def test_unnamed_checks_are_numbered():
     "Writing it down."
-    assert [
-        n for n, _ in names_of_tests([Piece("assert x", section="S"), Piece("assert y", section="S")])
-    ] == ["test_s", "test_s_2"]
+    two = [Piece("assert x", section="S"), Piece("assert y", section="S")]
+    assert [name for name, _ in names_of_tests(two)] == ["test_s", "test_s_2"]
     assert clashes(["test_a", "test_a"], []) == [
         "two check cells are called `test_a`; give one another comment"
     ]
@@ -201,9 +193,7 @@ def test_unnamed_checks_are_numbered():
 def test_the_whole_module_of_the_small_notebook(notebook_and_small):
     "What comes out."
     notebook, small = notebook_and_small
-    assert (
-        notebook_tests(small, "nbs/small.ipynb")
-        == '''"""Title
+    expected = '''"""Title
 
 Written by nbdev-export from the check cells of nbs/small.ipynb.
 Do not edit: change the notebook, then `make export`.
@@ -230,7 +220,7 @@ def test_nothing_at_all():
     "By hand."
     assert double(0) == 0 < LIMIT
 '''
-    )
+    assert notebook_tests(small, "nbs/small.ipynb") == expected
 
 
 def test_every_kind_of_set_up_has_its_form(rich):
@@ -251,20 +241,17 @@ def test_the_written_tests_run_and_pass(rich):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test_rich_notebook.py"
         path.write_text(notebook_tests(rich, "rich.ipynb"))
-        run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)],
-            capture_output=True,
-            text=True,
-        )
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+        run = subprocess.run(command, capture_output=True, text=True)
         assert run.returncode == 0
         assert "2 passed" in run.stdout
 
 
 def test_a_check_that_lives_on_another_check(complaint):
     "Mistakes, and what they say."
-    assert (
-        complaint("# one\ny = 1\nassert y", "# two\nassert y == 1")
-        == "n.ipynb: the cell 'two' uses `y`, which the cell 'one' makes; as that one checks something, make `y` in a set-up cell"
+    assert complaint("# one\ny = 1\nassert y", "# two\nassert y == 1") == (
+        "n.ipynb: the cell 'two' uses `y`, which the cell 'one' makes; "
+        "as that one checks something, make `y` in a set-up cell"
     )
 
 

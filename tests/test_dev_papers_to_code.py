@@ -19,17 +19,16 @@ def first():
     return items[0]
 
 
-def test_a_function_that_is_there_and_two_that_are_not():
+def test_functions_that_are_there_and_that_are_not():
     "Where an item points."
-    # a function that is there and two that are not; tests by the names they use; headings and their addresses
+    # functions that are there and that are not; tests by the names they use; headings
     assert found_function("networks.heads.soft_threshold")
     assert not found_function("networks.heads.no_threshold")
     assert not found_function("nowhere.at_all")
     assert any("test_networks_heads" in t for t in uses_in_tests()["soft_threshold"])
     assert "no_such_name" not in uses_in_tests()
-    assert headings(
-        dict(cells=[dict(cell_type="markdown", source="# One\n\ntext\n## Two (figure 2)")])
-    ) == ["One", "Two (figure 2)"]
+    text = dict(cell_type="markdown", source="# One\n\ntext\n## Two (figure 2)")
+    assert headings(dict(cells=[text])) == ["One", "Two (figure 2)"]
     assert anchor("Tables 3 and 4: one branch and two") == "tables-3-and-4-one-branch-and-two"
     assert anchor("7 maps") == "maps"
 
@@ -68,8 +67,6 @@ def test_rows_with_links(first):
     assert "[`beside_paper`](api/papers.html#beside_paper)" in row
     assert "[Tables 1 and 6](studies/cropyield.html#tables-1-and-6)" in row
     assert row.endswith("| simulated |")
-    assert (
-        function_link("networks.heads.soft_threshold", notebooks())
-        == "[`soft_threshold`](api/networks/heads.html#soft_threshold)"
-    )
+    link = function_link("networks.heads.soft_threshold", notebooks())
+    assert link == "[`soft_threshold`](api/networks/heads.html#soft_threshold)"
     assert function_link("modality.kinds", notebooks()) == "[`kinds`](api/modality.html)"

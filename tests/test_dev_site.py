@@ -50,11 +50,24 @@ page = {
         },
     ]
 }
+# a long default
+a_table = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4, "f": 5, "g": 6, "h": 7, "i": 8, "j": 9}
+# the settings of a project with a site
+settings = """[project]
+name = "sitepkg"
+[tool.nbdev]
+doc_path = "_site"
+custom_sidebar = true
+update_pyproject = false
+skip_procs = "exec_show_docs"
+doc_procs = ["mtl_explain.dev.site:SymbolDocs"]
+"""
+quarto = "project:\n  type: website\nmetadata-files: [nbdev.yml, sidebar.yml]\n"
 
 
 # a function with a long default
 def long_default(
-    a=dict(zip("abcdefghijkl", range(12), strict=True)),  # a table
+    a=a_table,  # a table
     b=(1, 2),  # a pair
     c=(),  # nothing, or else some words of which there are so many that they end in (brackets)
 ):
@@ -76,11 +89,13 @@ def inside(root):
 def site_project(folder, home="The function `twice_over`."):
     "Make a small project, exported; returns its folder."
     root = Path(folder).resolve() / "project"
-    (root / "nbs" / "api").mkdir(parents=True)
-    (root / "pyproject.toml").write_text(
-        '[project]\nname = "sitepkg"\n[tool.nbdev]\ndoc_path = "_site"\ncustom_sidebar = true\nupdate_pyproject = false\n'
-        'skip_procs = "exec_show_docs"\ndoc_procs = ["mtl_explain.dev.site:SymbolDocs"]\n'
-    )
+    nbs = root / "nbs"
+    library = root / "sitepkg"
+    (nbs / "api").mkdir(parents=True)
+    library.mkdir()
+    (root / "pyproject.toml").write_text(settings)
+    (library / "__init__.py").write_text("")
+    (library / "room.py").write_text("def twice_over(x): return 2 * x\n")
     room = [
         "# Room\n\n> A room",
         "#| default_exp room",
@@ -88,34 +103,23 @@ def site_project(folder, home="The function `twice_over`."):
         "#| hide\nsecret = 1",
         "twice_over(2)",
     ]
-    write_page(root / "nbs" / "api" / "00_modality.ipynb", *room)
-    write_page(root / "nbs" / "index.ipynb", "# Home\n\n> A home page", "Come in.\n\n" + home)
-    (root / "nbs" / "_quarto.yml").write_text(
-        "project:\n  type: website\nmetadata-files: [nbdev.yml, sidebar.yml]\n"
-    )
-    (root / "nbs" / "sidebar.yml").write_text(sidebar_text(notebooks(root / "nbs")))
-    (root / "sitepkg").mkdir()
-    (root / "sitepkg" / "__init__.py").write_text("")
-    (root / "sitepkg" / "room.py").write_text("def twice_over(x): return 2 * x\n")
+    write_page(nbs / "api" / "00_modality.ipynb", *room)
+    write_page(nbs / "index.ipynb", "# Home\n\n> A home page", "Come in.\n\n" + home)
+    (nbs / "_quarto.yml").write_text(quarto)
+    (nbs / "sidebar.yml").write_text(sidebar_text(notebooks(nbs)))
     return root
 def write_page(path, *sources):
     "A notebook; sources that begin with a capital or a heading are markdown."
-    cells = [
-        {
-            "cell_type": "markdown" if s[0].isupper() or s.startswith("# ") else "code",
-            "id": f"c{i}",
-            "metadata": {},
-            "source": s,
-        }
-        for i, s in enumerate(sources)
-    ]
-    cells = [
-        c | ({"outputs": [], "execution_count": None} if c["cell_type"] == "code" else {})
-        for c in cells
-    ]
-    path.write_text(
-        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
-    )
+    cells = []
+    for i, source in enumerate(sources):
+        text = source[0].isupper() or source.startswith("# ")
+        cell = {"id": f"c{i}", "metadata": {}, "source": source}
+        if text:
+            cells.append(cell | {"cell_type": "markdown"})
+        else:
+            cells.append(cell | {"cell_type": "code", "outputs": [], "execution_count": None})
+    nb = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+    path.write_text(json.dumps(nb))
 
 
 @pytest.fixture(scope='module')
@@ -167,9 +171,8 @@ def test_tutorials_in_reading_order_the_reference_in_sections(front_and_five):
     with pytest.raises(ValueError, match="api/cellar/00_wine.ipynb: there is no room 'cellar'"):
         sidebar(five | {"api/cellar/00_wine.ipynb": page})
     assert yaml.safe_load(sidebar_text(five))["website"]["sidebar"]["contents"] == sidebar(five)
-    assert sidebar(
-        five | {"papers-to-code.ipynb": page, "changes.ipynb": front(2), "glossary.ipynb": front(1)}
-    )[2::2] == ["papers-to-code.ipynb", "glossary.ipynb"]
+    others = {"papers-to-code.ipynb": page, "changes.ipynb": front(2), "glossary.ipynb": front(1)}
+    assert sidebar(five | others)[2::2] == ["papers-to-code.ipynb", "glossary.ipynb"]
 
 
 def test_each_field_with_what_is_said_of_it_defaults_included():
@@ -204,15 +207,14 @@ def test_long_defaults_are_cut():
 
 def test_from_the_reference_to_the_reference_and_from_the_home_page():
     "Documentation of symbols."
-    assert relative_links("[`f`](/api/site.html#f)", "api/80_x.ipynb") == "[`f`](../api/site.html#f)"
-    assert (
-        relative_links("[`f`](/api/site.html#f) [web](https://quarto.org)", "index.ipynb")
-        == "[`f`](api/site.html#f) [web](https://quarto.org)"
-    )
-    assert (
-        relative_links("[`_f`](/api/site.html#_f), [`f`](/a.html#f)", "b.ipynb")
-        == "`_f`, [`f`](a.html#f)"
-    )
+    def linked(text, page="index.ipynb"):
+        return relative_links(text, page)
+
+
+    assert linked("[`f`](/api/site.html#f)", "api/80_x.ipynb") == "[`f`](../api/site.html#f)"
+    assert linked("[`f`](/api/site.html#f)") == "[`f`](api/site.html#f)"
+    assert linked("[web](https://quarto.org)") == "[web](https://quarto.org)"
+    assert linked("[`_f`](/api/site.html#_f), [`f`](/a.html#f)") == "`_f`, [`f`](a.html#f)"
 
 
 def test_only_rows_of_documentation_are_put_in_order():
@@ -251,21 +253,17 @@ def test_the_text_of_a_picture():
 def test_charts_become_local_the_first_one_brings_the_scripts():
     "Documentation of symbols."
     # charts become local, the first one brings the scripts; other html stays
-    html = (
-        alt.Chart(pd.DataFrame(dict(x=[1, 2])))
-        .mark_point()
-        .encode(x="x:Q")
-        ._repr_mimebundle_(None, None)["text/html"]
-    )
+    chart = alt.Chart(pd.DataFrame(dict(x=[1, 2]))).mark_point().encode(x="x:Q")
+    html = chart._repr_mimebundle_(None, None)["text/html"]
+
+
+    def shows(html):
+        return dict(data={"text/html": html})
+
+
     cells = [
-        dict(outputs=[dict(data={"text/html": html})]),
-        dict(
-            outputs=[
-                dict(data={"text/html": html}),
-                dict(data={"text/html": "<b>x</b>"}),
-                dict(text="y"),
-            ]
-        ),
+        dict(outputs=[shows(html)]),
+        dict(outputs=[shows(html), shows("<b>x</b>"), dict(text="y")]),
         dict(source="no outputs"),
     ]
     local_charts(cells)
@@ -283,15 +281,9 @@ def test_charts_become_local_the_first_one_brings_the_scripts():
 
 def test_a_project_with_one_page_too_few_one_leak_and_one_page_without_a_title():
     "Preparing."
-    made = {
-        "a.ipynb": {
-            "cells": [
-                {"cell_type": "raw", "source": "---\ntitle: A\n---"},
-                page["cells"][2] | {"source": "secret = 1"},
-            ]
-        },
-        "b.ipynb": {"cells": []},
-    }
+    front_matter = {"cell_type": "raw", "source": "---\ntitle: A\n---"}
+    leak = page["cells"][2] | {"source": "secret = 1"}
+    made = {"a.ipynb": {"cells": [front_matter, leak]}, "b.ipynb": {"cells": []}}
     assert missing_pages({"a.ipynb": page, "b.ipynb": page, "c.ipynb": page}, made) == [
         "c.ipynb: is not on the site",
         "b.ipynb: has no title cell (`# Title`, `> description`)",
@@ -303,16 +295,8 @@ def test_a_project_with_one_page_too_few_one_leak_and_one_page_without_a_title()
 def test_links_are_found_in_text_not_in_code():
     "Preparing."
     assert links(page) == ["../tutorials/start.ipynb"]
-    assert links(
-        {
-            "cells": [
-                {
-                    "cell_type": "markdown",
-                    "source": '`[a](b)` [c](d.html#e) [f](https://g.h) ![i](j.png "k")',
-                }
-            ]
-        }
-    ) == ["d.html", "j.png"]
+    text = '`[a](b)` [c](d.html#e) [f](https://g.h) ![i](j.png "k")'
+    assert links({"cells": [{"cell_type": "markdown", "source": text}]}) == ["d.html", "j.png"]
 
 
 def test_a_link_to_a_page_to_its_html_and_to_nothing():
@@ -343,28 +327,23 @@ def test_pages_links_and_sidebar_get_their_final_names():
 def test_the_size_of_a_picture_of_3_by_2_pixels_inside_the_page_and_beside_it():
     "Rendering."
     with tempfile.TemporaryDirectory() as folder:
-        Image.new("L", (3, 2)).save(Path(folder) / "a.png")
-        inside_page = (
-            f"data:image/png;base64,{base64.b64encode((Path(folder) / 'a.png').read_bytes()).decode()}"
-        )
+        path = Path(folder) / "a.png"
+        Image.new("L", (3, 2)).save(path)
+        inside_page = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
         for src in (inside_page, "a.png"):
-            assert (
-                sized(f'<img alt="a" src="{src}">', Path(folder))
-                == f'<img width="3" height="2" alt="a" src="{src}">'
-            )
+            told = sized(f'<img alt="a" src="{src}">', path.parent)
+            assert told == f'<img width="3" height="2" alt="a" src="{src}">'
         for html in (
             '<img src="https://quarto.org/a.png">',
             '<img width="3" src="a.png">',
             '<img src="a.svg">',
         ):
-            assert sized(html, Path(folder)) == html
+            assert sized(html, path.parent) == html
 
 
 def test_code_output_links_and_hidden_cells_in_a_readme():
     "The README."
-    assert (
-        readme(page)
-        == """<!-- Written from nbs/index.ipynb by `make export`. -->
+    expected = """<!-- Written from nbs/index.ipynb by `make export`. -->
 
 # Error `correlation`
 > Do two tasks fail together?
@@ -379,41 +358,26 @@ print(1 + 1)
 2
 ```
 """
-    )
-    assert "(nbs/tutorials/a.ipynb)" in readme(
-        {"cells": [{"cell_type": "markdown", "source": "[a](tutorials/a.ipynb) [b](https://c.d)"}]}
-    )
+    assert readme(page) == expected
+    text = {"cell_type": "markdown", "source": "[a](tutorials/a.ipynb) [b](https://c.d)"}
+    assert "(nbs/tutorials/a.ipynb)" in readme({"cells": [text]})
 
 
 def test_outputs_of_a_readme():
     "The README."
-    assert output_text({"output_type": "display_data", "data": {"text/markdown": ["**a**"]}}) == "**a**"
-    assert (
-        output_text(
-            {"output_type": "display_data", "data": {"image/png": "x", "text/plain": "<Figure>"}}
-        )
-        == ""
-    )
-    assert (
-        cell_text(
-            {
-                "cell_type": "code",
-                "source": "#| echo: false\nf()",
-                "outputs": [{"output_type": "stream", "text": "a\n"}],
-            }
-        )
-        == "```\na\n```"
-    )
-    assert (
-        cell_text(
-            {
-                "cell_type": "code",
-                "source": "#| output: false\nf()",
-                "outputs": [{"output_type": "stream", "text": "a\n"}],
-            }
-        )
-        == "```python\nf()\n```"
-    )
+    def shown_as(**data):
+        return output_text({"output_type": "display_data", "data": data})
+
+
+    def code_cell(source):
+        outputs = [{"output_type": "stream", "text": "a\n"}]
+        return {"cell_type": "code", "source": source, "outputs": outputs}
+
+
+    assert shown_as(**{"text/markdown": ["**a**"]}) == "**a**"
+    assert shown_as(**{"image/png": "x", "text/plain": "<Figure>"}) == ""
+    assert cell_text(code_cell("#| echo: false\nf()")) == "```\na\n```"
+    assert cell_text(code_cell("#| output: false\nf()")) == "```python\nf()\n```"
     assert cell_text({"cell_type": "raw", "source": "---"}) == ""
 
 

@@ -18,18 +18,32 @@ from mtl_explain.dev.site_checks import (
 )
 
 
+# two pages; the first has a lost link, a lost picture, pale text, wide text and an error
+bad_page = """<!doctype html>
+<html lang="en"><head><title>A</title></head><body><main>
+<h1 id="top">A</h1>
+<a href="b.html">b</a> <a href="b.html#there">there</a> <a href="#nowhere">nowhere</a>
+<a href="c.html">c</a> <a href="https://quarto.org">web</a> <a href="b.html"></a>
+<img src="lost.png">
+<img src="data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+     alt="a dot" width="1" height="1">
+<p style="color:#eee;background:#fff">pale</p>
+<div style="width:3000px">wide</div>
+<span class="math"></span>
+<script>no_such_function()</script>
+</main></body></html>"""
+good_page = """<!doctype html>
+<html lang="en"><head><title>B</title></head><body><main>
+<h1 id="there">B</h1>
+</main></body></html>"""
+
+
+# a site of these two pages
 def bad_site(folder):
-    "Two pages; the first has a lost link, a lost picture, pale text, wide text and an error."
+    "Write both pages."
     site = Path(folder)
-    (
-        site / "a.html"
-    ).write_text("""<!doctype html><html lang="en"><head><title>A</title></head><body><main><h1 id="top">A</h1>
-<a href="b.html">b</a> <a href="b.html#there">there</a> <a href="#nowhere">nowhere</a> <a href="c.html">c</a> <a href="https://quarto.org">web</a> <a href="b.html"></a>
-<img src="lost.png"><img src="data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7" alt="a dot" width="1" height="1"><p style="color:#eee;background:#fff">pale</p>
-<div style="width:3000px">wide</div><span class="math"></span><script>no_such_function()</script></main></body></html>""")
-    (site / "b.html").write_text(
-        '<!doctype html><html lang="en"><head><title>B</title></head><body><main><h1 id="there">B</h1></main></body></html>'
-    )
+    (site / "a.html").write_text(bad_page)
+    (site / "b.html").write_text(good_page)
     return site
 
 
@@ -64,14 +78,13 @@ def test_the_page_shows_all_of_them_and_an_empty_page_none():
     "All figures."
     assert not (lost := missing_figures(notebooks()["gallery/figures.ipynb"])), lost
     assert len(missing_figures({"cells": []})) == len(figure_functions()) > 20
-    assert "globe.plot_patch" in missing_figures(
-        {"cells": [{"cell_type": "code", "source": "plot_patch(x)\ntreesat.plot_patch(x)"}]}
-    )
+    other = {"cell_type": "code", "source": "plot_patch(x)\ntreesat.plot_patch(x)"}
+    assert "globe.plot_patch" in missing_figures({"cells": [other]})
 
 
-def test_chromium_finds_the_error_the_lost_picture_the_empty_formula_and_the():
+def test_chromium_finds_errors_lost_pictures_empty_formulas_and_wide_text_axe():
     "In Chromium."
-    # Chromium finds the error, the lost picture, the empty formula and the wide text, axe what cannot be read or has no name
+    # Chromium finds errors, lost pictures, empty formulas and wide text, axe what cannot be read
     if missing := browser_missing():
         pytest.skip(missing)
     with tempfile.TemporaryDirectory() as folder:
@@ -88,9 +101,8 @@ def test_chromium_finds_the_error_the_lost_picture_the_empty_formula_and_the():
         ):
             assert any(part in f for f in found), part
         if axe_script():
-            assert {"color-contrast", "image-alt", "link-name"} <= {
-                re.sub(r".*: ([\w-]+) \(.*", r"\1", f) for f in found if "×" in f
-            }
+            rules = {re.sub(r".*: ([\w-]+) \(.*", r"\1", f) for f in found if "×" in f}
+            assert {"color-contrast", "image-alt", "link-name"} <= rules
 
 
 def test_a_folder_without_a_site_is_refused():

@@ -17,6 +17,7 @@ from mtl_explain.explain.correctness import (
     pixel_groups, plot_correctness_groups, plot_error_by_correctness, plot_error_by_groups, plot_group_fate,
     plot_transition_matrix, regression_error, transition_matrix,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.testing.planted import planted_trace
 from mtl_explain.trace import group_names, moment_names
 from mtl_explain.training.recorder import co_moments
@@ -48,19 +49,16 @@ def test_counts_against_sklearns_confusion_matrix(trace):
     assert (result.missing == 0).all()
     for epoch in (1, 7):
         a, b = (trace.correct.sel(task=t, epoch=epoch).values for t in ("zone", "climate"))
-        assert (
-            result[result.epoch == epoch]["count"].tolist()
-            == confusion_matrix(a, b, labels=[1, 0]).ravel().tolist()
-        )
+        expected = confusion_matrix(a, b, labels=[1, 0]).ravel().tolist()
+        assert result[result.epoch == epoch]["count"].tolist() == expected
     np.testing.assert_allclose(result.groupby("epoch").share.sum(), 1)
 
 
 def test_missing_labels_are_left_out_and_counted(trace):
     "The four groups."
     gappy = trace.copy(deep=True)
-    gappy["correct"].loc[dict(task="climate")] = (
-        gappy["correct"].sel(task="climate").where(np.arange(2000) % 10 > 0)
-    )
+    kept = np.arange(2000) % 10 > 0
+    gappy["correct"].loc[dict(task="climate")] = gappy["correct"].sel(task="climate").where(kept)
     result = correctness_groups(gappy, "zone", "climate")
     assert (result.missing == 200).all()
     assert (result.groupby("epoch")["count"].sum() == 1800).all()
@@ -72,18 +70,15 @@ def test_pixels_counted_one_by_one_some_of_them_unlabelled_against_what_the_co()
     "By pixel."
     # pixels counted one by one, some of them unlabelled, against what the co-moments say
     g = torch.Generator().manual_seed(0)
-    x, y = (
-        torch.rand(2, 5, 9, 7, generator=g) < p for p in (0.3, 0.4)
-    )  # (epoch, sample, y, x): wrong or not
-    x, y = x.float(), torch.where(torch.rand(y.shape, generator=g) < 0.5, x, y).float()
+    shape = (2, 5, 9, 7)  # (epoch, sample, y, x): wrong or not
+    x = torch.rand(shape, generator=g) < 0.3
+    y = torch.rand(shape, generator=g) < 0.4
+    y = torch.where(torch.rand(shape, generator=g) < 0.5, x, y).float()
+    x = x.float()
     y[:, 2, :3] = torch.nan
+    moments = torch.stack([co_moments(a, b) for a, b in zip(x, y, strict=True)])[:, :, None].numpy()
     kept = xr.Dataset(
-        dict(
-            moments=(
-                ("epoch", "sample", "pair", "moment"),
-                torch.stack([co_moments(a, b) for a, b in zip(x, y, strict=True)])[:, :, None].numpy(),
-            )
-        ),
+        dict(moments=(("epoch", "sample", "pair", "moment"), moments)),
         dict(
             epoch=[0, 1],
             sample=list("abcde"),
@@ -96,14 +91,13 @@ def test_pixels_counted_one_by_one_some_of_them_unlabelled_against_what_the_co()
         ),
     )
     a, b = (v[1, :4].flatten().numpy() for v in (x, y))
-    expected = confusion_matrix(1 - a[~np.isnan(b)], 1 - b[~np.isnan(b)], labels=[1, 0])
+    known = ~np.isnan(b)
+    expected = confusion_matrix(1 - a[known], 1 - b[known], labels=[1, 0])
     found = pixel_groups(kept, "p", "q").query("epoch == 1")
     assert found["count"].tolist() == expected.ravel().tolist()
     assert found.share.sum() == pytest.approx(1)
-    assert (
-        pixel_groups(kept, "q", "p").query("epoch == 1")["count"].tolist()
-        == expected.T.ravel().tolist()
-    )
+    swapped = pixel_groups(kept, "q", "p").query("epoch == 1")
+    assert swapped["count"].tolist() == expected.T.ravel().tolist()
     with pytest.raises(ValueError, match="need two masks of one grid"):
         pixel_groups(kept.assign_coords(kind=("task", ["mask", "image"])), "p", "q")
 
@@ -137,11 +131,8 @@ def test_fate_of_the_false_ones(trace):
 def test_one_step_and_two_steps(trace):
     "Where they go."
     def table(start, end):
-        return (
-            transition_matrix(trace, "zone", "climate", start, end, n_boot=200)
-            .pivot(index="source", columns="target", values="share")
-            .values
-        )
+        result = transition_matrix(trace, "zone", "climate", start, end, bootstrap=Bootstrap(n=200))
+        return result.pivot(index="source", columns="target", values="share").values
 
 
     planted = np.array(
@@ -155,16 +146,14 @@ def test_one_step_and_two_steps(trace):
 def test_counts_against_pandas_crosstab_an_empty_group(trace):
     "Where they go."
     g = correctness(trace, "zone", "climate", np.arange(2000))
-    expected = (
-        pd.crosstab(g[2], g[5]).reindex(index=range(4), columns=range(4), fill_value=0).values.ravel()
-    )
-    assert (
-        transition_matrix(trace, "zone", "climate", 2, 5, n_boot=200)["count"].tolist()
-        == expected.tolist()
-    )
+    expected = pd.crosstab(g[2], g[5]).reindex(index=range(4), columns=range(4), fill_value=0)
+    found = transition_matrix(trace, "zone", "climate", 2, 5, bootstrap=Bootstrap(n=200))
+    assert found["count"].tolist() == expected.values.ravel().tolist()
     never = trace.copy(deep=True)
     never["correct"].loc[dict(task="zone")] = 1.0
-    rows = transition_matrix(never, "zone", "climate", n_boot=200).query("source == 'FF'")
+    rows = transition_matrix(never, "zone", "climate", bootstrap=Bootstrap(n=200)).query(
+        "source == 'FF'"
+    )
     assert rows.share.isna().all()
     assert rows.low.isna().all()
     assert (rows.n == 0).all()
@@ -194,26 +183,17 @@ def test_relative_error_by_hand():
 
 def test_two_right_and_three_wrong_by_hand():
     "Is a regression worse where a label is wrong?"
-    rows = _compare(
-        np.array([[1.0, 2, 2, 4, 9, 7]]),
-        np.array([[1, 1, 0, 0, 0, np.nan]]),
-        np.arange(6),
-        0.95,
-        100,
-        0,
-    ).iloc[0]
+    error = np.array([[1.0, 2, 2, 4, 9, 7]])
+    correct = np.array([[1, 1, 0, 0, 0, np.nan]])
+    rows = _compare(error, correct, np.arange(6), Bootstrap(n=100)).iloc[0]
     assert (rows.right, rows.wrong, rows.difference) == (1.5, 5, 3.5)
-    assert (
-        rows.n_right,
-        rows.n_wrong,
-        rows.missing,
-    ) == (2, 3, 1)
+    assert (rows.n_right, rows.n_wrong, rows.missing) == (2, 3, 1)
     assert np.isclose(rows.effect, (1 + 0.5 + 4) / 6)  # 2 beats 1 and ties with 2; 4 and 9 beat both
 
 
 def test_planted_effects_against_scipy_and_sklearn(trace):
     "Is a regression worse where a label is wrong?"
-    result = error_by_correctness(trace, "temperature", "zone", n_boot=500)
+    result = error_by_correctness(trace, "temperature", "zone", bootstrap=Bootstrap(n=500))
     row = result.iloc[0]
     assert (row.n_right, row.n_wrong) == (500, 1500)
     assert abs(row.right - (200 * 1 + 300 * 1.2) / 500) < 0.06
@@ -229,7 +209,9 @@ def test_planted_effects_against_scipy_and_sklearn(trace):
 
 def test_independent_samples_against_scipys_interval_for_a_difference(trace):
     "Is a regression worse where a label is wrong?"
-    alone = error_by_correctness(trace, "temperature", "zone", cluster="sample", n_boot=4000).iloc[0]
+    alone = error_by_correctness(
+        trace, "temperature", "zone", bootstrap=Bootstrap(cluster="sample", n=4000)
+    ).iloc[0]
     error = trace.error.sel(task="temperature", epoch=0).values.astype(float)
     wrong = trace.correct.sel(task="zone", epoch=0).values == 0
     theirs = stats.ttest_ind(error[wrong], error[~wrong], equal_var=False).confidence_interval()
@@ -240,7 +222,7 @@ def test_no_effect_no_difference():
     "Is a regression worse where a label is wrong?"
     # no effect, no difference: one comparison a block
     flat = planted_trace(n_samples=2000, n_groups=10, n_epochs=2, size=4, effects=(1, 1, 1, 1))
-    result = error_by_correctness(flat, "temperature", "zone", by="group", n_boot=400)
+    result = error_by_correctness(flat, "temperature", "zone", by="group", bootstrap=Bootstrap(n=400))
     assert len(result) == 20
     assert list(result.columns[:2]) == ["epoch", "group"]
     assert (result.clusters > 10).all()
@@ -252,7 +234,7 @@ def test_one_side_empty(trace):
     "Is a regression worse where a label is wrong?"
     never = trace.copy(deep=True).isel(epoch=[0])
     never["correct"].loc[dict(task="zone")] = 1.0
-    row = error_by_correctness(never, "temperature", "zone", n_boot=100).iloc[0]
+    row = error_by_correctness(never, "temperature", "zone", bootstrap=Bootstrap(n=100)).iloc[0]
     assert np.isnan([row.wrong, row.difference, row.low, row.p, row.effect, row.p_rank]).all()
     assert row.n_wrong == 0
     assert np.isfinite(row.right)
@@ -267,7 +249,7 @@ def test_errors_where_the_label_is_right_and_wrong(trace):
 
 def test_the_planted_effects_come_back(trace):
     "Which label hurts more?"
-    result = error_by_groups(trace, "temperature", "zone", "climate", n_boot=400)
+    result = error_by_groups(trace, "temperature", "zone", "climate", bootstrap=Bootstrap(n=400))
     start = result[result.epoch == 0].set_index("group")
     np.testing.assert_allclose(start.error, [1, 1.2, 1.6, 2, 0.4], atol=0.12)
     assert start.n.tolist() == [200, 300, 300, 1200, 600]
@@ -281,6 +263,8 @@ def test_the_planted_effects_come_back(trace):
 
 def test_errors_in_the_four_groups(trace):
     "Which label hurts more?"
-    ax = plot_error_by_groups(error_by_groups(trace, "temperature", "zone", "climate", n_boot=400))
+    ax = plot_error_by_groups(
+        error_by_groups(trace, "temperature", "zone", "climate", bootstrap=Bootstrap(n=400))
+    )
     assert len(ax.lines) == 4
     assert len(ax.collections) == 4

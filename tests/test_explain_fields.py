@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/explain/05_fields.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -20,11 +21,10 @@ def pixel_world(seed=0):
     "A trace of 2,160 pixels."
     rng = np.random.default_rng(seed)
     crops = ["maize", "soybean", "wheat"]
-    field, row, column = (
-        v.ravel() for v in np.meshgrid(np.arange(9), np.arange(12), np.arange(20), indexing="ij")
-    )
+    grid = np.meshgrid(np.arange(9), np.arange(12), np.arange(20), indexing="ij")
+    field, row, column = (v.ravel() for v in grid)
     crop = field % 3
-    truth = np.array([9.0, 3.0, 6.0])[field % 3] + rng.normal(0, 0.6, len(field))
+    truth = np.array([9.0, 3.0, 6.0])[crop] + rng.normal(0, 0.6, len(field))
     misread = (crop == 1) & (column < 10)
     wrong = np.stack([misread & (row >= 4 * e) for e in range(3)])  # fewer from epoch to epoch
     predicted = np.where(wrong, 0.7 * truth, truth + rng.normal(0, 0.1, len(field)))
@@ -39,12 +39,16 @@ def pixel_world(seed=0):
         predicted=both(predicted, label),
         loss=both(np.abs(predicted - truth) ** 2, wrong),
     )
-    coords = dict(
-        epoch=[0, 1, 2],
-        sample=[f"p{i}" for i in range(len(field))],
-        task=["yield", "crop"],
-        kind=("task", ["tabular", "category"]),
-        units=("task", ["t/ha", ""]),
+    trace = xr.Dataset(
+        {name: (("epoch", "sample", "task"), v) for name, v in values.items()},
+        dict(
+            epoch=[0, 1, 2],
+            sample=[f"p{i}" for i in range(len(field))],
+            task=["yield", "crop"],
+            kind=("task", ["tabular", "category"]),
+            units=("task", ["t/ha", ""]),
+        ),
+        dict(main="yield"),
     )
     per_pixel = dict(
         group=np.array([f"field {f}" for f in field]),
@@ -54,12 +58,9 @@ def pixel_world(seed=0):
         lon=-64 + 1e-4 * column,
         lat=-27 - 9e-5 * row,
     )
-    trace = xr.Dataset(
-        {k: (("epoch", "sample", "task"), v) for k, v in values.items()}
-        | dict(truth=(("sample", "task"), both(truth, crop))),
-        coords | {k: ("sample", v) for k, v in per_pixel.items()},
-    )
-    return trace.assign_attrs(main="yield"), crops, misread
+    trace = trace.assign_coords({name: ("sample", v) for name, v in per_pixel.items()})
+    trace["truth"] = ("sample", "task"), both(truth, crop)
+    return trace, crops, misread
 
 
 @pytest.fixture(scope='module')
@@ -103,9 +104,8 @@ def test_half_of_a_field_wrong_by_30(table, trace_crops_and_misread):
     one = table[(table.field == "field 1") & (table.epoch == 0)].iloc[0]
     assert (one["class"], one.split, one.accuracy, one.n) == (1, "train", 0.5, 240)
     right = trace.isel(sample=(trace.group.values == "field 1") & ~misread).sel(epoch=0, task="yield")
-    assert one.error == pytest.approx(
-        0.5 * 0.3 + 0.5 * float((right.error / right.truth).mean()), abs=1e-6
-    )
+    other_half = float((right.error / right.truth).mean())
+    assert one.error == pytest.approx(0.5 * 0.3 + 0.5 * other_half, abs=1e-6)
     assert len(table) == 27
     assert (table[table["class"] != 1].accuracy == 1).all()
     assert table.attrs["relative"]
@@ -126,9 +126,8 @@ def test_a_field_is_laid_out_again_mistakes_included(trace_crops_and_misread):
     assert maps.target.shape == (12, 20)
     assert (maps.wrong == (maps.column < 10)).all()
     assert np.allclose(maps.relative_error[:, :10], -0.3, atol=1e-6)
-    ring = field_maps(
-        trace.isel(sample=~((trace.row.values == 5) & (trace.column.values == 5))), "field 4", "yield"
-    )
+    hole = (trace.row.values == 5) & (trace.column.values == 5)
+    ring = field_maps(trace.isel(sample=~hole), "field 4", "yield")
     assert np.isnan(ring.target[5, 5])
     assert int(ring.target.isnull().sum()) == 1
     assert "wrong" not in ring
@@ -151,12 +150,21 @@ def test_two_epochs_of_one_field(trace_crops_and_misread):
     ]
 
 
+def test_without_a_label_there_are_three_maps_and_beside_a_field_with_one_the(trace_crops_and_misread):
+    "Maps of a field."
+    # without a label there are three maps, and beside a field with one the fourth stays empty
+    trace, crops, misread = trace_crops_and_misread
+    plain = field_maps(trace, "field 4", "yield")
+    assert len([ax for ax in plot_field_maps([plain]).axes if ax.images]) == 3
+    both = plot_field_maps([field_maps(trace, "field 4", "yield", "crop"), plain])
+    assert not both.axes[7].axison
+    plt.close("all")
+
+
 def test_wrong_labels_stand_where_yields_are_low_by_construction(trace_crops_and_misread):
     "What is true of the groups?"
     trace, crops, misread = trace_crops_and_misread
-    groups = truth_by_groups(
-        trace.assign_coords(task=["yield", "crop"]), "yield", "crop", "crop", epoch=0
-    )
+    groups = truth_by_groups(trace, "yield", "crop", "crop", epoch=0)
     assert groups.group.value_counts().to_dict() == {"CC": 600, "FF": 120}
     assert groups.truth[groups.group == "FF"].mean() == pytest.approx(3, abs=0.2)
     plot_truth_by_groups(groups).set_title("misread pixels are soybean, whose yields are low")

@@ -10,13 +10,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_hex
 
 from mtl_explain.explain.correlation import correlation_of_moments
 from mtl_explain.explain.maps import (
-    _visible, class_colors, common_range, draw_classes, error_label, missing_color, patch_maps, pixel_errors,
-    plot_error_maps, plot_errors_on_map, sample_correlations, samples_worth_showing, task_maps,
+    _visible, class_colors, common_range, draw_classes, error_label, errors_at_positions, patch_maps,
+    pixel_errors, plot_error_maps, plot_errors_on_map, sample_correlations, samples_worth_showing, task_maps,
 )
 from mtl_explain.modality import modality_of
+from mtl_explain.palette import missing_color
 from mtl_explain.testing.planted import planted_world
 
 
@@ -37,22 +39,19 @@ def world_patches_and_name():
 
 def test_four_pixels_by_hand():
     "Truth, prediction, error."
-    assert np.array_equal(
-        pixel_errors([[0, 1], [2, -1]], [[0, 2], [2, 0]], "mask"), [[0, 1], [0, np.nan]], equal_nan=True
-    )
+    found = pixel_errors([[0, 1], [2, -1]], [[0, 2], [2, 0]], "mask")
+    assert np.array_equal(found, [[0, 1], [0, np.nan]], equal_nan=True)
     image = np.array([[[100.0, np.nan]], [[0, 0]]])
-    assert np.array_equal(
-        pixel_errors(image, [[[104, 1]], [[-2, 1]]], "image"), [[3, np.nan]], equal_nan=True
-    )
+    found = pixel_errors(image, [[[104, 1]], [[-2, 1]]], "image")
+    assert np.array_equal(found, [[3, np.nan]], equal_nan=True)
 
 
 def test_maps_agree_with_the_trace(world):
     "Truth, prediction, error."
     maps = {t: task_maps(world.trace, world.samples, t, "p0003") for t in ("landcover", "elevation")}
     for t, m in maps.items():
-        assert np.isclose(
-            m.error.mean(), world.trace.error.sel(task=t, sample="p0003").isel(epoch=-1), rtol=1e-4
-        )
+        expected = world.trace.error.sel(task=t, sample="p0003").isel(epoch=-1)
+        assert np.isclose(m.error.mean(), expected, rtol=1e-4)
     r = np.corrcoef(*(m.error.ravel() for m in maps.values()))[0, 1]
     kept = correlation_of_moments(world.trace.moments.sel(sample="p0003").isel(epoch=-1, pair=0).values)
     assert np.isclose(r, kept, atol=1e-4)
@@ -67,8 +66,8 @@ def test_every_class_has_its_colour_in_every_map(world):
     m = modality_of(world.samples.landcover)
     fig, ax = plt.subplots(figsize=(1, 1))
     image = draw_classes(ax, np.array([[0, 3], [-1, 1]]), m)
-    rgba = image.to_rgba(image.get_array(), bytes=True)
-    hexes = ["#%02x%02x%02x" % tuple(c[:3]) for c in rgba.reshape(-1, 4)]
+    rgba = image.to_rgba(image.get_array())
+    hexes = [to_hex(c) for c in rgba.reshape(-1, 4)]
     plt.close(fig)
     assert hexes == [m.colors[0], m.colors[3], missing_color, m.colors[1]]
     assert len(set(class_colors(replace(m, classes=tuple(range(17)), colors=())))) == 17
@@ -98,10 +97,9 @@ def test_missing_pixels_a_task_without_colours_many_channels(world):
     assert fig.axes[2].get_xlabel() == "no label"
     assert "epoch 0" in fig.get_suptitle()
     plt.close(fig)
-    values, name = _visible(
-        np.ones((3, 4, 4)),
-        replace(modality_of(world.samples.elevation), shape=(3, 4, 4), channels=("a", "b", "c")),
-    )
+    elevation = modality_of(world.samples.elevation)
+    three = replace(elevation, shape=(3, 4, 4), channels=("a", "b", "c"))
+    values, name = _visible(np.ones((3, 4, 4)), three)
     assert values.shape == (4, 4)
     assert name == "elevation, mean of 3 channels"
     with pytest.raises(ValueError, match="keeps no maps"):
@@ -120,12 +118,10 @@ def test_ranked_as_numpy_would_rank_them(world):
 
 
     def by_hand(s):
-        return np.corrcoef(
-            *(
-                task_maps(world.trace, world.samples, t, s).error.ravel()
-                for t in ("landcover", "elevation")
-            )
-        )[0, 1]
+        cover, elevation = (
+            task_maps(world.trace, world.samples, t, s).error for t in ("landcover", "elevation")
+        )
+        return np.corrcoef(cover.ravel(), elevation.ravel())[0, 1]
 
 
     np.testing.assert_allclose(worth.r, [by_hand(s) for s in worth["sample"]], atol=1e-4)
@@ -138,9 +134,8 @@ def test_few_samples_and_none(world):
     "Which samples to show."
     two = world.trace.isel(sample=slice(0, 2), shown=slice(0, 2))
     assert samples_worth_showing(two, "landcover", "elevation").which.tolist() == ["highest", "lowest"]
-    assert samples_worth_showing(two.isel(shown=[0]), "landcover", "elevation").which.tolist() == [
-        "highest"
-    ]
+    one = two.isel(shown=[0])
+    assert samples_worth_showing(one, "landcover", "elevation").which.tolist() == ["highest"]
     with pytest.raises(ValueError, match="no sample whose maps are kept"):
         samples_worth_showing(two.isel(shown=[]), "landcover", "elevation")
 
@@ -149,7 +144,7 @@ def test_errors_at_their_positions(world):
     "On the map of the world."
     fig, axs = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
     for ax, task in zip(axs, ("landcover", "zone", "temperature"), strict=True):
-        plot_errors_on_map(world.trace, task, ax=ax)
+        plot_errors_on_map(errors_at_positions(world.trace, task), ax)
     assert axs[0].get_title() == "landcover, epoch 2"
     assert len(axs[1].collections) == 2
     assert len(fig.axes) == 5
@@ -158,7 +153,7 @@ def test_errors_at_their_positions(world):
 def test_no_positions(world):
     "On the map of the world."
     with pytest.raises(ValueError, match="no position"):
-        plot_errors_on_map(world.trace.drop_vars(["lat", "lon"]))
+        errors_at_positions(world.trace.drop_vars(["lat", "lon"]))
     assert error_label(world.trace, "elevation") == ("mean absolute error [m]", 1)
 
 
@@ -180,15 +175,12 @@ def test_several_channels_are_several_bands_a_missing_label_is_nan_and_no_maps(w
     cover = patches.landcover.copy(deep=True)
     height = patches.elevation
     cover[:, :, 0] = -1
+    twice = xr.concat([height, height], "level", combine_attrs="override").transpose(*height.dims)
     two = patches.drop_vars(["elevation", "level"]).assign(
-        landcover=cover,
-        elevation=xr.concat([height, height], "level", combine_attrs="override")
-        .transpose(*height.dims)
-        .assign_coords(level=["low", "high"]),
+        landcover=cover, elevation=twice.assign_coords(level=["low", "high"])
     )
-    trace_of_two = world.trace.drop_vars("map_elevation").assign(
-        map_elevation=world.trace.map_elevation.isel(level=[0, 0]).drop_vars("level", errors="ignore")
-    )
+    predicted = world.trace.map_elevation.isel(level=[0, 0]).drop_vars("level", errors="ignore")
+    trace_of_two = world.trace.drop_vars("map_elevation").assign(map_elevation=predicted)
     maps = patch_maps(trace_of_two, two, name)
     assert [n for n in maps if "elevation" in n] == [
         "elevation low truth",

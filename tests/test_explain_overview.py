@@ -22,6 +22,7 @@ from mtl_explain.explain.overview import (
     Explanation, _is_above, _names, _with_interval, check_traced, explain, label_pairs, read_correlation,
     read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_transitions,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.testing.planted import planted_world
 
 
@@ -37,7 +38,7 @@ def world_and_mods():
 def found(world_and_mods):
     "Everything about the planted world."
     world, mods = world_and_mods
-    return explain(world.trace, mods, world.samples, n_boot=300)
+    return explain(world.trace, mods, world.samples, bootstrap=Bootstrap(n=300))
 
 
 def test_an_explanation_that_does_not_apply():
@@ -54,10 +55,8 @@ def test_how_numbers_are_printed():
     assert _with_interval(row, "r") == "0.40 (95%: 0.38 to 0.41)"
     assert _with_interval(row, "share", ".0%") == "70% (95%: 38% to 41%)"
     assert _with_interval(dict(r=np.nan, low=0, high=0), "r") == "not defined"
-    assert (
-        _with_interval(dict(r=0.4, low=np.nan, high=np.nan), "r")
-        == "0.40 (no interval: too few clusters)"
-    )
+    few = dict(r=0.4, low=np.nan, high=np.nan)
+    assert _with_interval(few, "r") == "0.40 (no interval: too few clusters)"
     assert _names(["a"]) == "a"
     assert _names("abc") == "a, b and c"
 
@@ -79,7 +78,8 @@ def test_correlations_in_words_with_and_without_something_to_say():
     text = read_correlation(result, 3)
     print(text)
     assert text == (
-        "Epoch 3. cover and dem fail in the same pixels: r = 0.30 (95%: 0.20 to 0.40). It was higher at first (0.60 at epoch 0). "
+        "Epoch 3. cover and dem fail in the same pixels: r = 0.30 (95%: 0.20 to 0.40). "
+        "It was higher at first (0.60 at epoch 0). "
         "For zone the interval includes zero: no correlation is shown. age: only one value."
     )
 
@@ -118,12 +118,10 @@ def test_regression_errors_in_words(world_and_mods):
     assert "larger error in" in read_error_by_correctness(one, 0)
     assert "a wrong zone goes with the larger error." in read_error_by_groups(four, 0)
     same = planted_world(n_samples=440, n_epochs=1, size=4, effects=(1, 1, 1, 1)).trace
-    assert read_error_by_correctness(error_by_correctness(same, "temperature", "zone"), 0).endswith(
-        "includes zero: no difference is shown."
-    )
-    assert "neither label is shown" in read_error_by_groups(
-        error_by_groups(same, "temperature", "zone", "climate"), 0
-    )
+    said = read_error_by_correctness(error_by_correctness(same, "temperature", "zone"), 0)
+    assert said.endswith("includes zero: no difference is shown.")
+    said = read_error_by_groups(error_by_groups(same, "temperature", "zone", "climate"), 0)
+    assert "neither label is shown" in said
 
 
 def test_the_coarser_label_comes_first(world_and_mods):
@@ -142,10 +140,11 @@ def test_the_own_samples_pass(world_and_mods):
     # the own samples pass; others are told by what they lack
     world, mods = world_and_mods
     assert check_traced(world.trace, world.samples) is None
+    other = world.samples.drop_vars("zone").isel(sample=slice(0))
     with pytest.raises(
         ValueError, match="they have no modalities zone, no samples p0000, p0001, p0002 and 877 more"
     ):
-        check_traced(world.trace, world.samples.drop_vars("zone").isel(sample=slice(0)))
+        check_traced(world.trace, other)
 
 
 def test_all_of_it_applies_and_every_figure_is_its_own(found):
@@ -172,7 +171,9 @@ def test_all_of_it_applies_and_every_figure_is_its_own(found):
 def test_what_does_not_apply_says_why(world_and_mods):
     "In one call."
     world, mods = world_and_mods
-    one = explain(world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), mods, n_boot=100)
+    one = explain(
+        world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), mods, bootstrap=Bootstrap(n=100)
+    )
     assert not one.applied
     assert set(one.left_out) == {
         "error correlation",
@@ -183,7 +184,11 @@ def test_what_does_not_apply_says_why(world_and_mods):
         "errors on the map",
     }
     assert "one task only, 'landcover'" in one.left_out["error correlation"]
-    two = explain(world.trace.sel(task=["zone", "weather"]).assign_attrs(main="zone"), mods, n_boot=100)
+    two = explain(
+        world.trace.sel(task=["zone", "weather"]).assign_attrs(main="zone"),
+        mods,
+        bootstrap=Bootstrap(n=100),
+    )
     assert set(two.applied) == {
         "error correlation",
         "error of weather by correctness of zone",
@@ -194,41 +199,44 @@ def test_what_does_not_apply_says_why(world_and_mods):
     assert "fewer than two label tasks" in two._repr_html_()
 
 
-def test_a_ground_truth_that_breaks_its_hierarchy_is_a_reason(world_and_mods):
+def test_a_run_is_enough_no_labels_are_no_harm(world_and_mods):
     "In one call."
-    # a ground truth that breaks its hierarchy is a reason; a split without samples an error; what has a trace and modalities is enough
+    # a run is enough, no labels are no harm; a broken hierarchy is a reason, an empty split an error
     world, mods = world_and_mods
-    run = SimpleNamespace(trace=world.trace.isel(epoch=[0]), modalities=mods)
+    first = world.trace.isel(epoch=[0])
+    run = SimpleNamespace(trace=first, modalities=mods)
+    short = explain(run, bootstrap=Bootstrap(n=100))
+    unlabelled = world.trace.copy(deep=True).assign_attrs(main="temperature")
+    unlabelled["correct"].loc[dict(task="zone")] = np.nan
+    found = explain(unlabelled, mods, bootstrap=Bootstrap(n=100))
+    assert found["transitions (zone, climate)"].reading == "No sample has both labels."
     assert (
-        explain(run, n_boot=100)._repr_html_()
-        == explain(world.trace.isel(epoch=[0]), mods, n_boot=100)._repr_html_()
+        "No sample has both labels" in found["error of temperature by groups (zone, climate)"].reading
     )
-    broken = world.trace.copy(deep=True)
-    broken["truth"].loc[dict(task="zone", sample="p0000")] = (
-        broken["truth"].sel(task="zone", sample="p0000") + 1
-    ) % 4
-    assert (
-        "leaves the hierarchy in 1 of 880"
-        in explain(broken, mods, n_boot=100).left_out["hierarchy (zone, climate)"]
-    )
-    with pytest.raises(ValueError, match="no samples of split 'train'"):
-        explain(world.trace, mods, split="train")
-    with pytest.raises(
-        ValueError,
-        match="not those of the run: they have no modalities zone, no samples p0000, p0001, p0002 and 877 more",
-    ):
-        explain(world.trace, mods, world.samples.drop_vars("zone").isel(sample=slice(0)))
-    short = explain(world.trace.isel(epoch=[0]), mods, n_boot=100)
+    assert short._repr_html_() == explain(first, mods, bootstrap=Bootstrap(n=100))._repr_html_()
     assert not any(k.startswith(("fate", "transitions")) for k in short)
     assert short["error correlation"].applies
+    broken = world.trace.copy(deep=True)
+    one = dict(task="zone", sample="p0000")
+    broken["truth"].loc[one] = (broken["truth"].sel(one) + 1) % 4
+    left_out = explain(broken, mods, bootstrap=Bootstrap(n=100)).left_out
+    assert "leaves the hierarchy in 1 of 880" in left_out["hierarchy (zone, climate)"]
+    with pytest.raises(ValueError, match="no samples of split 'train'"):
+        explain(world.trace, mods, split="train")
+    other = world.samples.drop_vars("zone").isel(sample=slice(0))
+    with pytest.raises(
+        ValueError,
+        match="not those of the run: they have no modalities zone, "
+        "no samples p0000, p0001, p0002 and 877 more",
+    ):
+        explain(world.trace, mods, other)
 
 
 def test_no_torch_is_imported():
     "In one call."
-    code = 'import sys, mtl_explain.explain.overview, mtl_explain.testing.planted; print("torch" in sys.modules)'
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == "False"
-    )
+    code = """
+import sys, mtl_explain.explain.overview, mtl_explain.testing.planted
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -11,8 +11,10 @@ import pytest
 from scipy import stats
 
 from mtl_explain.explain.resampling import (
-    as_slice, cluster_codes, cluster_sums, resampled_means, resampled_sums, share_interval, t_interval,
+    Bootstrap, as_slice, cluster_codes, cluster_sums, resampled_means, resampled_sums, share_interval,
+    t_interval,
 )
+from mtl_explain.palette import blue, orange
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import split_positions
 
@@ -21,6 +23,14 @@ from mtl_explain.trace import split_positions
 def samples():
     "Sixteen of the toy world's samples are test samples."
     return toy_samples(96, 4)
+
+
+def test_nonsense_is_refused_where_the_value_is_made():
+    "An interval as a value."
+    for wrong, message in ((dict(n=0), "n is 0"), (dict(level=95), "level is 95.*e.g. 0.95")):
+        with pytest.raises(ValueError, match=message):
+            Bootstrap(**wrong)
+    Bootstrap()
 
 
 def test_groups_and_no_groups(samples):
@@ -58,9 +68,8 @@ def test_any_block_size_against_pandas():
     c = rng.integers(0, 40, 500)
     expected = pd.DataFrame(x).groupby(c).sum().values
     for block in (1, 7, 64, 5000):
-        np.testing.assert_allclose(
-            np.concatenate(list(cluster_sums(lambda at: x[at], c, block))), expected
-        )
+        sums = np.concatenate(list(cluster_sums(lambda at: x[at], c, block)))
+        np.testing.assert_allclose(sums, expected)
 
 
 def test_the_weights_are_multinomial():
@@ -73,16 +82,17 @@ def test_the_weights_are_multinomial():
         assert (w >= 0).all()
         assert np.abs(w.mean(0) - 1).max() < 0.08
         assert np.abs(w.var(0) - (1 - 1 / G)).max() < 0.15
-        assert (
-            abs(np.corrcoef(w[:, 0], w[:, -1])[0, 1] + 1 / (G - 1)) < 0.06
-        )  # what one gets, another does not
+        # what one gets, another does not
+        assert abs(np.corrcoef(w[:, 0], w[:, -1])[0, 1] + 1 / (G - 1)) < 0.06
 
 
 def test_the_same_seed_gives_the_same_resamples():
     "Resampled sums."
-    one, two, three = (
-        resampled_sums(lambda at: at[:, None] * 1.0, np.arange(50), 20, seed)[0] for seed in (0, 0, 1)
-    )
+    def resampled(seed):
+        return resampled_sums(lambda at: at[:, None] * 1.0, np.arange(50), 20, seed)[0]
+
+
+    one, two, three = resampled(0), resampled(0), resampled(1)
     assert (one == two).all()
     assert (one != three).any()
 
@@ -107,17 +117,18 @@ def test_coverage_with_and_without_the_knowledge_of_fields():
 
 
     def coverage(codes):
-        low, high, p = t_interval(
-            x.mean(0), resampled_sums(lambda at: x[at], codes, 400)[0] / len(x), codes.max() + 1
-        )
-        assert ((p > 0.05) == ((low < 0) & (0 < high))).all()
-        return ((low < 0) & (0 < high)).mean()
+        sums, _ = resampled_sums(lambda at: x[at], codes, 400)
+        low, high, p = t_interval(x.mean(0), sums / len(x), codes.max() + 1)
+        holds = (low < 0) & (0 < high)
+        assert ((p > 0.05) == holds).all()
+        return holds.mean()
 
 
     with_fields = coverage(codes)
     without = coverage(np.arange(len(codes)))
     print(
-        f"95 % intervals that hold the truth: {with_fields:.1%} by field, {without:.1%} if samples pass for independent"
+        f"95 % intervals that hold the truth: {with_fields:.1%} by field, "
+        f"{without:.1%} if samples pass for independent"
     )
     assert 0.93 < with_fields < 0.97
     assert without < 0.5
@@ -126,14 +137,16 @@ def test_coverage_with_and_without_the_knowledge_of_fields():
 def test_too_few_clusters_constant_numbers_undefined_resamples():
     "From resamples to an interval and a p-value."
     replicates = np.random.default_rng(0).normal(size=(100, 4))
-    replicates[:, 1], replicates[:20, 2] = 5.0, np.nan
+    replicates[:, 1] = 5.0
+    replicates[:20, 2] = np.nan
     low, high, p = t_interval([1.0, 5.0, 1.0, np.nan], replicates, np.array([2, 9, 9, 9]))
-    assert np.isnan([low[0], high[0], p[0]]).all()  # two clusters
-    assert low[1] == high[1] == 5  # the same in every resample
+    # two clusters
+    assert np.isnan([low[0], high[0], p[0]]).all()
+    # the same in every resample
+    assert low[1] == high[1] == 5
     assert p[1] == 0
-    assert np.isnan(
-        [low[2], p[2], low[3], p[3]]
-    ).all()  # a fifth of the resamples undefined; undefined itself
+    # a fifth of the resamples undefined; undefined itself
+    assert np.isnan([low[2], p[2], low[3], p[3]]).all()
 
 
 def test_two_means_over_different_samples():
@@ -153,9 +166,8 @@ def test_a_share_of_independent_samples_against_scipys_bootstrap():
     x = np.random.default_rng(3).random(200) < 0.3
     mean, replicates, clusters = resampled_means(x[None], np.ones((1, 200), bool), np.arange(200), 4000)
     (low,), (high,) = share_interval(mean, replicates, clusters)
-    theirs = stats.bootstrap(
-        (x,), np.mean, n_resamples=4000, method="percentile", rng=0
-    ).confidence_interval
+    boot = stats.bootstrap((x,), np.mean, n_resamples=4000, method="percentile", rng=0)
+    theirs = boot.confidence_interval
     assert abs(low - theirs.low) < 0.011
     assert abs(high - theirs.high) < 0.011
 
@@ -180,17 +192,16 @@ def test_more_samples_or_more_fields():
         rng = np.random.default_rng(fields)
         codes = np.repeat(np.arange(fields), size)
         x = rng.random(fields * size) < rng.beta(2, 2, fields)[codes]
-        found = resampled_means(
-            x[None], np.ones((1, len(x)), bool), codes if by_field else np.arange(len(x)), 500
-        )
+        clusters = codes if by_field else np.arange(len(x))
+        found = resampled_means(x[None], np.ones((1, len(x)), bool), clusters, 500)
         return np.ptp(share_interval(*found))
 
 
     fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
     fields = np.array([6, 12, 24, 48, 96])
     for by_field, label, color in (
-        (True, "clusters are fields", "#0173b2"),
-        (False, "samples pass for independent", "#de8f05"),
+        (True, "clusters are fields", blue),
+        (False, "samples pass for independent", orange),
     ):
         ax.plot(fields, [width(f, 20, by_field) for f in fields], "o-", color=color, label=label)
     ax.set(

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.colors import LightSource
 
 from mtl_explain.simulate.aerial import (
-    Window, camera, laser_scan, lattice_noise, lean_view, moved, normal_noise, smooth_noise, sun_light,
-    sun_shadow,
+    Window, camera, laser_scan, lattice_noise, lean_view, normal_noise, smooth_noise, sun_light, sun_shadow,
+    translate,
 )
 
 
@@ -60,14 +60,14 @@ def test_smooth_noise_in_one_two_and_four_octaves():
         )
 
 
-def test_moved_by_two_rows_and_minus_one_column():
+def test_translated_by_two_rows_and_minus_one_column():
     "Shadow."
-    assert moved(np.arange(12).reshape(3, 4), 2, -1, -9).tolist() == [
+    assert translate(np.arange(12).reshape(3, 4), 2, -1, -9).tolist() == [
         [-9, 8, 9, 10],
         [-9] * 4,
         [-9] * 4,
     ]
-    assert (moved(np.zeros((3, 4)), 5, 0, 1) == 1).all()
+    assert (translate(np.zeros((3, 4)), 5, 0, 1) == 1).all()
 
 
 def test_the_shadow_of_a_wall_is_as_long_as_trigonometry_says():
@@ -126,23 +126,20 @@ def test_the_roof_of_a_tower_is_printed_beside_its_footprint():
 def test_a_tower_a_row_of_houses_and_their_picture():
     "Lean."
     w = Window(0, 0, 120, 160, 0.5)
-    land = np.where(
-        (np.abs(w.x - 22) < 6) & (np.abs(w.y - 32) < 6),
-        40.0,
-        np.where((np.abs(w.x - 55) < 4.5) & (np.abs(w.y - 30) < 22), 10.0 - np.abs(w.x - 55), 0.0),
-    )
+    tower = (np.abs(w.x - 22) < 6) & (np.abs(w.y - 32) < 6)
+    row = (np.abs(w.x - 55) < 4.5) & (np.abs(w.y - 30) < 22)
+    land = np.where(tower, 40.0, np.where(row, 10.0 - np.abs(w.x - 55), 0.0))
     light = 0.35 + sun_light(land, 150.0, 45.0, 0.5) * ~sun_shadow(land, 150.0, 45.0, 0.5)
     source, level = lean_view(land, 0.12, -0.1, 0.5)
+    wall = land.ravel()[source] - level > 2
+    leaning = np.where(wall, 0.9, light.ravel()[source])
     axes = plt.figure(figsize=(8, 2.7), layout="constrained").subplots(1, 3)
-    for ax, image, title in zip(
-        axes,
-        (land, light, np.where(land.ravel()[source] - level > 2, 0.9, light.ravel()[source])),
-        ("height [m]", "straight from above", "leaning: roof beside footprint"),
-        strict=True,
+    for ax, image, title, cmap in (
+        (axes[0], land, "height [m]", "cividis"),
+        (axes[1], light, "straight from above", "gray"),
+        (axes[2], leaning, "leaning: roof beside footprint", "gray"),
     ):
-        ax.imshow(
-            image, cmap="cividis" if title.startswith("height") else "gray", extent=(0, 80, 60, 0)
-        )
+        ax.imshow(image, cmap=cmap, extent=(0, 80, 60, 0))
         ax.set(title=title, xlabel="east [m]")
     assert len(axes) == 3
 

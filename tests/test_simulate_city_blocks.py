@@ -10,7 +10,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from mtl_explain.simulate.city.blocks import (
-    blocks_of, built, cities, divide, named_city, overhang, parking_places, plant, quarter, to_map, to_plan,
+    blocks_of, build, cities, divide, named_city, overhang, parking_places, plant, quarter, to_map, to_plan,
     uses, wall_distance,
 )
 
@@ -54,7 +54,7 @@ def test_buildings_stay_on_their_block_and_have_the_sizes_they_should_have():
     "What stands on a block."
     for use in uses:
         for seed, box in ((0, (0, 0, 90, 55)), (1, (0, 0, 50, 90)), (2, (10, 10, 70, 70))):
-            found = built(use, box, np.random.default_rng(seed))
+            found = build(use, box, np.random.default_rng(seed))
             large = np.array([b.box for b in found if not b.small]).reshape(-1, 4)
             assert (large[:, :2] >= np.array(box[:2]) - 1).all()
             assert (large[:, 2:] <= np.array(box[2:]) + 1).all()
@@ -67,9 +67,9 @@ def test_no_tree_stands_in_a_building_of_its_time_those_at_the_walls_reach_over(
     # no tree stands in a building of its time, those at the walls reach over the roof, and trees grow
     rng = np.random.default_rng(0)
     box = (0, 0, 90, 60)
-    houses = [b._replace(early=False) for b in built("terraces", box, rng)]
+    houses = [b._replace(early=False) for b in build("terraces", box, rng)]
     trees = plant(city, box, houses, 6.0, rng)
-    u, v, early, late = (np.array([getattr(t, k) for t in trees]) for k in ("u", "v", "early", "late"))
+    u, v, _, early, late = np.array(trees).T
     assert (wall_distance(houses, u, v)[late > 0] >= 1).all()
     assert (early[wall_distance(houses, u, v) < 0] > 0).any()
     both = (early > 0) & (late > 0)
@@ -77,13 +77,11 @@ def test_no_tree_stands_in_a_building_of_its_time_those_at_the_walls_reach_over(
     assert (late - early)[both].mean() < 0.5 * city.years
     assert 0.02 < (early == 0).mean() < 0.1
     edge = overhang(city._replace(overhang=1.0), houses, rng)
-    gap = wall_distance(
-        [b for b in houses if not b.small], np.array([t.u for t in edge]), np.array([t.v for t in edge])
-    )
+    u, v, radius, early, _ = np.array(edge).T
     assert len(edge) > 5
-    assert (gap < [t.radius for t in edge]).all()
-    assert all(t.early > 8 for t in edge)
-    assert not overhang(city, built("terraces", box, rng), rng)
+    assert (wall_distance([b for b in houses if not b.small], u, v) < radius).all()
+    assert (early > 8).all()
+    assert not overhang(city, build("terraces", box, rng), rng)
 
 
 def test_sites_are_as_frequent_as_announced_and_a_block_is_what_its_event_says():
@@ -106,35 +104,33 @@ def test_no_car_parks_in_a_building_and_a_quarter_has_room_for_some_hundred(city
     "What happens to a block."
     for i, j in ((0, 0), (3, 4), (7, 2)):
         u, v, a, b = parking_places(city, i, j).T
+        buildings = [k for q in blocks_of(city, i, j) for k in q.buildings]
         assert 40 < len(u) < 2000
         assert np.allclose(np.sort([a, b], 0), [[0.9], [2.2]] * np.ones(len(u)))
-        assert (wall_distance([k for q in blocks_of(city, i, j) for k in q.buildings], u, v) > 0).all()
+        assert (wall_distance(buildings, u, v) > 0).all()
 
 
 def test_four_by_three_quarters_with_several_sites():
     "What happens to a block."
     ax = plt.figure(figsize=(7.5, 5.2), layout="constrained").subplots()
-    some = [
-        b
-        for i in range(4, 8)
-        for j in range(4, 7)
-        for b in blocks_of(cities["utrecht"]._replace(change=0.6), i, j)
-    ]
+    busy = cities["utrecht"]._replace(change=0.6)
+    some = [b for i in range(4, 8) for j in range(4, 7) for b in blocks_of(busy, i, j)]
     look = {
         (True, True): dict(fc="#b0b0b0"),
         (False, True): dict(fc="#0173b2", alpha=0.75),
         (True, False): dict(fc="#de8f05", alpha=0.75),
     }
+
+
+    def draw_box(box, **style):
+        u0, v0, u1, v1 = box
+        ax.add_patch(Rectangle((u0, v0), u1 - u0, v1 - v0, **style))
+
+
     for b in some:
-        ax.add_patch(
-            Rectangle(
-                b.box[:2], b.box[2] - b.box[0], b.box[3] - b.box[1], fc="#f4f4f0", ec="#cccccc", lw=0.5
-            )
-        )
+        draw_box(b.box, fc="#f4f4f0", ec="#cccccc", lw=0.5)
         for k in b.buildings:
-            ax.add_patch(
-                Rectangle(k.box[:2], 2 * k.a, 2 * k.b, ec="white", lw=0.3, **look[k.early, k.late])
-            )
+            draw_box(k.box, ec="white", lw=0.3, **look[k.early, k.late])
     u, v = np.array([(t.u, t.v) for b in some for t in b.trees]).T
     ax.plot(u, v, ".", ms=2, color="#2a7f3f")
     ax.set(

@@ -32,12 +32,9 @@ def test_the_two_photographs_differ_everywhere_a_little_and_much_where(found):
     assert 0.01 < changed.mean() < 0.3
     assert difference[changed].mean() > 1.3 * difference[~changed].mean() > 5
     axes = plt.figure(figsize=(10, 3.5), layout="constrained").subplots(1, 3)
-    for ax, (image, title) in zip(
-        axes,
-        ((found["A"], "early (A)"), (found["B"], "late (B)"), (found["label"], "label")),
-        strict=True,
-    ):
-        ax.imshow(image, cmap="gray", extent=(0, 256, 256, 0))
+    titles = dict(A="early (A)", B="late (B)", label="label")
+    for ax, (name, title) in zip(axes, titles.items(), strict=True):
+        ax.imshow(found[name], cmap="gray", extent=(0, 256, 256, 0))
         ax.set(title=title, xlabel="east [m]")
 
 
@@ -52,9 +49,8 @@ def test_the_pairs_come_through_files_and_reader_as_they_were_drawn():
     with tempfile.TemporaryDirectory() as place:
         made = simulate_levir(Path(place) / "a", 6, seed=4, size=64, pixel=2.0, progress=False)
         samples = levir.load(levir.prepare(made, Path(place) / "store", progress=False))
-        assert dict(zip(*np.unique(samples.split, return_counts=True), strict=True)) == dict(
-            train=4, valid=1, test=1
-        )
+        splits, counts = np.unique(samples.split, return_counts=True)
+        assert dict(zip(splits, counts, strict=True)) == dict(train=4, valid=1, test=1)
         for k, name in ((1, "train_2"), (4, "val_5")):
             truth = render_pair(draw_pair(4, k), 64, 2.0)
             one = samples.sel(sample=name)
@@ -66,7 +62,7 @@ def test_the_pairs_come_through_files_and_reader_as_they_were_drawn():
 
 def test_the_same_bytes_with_two_processes_other_pairs_with_another_seed_more():
     "A folder of pairs."
-    # the same bytes with two processes, other pairs with another seed, more pairs begin with the same ones
+    # the same bytes with two processes, other pairs with another seed, more pairs begin the same
     def digests(folder):
         return {
             p.name + p.parent.name: hashlib.sha256(p.read_bytes()).hexdigest()
@@ -74,16 +70,18 @@ def test_the_same_bytes_with_two_processes_other_pairs_with_another_seed_more():
         }
 
 
+    small = dict(size=32, pixel=2.0, progress=False)
     with tempfile.TemporaryDirectory() as place:
-        one, two, other, more = (
-            digests(simulate_levir(Path(place) / str(k), n, s, 32, 2.0, w, False))
-            for k, (n, s, w) in enumerate(((2, 0, 1), (2, 0, 2), (2, 1, 1), (3, 0, 1)))
-        )
+        root = Path(place)
+        one = digests(simulate_levir(root / "0", 2, seed=0, workers=1, **small))
+        two = digests(simulate_levir(root / "1", 2, seed=0, workers=2, **small))
+        other = digests(simulate_levir(root / "2", 2, seed=1, workers=1, **small))
+        more = digests(simulate_levir(root / "3", 3, seed=0, workers=1, **small))
         assert one == two
         assert len(one) == 6
         assert not {v for k, v in one.items() if "label" not in k} & set(other.values())
         assert one["train_1.pngA"] == more["train_1.pngA"]
         with pytest.raises(FileExistsError, match="exists already"):
-            simulate_levir(Path(place) / "0", 4)
+            simulate_levir(root / "0", 4)
     with pytest.raises(ValueError, match="0 pairs: at least one is needed"):
         simulate_levir("x", 0)

@@ -14,7 +14,7 @@ import pytest
 
 from mtl_explain.change.labels import pseudo_label
 from mtl_explain.datasets.hibcd_build import make_labels
-from mtl_explain.simulate.aerial import Window, moved, sun_shadow
+from mtl_explain.simulate.aerial import Window, sun_shadow, translate
 from mtl_explain.simulate.city.blocks import cities
 from mtl_explain.simulate.city.surface import changed_outlines, code, days, meadow
 from mtl_explain.simulate.city.tiles import (
@@ -30,7 +30,7 @@ def place():
 
 def test_the_slab_of_20_m_is_printed_beside_its_footprint_and_shades_the_meadow():
     "The photograph."
-    # the slab of 20 m is printed beside its footprint and shades the meadow to its north; the shade is bluer than the sun
+    # the slab of 20 m is printed beside its footprint and shades the meadow; the shade is bluer
     scene, surface, _ = meadow("late_photo")
     far = scene._replace(window=scene.window._replace(col=2800, row=1280))  # near the corner of a frame
     lean = [float(v.mean()) for v in lean_of(far.window, days["late_photo"])]
@@ -38,7 +38,8 @@ def test_the_slab_of_20_m_is_printed_beside_its_footprint_and_shades_the_meadow(
     roof = surface.height - surface.ground == 20
     grass = surface.cover == code["grass"]
     shade = sun_shadow(surface.height, 180.0, 45.0, 0.25)
-    printed = moved(roof, *(-round(20 * k / 0.25) for k in lean[::-1]), False)
+    cols, rows = (-round(20 * k / 0.25) for k in lean)
+    printed = translate(roof, rows, cols, False)
     alike = np.abs(seen - np.median(seen[printed], 0)).max(-1) < 20
     assert np.hypot(*lean) > 0.15
     assert alike[printed].mean() > 0.9 > alike[roof].mean() + 0.05
@@ -50,31 +51,26 @@ def test_the_slab_of_20_m_is_printed_beside_its_footprint_and_shades_the_meadow(
 def test_the_meadow_in_the_corner_of_a_frame():
     "The photograph."
     scene, surface, _ = meadow("late_photo")
+    corner = scene._replace(window=scene.window._replace(col=2800, row=1280))
+    photo = photograph(corner, surface, days["late_photo"], (180.0, 45.0))
     ax = plt.figure(figsize=(3.2, 3), layout="constrained").subplots()
-    ax.imshow(
-        photograph(
-            scene._replace(window=scene.window._replace(col=2800, row=1280)),
-            surface,
-            days["late_photo"],
-            (180.0, 45.0),
-        ),
-        extent=(0, 40, 40, 0),
-    )
+    ax.imshow(photo, extent=(0, 40, 40, 0))
     ax.set(xlabel="east [m]", ylabel="south [m]")
     assert ax.images
 
 
 def test_on_the_meadow_one_building_is_new():
     "The annotator."
-    # on the meadow one building is new: masked with its margin, M = -1 where a sign of the wrong side prevails
+    # on the meadow one building is new: masked with its margin, M = -1 where the wrong sign prevails
     scene, _, _ = meadow("late_scan")
     new = changed_outlines(scene, (True,))
-    high, low = (annotate(scene, np.full(new.shape, h)) for h in (5.0, -5.0))
-    assert np.array_equal(high[1], 2 * new)
+    high, event = annotate(scene, np.full(new.shape, 5.0))
+    low, _ = annotate(scene, np.full(new.shape, -5.0))
+    assert np.array_equal(event, 2 * new)
     assert not changed_outlines(scene, (False,)).any()
-    assert (high[0][new] == 1).all()
-    assert (low[0][new] == -1).all()
-    assert new.sum() < (high[0] != 0).sum() < 1.4 * new.sum()
+    assert (high[new] == 1).all()
+    assert (low[new] == -1).all()
+    assert new.sum() < (high != 0).sum() < 1.4 * new.sum()
 
 
 def test_the_annotator_is_right_where_heights_tell_and_nothing_but_changed(place):
@@ -108,9 +104,8 @@ def test_a_window_is_a_part_of_a_larger_window():
     for row, col in ((-60, 400), (0, 470)):
         part = render(city, Window(row, col, 70, 90, 1.0))
         for name, v in part.items():
-            assert np.array_equal(v, large[name][..., row + 60 : row + 130, col - 400 : col - 310]), (
-                name
-            )
+            there = large[name][..., row + 60 : row + 130, col - 400 : col - 310]
+            assert np.array_equal(v, there), name
     other = render(city._replace(seed=5), Window(0, 470, 70, 90, 1.0))
     assert all((other[n] != part[n]).any() for n in ("early_dsm", "late_dsm", "late_image"))
 
@@ -121,10 +116,9 @@ def test_windows_cover_a_raster_once_in_whole_blocks():
         covered = np.zeros(shape, int)
         for w in windows_of(shape, pixel):
             covered[w.row : w.row + w.height, w.col : w.col + w.width] += 1
+            assert w.row % 256 == w.col % 256 == 0
+            assert w.pixel == pixel
         assert (covered == 1).all()
-        assert all(
-            w.row % 256 == w.col % 256 == 0 and w.pixel == pixel for w in windows_of(shape, pixel)
-        )
 
 
 def test_the_published_layout_the_same_bytes_for_the_same_seed_whatever_the():
@@ -137,40 +131,27 @@ def test_the_published_layout_the_same_bytes_for_the_same_seed_whatever_the():
         }
 
 
+    small = dict(n=4, tile=64, pixel=2.0, cities=("utrecht",), progress=False)
     with tempfile.TemporaryDirectory() as place_:
-        made = [
-            simulate_city(Path(place_) / k, 4, s, 64, 2.0, ("utrecht",), r, w, progress=False)
-            for k, s, r, w in (("a", 0, True, 1), ("b", 0, False, 2), ("c", 1, False, 1))
-        ]
-        first, again, different = (digest(k) for k in made)
+        root = Path(place_)
+        first = digest(simulate_city(root / "a", seed=0, rasters=True, workers=1, **small))
+        again = digest(simulate_city(root / "b", seed=0, workers=2, **small))
+        different = digest(simulate_city(root / "c", seed=1, workers=1, **small))
+        busy = digest(simulate_city(root / "busy", change=1.0, workers=1, **small))
         assert all(first[k] == v for k, v in again.items())
         assert len(again) == 16
         assert len(first) == 16 + 7
         seen = [k for k in again if "dsm_1k" in k or "img_1k" in k]
         assert len(seen) == 8
         assert not {first[k] for k in seen} & {different[k] for k in seen if k in different}
-        assert {Path(k).parts[2] for k in again} == {
-            "img_1k",
-            "dsm_1k",
-            "mask2d_1k",
-            "mask3d_1k",
-        }
+        kinds = {"img_1k", "dsm_1k", "mask2d_1k", "mask3d_1k"}
+        assert {Path(k).parts[2] for k in again} == kinds
         assert any(k.endswith("utrecht_01_01.tif") for k in again)
         assert {Path(k).parts[1] for k in again} == {"train", "val", "test"}
-        assert [p.name for p in made[1].iterdir()] == ["utrecht_025"]
+        assert [p.name for p in (root / "b").iterdir()] == ["utrecht_025"]
         with pytest.raises(FileExistsError, match="exists already"):
-            simulate_city(made[0], n=4)
-        busy = simulate_city(
-            Path(place_) / "busy",
-            n=4,
-            tile=64,
-            pixel=2.0,
-            cities=("utrecht",),
-            workers=1,
-            progress=False,
-            change=1.0,
-        )
-        assert all(first[k] != v for k, v in digest(busy).items() if "dsm_1k" in k)
+            simulate_city(root / "a", n=4)
+        assert all(first[k] != v for k, v in busy.items() if "dsm_1k" in k)
     with pytest.raises(ValueError, match="0 tiles: at least one is needed"):
         simulate_city("x", n=0)
     with pytest.raises(ValueError, match="unknown city 'delft'"):

@@ -11,7 +11,7 @@ from mtl_explain.simulate.common import sun_position
 
 def test_known_suns():
     "Where the sun stands."
-    # known suns: noon at the solstices in Berlin, at the equator and south of it; mornings are in the east
+    # known suns: noon at the solstices in Berlin and south of the equator; mornings are in the east
     assert np.allclose(sun_position(52.5, 172, 12), (90 - 52.5 + 23.44, 180), atol=0.1)
     assert np.allclose(sun_position(52.5, 355, 12), (90 - 52.5 - 23.44, 180), atol=0.1)
     assert np.isclose(sun_position(-30, 355, 12)[0], 90 - 30 + 23.44, atol=0.1)

@@ -4,6 +4,8 @@ Written by nbdev-export from the check cells of nbs/api/simulate/europe/00_lands
 Do not edit: change the notebook, then `make export`.
 """
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -23,10 +25,9 @@ def parcel():
 def test_shares_sum_to_one_tiles_are_well_formed_and_counted_once_a_country():
     "The ten countries of BigEarthNet."
     assert abs(sum(c.share for c in countries.values()) - 1) < 0.01
-    assert all(len(t) == 5 and t[:2].isdigit() for c in countries.values() for t in c.tiles.split())
-    assert all(
-        0 <= v <= 1 for c in countries.values() for v in (c.sea + c.lakes, c.woods, c.hedges, c.village)
-    )
+    for c in countries.values():
+        assert all(len(t) == 5 and t[:2].isdigit() for t in c.tiles.split())
+        assert all(0 <= v <= 1 for v in (c.sea + c.lakes, c.woods, c.hedges, c.village))
 
 
 def test_standardised_repeatable_and_smooth_below_its_scale():
@@ -43,16 +44,8 @@ def test_standardised_repeatable_and_smooth_below_its_scale():
 
 def test_about_equally_often():
     "Random fields."
-    share = (
-        np.mean(
-            [
-                np.histogram(spread_noise(np.random.default_rng(i), 100, 6), 5, (0, 1))[0]
-                for i in range(8)
-            ],
-            0,
-        )
-        / 1e4
-    )
+    fields = [spread_noise(np.random.default_rng(i), 100, 6) for i in range(8)]
+    share = np.mean([np.histogram(v, 5, (0, 1))[0] for v in fields], 0) / 1e4
     assert np.abs(share - 0.2).max() < 0.04
     assert sigmoid(0) == 0.5
     assert sigmoid(1e4) == 1
@@ -61,9 +54,8 @@ def test_about_equally_often():
 def test_water_is_flat_and_low_rivers_lie_in_valleys():
     "Terrain."
     for seed in range(24):
-        terrain = make_terrain(
-            np.random.default_rng(seed), countries["Finland" if seed % 2 else "Austria"], 96
-        )
+        country = countries["Finland" if seed % 2 else "Austria"]
+        terrain = make_terrain(np.random.default_rng(seed), country, 96)
         assert terrain.height.min() >= 0
         assert np.isfinite(terrain.slope).all()
         assert terrain.slope.mean() < 0.301
@@ -84,11 +76,9 @@ def test_five_stations():
     }
     for name, (lat, lon, height, mean, july) in stations.items():
         temperature, rain = normals(lat, lon, height)
-        assert (
-            abs(temperature.mean() - mean) < 1.5
-            and abs(temperature.max() - july) < 2.2
-            and 400 < rain.sum() < 1200
-        ), name
+        assert abs(temperature.mean() - mean) < 1.5, name
+        assert abs(temperature.max() - july) < 2.2, name
+        assert 400 < rain.sum() < 1200, name
     assert normals(38.7, -9.1, 80)[1][7] < 15 < 60 < normals(48.2, 16.4, 200)[1][6]
 
 
@@ -105,12 +95,8 @@ def test_zones_where_they_are_on_the_map_and_only_such_that_ben_ge_knows():
     }
     for zone, (lat, lon, height) in places.items():
         assert climate_zones[koeppen(*normals(lat, lon, height))][0] == zone, zone
-    assert {
-        koeppen(*normals(lat, lon, h))
-        for lat in range(36, 71)
-        for lon in range(-10, 33, 2)
-        for h in (0, 400, 1000, 2000)
-    } <= set(climate_zones)
+    everywhere = product(range(36, 71), range(-10, 33, 2), (0, 400, 1000, 2000))
+    assert {koeppen(*normals(*place)) for place in everywhere} <= set(climate_zones)
 
 
 def test_as_the_slow_search_over_all_seeds_finds_them_nearly_everywhere():
@@ -119,9 +105,8 @@ def test_as_the_slow_search_over_all_seeds_finds_them_nearly_everywhere():
     fast = _nearest_seed(np.random.default_rng(2), at)
     shifted = at - np.floor(at.min(1, keepdims=True)) + 1
     rows, cols = shifted.astype(int).max(1) + 3
-    seeds = np.stack(np.meshgrid(np.arange(rows), np.arange(cols), indexing="ij")).reshape(
-        2, -1
-    ) + np.random.default_rng(2).uniform(0, 0.75, (2, rows * cols))
+    jitter = np.random.default_rng(2).uniform(0, 0.75, (2, rows * cols))
+    seeds = np.indices((rows, cols)).reshape(2, -1) + jitter
     slow = np.abs(seeds[:, None] - shifted[:, :, None]).max(0).argmin(1)
     assert (fast == slow).mean() > 0.97
 
@@ -148,10 +133,10 @@ def test_no_trees_above_the_tree_line_bogs_in_the_cold_only_scrub_mostly_in_the(
     "What grows where."
     # no trees above the tree line, bogs in the cold only, scrub mostly in the south
     def share(names, lat, height, dry):
-        terrain = Terrain(
-            np.full((64, 64), height, float), np.zeros((64, 64), bool), np.full((64, 64), 0.3)
-        )
-        cover = wild_cover(np.random.default_rng(0), terrain, normals(lat, 10, terrain.height)[0], dry)
+        shape = (64, 64)
+        terrain = Terrain(np.full(shape, height, float), np.zeros(shape, bool), np.full(shape, 0.3))
+        temperature, _ = normals(lat, 10, terrain.height)
+        cover = wild_cover(np.random.default_rng(0), terrain, temperature, dry)
         return np.isin(cover, [numbers[n] for n in names.split(",")]).mean()
 
 
@@ -171,10 +156,9 @@ def test_irelands_rain_makes_meadows(parcel):
 
 
     def ploughed(terrain, july, rain):
-        return (
-            farm_cover(np.random.default_rng(0), parcel, terrain, np.full((120, 120), july), rain)
-            != numbers["meadow"]
-        ).mean()
+        warm = np.full((120, 120), july)
+        found = farm_cover(np.random.default_rng(0), parcel, terrain, warm, rain)
+        return (found != numbers["meadow"]).mean()
 
 
     assert ploughed(flat, 23, 610) > 0.6 > 0.5 > ploughed(flat, 15.5, 880)

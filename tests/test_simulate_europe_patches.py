@@ -13,7 +13,7 @@ import pytest
 import rasterio
 
 from mtl_explain.datasets.benge_images import bands
-from mtl_explain.simulate.europe.patches import at_size, choose_places, plan, simulate_europe
+from mtl_explain.simulate.europe.patches import block_mean, choose_places, plan, simulate_europe
 
 
 def test_ids_are_unique_places_come_back_in_other_seasons_neighbours_touch():
@@ -27,11 +27,7 @@ def test_ids_are_unique_places_come_back_in_other_seasons_neighbours_touch():
     assert (table.groupby(["tile", "block"]).visit.nunique() > 1).mean() > 0.4
     assert table.country.value_counts().index[0] == "Finland"
     assert plan(12).country.nunique() == 3
-    one = table[
-        (table.tile == table.tile[0])
-        & (table.block == table.block[0])
-        & (table.visit == table.visit[0])
-    ]
+    _, one = next(iter(table.groupby(["tile", "block", "visit"], sort=False)))
     assert sorted(one.x - one.x.min()) == [0, 0, 1200, 1200]
     assert table.lat.between(36, 71).all()
     assert table.lon.between(-10, 33).all()
@@ -43,21 +39,19 @@ def test_ids_are_unique_places_come_back_in_other_seasons_neighbours_touch():
 
 def test_means_of_two_by_two_pixels():
     "The files."
-    assert np.array_equal(at_size(np.arange(16.0).reshape(4, 4), 2), [[2.5, 4.5], [10.5, 12.5]])
+    assert np.array_equal(block_mean(np.arange(16.0).reshape(4, 4), 2), [[2.5, 4.5], [10.5, 12.5]])
 
 
-def test_five_patches_in_the_layout_of_the_original_the_same_for_the_same_seed():
+def test_five_patches_in_the_originals_layout_the_same_for_a_seed_with_one():
     "The files."
-    # five patches in the layout of the original, the same for the same seed with one process and with two
+    # five patches in the original's layout, the same for a seed with one process and with two
     with tempfile.TemporaryDirectory() as folder:
+        name = "ben-ge-mini"
         one, two = (
             simulate_europe(
-                Path(folder) / f"v{w}" / "ben-ge-mini", n=5, seed=4, side=1, workers=w, progress=False
+                Path(folder) / f"v{w}" / name, n=5, seed=4, side=1, workers=w, progress=False
             )
             for w in (1, 2)
-        )
-        meta, era, cover = (
-            pd.read_csv(one / f"ben-ge-mini_{t}.csv") for t in ("meta", "era-5", "esaworldcover")
         )
         assert sorted(p.name for p in one.iterdir()) == [
             "ben-ge-mini_era-5.csv",
@@ -72,15 +66,15 @@ def test_five_patches_in_the_layout_of_the_original_the_same_for_the_same_seed()
         files = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
         assert len(files) == 5 * 16 + 6
         assert all((one / f).read_bytes() == (two / f).read_bytes() for f in files)
+        meta = pd.read_csv(one / f"{name}_meta.csv")
+        era = pd.read_csv(one / f"{name}_era-5.csv")
+        cover = pd.read_csv(one / f"{name}_esaworldcover.csv")
+        patch = meta.patch_id[0]
         for band, size in bands.items():
-            with rasterio.open(
-                one / "sentinel-2" / meta.patch_id[0] / f"{meta.patch_id[0]}_{band}.tif"
-            ) as file:
-                assert (file.shape, file.dtypes, file.res) == (
-                    (size, size),
-                    ("uint16",),
-                    (1200 / size,) * 2,
-                )
+            with rasterio.open(one / "sentinel-2" / patch / f"{patch}_{band}.tif") as file:
+                assert file.shape == (size, size)
+                assert file.dtypes == ("uint16",)
+                assert file.res == (1200 / size,) * 2
         assert len(meta) == 5
         assert list(meta) == [
             "patch_id",
@@ -98,17 +92,10 @@ def test_five_patches_in_the_layout_of_the_original_the_same_for_the_same_seed()
         for row in cover.itertuples():
             with rasterio.open(one / "esaworldcover" / f"{row.patch_id}_esaworldcover.tif") as file:
                 code = file.read(1)
-            assert np.allclose(
-                [row.tree_cover, row.grassland, row.cropland],
-                [(code == c).mean() for c in (10, 30, 40)],
-            )
-        assert (
-            sum(
-                len((one / "splits" / f"ben-ge-mini_{s}.csv").read_text().split())
-                for s in ("train", "val", "test")
-            )
-            == 5
-        )
+            written = [row.tree_cover, row.grassland, row.cropland]
+            assert np.allclose(written, [(code == c).mean() for c in (10, 30, 40)])
+        lists = [one / "splits" / f"{name}_{s}.csv" for s in ("train", "val", "test")]
+        assert sum(len(p.read_text().split()) for p in lists) == 5
         with pytest.raises(FileExistsError, match="exists already"):
             simulate_europe(one)
         with pytest.raises(ValueError, match="too few"):

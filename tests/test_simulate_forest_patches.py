@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl_explain.datasets.treesat_labels import aerial_bands, s1_bands, s2_bands, species
+from mtl_explain.datasets.treesat_labels import aerial_bands, s1_bands, s2_bands
 from mtl_explain.files.raster import read_raster
 from mtl_explain.simulate.forest.patches import (
-    _sensed, aerial_image, brightness, draw_ground, draw_scene, grow, part_map, plot_aerial, sentinel1_image,
-    sentinel2_image, shadow_map, simulate_forest, simulate_patch, sunlight,
+    _resample, aerial_image, brightness, draw_ground, draw_scene, grow, part_map, plot_aerial,
+    sentinel1_image, sentinel2_image, shadow_map, simulate_forest, simulate_patch, sunlight,
 )
 from mtl_explain.simulate.forest.trees import draw_plots, extent
 
@@ -35,9 +35,8 @@ def scenes():
 @pytest.fixture(scope='module')
 def drawn():
     "150 small patches."
-    return [
-        simulate_patch(p, size=40, seed=5, nodata=0)[0] for _, p in draw_plots(150, seed=5).iterrows()
-    ]
+    plots = draw_plots(150, seed=5)
+    return [simulate_patch(p, size=40, seed=5, nodata=0)[0] for _, p in plots.iterrows()]
 
 
 @pytest.fixture(scope='module')
@@ -53,16 +52,13 @@ def published():
     )
 
 
-def test_level_ground_is_fully_lit():
+def test_level_ground_is_lit_the_sunny_side_of_a_ridge_is_brighter():
     "Light."
-    # level ground is fully lit; the sunny side of a ridge is brighter than the other; a mast of 20 m throws 20 m of shadow, from beyond the edge, too
+    # level ground is lit, the sunny side of a ridge is brighter; a mast of 20 m has a shadow of 20 m
     flat = sunlight(np.zeros((40, 40), "float32"))
     assert all(np.allclose(flat[k], 1) for k in ("lit", "slope", "depth"))
-    ridge = (
-        np.maximum(0, 8 - np.abs(np.arange(76) - 38) * extent / 76)[:, None]
-        .repeat(76, 1)
-        .astype("float32")
-    )
+    profile = np.maximum(0, 8 - np.abs(np.arange(76) - 38) * extent / 76)
+    ridge = profile[:, None].repeat(76, 1).astype("float32")
     b = brightness(sunlight(ridge, azimuth=180), 0.3)
     assert b[43, 38] > 1.5 * b[33, 38]
     mast = np.zeros((76, 76), "float32")
@@ -78,18 +74,15 @@ def test_level_ground_is_fully_lit():
     assert not shadow_map(wood, 0, 45)[:40].any()
     hedge = np.zeros((76, 76), "float32")
     hedge[3:8] = 15
-    assert shadow_map(hedge, 0, 45)[:3].all()
+    assert shadow_map(hedge, 0, 45)[:3].all()  # from beyond the edge, too
 
 
 def test_soil_is_brighter_in_the_red_grass_in_the_infrared():
     "Light."
     grass, ground = draw_ground(152, np.random.default_rng(3))
-    assert (
-        np.corrcoef(grass.ravel(), ground[0].ravel())[0, 1]
-        > 0.8
-        > -0.8
-        > np.corrcoef(grass.ravel(), ground[3].ravel())[0, 1]
-    )
+    infrared, _, _, red = ground
+    assert np.corrcoef(grass.ravel(), infrared.ravel())[0, 1] > 0.8
+    assert np.corrcoef(grass.ravel(), red.ravel())[0, 1] < -0.8
     assert ground.min() > 0
     assert 0 <= grass.min() < grass.max() <= 1
 
@@ -107,15 +100,14 @@ def test_what_a_scene_is_made_of(scenes):
     assert (table["crown cover"][:2] > 0.75).all()
     assert table["crown cover"].Cleared < 0.2
     assert table.lit.Cleared > 0.85
-    assert (
-        part_map(scenes["Picea abies"]) == np.where(scenes["Picea abies"]["tree"] >= 0, 0, -1)
-    ).all()
+    spruce = scenes["Picea abies"]
+    assert (part_map(spruce) == np.where(spruce["tree"] >= 0, 0, -1)).all()
+    beech = scenes["Fagus sylvatica"]
     fig, axes = plt.subplots(1, 4, figsize=(9, 2.6), dpi=75, layout="constrained")
-    for ax, (what, cmap) in zip(
-        axes, dict(height="viridis", lit="gray", slope="gray", depth="gray").items(), strict=True
-    ):
-        ax.imshow(scenes["Fagus sylvatica"][what], cmap=cmap, extent=(0, extent, extent, 0))
-        ax.set(title=what + " [m]" * (what == "height"), xlabel="east [m]")
+    for ax, what in zip(axes, ("height", "lit", "slope", "depth"), strict=True):
+        is_height = what == "height"
+        ax.imshow(beech[what], cmap="viridis" if is_height else "gray", extent=(0, extent, extent, 0))
+        ax.set(title=what + " [m]" * is_height, xlabel="east [m]")
     axes[0].set(ylabel="south [m]")
     table.round(2)
 
@@ -133,12 +125,12 @@ def test_a_step_of_30_m_is_seen_a_uniform_map_stays_uniform_the_20_m_bands_are()
     "The three images."
     # a step of 30 m is seen, a uniform map stays uniform, the 20 m bands are blocks
     step = (np.arange(304) < 152).astype(float)[:, None].repeat(304, 1)
-    seen = _sensed(step, 4.0)
-    assert np.allclose(_sensed(np.ones((64, 64)), 4.0), 1)
+    seen = _resample(step, 4.0)
+    assert np.allclose(_resample(np.ones((64, 64)), 4.0), 1)
     assert (seen[:2] > 0.98).all()
     assert (seen[4:] < 0.02).all()
     assert 0.5 < seen[2, 0] < 0.95
-    coarse = _sensed(np.random.default_rng(0).random((304, 304)), 8.0, 20.0)
+    coarse = _resample(np.random.default_rng(0).random((304, 304)), 8.0, 20.0)
     assert np.allclose(coarse[::2], coarse[1::2])
     assert len(np.unique(coarse.round(9))) == 9
 
@@ -146,33 +138,29 @@ def test_a_step_of_30_m_is_seen_a_uniform_map_stays_uniform_the_20_m_bands_are()
 def test_pixels_of_a_mixed_patch_lie_between_the_pure_stands_and_differ_more(scenes):
     "The three images."
     rng = np.random.default_rng(0)
-    pure = {
-        n: sentinel2_image(scenes[n], rng)[s2_bands.index("B08")]
-        for n in ("Fagus sylvatica", "Picea abies")
-    }
-    mixed = sentinel2_image(
-        draw_scene([("Fagus sylvatica", 6, 0.5), ("Picea abies", 6, 0.5)], 152, rng), rng
-    )
-    b08 = mixed[s2_bands.index("B08")]
-    assert pure["Picea abies"].mean() < b08.mean() < pure["Fagus sylvatica"].mean()
-    assert b08.std() > pure["Picea abies"].std()
+    b08 = s2_bands.index("B08")
+    beech = sentinel2_image(scenes["Fagus sylvatica"], rng)[b08]
+    spruce = sentinel2_image(scenes["Picea abies"], rng)[b08]
+    half = [("Fagus sylvatica", 6, 0.5), ("Picea abies", 6, 0.5)]
+    mixed = sentinel2_image(draw_scene(half, 152, rng), rng)
+    assert spruce.mean() < mixed[b08].mean() < beech.mean()
+    assert mixed[b08].std() > spruce.std()
     assert mixed.dtype == "uint16"
     assert mixed.shape == (12, 6, 6)
 
 
-def test_forest_is_brighter_than_a_clearing_most_of_all_in_vh(scenes):
+def test_forest_is_brighter_than_a_clearing_most_in_vh(scenes):
     "The three images."
-    # forest is brighter than a clearing, most of all in VH; lost pixels are marked in the quotient, too
+    # forest is brighter than a clearing, most in VH; lost pixels are marked in the quotient, too
     rng = np.random.default_rng(0)
-    forest, clearing = (
-        sentinel1_image(scenes[n], rng, nodata=0) for n in ("Fagus sylvatica", "Cleared")
-    )
+    forest = sentinel1_image(scenes["Fagus sylvatica"], rng, nodata=0)
+    clearing = sentinel1_image(scenes["Cleared"], rng, nodata=0)
     gain = forest[:2].mean((1, 2)) - clearing[:2].mean((1, 2))
     assert 2 < gain[0] < gain[1]
     assert np.allclose(forest[2], forest[0] / forest[1])
-    lost = sentinel1_image(scenes["Picea abies"], rng, nodata=1)
-    assert 6 <= (lost[0] == -9999).sum() <= 18
-    assert ((lost[0] == -9999) <= (lost[2] == -9999)).all()
+    lost = sentinel1_image(scenes["Picea abies"], rng, nodata=1) == -9999
+    assert 6 <= lost[0].sum() <= 18
+    assert (lost[0] <= lost[2]).all()
 
 
 def test_a_patch_depends_on_the_seed_and_its_number_not_on_the_others():
@@ -182,9 +170,9 @@ def test_a_patch_depends_on_the_seed_and_its_number_not_on_the_others():
     again, _ = simulate_patch(plots.iloc[7], size=32, seed=1)
     other, _ = simulate_patch(plots.iloc[7], size=32, seed=2)
     assert list(images) == ["aerial", "s1", "s2"]
-    assert all(
-        np.array_equal(images[k], again[k]) and not np.array_equal(images[k], other[k]) for k in images
-    )
+    for k, image in images.items():
+        assert np.array_equal(image, again[k])
+        assert not np.array_equal(image, other[k])
     assert scene["stands"].shape == (32, 32) == images["aerial"].shape[1:]
 
 
@@ -205,9 +193,8 @@ def test_a_small_archive_on_disk():
             "test_filenames.lst",
             "train_filenames.lst",
         ]
-        files = [
-            f for s in ("train", "test") for f in (folder / f"{s}_filenames.lst").read_text().split()
-        ]
+        lists = [(folder / f"{s}_filenames.lst").read_text() for s in ("train", "test")]
+        files = "".join(lists).split()
         fractions = json.loads((folder / "labels/TreeSatBA_v9_60m_multi_labels.json").read_text())
         assert set(files) == set(fractions) == {p.name for p in (folder / "s1/60m").iterdir()}
         assert len(files) == 10
@@ -223,24 +210,22 @@ def test_the_same_seed_writes_the_same_bytes_with_one_process_or_two():
     "A patch, and a folder of them."
     # the same seed writes the same bytes, with one process or two; what is there is not overwritten
     def digest(folder):
-        return hashlib.sha256(
-            b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
-        ).hexdigest()
+        files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
+        return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
 
 
+    small = dict(n=8, size=24, progress=False)
     with tempfile.TemporaryDirectory() as temporary:
-        one, two, other = (
-            simulate_forest(
-                Path(temporary) / f"{w}{s}", n=8, size=24, seed=s, workers=w, progress=False
-            )
-            for w, s in ((1, 0), (2, 0), (1, 1))
-        )
+        root = Path(temporary)
+        one = simulate_forest(root / "one", seed=0, workers=1, **small)
+        two = simulate_forest(root / "two", seed=0, workers=2, **small)
+        other = simulate_forest(root / "other", seed=1, workers=1, **small)
         assert digest(one) == digest(two) != digest(other)
         with pytest.raises(FileExistsError, match="exists already"):
-            simulate_forest(one, n=8, size=24, progress=False)
+            simulate_forest(one, **small)
         with pytest.raises(ValueError, match="2 plots"):
-            simulate_forest(Path(temporary) / "few", n=2, progress=False)
-        assert not (Path(temporary) / "few").exists()
+            simulate_forest(root / "few", n=2, progress=False)
+        assert not (root / "few").exists()
 
 
 def test_two_mixed_patches_four_views():
@@ -249,27 +234,20 @@ def test_two_mixed_patches_four_views():
         [("Pinus sylvestris", 5, 0.62), ("Quercus petraea", 5, 0.38)],
         [("Picea abies", 4, 0.55), ("Cleared", 0, 0.30), ("Betula spec.", 2, 0.15)],
     ]
+    titles = [
+        "Pinus 62%, Quercus 38%",
+        "Picea 55%, Cleared 30%\nBetula 15%",
+    ]
+    false_colour = [s2_bands.index(b) for b in ("B08", "B04", "B03")]
     fig, axes = plt.subplots(2, 4, figsize=(7.6, 4), dpi=70, layout="constrained")
     for k, (row, parts) in enumerate(zip(axes, mixtures, strict=True)):
         image, s1, s2, scene = grow(parts, seed=20 + k)
-        plot_aerial(
-            image,
-            ("IR", "R", "G"),
-            row[0],
-            "\n".join(f"{species[n].genus} {s:.0%}" for n, _, s in parts).replace("\n", ", ", 1),
-        )
-        assert np.allclose(
-            np.bincount(scene["stands"].ravel()) / 304**2, [s for _, _, s in parts], atol=1e-4
-        )
+        covered = np.bincount(scene["stands"].ravel()) / 304**2
+        assert np.allclose(covered, [share for _, _, share in parts], atol=1e-4)
+        colours = s2[false_colour].transpose(1, 2, 0) / [5000, 900, 900]
+        plot_aerial(image, ("IR", "R", "G"), row[0], titles[k])
         row[1].imshow(scene["stands"], cmap="cividis", vmin=-1, vmax=2, interpolation="nearest")
-        row[2].imshow(
-            np.clip(
-                s2[[s2_bands.index(b) for b in ("B08", "B04", "B03")]].transpose(1, 2, 0)
-                / [5000, 900, 900],
-                0,
-                1,
-            )
-        )
+        row[2].imshow(np.clip(colours, 0, 1))
         row[3].imshow(s1[0], cmap="gray", vmin=-12, vmax=-2)
         for ax, title in zip(row[1:], ("stands", "Sentinel-2", "Sentinel-1 VV"), strict=True):
             ax.set_title(title, fontsize=8, pad=2)
@@ -277,20 +255,19 @@ def test_two_mixed_patches_four_views():
             ax.set_axis_off()
 
 
-def test_means_are_within_a_fifth_of_those_of_the_archive_spreads_within_a(published, drawn):
+def test_means_are_within_a_fifth_of_those_of_the_archive_spreads_within_a(drawn, published):
     "Compared with the archive."
     # means are within a fifth of those of the archive, spreads within a factor of two
-    stacked = {k: np.stack([d[k] for d in drawn]).astype(float) for k in published}
     names = dict(aerial=aerial_bands, s1=s1_bands, s2=s2_bands)
-    rows = [
-        (k, b, m, v.mean(), s, v.std())
-        for k in names
-        for b, m, s, v in zip(names[k], *published[k], stacked[k].swapaxes(0, 1), strict=True)
-    ]
-    bands = pd.DataFrame(
-        rows,
-        columns=["sensor", "band", "mean, archive", "mean, simulated", "sd, archive", "sd, simulated"],
-    ).set_index(["sensor", "band"])
+    rows = []
+    for sensor, bands in names.items():
+        images = np.stack([d[sensor] for d in drawn]).astype(float)
+        means, spreads = published[sensor]
+        for k, band in enumerate(bands):
+            v = images[:, k]
+            rows.append((sensor, band, means[k], v.mean(), spreads[k], v.std()))
+    columns = ["sensor", "band", "mean, archive", "mean, simulated", "sd, archive", "sd, simulated"]
+    bands = pd.DataFrame(rows, columns=columns).set_index(["sensor", "band"])
     assert (bands["mean, simulated"] / bands["mean, archive"]).between(0.83, 1.2).all()
     assert (bands["sd, simulated"] / bands["sd, archive"]).dropna().between(0.5, 2).all()
     bands.round(2)

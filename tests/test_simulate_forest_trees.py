@@ -19,13 +19,10 @@ from mtl_explain.simulate.forest.trees import (
 
 def test_the_counts_are_of_one_archive():
     "What the archive looks like."
-    assert (
-        sum(archive["genus"].values())
-        == sum(archive["source"].values())
-        == sum(archive["genera_in_patch"])
-        == sum(archive["age"])
-        == 50_381
-    )
+    assert sum(archive["genus"].values()) == 50_381
+    assert sum(archive["source"].values()) == 50_381
+    assert sum(archive["genera_in_patch"]) == 50_381
+    assert sum(archive["age"]) == 50_381
     assert set(archive["genus"]) == set(genera) == set(archive["mean_age"]) | {"Cleared"}
 
 
@@ -59,12 +56,9 @@ def test_shares_of_20_000_patches_are_like_those_of_the_archive():
 
 def test_the_shares_of_the_species_of_a_genus_sum_to_1():
     "What the archive looks like."
-    sums = (
-        pd.Series({n: species_share.get(n, 1.0) for n in species})
-        .groupby({n: s.genus for n, s in species.items()})
-        .sum()
-    )
-    assert np.allclose(sums, 1)
+    shares = pd.Series({n: species_share.get(n, 1.0) for n in species})
+    genus = {n: s.genus for n, s in species.items()}
+    assert np.allclose(shares.groupby(genus).sum(), 1)
     assert draw_species("Abies", np.random.default_rng(0)) == "Abies alba"
 
 
@@ -73,13 +67,12 @@ def test_partners_are_other_genera_their_ages_are_near_that_of_the_main_stand():
     ages = {g: p.to_numpy() for g, p in age_table().iterrows()}
     rng = np.random.default_rng(1)
     drawn = [draw_parts("Fagus", ages, rng) for _ in range(600)]
-    assert all(
-        len({species[n].genus for n, _, _ in parts}) == len(parts) and parts[0][0] == "Fagus sylvatica"
-        for parts in drawn
-    )
-    main, second = np.array(
-        [(parts[0][1], parts[1][1]) for parts in drawn if len(parts) > 1 and parts[1][0] != "Cleared"]
-    ).T
+    for parts in drawn:
+        assert len({species[n].genus for n, _, _ in parts}) == len(parts)
+        assert parts[0][0] == "Fagus sylvatica"
+    mixed = [parts[:2] for parts in drawn if len(parts) > 1 and parts[1][0] != "Cleared"]
+    main = np.array([first[1] for first, _ in mixed])
+    second = np.array([second[1] for _, second in mixed])
     assert np.corrcoef(main, second)[0, 1] > 0.3
     assert abs(main.mean() - archive["mean_age"]["Fagus"]) < 0.5
 
@@ -104,11 +97,9 @@ def test_plots_are_unique_a_tenth_is_for_testing_the_same_seed_gives_the_same():
     assert (plots.split == "test").sum() == 50
     assert plots.equals(draw_plots(500))
     assert not plots.equals(draw_plots(500, seed=1))
-    assert all(
-        abs(sum(p[2] for p in parts) - 1) < 0.21
-        and len({species[p[0]].genus for p in parts}) == len(parts)
-        for parts in plots.parts
-    )
+    for parts in plots.parts:
+        assert abs(sum(share for _, _, share in parts) - 1) < 0.21
+        assert len({species[name].genus for name, _, _ in parts}) == len(parts)
     with pytest.raises(ValueError, match="2 plots cannot be divided"):
         draw_plots(2)
     plots.head(3)
@@ -117,18 +108,14 @@ def test_plots_are_unique_a_tenth_is_for_testing_the_same_seed_gives_the_same():
 def test_trees_grow_and_beech_gets_wider_than_spruce():
     "From stands to trees."
     assert set(habits) == set(species)
-    sizes = pd.DataFrame(
-        {
-            (n, q): [growth(n, a)[i] for a in range(12)]
-            for n in ("Fagus sylvatica", "Picea abies", "Populus spec.")
-            for i, q in enumerate(("crown", "height"))
-        }
-    )
-    assert (sizes.diff().dropna() >= 0).all().all()
-    assert sizes.iloc[11]["Fagus sylvatica", "crown"] > 1.7 * sizes.iloc[11]["Picea abies", "crown"]
-    ax = sizes.xs("crown", axis=1, level=1).plot(
-        color=["#0173b2", "#de8f05", "#029e73"], figsize=(5, 2.4)
-    )
+    crowns = {}
+    for name in ("Fagus sylvatica", "Picea abies", "Populus spec."):
+        sizes = np.array([growth(name, age) for age in range(12)])
+        assert (np.diff(sizes, axis=0) >= 0).all()
+        crowns[name] = sizes[:, 0]
+    crowns = pd.DataFrame(crowns)
+    assert crowns["Fagus sylvatica"][11] > 1.7 * crowns["Picea abies"][11]
+    ax = crowns.plot(color=["#0173b2", "#de8f05", "#029e73"], figsize=(5, 2.4))
     ax.set(xlabel="age class [20 years]", ylabel="crown width [m]", title="crowns grow with age")
 
 
@@ -144,9 +131,8 @@ def test_neighbours_are_alike_at_the_scale_of_the_grain_and_along_the_streaks():
 
 
     assert neighbour(lines, 4) > 0.7 > 0.2 > abs(neighbour(lines.T, 4))
-    assert np.isclose(
-        neighbour(coarse, 6), np.exp(-1 / 4), atol=0.1
-    )  # a field blurred by s has the correlation exp(-d² / 4s²)
+    # a field blurred by s has the correlation exp(-d² / 4s²)
+    assert np.isclose(neighbour(coarse, 6), np.exp(-1 / 4), atol=0.1)
     assert 0.3 > neighbour(fine, 3)
     assert np.isclose(coarse.std(), 1, atol=1e-3)
     assert abs(coarse.mean()) < 1e-3
@@ -157,15 +143,11 @@ def test_fractions_are_met_to_the_pixel_the_rest_is_road():
     stands = stand_map([0.5, 0.3, 0.1], 100, np.random.default_rng(1))
     assert [(stands == k).sum() for k in (0, 1, 2, -1)] == [5000, 3000, 1000, 1000]
     assert (stand_map([1.0], 30, np.random.default_rng(0)) == 0).all()
+    look = dict(cmap="cividis", vmin=-1, vmax=2, interpolation="nearest")
     fig, axes = plt.subplots(1, 4, figsize=(7, 1.9), dpi=70)
     for i, ax in enumerate(axes):
-        ax.imshow(
-            stand_map([0.5, 0.3, 0.1] if i < 2 else [0.7, 0.3], 100, np.random.default_rng(i + 1)),
-            cmap="cividis",
-            vmin=-1,
-            vmax=2,
-            interpolation="nearest",
-        )
+        shares = [0.5, 0.3, 0.1] if i < 2 else [0.7, 0.3]
+        ax.imshow(stand_map(shares, 100, np.random.default_rng(i + 1)), **look)
         ax.set(xticks=[], yticks=[], xlabel="60.8 m")
     fig.suptitle("maps of stands: straight edges, groups of trees, a road (dark)", fontsize=10)
 
@@ -179,21 +161,20 @@ def test_old_beech_is_wide_tall_and_sparse():
     assert beech.radius.median() > 4 > 1 > spruce.radius.median()
     assert beech.height.median() > 25 > 8 > spruce.height.median()
     assert len(spruce) > 20 * len(beech)
-    distance = cKDTree(spruce[["x", "y"]]).query(spruce[["x", "y"]], k=2)[0][:, 1]
+    places = spruce[["x", "y"]]
+    distance = cKDTree(places).query(places, k=2)[0][:, 1]
     assert distance.std() / distance.mean() < 0.2
     assert len(plant_trees("Cleared", 0, rng)) < 0.15 * len(plant_trees("Quercus robur", 5, rng))
 
 
 def test_every_tree_stands_in_its_own_stand_none_on_the_road():
     "From stands to trees."
-    stands, trees = grow_stands(
-        [("Picea abies", 4, 0.6), ("Fagus sylvatica", 6, 0.3)], 76, np.random.default_rng(0)
-    )
+    parts = [("Picea abies", 4, 0.6), ("Fagus sylvatica", 6, 0.3)]
+    stands, trees = grow_stands(parts, 76, np.random.default_rng(0))
     inside = trees[trees.x.between(0, extent) & trees.y.between(0, extent)]
-    assert (
-        stands[(inside.y * 76 / extent).astype(int), (inside.x * 76 / extent).astype(int)]
-        == inside.part
-    ).all()
+    row = (inside.y * 76 / extent).astype(int)
+    col = (inside.x * 76 / extent).astype(int)
+    assert (stands[row, col] == inside.part).all()
     assert set(trees.part) == {0, 1}
 
 
@@ -223,7 +204,6 @@ def test_one_cone_worked_by_hand():
 
 def test_three_canopies():
     "The canopy."
-    fig, axes = plt.subplots(1, 3, figsize=(8, 2.7), dpi=75, layout="constrained")
     stands = {
         "spruce, 30 years": [("Picea abies", 2, 1.0)],
         "beech, 110 years": [("Fagus sylvatica", 6, 1.0)],
@@ -233,12 +213,14 @@ def test_three_canopies():
             ("Cleared", 0, 0.2),
         ],
     }
+    fig, axes = plt.subplots(1, 3, figsize=(8, 2.7), dpi=75, layout="constrained")
     for ax, (title, parts) in zip(axes, stands.items(), strict=True):
-        z, tree = canopy(grow_stands(parts, 152, np.random.default_rng(4))[1], 152)
+        _, trees = grow_stands(parts, 152, np.random.default_rng(4))
+        z, tree = canopy(trees, 152)
         assert z.max() < 45
         assert (tree >= 0).mean() > 0.5
         shown = ax.imshow(z, cmap="viridis", vmin=0, vmax=36, extent=(0, extent, extent, 0))
-        ax.set(title=title, xlabel="east [m]")
-        ax.title.set_size(9)
+        ax.set_title(title, fontsize=9)
+        ax.set(xlabel="east [m]")
     axes[0].set(ylabel="south [m]")
     fig.colorbar(shown, ax=axes, label="height [m]", shrink=0.85)

@@ -10,7 +10,7 @@ __all__ = [
     "column_bands",
     "blend_windows",
     "change_network",
-    "size_rule",
+    "downsampling_factor",
     "predict_layers",
     "Band",
     "band_list",
@@ -18,12 +18,12 @@ __all__ = [
     "common_windows",
     "check_bands",
     "read_input",
-    "standardised",
+    "standardise_window",
     "new_raster",
     "window_plan",
     "ScenePair",
     "whole_blocks",
-    "n_windows",
+    "count_windows",
     "detect_change",
     "plot_detection",
 ]
@@ -66,9 +66,9 @@ def half_cosine(
 ) -> np.ndarray:  # (overlap,) from 0 to 1; with its mirror image it sums to 1
     "A smooth rise over the middle half of an overlap; nothing in its first quarter."
     edge = overlap // 4
-    return 0.5 - 0.5 * np.cos(
-        np.pi * np.clip((np.arange(overlap) + 0.5 - edge) / max(overlap - 2 * edge, 1), 0, 1)
-    )
+    middle = max(overlap - 2 * edge, 1)
+    x = (np.arange(overlap) + 0.5 - edge) / middle
+    return 0.5 - 0.5 * np.cos(np.pi * np.clip(x, 0, 1))
 
 
 def window_weights(
@@ -77,10 +77,11 @@ def window_weights(
 ) -> np.ndarray:  # (window, size)
     "How much each pixel of each window counts: 1, but for what it shares with its neighbours."
     weights = np.ones((len(starts), size), "float32")
-    for k, (a, b) in enumerate(pairwise(starts)):
-        rise = half_cosine(a + size - b)
-        weights[k + 1, : len(rise)] *= rise
-        weights[k, size - len(rise) :] *= rise[::-1]
+    for k, (start, following) in enumerate(pairwise(starts)):
+        overlap = start + size - following
+        rise = half_cosine(overlap)
+        weights[k + 1, :overlap] *= rise
+        weights[k, size - overlap :] *= rise[::-1]
     return weights
 
 
@@ -101,7 +102,7 @@ def column_bands(
 
 # %% ../../nbs/api/change/03_detect.ipynb #1150b3b7
 def blend_windows(
-    predict,  # rows and columns where windows begin -> (B, C, *size), NaN where nothing can be said
+    predict,  # rows and columns where windows begin -> (B, C, *size), NaN where nothing is known
     n_channels: int,  # C
     starts: tuple,  # where windows begin: along the rows, along the columns
     size: tuple,  # rows and columns of a window
@@ -109,38 +110,37 @@ def blend_windows(
     bs: int = 1,  # windows at once
 ):  # yields (row, column, (C, rows, columns)), block by block; each pixel once
     "The predictions of overlapping windows, blended, in constant memory."
-    high, wide = (window_weights(s, n) for s, n in zip(starts, size, strict=True))
-    for left, right, windows in column_bands(starts[1], size[1], width):
-        total = np.zeros(
-            (n_channels + 1, size[0], right - left), "float32"
-        )  # weighted sums, and in the last channel the weights
-        for i, row in enumerate(starts[0]):
-            for batch in (windows[k : k + bs] for k in range(0, len(windows), bs)):
-                for j, found in zip(
-                    batch, predict([row] * len(batch), [starts[1][j] for j in batch]), strict=True
-                ):
-                    _add(total, found, np.outer(high[i], wide[j]), starts[1][j] - left)
-            done = starts[0][i + 1] - row if i + 1 < len(starts[0]) else size[0]
+    rows, columns = starts
+    height = size[0]
+    row_weights = window_weights(rows, size[0])
+    column_weights = window_weights(columns, size[1])
+    for left, right, windows in column_bands(columns, size[1], width):
+        # weighted sums, and in the last channel the weights
+        total = np.zeros((n_channels + 1, height, right - left), "float32")
+        for i, row in enumerate(rows):
+            for k in range(0, len(windows), bs):
+                batch = windows[k : k + bs]
+                found = predict([row] * len(batch), [columns[j] for j in batch])
+                for j, layers in zip(batch, found, strict=True):
+                    weight = np.outer(row_weights[i], column_weights[j])
+                    _add_window(total, layers, weight, columns[j] - left)
+            is_last = i + 1 == len(rows)
+            done = height if is_last else rows[i + 1] - row
             with np.errstate(invalid="ignore", divide="ignore"):
                 yield row, left, total[:-1, :done] / total[-1, :done]
-            total[:, : size[0] - done] = total[:, done:].copy()
-            total[:, size[0] - done :] = 0
+            total[:, : height - done] = total[:, done:].copy()
+            total[:, height - done :] = 0
 
 
-def _add(
-    total: np.ndarray,  # (C + 1, rows, columns) of a strip; changed
-    found: np.ndarray,  # (C, rows, columns) of a window
-    weight: np.ndarray,  # (rows, columns)
-    left: int,  # column of the strip where the window begins; it may reach beyond on both sides
-) -> None:
-    "Add a window to a strip."
-    a = max(left, 0)
-    b = min(left + weight.shape[1], total.shape[2])
-    found = found[..., a - left : b - left]
-    weight = weight[:, a - left : b - left]
-    here = total[:, :, a:b]
-    weight = np.where(np.isnan(found).any(0), 0, weight)
-    here[:-1] += np.nan_to_num(found) * weight
+def _add_window(total, layers, weight, left):
+    "Add the layers of a window, weighted, to a strip; it may reach beyond on both sides."
+    first = max(left, 0)
+    end = min(left + weight.shape[1], total.shape[2])
+    layers = layers[..., first - left : end - left]
+    weight = weight[:, first - left : end - left]
+    here = total[:, :, first:end]
+    weight = np.where(np.isnan(layers).any(0), 0, weight)
+    here[:-1] += np.nan_to_num(layers) * weight
     here[-1] += weight
 
 
@@ -149,30 +149,34 @@ def change_network(
     source,  # a run folder, an opened `Run`, or a learner
 ) -> tuple:  # the network, the targets that are maps (the main one first)
     "What is needed of a run or a learner; `ValueError` if it does not compare two images."
-    run = source if hasattr(source, "dls") or hasattr(source, "network") else load_run(source)
-    net = run.model if hasattr(run, "dls") else run.network
+    is_open = hasattr(source, "dls") or hasattr(source, "network")
+    run = source if is_open else load_run(source)
+    is_learner = hasattr(run, "dls")
+    net = run.model if is_learner else run.network
     mods = net.modalities
     setup = net.setup
     if [mods[n].kind for n in setup.inputs] != ["image", "image"]:
         raise ValueError(
-            f"the network reads {', '.join(setup.inputs)}; to detect change it must compare two images, early and late"
+            f"the network reads {', '.join(setup.inputs)}; "
+            "to detect change it must compare two images, early and late"
         )
-    targets = [t for t in sorted(setup.targets, key=lambda t: t != setup.main) if mods[t].is_dense]
+    main_first = sorted(setup.targets, key=lambda t: t != setup.main)
+    targets = [t for t in main_first if mods[t].is_dense]
     if not targets:
         raise ValueError(f"the network predicts {', '.join(setup.targets)}: none of them is a map")
-    if len(grids := {mods[n].shape[-2:] for n in (*setup.inputs, *targets)}) > 1:
+    grids = {mods[n].shape[-2:] for n in (*setup.inputs, *targets)}
+    if len(grids) > 1:
         raise ValueError(f"the maps of this network lie on different grids: {sorted(grids)}")
     return net.eval(), targets
 
 
-def size_rule(
+def downsampling_factor(
     net: MultitaskNetwork,  # the network
 ) -> int:  # pixels
-    "What windows begin at multiples of: what the network halves its images by."
-    return max(
-        [getattr(net.body, "multiple", 1)]
-        + [2 ** getattr(m, "depth", 0) for m in getattr(net.body, "encoders", {}).values()]
-    )
+    "How many pixels of an image become one at the coarsest scale of the network."
+    encoders = getattr(net.body, "encoders", {}).values()
+    factors = [2 ** getattr(encoder, "depth", 0) for encoder in encoders]
+    return max([getattr(net.body, "multiple", 1), *factors])
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #0e6a602a
@@ -184,10 +188,11 @@ def predict_layers(
 ) -> torch.Tensor:  # (B, layers, H, W): probabilities of classes, standardised numbers
     "What is blended."
     y = net(x)
-    return torch.cat(
-        [y[t].float().softmax(1) if net.modalities[t].is_label else y[t].float() for t in targets],
-        1,
-    )
+    layers = []
+    for task in targets:
+        out = y[task].float()
+        layers.append(out.softmax(1) if net.modalities[task].is_label else out)
+    return torch.cat(layers, 1)
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #9ea1eef1
@@ -204,25 +209,19 @@ def band_list(
     targets: list,  # that are maps, the main one first
     probabilities: bool,  # write the probabilities of the main target's classes as well
 ) -> list:  # of `Band`
-    "The bands: one for each mask, one for each channel of each image, then the probabilities of the main one's classes."
-
-    def names(m):
-        return ", ".join(f"{i} {c}" for i, c in enumerate(m.classes))
-
-    def of(m):
-        return (
-            [Band(m.name, "", names(m))]
-            if m.is_label
-            else [
-                Band(m.name if m.n_channels == 1 else f"{m.name} {c}", m.units, "")
-                for c in m.channels
-            ]
-        )
-
-    main = mods[targets[0]]
-    return [b for t in targets for b in of(mods[t])] + [
-        Band(f"probability of {c}", "", "") for c in main.classes if probabilities
-    ]
+    "A band a mask, one a channel of each image, then the main target's class probabilities."
+    bands = []
+    for task in targets:
+        m = mods[task]
+        if m.is_label:
+            bands.append(Band(m.name, "", ", ".join(f"{i} {c}" for i, c in enumerate(m.classes))))
+        elif m.n_channels == 1:
+            bands.append(Band(m.name, m.units, ""))
+        else:
+            bands += [Band(f"{m.name} {c}", m.units, "") for c in m.channels]
+    if probabilities:
+        bands += [Band(f"probability of {c}", "", "") for c in mods[targets[0]].classes]
+    return bands
 
 
 def to_bands(
@@ -233,16 +232,17 @@ def to_bands(
 ) -> np.ndarray:  # float32 (band, rows, columns)
     "From blended layers to classes and native units."
     parts = np.split(layers, np.cumsum([mods[t].n_outputs for t in targets])[:-1])
-
-    def band(m, v):
-        if not m.is_label:
-            return m.to_native(v[None])[0]
-        return np.where(np.isnan(v[:1]), np.float32(np.nan), v.argmax(0).astype("float32"))
-
-    return np.concatenate(
-        [band(mods[t], v) for t, v in zip(targets, parts, strict=True)]
-        + [parts[0]] * (probabilities and mods[targets[0]].is_label)
-    )
+    bands = []
+    for task, values in zip(targets, parts, strict=True):
+        m = mods[task]
+        if m.is_label:
+            classes = values.argmax(0).astype("float32")
+            bands.append(np.where(np.isnan(values[:1]), np.float32(np.nan), classes))
+        else:
+            bands.append(m.to_native(values[None])[0])
+    if probabilities and mods[targets[0]].is_label:
+        bands.append(parts[0])
+    return np.concatenate(bands)
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #eec4b0ce
@@ -257,7 +257,8 @@ def common_windows(
 
     if a.crs != b.crs:
         fail(
-            f"its projection is {b.crs or 'not known'}, that of {a.name} is {a.crs or 'not known'}; bring one onto the grid of the other first"
+            f"its projection is {b.crs or 'not known'}, that of {a.name} is "
+            f"{a.crs or 'not known'}; bring one onto the grid of the other first"
         )
     t = a.transform
     u = b.transform
@@ -265,17 +266,23 @@ def common_windows(
         fail(f"expected rasters with north up, got {tuple(t)[:6]} and {tuple(u)[:6]}")
     if a.crs is None and t == u and a.shape != b.shape:
         fail(
-            f"it has {b.height} × {b.width} pixels, {a.name} {a.height} × {a.width}, and neither says where it lies"
+            f"it has {b.height} × {b.width} pixels, {a.name} {a.height} × {a.width}, "
+            "and neither says where it lies"
         )
-    if max(abs(u.a / t.a - 1), abs(u.e / t.e - 1)) * max(*a.shape, *b.shape) > 0.1:
+    stretch = max(abs(u.a / t.a - 1), abs(u.e / t.e - 1))
+    if stretch * max(*a.shape, *b.shape) > 0.1:
         fail(
-            f"its pixels are {u.a:g} × {-u.e:g}, those of {a.name} {t.a:g} × {-t.e:g}; resample one of them first"
+            f"its pixels are {u.a:g} × {-u.e:g}, those of {a.name} {t.a:g} × {-t.e:g}; "
+            "resample one of them first"
         )
-    offset = (u.c - t.c) / t.a, (u.f - t.f) / t.e
-    col, row = (round(v) for v in offset)
-    if max(abs(offset[0] - col), abs(offset[1] - row)) > 0.05:
+    right = (u.c - t.c) / t.a  # pixels from the corner of a to that of b
+    down = (u.f - t.f) / t.e
+    col = round(right)
+    row = round(down)
+    if max(abs(right - col), abs(down - row)) > 0.05:
         fail(
-            f"its pixels lie between those of {a.name} (by {offset[0] % 1:.2f} and {offset[1] % 1:.2f} of a pixel); resample one of them first"
+            f"its pixels lie between those of {a.name} "
+            f"(by {right % 1:.2f} and {down % 1:.2f} of a pixel); resample one of them first"
         )
     left = max(0, col)
     top = max(0, row)
@@ -286,7 +293,8 @@ def common_windows(
     return Window(left, top, width, height), Window(left - col, top - row, width, height)
 
 
-def _extent(raster) -> str:
+def _extent(raster):
+    "Where a raster lies, in words."
     return "x {0:.10g} to {2:.10g}, y {1:.10g} to {3:.10g}".format(*raster.bounds)
 
 
@@ -298,8 +306,10 @@ def check_bands(
     "The bands that the network reads, or three of four."
     n = m.n_channels
     if file.count != n and (n, file.count) != (3, 4):
+        channels = ", ".join(m.channels)
         raise ValueError(
-            f"{file.name}: expected {n} band{'s' * (n > 1)} for '{m.name}' ({', '.join(m.channels)}), got {file.count}"
+            f"{file.name}: expected {n} band{'s' * (n > 1)} for '{m.name}' ({channels}), "
+            f"got {file.count}"
         )
 
 
@@ -313,26 +323,25 @@ def read_input(
     try:
         values = file.read(list(range(1, m.n_channels + 1)), window=window).astype("float32")
     except RasterioError as error:
+        place = f"row {window.row_off}, column {window.col_off}"
         raise ValueError(
-            f"{file.name}: cannot be read at row {window.row_off}, column {window.col_off}; it is truncated ({error})"
+            f"{file.name}: cannot be read at {place}; it is truncated ({error})"
         ) from None
-    valid = (
-        np.ones(values.shape[1:], bool)
-        if MaskFlags.all_valid in file.mask_flag_enums[0]
-        else file.dataset_mask(window=window) > 0
-    )
+    if MaskFlags.all_valid in file.mask_flag_enums[0]:
+        valid = np.ones(values.shape[1:], bool)
+    else:
+        valid = file.dataset_mask(window=window) > 0
     if m.n_channels > 1:
-        return np.where(valid, values, np.reshape(mean, (-1, 1, 1))).astype("float32"), valid
+        mean = np.reshape(mean, (-1, 1, 1))
+        return np.where(valid, values, mean).astype("float32"), valid
     filled, share = fill_holes(np.where(valid, values[0], np.nan))
-    return (
-        (np.full_like(values, mean[0]), np.zeros_like(valid))
-        if share == 1
-        else (filled[None], np.ones_like(valid))
-    )
+    if share == 1:  # there is nothing to fill from
+        return np.full_like(values, mean[0]), np.zeros_like(valid)
+    return filled[None], np.ones_like(valid)
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #7416bd06
-def standardised(
+def standardise_window(
     values: np.ndarray,  # (C, rows, columns)
     known: np.ndarray,  # bool (rows, columns)
     m: Modality,  # what they are
@@ -341,11 +350,11 @@ def standardised(
     "An input as in training; numbers of another kind are refused."
     z = torch.from_numpy(m.standardise(values[None])[0])
     if known.any() and abs(z.mean().item()) > 10:
-        seen = values[:, known].mean()
+        seen = f"{values[:, known].mean():.4g}"
+        trained = f"{np.mean(m.mean):.4g} ± {np.mean(m.std):.3g}"
         raise ValueError(
-            f"{where}: values of {seen:.4g} in the mean, where '{m.name}' was "
-            f"{np.mean(m.mean):.4g} ± {np.mean(m.std):.3g} in training: "
-            "other units, or another type of numbers?"
+            f"{where}: values of {seen} in the mean, where '{m.name}' was {trained} "
+            "in training: other units, or another type of numbers?"
         )
     return z
 
@@ -389,15 +398,16 @@ def window_plan(
     overlap: int = None,  # pixels that windows share at least; a quarter of a window if None
 ) -> tuple:  # rows and columns of a window; where windows begin, along the rows and the columns
     "How a scene is cut into windows."
-    k = size_rule(net)
-    wanted = size or min(net.grid)
-    shared = wanted // 4 if overlap is None else overlap
-    if not 0 <= shared < wanted:
+    size = size or min(net.grid)
+    overlap = size // 4 if overlap is None else overlap
+    if not 0 <= overlap < size:
         raise ValueError(
-            f"overlap={shared}: expected 0 to {wanted - 1} pixels for windows of {wanted}"
+            f"overlap={overlap}: expected 0 to {size - 1} pixels for windows of {size}"
         )
-    step = (wanted - shared) // k * k or wanted - shared
-    sizes = tuple(min(wanted, n) for n in shape)
+    factor = downsampling_factor(net)
+    step = size - overlap
+    step = step // factor * factor or step  # where there is no room for a multiple, any step
+    sizes = tuple(min(size, n) for n in shape)
     return sizes, tuple(window_starts(n, s, step) for n, s in zip(shape, sizes, strict=True))
 
 
@@ -413,13 +423,12 @@ class ScenePair:
         self.files = files
         self.names = net.setup.inputs
         self.mods = net.modalities
-        for f, n in zip(files, self.names, strict=True):
-            check_bands(f, self.mods[n])
+        for file, name in zip(files, self.names, strict=True):
+            check_bands(file, self.mods[name])
         self.places = common_windows(*files)
-        self.shape, self.transform = (
-            (self.places[0].height, self.places[0].width),
-            files[0].window_transform(self.places[0]),
-        )
+        place = self.places[0]
+        self.shape = (place.height, place.width)
+        self.transform = files[0].window_transform(place)
 
     def read(
         self,
@@ -429,35 +438,39 @@ class ScenePair:
     ) -> tuple:  # name -> (B, C, *size) standardised; bool (B, 1, *size), where all is known
         x = {}
         known = True
-        for file, place, n in zip(self.files, self.places, self.names, strict=True):
+        for file, place, name in zip(self.files, self.places, self.names, strict=True):
             windows = [
                 Window(place.col_off + c, place.row_off + r, size[1], size[0])
                 for r, c in zip(rows, cols, strict=True)
             ]
-            read = [read_input(file, w, self.mods[n], self.mods[n].mean) for w in windows]
-            x[n] = torch.stack(
-                [
-                    standardised(
-                        *v,
-                        self.mods[n],
-                        f"{file.name}, row {w.row_off}, column {w.col_off}",
-                    )
-                    for w, v in zip(windows, read, strict=True)
-                ]
-            )
-            known = known & np.stack([v[1] for v in read])[:, None]
+            inputs = [self._read_window(file, window, name) for window in windows]
+            x[name] = torch.stack([values for values, _ in inputs])
+            known = known & np.stack([valid for _, valid in inputs])[:, None]
         return x, known
+
+    def _read_window(self, file, window, name):
+        "One window of one raster, standardised, and where it is known."
+        m = self.mods[name]
+        values, valid = read_input(file, window, m, m.mean)
+        where = f"{file.name}, row {window.row_off}, column {window.col_off}"
+        return standardise_window(values, valid, m, where), valid
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #e2953b53
 def whole_blocks(
-    parts,  # yields (row, column, (band, rows, columns)), from top to bottom in each band of columns
+    parts,  # yields (row, column, (band, rows, columns)), from top to bottom in bands of columns
     n: int,  # rows of the scene
     block: int = 256,  # rows of a block
 ):  # yields the same, in whole blocks
     "Hold rows back until blocks are complete."
+    held = None
+    first = 0  # row where the held ones begin
     for row, col, values in parts:
-        held, first = (np.concatenate([held, values], 1), first) if row else (values, 0)
+        if row == 0:
+            held = values
+            first = 0
+        else:
+            held = np.concatenate([held, values], 1)
         end = first + held.shape[1]
         ready = held.shape[1] if end == n else end // block * block - first
         if ready > 0:
@@ -467,18 +480,19 @@ def whole_blocks(
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #cc4ea538
-def n_windows(
+def count_windows(
     starts: tuple,  # where windows begin, along the rows and the columns
     sizes: tuple,  # rows and columns of a window
     width: int,  # columns of a band
 ) -> int:  # those at the border of two bands count twice
     "How many windows are predicted."
-    return len(starts[0]) * sum(len(w) for *_, w in column_bands(starts[1], sizes[1], width))
+    in_a_row = sum(len(windows) for *_, windows in column_bands(starts[1], sizes[1], width))
+    return len(starts[0]) * in_a_row
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #0344f8a6
 def detect_change(
-    dsm,  # path of the early raster: heights in metres (a photograph, if that is what the network reads first)
+    dsm,  # path of the early raster: heights in metres (or what else the network reads first)
     image,  # path of the late raster: red, green, blue
     source,  # run folder, opened `Run`, or learner, of a network that compares two images
     out=None,  # GeoTIFF to write; beside the image, with `_change` in its name, if None
@@ -491,51 +505,49 @@ def detect_change(
     cache: int = 512,  # megabytes for GDAL's blocks
     progress: bool = True,  # show a progress bar
 ) -> Path:  # the GeoTIFF: a band for each map that the network predicts, the main one first
-    "Detect change on a pair of rasters of any size, window by window, without seams, in constant memory."
+    "Detect change on two rasters of any size: window by window, no seams, constant memory."
     net, targets = change_network(source)
-    out = Path(out or Path(image).with_name(f"{Path(image).stem}_change.tif"))
     mods = net.modalities
+    out = Path(out or Path(image).with_name(f"{Path(image).stem}_change.tif"))
     device = device or default_device()
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
-        scene = ScenePair(
-            [stack.enter_context(open_raster(p)) for p in (dsm, image)], net.to(device)
-        )
+        files = [stack.enter_context(open_raster(path)) for path in (dsm, image)]
+        scene = ScenePair(files, net.to(device))
         sizes, starts = window_plan(net, scene.shape, size, overlap)
-        target = stack.enter_context(
-            new_raster(out, scene, band_list(mods, targets, probabilities))
-        )
-        bar = stack.enter_context(
-            tqdm(
-                total=n_windows(starts, sizes, width),
-                desc="detecting",
-                unit="window",
-                disable=not progress,
-            )
-        )
+        bands = band_list(mods, targets, probabilities)
+        target = stack.enter_context(new_raster(out, scene, bands))
+        total = count_windows(starts, sizes, width)
+        bar = tqdm(total=total, desc="detecting", unit="window", disable=not progress)
+        stack.enter_context(bar)
 
         def predict(rows, cols):
             x, known = scene.read(rows, cols, sizes)
             bar.update(len(rows))
-            return np.where(
-                known,
-                predict_layers(net, {n: v.to(device) for n, v in x.items()}, targets).cpu().numpy(),
-                np.nan,
-            )
+            x = {name: values.to(device) for name, values in x.items()}
+            return np.where(known, predict_layers(net, x, targets).cpu().numpy(), np.nan)
 
-        blended = blend_windows(
-            predict, sum(mods[t].n_outputs for t in targets), starts, sizes, width, bs
-        )
-        bands = (
+        n_layers = sum(mods[t].n_outputs for t in targets)
+        blended = blend_windows(predict, n_layers, starts, sizes, width, bs)
+        blocks = (
             (row, col, to_bands(layers, mods, targets, probabilities))
             for row, col, layers in blended
         )
-        for row, col, v in whole_blocks(bands, scene.shape[0]):
-            target.write(v, window=Window(col, row, v.shape[2], v.shape[1]))
+        for row, col, values in whole_blocks(blocks, scene.shape[0]):
+            target.write(values, window=Window(col, row, values.shape[2], values.shape[1]))
     return out
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #b538174d
+def _band_style(classes, values, colors):
+    "How a map is drawn: a colour a class, or numbers from blue to red around zero."
+    if not classes:
+        most = max(np.nanmax(np.abs(values)), 1e-6)
+        return dict(cmap="RdBu", vmin=-most, vmax=most)
+    colors = colors or plt.get_cmap("cividis")(np.linspace(0, 1, len(classes)))
+    return dict(cmap=ListedColormap(colors), vmin=-0.5, vmax=len(classes) - 0.5)
+
+
 def plot_detection(
     path,  # of a raster that `detect_change` wrote
     colors: list = None,  # of the classes
@@ -547,40 +559,24 @@ def plot_detection(
         names = file.descriptions
         units = file.units
         tags = [file.tags(k) for k in file.indexes]
-        bands = [k for k, n in enumerate(names) if not n.startswith("probability of")]
+        bands = [k for k, name in enumerate(names) if not name.startswith("probability of")]
         thin = max(1, max(file.shape) / side)
-        values = file.read(
-            [k + 1 for k in bands], out_shape=(len(bands), *(int(n / thin) for n in file.shape))
-        )
+        shape = (len(bands), *(int(n / thin) for n in file.shape))
+        values = file.read([k + 1 for k in bands], out_shape=shape)
         left, bottom, right, top = file.bounds
     if axes is None:
-        axes = np.atleast_1d(
-            plt.figure(figsize=(4.6 * len(bands), 3.2), layout="constrained").subplots(
-                1, len(bands)
-            )
-        )
+        fig = plt.figure(figsize=(4.6 * len(bands), 3.2), layout="constrained")
+        axes = np.atleast_1d(fig.subplots(1, len(bands)))
     for ax, k, v in zip(axes, bands, values, strict=True):
-        kinds = [c.split(" ", 1)[1] for c in tags[k].get("classes", "").split(", ") if c]
-        most = max(np.nanmax(np.abs(v)), 1e-6)
-        look = (
-            dict(
-                cmap=ListedColormap(
-                    colors or plt.get_cmap("cividis")(np.linspace(0, 1, len(kinds)))
-                ),
-                vmin=-0.5,
-                vmax=len(kinds) - 0.5,
-            )
-            if kinds
-            else dict(cmap="RdBu", vmin=-most, vmax=most)
-        )
-        bar = ax.figure.colorbar(
-            ax.imshow(v, extent=(left, right, bottom, top), interpolation="nearest", **look),
-            ax=ax,
-            shrink=0.8,
-        )
-        if kinds:
-            bar.set_ticks(range(len(kinds)), labels=kinds)
-        ax.set(title=names[k].replace("_", " ") + (f" [{units[k]}]" if units[k] else ""))
+        said = tags[k].get("classes", "")  # '0 unchanged, 1 demolished, ...'
+        classes = [c.split(" ", 1)[1] for c in said.split(", ") if c]
+        style = _band_style(classes, v, colors)
+        image = ax.imshow(v, extent=(left, right, bottom, top), interpolation="nearest", **style)
+        bar = ax.figure.colorbar(image, ax=ax, shrink=0.8)
+        if classes:
+            bar.set_ticks(range(len(classes)), labels=classes)
+        title = names[k].replace("_", " ")
+        ax.set(title=f"{title} [{units[k]}]" if units[k] else title)
         ax.locator_params(nbins=4)
         ax.ticklabel_format(useOffset=False, style="plain")
     return axes

@@ -9,10 +9,11 @@ __all__ = ["classes", "colors", "disk_codes", "height_difference", "semantic_lab
 import numpy as np
 
 from mtl_explain.files.raster import known_heights
+from mtl_explain.palette import blue, orange
 
 # %% ../../nbs/api/change/00_labels.ipynb #6edd320a
 classes = ["unchanged", "demolished", "newly built"]
-colors = ["#ffffff", "#de8f05", "#0173b2"]
+colors = ["#ffffff", orange, blue]
 disk_codes = {0: 0, 1: 1, 2: 2, 3: 2}  # value in a file -> class
 
 
@@ -23,11 +24,10 @@ def height_difference(
 ) -> np.ndarray:  # float32 metres; 0 where nothing was annotated, NaN where a height is not known
     "The height change of the annotated regions (section 4)."
     known = known_heights(early) & known_heights(late)
-    wanted = relevance != 0
-    change = np.where(known, late, 0).astype("float32") - np.where(known, early, 0).astype(
-        "float32"
-    )
-    return np.where(wanted, np.where(known, change, np.nan), 0).astype("float32")
+    before = np.where(known, early, 0).astype("float32")
+    after = np.where(known, late, 0).astype("float32")
+    change = np.where(known, after - before, np.nan)
+    return np.where(relevance != 0, change, 0).astype("float32")
 
 
 # %% ../../nbs/api/change/00_labels.ipynb #ed312bc4
@@ -39,11 +39,9 @@ def semantic_label(
 ) -> np.ndarray:  # uint8: 0 unchanged, 1 demolished, 2 newly built
     "Semantic change (equation 8)."
     product = np.nan_to_num(change) * relevance
-    return np.where(
-        (product < 0) & (early_building != 0),
-        1,
-        np.where((product > 0) & (late_building != 0), 2, 0),
-    ).astype("uint8")
+    demolished = (product < 0) & (early_building != 0)
+    newly_built = (product > 0) & (late_building != 0)
+    return np.select([demolished, newly_built], [1, 2], 0).astype("uint8")
 
 
 def pseudo_label(

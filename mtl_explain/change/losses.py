@@ -18,10 +18,10 @@ from dataclasses import replace
 from mtl_explain.setup import Setup
 
 # %% ../../nbs/api/change/01_losses.ipynb #7858e3c3
-height_ranges = {
+height_ranges = {  # metres; section 5.1, and the released code
     "paper": (-27.29, 87.26),
     "released": (-27.291, 83.266),
-}  # metres; section 5.1, and the released code
+}
 
 
 def range_scaling(
@@ -70,35 +70,37 @@ loss_presets = {  # name -> what it says of the roles semantic, pseudo, height
     ),
 }
 
-
 # %% ../../nbs/api/change/01_losses.ipynb #ac1caa16
+_roles = ("semantic", "pseudo", "height")
+
+
 def with_losses(
-    setup: Setup,  # a change detection setup; a role whose task is not among its targets is left out
+    setup: Setup,  # a change detection setup; a role whose task is no target of it is left out
     preset: str = "paper",  # key of `loss_presets`
-    tasks: dict = None,  # role -> target; by default semantic_change, pseudo_change, height_change
+    tasks: dict = None,  # role -> target; semantic_change, pseudo_change, height_change if None
 ) -> Setup:
     "The setup with losses, heads, relations and height range of paper B or of its released code."
     if preset not in loss_presets:
         raise ValueError(f"there is no preset '{preset}'; choose one of {', '.join(loss_presets)}")
-    p = loss_presets[preset]
-    tasks = tasks or {r: f"{r}_change" for r in ("semantic", "pseudo", "height")}
-    tasks = {r: t for r, t in tasks.items() if t in setup.targets}
+    told = loss_presets[preset]
+    tasks = tasks or {role: f"{role}_change" for role in _roles}
+    tasks = {role: task for role, task in tasks.items() if task in setup.targets}
     if set(tasks.values()) != set(setup.targets):
         known = ", ".join(tasks.values()) or "of none of these names"
         raise ValueError(
             f"preset '{preset}' knows the tasks {known}; the setup has {', '.join(setup.targets)}"
         )
     roles = {t: r for r, t in tasks.items()}
-    scaling = range_scaling(*height_ranges[p["range"]])
+    scaling = range_scaling(*height_ranges[told["range"]])
     targets = {}
     for t, own in setup.targets.items():
-        options = _named_options(p["targets"][roles[t]], tasks, scaling)
+        options = _named_options(told["targets"][roles[t]], tasks, scaling)
         if roles[t] == "height":
             options |= dict(scaling=scaling)
         else:
             options |= dict(loss=dict(class_weights=list(change_weights)))
         targets[t] = options | {k: v for k, v in own.items() if k != "weight"}
-    return replace(setup, targets=targets, relations=_named_relations(p, tasks))
+    return replace(setup, targets=targets, relations=_named_relations(told, tasks))
 
 
 def _named_options(

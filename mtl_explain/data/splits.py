@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "split_colors",
     "block_names",
     "split_imbalance",
     "assign_splits",
@@ -18,6 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
+
+from mtl_explain.palette import split_colors
 
 
 # %% ../../nbs/api/data/02_splits.ipynb #aa8f0b14
@@ -130,9 +131,6 @@ def said_groups(
 
 
 # %% ../../nbs/api/data/02_splits.ipynb #0d665000
-split_colors = {"train": "#0173b2", "valid": "#de8f05", "test": "#029e73"}
-
-
 def plot_split(
     samples: xr.Dataset,  # a sample set with lat, lon and split
     ax=None,  # axes to draw on; new ones if None

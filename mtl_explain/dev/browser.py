@@ -36,11 +36,9 @@ def browser_missing() -> str:  # '' if there is one
         import selenium  # noqa: F401
     except ImportError:
         return "Selenium is not installed"
-    return (
-        ""
-        if shutil.which("chromium") and shutil.which("chromedriver")
-        else "chromium and chromedriver are not on the path"
-    )
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        return "chromium and chromedriver are not on the path"
+    return ""
 
 
 @contextlib.contextmanager
@@ -53,26 +51,17 @@ def browser(
     "Chromium without a window; it is closed at the end."
     from selenium import webdriver
 
+    flags = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars")
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--hide-scrollbars",
-        f"--window-size={width},{height}",
-    ):
+    for flag in (*flags, f"--window-size={width},{height}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        dict(width=width, height=height, deviceScaleFactor=ratio, mobile=width < 600),
-    )
-    driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        dict(features=[dict(name="prefers-color-scheme", value="dark" if dark else "light")]),
-    )
+    screen = dict(width=width, height=height, deviceScaleFactor=ratio, mobile=width < 600)
+    scheme = dict(name="prefers-color-scheme", value="dark" if dark else "light")
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", dict(features=[scheme]))
     try:
         yield driver
     finally:
@@ -120,14 +109,10 @@ def asked_for(
     driver,  # of selenium
 ) -> list:  # addresses, without those inside the page
     "Addresses that the page requested since it was asked last."
-    events = (json.loads(e["message"])["message"] for e in driver.get_log("performance"))
-    return [
-        a
-        for e in events
-        if e["method"] == "Network.requestWillBeSent"
-        for a in [e["params"]["request"]["url"]]
-        if not a.startswith(("data:", "blob:", "about:", "chrome"))
-    ]
+    events = [json.loads(e["message"])["message"] for e in driver.get_log("performance")]
+    requests = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    addresses = [r["request"]["url"] for r in requests]
+    return [a for a in addresses if not a.startswith(("data:", "blob:", "about:", "chrome"))]
 
 
 # %% ../../nbs/dev/00_browser.ipynb #657f5b51
@@ -149,25 +134,16 @@ def jupyter_lab(
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
-    env = os.environ | {
-        k: str(Path(folder) / ".jupyter")
-        for k in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
-    }
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            *options,
-            *(["--allow-root"] if getattr(os, "geteuid", int)() == 0 else []),
-        ],
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    if getattr(os, "geteuid", int)() == 0:
+        options.append("--allow-root")
+    own = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    env = os.environ | dict.fromkeys(own, str(Path(folder) / ".jupyter"))
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=env, **quiet)
+    home = f"http://127.0.0.1:{port}"
     try:
-        _wait_for_server(f"http://127.0.0.1:{port}/api", seconds)
-        yield lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token=lab"
+        _wait_for_server(f"{home}/api", seconds)
+        yield lambda name: f"{home}/lab/tree/{name}?token=lab"
     finally:
         process.terminate()
         process.wait()
@@ -189,6 +165,13 @@ def _wait_for_server(
 
 
 # %% ../../nbs/dev/00_browser.ipynb #1693e858
+_kernel_is_idle = """
+const widget = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+const session = widget && widget.sessionContext && widget.sessionContext.session;
+return session && session.kernel && session.kernel.status === 'idle'
+"""
+
+
 def run_notebook(
     driver,  # of selenium
     url: str,  # of the notebook in a JupyterLab
@@ -197,12 +180,7 @@ def run_notebook(
 ):  # what the script returned
     "Open a notebook and run all its cells."
     driver.get(url)
-    wait_for(
-        driver,
-        "const w = window.jupyterapp && window.jupyterapp.shell.currentWidget, k = w && w.sessionContext && w.sessionContext.session && w.sessionContext.session.kernel; return k && k.status === 'idle'",
-        seconds,
-        "JupyterLab and its kernel",
-    )
+    wait_for(driver, _kernel_is_idle, seconds, "JupyterLab and its kernel")
     driver.execute_script("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     return wait_for(driver, ready, seconds, "the output of the notebook")
 
@@ -212,22 +190,11 @@ def write_notebook(
     *sources: str,  # of its code cells
 ) -> Path:  # the same
     "A notebook of a few code cells."
-    cells = [
-        dict(cell_type="code", id=f"c{i}", metadata={}, execution_count=None, outputs=[], source=s)
-        for i, s in enumerate(sources)
-    ]
-    path.write_text(
-        json.dumps(
-            dict(
-                nbformat=4,
-                nbformat_minor=5,
-                metadata=dict(
-                    kernelspec=dict(name="python3", display_name="Python 3", language="python")
-                ),
-                cells=cells,
-            )
-        )
-    )
+    bare = dict(cell_type="code", metadata={}, execution_count=None, outputs=[])
+    cells = [bare | dict(id=f"c{i}", source=source) for i, source in enumerate(sources)]
+    kernel = dict(name="python3", display_name="Python 3", language="python")
+    form = dict(nbformat=4, nbformat_minor=5, metadata=dict(kernelspec=kernel))
+    path.write_text(json.dumps(form | dict(cells=cells)))
     return path
 
 
@@ -241,19 +208,16 @@ def drag(
     "Drag the mouse over an element."
     from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
-    look = "arguments[0].scrollIntoView({block: 'nearest'}); return arguments[0].getBoundingClientRect()"
-    box = driver.execute_script(look, element)
+    driver.execute_script("arguments[0].scrollIntoView({block: 'nearest'})", element)
+    box = driver.execute_script("return arguments[0].getBoundingClientRect()", element)
 
-    def at(share):
-        return box["x"] + share[0] * box["width"], box["y"] + share[1] * box["height"]
+    def at(part):  # of the way
+        across, down = (a + part * (b - a) for a, b in zip(start, end, strict=True))
+        return round(box["x"] + across * box["width"]), round(box["y"] + down * box["height"])
 
-    (x, y) = at(start)
-    (x2, y2) = at(end)
     actions = ActionBuilder(driver)
-    actions.pointer_action.move_to_location(round(x), round(y)).pointer_down()
-    for part in (0.5, 1):
-        actions.pointer_action.move_to_location(
-            round(x + part * (x2 - x)), round(y + part * (y2 - y))
-        )
-    actions.pointer_action.pointer_up()
+    mouse = actions.pointer_action
+    mouse.move_to_location(*at(0)).pointer_down()
+    mouse.move_to_location(*at(0.5))
+    mouse.move_to_location(*at(1)).pointer_up()
     actions.perform()

@@ -96,12 +96,9 @@ def has_check(
 ) -> bool:  # whether they check anything
     "Does this code check something?"
     nodes = [n for stmt in tree for n in ast.walk(stmt)]
-    return any(
-        isinstance(n, ast.Assert)
-        or isinstance(n, ast.Call)
-        and _check_call.search(ast.unparse(n.func))
-        for n in nodes
-    )
+    called = [ast.unparse(n.func) for n in nodes if isinstance(n, ast.Call)]
+    asserts = any(isinstance(n, ast.Assert) for n in nodes)
+    return asserts or any(_check_call.search(name) for name in called)
 
 
 # %% ../../nbs/dev/02_notebook_tests.ipynb #210c9ce7
@@ -157,19 +154,15 @@ def kind_of(
 ) -> str:  # 'constant', 'helper', 'generator' or 'fixture'
     "What a piece of a set-up cell becomes in the test module."
     tree = piece.tree
-    alone = all(
-        not isinstance(v, Piece) or v.kind in ("constant", "helper") for v in piece.needs.values()
-    )
+    pieces = [source for source in piece.needs.values() if isinstance(source, Piece)]
+    alone = all(p.kind in ("constant", "helper") for p in pieces)
     if alone and all(isinstance(s, definition_nodes) for s in tree):
         return "helper"
     if len(tree) != 1 or not isinstance(tree[0], ast.Assign):
         return "fixture"
     value = tree[0].value
-    if (
-        isinstance(value, ast.Call)
-        and ast.unparse(value.func).split(".")[-1] in _generators
-        and alone
-    ):
+    called = ast.unparse(value.func).split(".")[-1] if isinstance(value, ast.Call) else ""
+    if called in _generators and alone:
         return "generator"
     try:
         ast.literal_eval(value)
@@ -193,10 +186,10 @@ def locate(
     if name == "display":
         return Import("IPython.display", "display")
     stars = [v for v in known.values() if isinstance(v, Import) and v.name == "*"]
-    return next(
-        (Import(v.module, name) for v in stars if hasattr(importlib.import_module(v.module), name)),
-        None,
-    )
+    for star in stars:
+        if hasattr(importlib.import_module(star.module), name):
+            return Import(star.module, name)
+    return None
 
 
 # %% ../../nbs/dev/02_notebook_tests.ipynb #d76f3f82
@@ -224,11 +217,12 @@ def add_piece(
     piece.needs = {n: locate(n, plan.known) for n in found.free}
     piece.kind = kind or kind_of(piece)
     plan.known |= dict.fromkeys(found.bound, piece)
-    changed = (
-        [n for n in mutated(piece.tree) if isinstance(plan.known.get(n), Piece)] if not kind else []
-    )
+    if kind:
+        plan.checks.append(piece)
+        return
+    changed = [n for n in mutated(piece.tree) if isinstance(plan.known.get(n), Piece)]
     plan.known |= dict.fromkeys(changed, Piece(code, cell.comment, kind="change"))
-    (plan.checks if kind else plan.pieces).append(piece)
+    plan.pieces.append(piece)
 
 
 # %% ../../nbs/dev/02_notebook_tests.ipynb #b3dfeeb8
@@ -245,18 +239,16 @@ def add_cell(
         return
     plan.known |= {f"{i.module}.*" if i.name == "*" else i.bound: i for i in imports_of(tree)}
     if what == "export":
-        module = f"{plan.package}.{next(iter(filter(None, cell.directives.values())), plan.module)}"
-        plan.known |= {
-            n: Import(module, n)
-            for s in tree
-            if not isinstance(s, import_nodes)
-            for n in names([s]).bound
-        }
+        elsewhere = next(filter(None, cell.directives.values()), plan.module)
+        module = f"{plan.package}.{elsewhere}"
+        for s in tree:
+            if not isinstance(s, import_nodes):
+                plan.known |= {n: Import(module, n) for n in names([s]).bound}
     if what == "setup":
-        texts = [
-            t for t in statement_texts(drop_display(cell.body)) if not imports_of(ast.parse(t).body)
-        ]
-        drawn = {n for n, v in plan.known.items() if isinstance(v, Piece) and v.kind == "generator"}
+        texts = statement_texts(drop_display(cell.body))
+        texts = [t for t in texts if not imports_of(ast.parse(t).body)]
+        made = {n: v for n, v in plan.known.items() if isinstance(v, Piece)}
+        drawn = {n for n, v in made.items() if v.kind == "generator"}
         for group in group_statements(texts, drawn):
             add_piece(plan, "\n".join(group), cell)
 
@@ -266,12 +258,9 @@ def plain(
     text: str,  # markdown of one line
 ) -> str:  # text
     "A heading without links, code marks and emphasis."
-    return (
-        re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"\s*\{[#.][^}]*\}", "", text))
-        .replace("`", "")
-        .replace("**", "")
-        .strip()
-    )
+    text = re.sub(r"\s*\{[#.][^}]*\}", "", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    return text.replace("`", "").replace("**", "").strip()
 
 
 def read_plan(
@@ -326,17 +315,15 @@ def function(
     comment: list[str] = (),  # comment lines at the top of the body
     last: str = "",  # what it returns
 ) -> str:  # a function definition
-    "Write a test or a fixture: its arguments are fixtures; names that share one are unpacked first."
+    "A test or a fixture: its arguments are fixtures; names that share one are unpacked first."
     used = list(dict.fromkeys(v for v in piece.needs.values() if isinstance(v, Piece)))
     fixtures = [p for p in used if p.kind == "fixture"]
     unpack = [f"{', '.join(p.wanted)} = {p.fixture}" for p in fixtures if len(p.wanted) > 1]
     drawn = [p.code for p in used if p.kind == "generator"]
-    body = body_and_return(
-        "\n".join([*(f"# {c}".rstrip() for c in comment), *unpack, *drawn, piece.code]), last
-    )
-    return "\n".join(
-        [f"def {name}({', '.join(p.fixture for p in fixtures)}):", *docstring(doc), indent(body)]
-    )
+    comments = [f"# {c}".rstrip() for c in comment]
+    body = body_and_return("\n".join([*comments, *unpack, *drawn, piece.code]), last)
+    head = f"def {name}({', '.join(p.fixture for p in fixtures)}):"
+    return "\n".join([head, *docstring(doc), indent(body)])
 
 
 # %% ../../nbs/dev/02_notebook_tests.ipynb #8ba61800
@@ -351,7 +338,8 @@ def fault(
         return f"uses `{name}`, which nothing above it makes"
     kind = "import" if isinstance(source, Import) else source.kind
     if kind == "check":
-        return f"uses `{name}`, which {source.where} makes; as that one checks something, make `{name}` in a set-up cell"
+        made = f"uses `{name}`, which {source.where} makes"
+        return f"{made}; as that one checks something, make `{name}` in a set-up cell"
     if kind == "change":
         return f"uses `{name}` after {source.where} changed it; change it in the cell that makes it"
     if kind != "import" and name in changes:
@@ -367,11 +355,8 @@ def problems(
     "What keeps a piece from running on its own."
     again = set(names(piece.tree).bound)
     changes = mutated(piece.tree)
-    return [
-        f"{piece.where} {f}"
-        for n, source in piece.needs.items()
-        if (f := fault(n, source, again, changes))
-    ]
+    faults = [fault(n, source, again, changes) for n, source in piece.needs.items()]
+    return [f"{piece.where} {f}" for f in faults if f]
 
 
 # %% ../../nbs/dev/02_notebook_tests.ipynb #3e750549
@@ -414,17 +399,19 @@ def clashes(
     pieces: list[Piece],  # all pieces in use
 ) -> list[str]:  # one line a problem
     "Names that would stand twice in the test module."
-    made = [
-        n
-        for p in pieces
-        if p.kind != "generator"
-        for n in ([p.fixture] if p.kind == "fixture" else p.wanted)
-    ]
-    twice = sorted({n for n in test_names if test_names.count(n) > 1})
-    return [f"two check cells are called `{n}`; give one another comment" for n in twice] + [
-        f"tests use two different set-ups called `{n}`; give one another name"
-        for n in sorted({n for n in made if made.count(n) > 1})
-    ]
+    made = []
+    for p in pieces:
+        if p.kind == "fixture":
+            made.append(p.fixture)
+        elif p.kind != "generator":
+            made += p.wanted
+
+    def twice(names):
+        return sorted({n for n in names if names.count(n) > 1})
+
+    checks = "two check cells are called `{}`; give one another comment"
+    setups = "tests use two different set-ups called `{}`; give one another name"
+    return [checks.format(n) for n in twice(test_names)] + [setups.format(n) for n in twice(made)]
 
 
 # %% ../../nbs/dev/02_notebook_tests.ipynb #4c077181
@@ -440,18 +427,17 @@ Do not edit: change the notebook, then `make export`.
 def titled(
     pieces: list[Piece],  # fixtures, constants or helpers
 ) -> list[tuple[Piece, str, str]]:  # each with a comment above and a docstring
-    "A cell's comment is the docstring if one piece came out of it, else a line above the first one."
-    cells = [tuple(p.comment) for p in pieces]
-    above = [
-        f"# {' '.join(c)}\n"
-        if c and c not in cells[:i] and (cells.count(c) > 1 or p.kind in ("constant", "helper"))
-        else ""
-        for i, (p, c) in enumerate(zip(pieces, cells, strict=True))
-    ]
-    return [
-        (p, a, " ".join(c) if cells.count(c) == 1 else "")
-        for p, a, c in zip(pieces, above, cells, strict=True)
-    ]
+    "A comment is the docstring if one piece came out of its cell, else a line above the first."
+    comments = [tuple(p.comment) for p in pieces]
+    found = []
+    for i, (p, comment) in enumerate(zip(pieces, comments, strict=True)):
+        text = " ".join(comment)
+        alone = comments.count(comment) == 1
+        stands_above = not alone or p.kind in ("constant", "helper")
+        first = comment and comment not in comments[:i]
+        above = f"# {text}\n" if first and stands_above else ""
+        found.append((p, above, text if alone else ""))
+    return found
 
 
 # %% ../../nbs/dev/02_notebook_tests.ipynb #55917c86
@@ -514,11 +500,11 @@ def export_tests(
     path: Path,  # a notebook
 ) -> Path | None:  # the test module, if the notebook has checks
     "Write the test module of a notebook."
-    path, config = Path(path).resolve(), get_config(Path(path).resolve().parent)
+    path = Path(path).resolve()
+    config = get_config(path.parent)
     nb = json.loads(path.read_text(encoding="utf-8"))
-    text = notebook_tests(
-        nb, path.relative_to(config.config_path.resolve()).as_posix(), config.lib_path.name
-    )
+    source = path.relative_to(config.config_path.resolve()).as_posix()
+    text = notebook_tests(nb, source, config.lib_path.name)
     if not text:
         return None
     target = tests_path(nb, config.config_path)

@@ -8,6 +8,7 @@ __all__ = [
     "numbered",
     "data_kinds",
     "Item",
+    "read_items",
     "found_function",
     "uses_in_tests",
     "headings",
@@ -23,7 +24,6 @@ __all__ = [
 # %% ../../nbs/papers-to-code.ipynb #9bd145b4
 import ast
 import importlib
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from nbdev.config import get_config
 
-from mtl_explain.dev.site import notebooks, page_name, source_of, title_of
+from mtl_explain.dev.site import module_of, page_name, source_of, title_of
 
 
 # %% ../../nbs/papers-to-code.ipynb #a938b5b2
@@ -49,468 +49,213 @@ class Item(NamedTuple):
 
 
 # %% ../../nbs/papers-to-code.ipynb #d1a286c9
-items = [
-    Item(*row)
-    for row in [
-        (
-            "A",
-            "table",
-            1,
-            "CropYield: scores of the main rows",
-            "papers.beside_paper datasets.cropyield.setups",
-            "studies/cropyield.ipynb",
-            "Tables 1 and 6",
-            "simulated",
-        ),
-        (
-            "A",
-            "table",
-            2,
-            "ben-ge: scores of the main rows",
-            "papers.beside_paper datasets.benge.setups",
-            "studies/benge.ipynb",
-            "Tables 2 and 7, ours beside theirs",
-            "simulated",
-        ),
-        (
-            "A",
-            "table",
-            3,
-            "TreeSatAI: scores of all rows",
-            "papers.beside_paper datasets.treesat.setups",
-            "studies/treesat.ipynb",
-            "Table 3",
-            "simulated",
-        ),
-        (
-            "A",
-            "table",
-            4,
-            "CropYield in numbers",
-            "datasets.cropyield.prepare simulate.crops.fields.simulate_crops",
-            "gallery/crops.ipynb",
-            "In numbers: Table 4",
-            "simulated",
-        ),
-        (
-            "A",
-            "table",
-            5,
-            "which modality is read, which predicted, and how",
-            "modality.kinds modality.kind_table",
-            "api/00_modality.ipynb",
-            "Five kinds",
-            "by hand",
-        ),
-        (
-            "A",
-            "table",
-            6,
-            "CropYield: scores of all rows",
-            "papers.beside_paper training.experiments.train_table",
-            "studies/cropyield.ipynb",
-            "Tables 1 and 6",
-            "simulated",
-        ),
-        (
-            "A",
-            "table",
-            7,
-            "ben-ge: scores of all rows",
-            "papers.beside_paper training.experiments.train_table",
-            "studies/benge.ipynb",
-            "Tables 2 and 7, ours beside theirs",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            1,
-            "a modality is read, or predicted",
-            "setup.shift setup.plot_setup",
-            "api/01_setup.ipynb",
-            "Shifting a modality",
-            "by hand",
-        ),
-        (
-            "A",
-            "figure",
-            2,
-            "yield errors where the crop is right and where it is wrong",
-            "explain.correctness.error_by_correctness explain.correctness.plot_error_by_correctness",
-            "studies/cropyield.ipynb",
-            "Two soybean fields (figure 2)",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            3,
-            "a field: yield, prediction, error, wrong crop",
-            "explain.fields.field_maps explain.fields.plot_field_maps",
-            "studies/cropyield.ipynb",
-            "Maps (figures 3 and 9)",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            4,
-            "error correlation over the epochs",
-            "explain.correlation.error_correlation explain.correlation.plot_error_correlation",
-            "studies/benge.ipynb",
-            "Row 15: do its tasks fail together?",
-            "simulated, real",
-        ),
-        (
-            "A",
-            "figure",
-            5,
-            "land cover and elevation: truth, prediction, error",
-            "explain.maps.task_maps explain.maps.plot_error_maps",
-            "studies/benge.ipynb",
-            "Figures 5, 10 and 11: where they fail",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            6,
-            "CC, CF, FC, FF, and what becomes of FF",
-            "explain.correctness.correctness_groups explain.correctness.group_fate explain.correctness.transition_matrix",
-            "studies/treesat.ipynb",
-            "Right and wrong together (figure 6)",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            7,
-            "does a wrong label respect the hierarchy?",
-            "explain.hierarchy.hierarchy_adherence explain.hierarchy.plot_hierarchy_adherence",
-            "studies/treesat.ipynb",
-            "Does a wrong genus respect the predicted stand type? (figure 7)",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            8,
-            "fields: yield error against share of right crop",
-            "explain.fields.field_performance explain.fields.plot_field_performance",
-            "studies/cropyield.ipynb",
-            "Field by field (figure 8)",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            9,
-            "four more fields",
-            "explain.fields.plot_field_maps show.geotiff.export_field",
-            "studies/cropyield.ipynb",
-            "Maps (figures 3 and 9)",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            10,
-            "more patches of land cover and elevation",
-            "explain.maps.plot_error_maps explain.maps.samples_worth_showing",
-            "studies/benge.ipynb",
-            "Figures 5, 10 and 11: where they fail",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            11,
-            "more patches of land cover and elevation",
-            "explain.maps.plot_error_maps show.geotiff.export_patch",
-            "studies/benge.ipynb",
-            "Figures 5, 10 and 11: where they fail",
-            "simulated",
-        ),
-        (
-            "A",
-            "figure",
-            12,
-            "error of the age by correctness of the labels",
-            "explain.correctness.error_by_groups explain.correctness.plot_error_by_groups explain.fields.truth_by_groups",
-            "studies/treesat.ipynb",
-            "Is the age misjudged where labels are wrong? (figure 12)",
-            "simulated",
-        ),
-        (
-            "B",
-            "equation",
-            1,
-            "self-attention",
-            "networks.pair.MultiheadAttention networks.pair.ScaledDotProductAttention",
-            "api/networks/04_pair.ipynb",
-            "Bricks",
-            "by hand",
-        ),
-        (
-            "B",
-            "equation",
-            2,
-            "cross-attention of two modalities",
-            "networks.mmcd.CrossModalFusion",
-            "api/networks/05_mmcd.ipynb",
-            "Cross-modal fusion",
-            "by hand",
-        ),
-        (
-            "B",
-            "equation",
-            3,
-            "hard threshold: the pseudo change",
-            "change.labels.pseudo_label",
-            "api/change/00_labels.ipynb",
-            "From heights to labels",
-            "by hand",
-        ),
-        (
-            "B",
-            "equation",
-            4,
-            "soft threshold",
-            "networks.heads.soft_threshold networks.heads.SoftThresholdHead",
-            "api/networks/03_heads.ipynb",
-            "A head that reads another task",
-            "by hand",
-        ),
-        (
-            "B",
-            "equation",
-            5,
-            "consistency of two tasks",
-            "training.relations.Consistency",
-            "api/training/02_relations.ipynb",
-            "Where two tasks may be expected to agree",
-            "by hand",
-        ),
-        (
-            "B",
-            "equation",
-            6,
-            "the total loss",
-            "change.losses.with_losses training.losses.MultitaskLoss",
-            "api/change/01_losses.ipynb",
-            "Separately supervised",
-            "by hand",
-        ),
-        (
-            "B",
-            "equation",
-            7,
-            "the relevance mask",
-            "change.labels.semantic_label",
-            "api/change/00_labels.ipynb",
-            "From heights to labels",
-            "by hand",
-        ),
-        (
-            "B",
-            "equation",
-            8,
-            "the change map",
-            "change.labels.semantic_label datasets.hibcd_build.make_labels",
-            "api/change/00_labels.ipynb",
-            "From heights to labels",
-            "by hand",
-        ),
-        (
-            "B",
-            "table",
-            1,
-            "datasets of change detection; two of the seven are read here",
-            "datasets.catalog.catalog",
-            "api/datasets/00_catalog.ipynb",
-            "The catalogue",
-            "native",
-        ),
-        (
-            "B",
-            "table",
-            2,
-            "Hi-BCD in numbers",
-            "datasets.hibcd.change_table datasets.hibcd.table_2",
-            "gallery/city.ipynb",
-            "Against Table 2",
-            "simulated",
-        ),
-        (
-            "B",
-            "table",
-            3,
-            "semantic change before and after the height branch",
-            "papers.beside_paper change.metrics.SemanticScores networks.cost.operations",
-            "studies/change.ipynb",
-            "Tables 3 and 4: one branch and two",
-            "simulated",
-        ),
-        (
-            "B",
-            "table",
-            4,
-            "height change without and with semantic branch",
-            "papers.beside_paper change.metrics.HeightScores",
-            "studies/change.ipynb",
-            "Tables 3 and 4: one branch and two",
-            "simulated",
-        ),
-        (
-            "B",
-            "table",
-            5,
-            "ablation of the consistency",
-            "papers.beside_paper datasets.hibcd.change_setup",
-            "studies/change.ipynb",
-            "Table 5: the consistency, row by row",
-            "simulated",
-        ),
-        (
-            "B",
-            "table",
-            6,
-            "consistency for other networks",
-            "papers.beside_paper datasets.hibcd.change_setup",
-            "studies/change.ipynb",
-            "Table 6: the consistency for others",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            1,
-            "what the second branch does to the first",
-            "training.experiments.comparison",
-            "studies/change.ipynb",
-            "Figure 1: what the second branch does to the first",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            2,
-            "the network",
-            "networks.mmcd.MMCD show.figures.diagram",
-            "api/networks/05_mmcd.ipynb",
-            "The network",
-            "by hand",
-        ),
-        (
-            "B",
-            "figure",
-            3,
-            "fusion and decoder",
-            "networks.mmcd.CrossModalFusion networks.mmcd.FusionDecoder networks.pair.ResidualBlock",
-            "api/networks/05_mmcd.ipynb",
-            "Cross-modal fusion",
-            "by hand",
-        ),
-        (
-            "B",
-            "figure",
-            4,
-            "height, pseudo and semantic change, and where they agree",
-            "datasets.hibcd.intersection_rates datasets.hibcd.plot_tile",
-            "studies/change.ipynb",
-            "The labels: figures 4, 6 and 7",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            5,
-            "the cities, and their tiles by split",
-            "datasets.hibcd_build.split_tiles data.splits.plot_split",
-            "gallery/city.ipynb",
-            "The folder",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            6,
-            "tiles, heights in relief",
-            "datasets.hibcd.plot_tile simulate.city.tiles.shaded",
-            "studies/change.ipynb",
-            "The labels: figures 4, 6 and 7",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            7,
-            "cumulative heights of the two classes",
-            "datasets.hibcd.cumulative_heights datasets.hibcd.plot_cumulative",
-            "studies/change.ipynb",
-            "The labels: figures 4, 6 and 7",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            8,
-            "networks side by side",
-            "training.learner.predict_samples explain.maps.task_maps",
-            "studies/change.ipynb",
-            "Figure 8: what it looks like",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            9,
-            "distributions of heights",
-            "training.runs.load_run training.learner.predict_samples",
-            "studies/change.ipynb",
-            "Figure 9: heights, predicted and true",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            10,
-            "activations where consistency helps",
-            "show.activations.task_activations",
-            "studies/change.ipynb",
-            "Figures 10 and 11: where the heads look",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            11,
-            "activations where branches hurt",
-            "show.activations.task_activations",
-            "studies/change.ipynb",
-            "Figures 10 and 11: where the heads look",
-            "simulated",
-        ),
-        (
-            "B",
-            "figure",
-            12,
-            "the temperature of the soft threshold",
-            "networks.heads.soft_threshold networks.heads.SoftThresholdHead",
-            "studies/change.ipynb",
-            "Figure 12: the temperature",
-            "simulated",
-        ),
-    ]
-]
-numbered = {
+_list = """
+A table 1: CropYield: scores of the main rows
+  papers.beside_paper datasets.cropyield.setups
+  studies/cropyield.ipynb; Tables 1 and 6; simulated
+
+A table 2: ben-ge: scores of the main rows
+  papers.beside_paper datasets.benge.setups
+  studies/benge.ipynb; Tables 2 and 7, ours beside theirs; simulated
+
+A table 3: TreeSatAI: scores of all rows
+  papers.beside_paper datasets.treesat.setups
+  studies/treesat.ipynb; Table 3; simulated
+
+A table 4: CropYield in numbers
+  datasets.cropyield.prepare simulate.crops.fields.simulate_crops
+  gallery/crops.ipynb; In numbers: Table 4; simulated
+
+A table 5: which modality is read, which predicted, and how
+  modality.kinds modality.kind_table
+  api/00_modality.ipynb; Five kinds; by hand
+
+A table 6: CropYield: scores of all rows
+  papers.beside_paper training.experiments.train_table
+  studies/cropyield.ipynb; Tables 1 and 6; simulated
+
+A table 7: ben-ge: scores of all rows
+  papers.beside_paper training.experiments.train_table
+  studies/benge.ipynb; Tables 2 and 7, ours beside theirs; simulated
+
+A figure 1: a modality is read, or predicted
+  setup.shift setup.plot_setup
+  api/01_setup.ipynb; Shifting a modality; by hand
+
+A figure 2: yield errors where the crop is right and where it is wrong
+  explain.correctness.error_by_correctness explain.correctness.plot_error_by_correctness
+  studies/cropyield.ipynb; Two soybean fields (figure 2); simulated
+
+A figure 3: a field: yield, prediction, error, wrong crop
+  explain.fields.field_maps explain.fields.plot_field_maps
+  studies/cropyield.ipynb; Maps (figures 3 and 9); simulated
+
+A figure 4: error correlation over the epochs
+  explain.correlation.error_correlation explain.correlation.plot_error_correlation
+  studies/benge.ipynb; Row 15: do its tasks fail together?; simulated, real
+
+A figure 5: land cover and elevation: truth, prediction, error
+  explain.maps.task_maps explain.maps.plot_error_maps
+  studies/benge.ipynb; Figures 5, 10 and 11: where they fail; simulated
+
+A figure 6: CC, CF, FC, FF, and what becomes of FF
+  explain.correctness.correctness_groups explain.correctness.group_fate
+  explain.correctness.transition_matrix
+  studies/treesat.ipynb; Right and wrong together (figure 6); simulated
+
+A figure 7: does a wrong label respect the hierarchy?
+  explain.hierarchy.hierarchy_adherence explain.hierarchy.plot_hierarchy_adherence
+  studies/treesat.ipynb; Does a wrong genus respect the predicted stand type? (figure 7); simulated
+
+A figure 8: fields: yield error against share of right crop
+  explain.fields.field_performance explain.fields.plot_field_performance
+  studies/cropyield.ipynb; Field by field (figure 8); simulated
+
+A figure 9: four more fields
+  explain.fields.plot_field_maps show.geotiff.export_field
+  studies/cropyield.ipynb; Maps (figures 3 and 9); simulated
+
+A figure 10: more patches of land cover and elevation
+  explain.maps.plot_error_maps explain.maps.samples_worth_showing
+  studies/benge.ipynb; Figures 5, 10 and 11: where they fail; simulated
+
+A figure 11: more patches of land cover and elevation
+  explain.maps.plot_error_maps show.geotiff.export_patch
+  studies/benge.ipynb; Figures 5, 10 and 11: where they fail; simulated
+
+A figure 12: error of the age by correctness of the labels
+  explain.correctness.error_by_groups explain.correctness.plot_error_by_groups
+  explain.fields.truth_by_groups
+  studies/treesat.ipynb; Is the age misjudged where labels are wrong? (figure 12); simulated
+
+B equation 1: self-attention
+  networks.pair.MultiheadAttention networks.pair.ScaledDotProductAttention
+  api/networks/04_pair.ipynb; Bricks; by hand
+
+B equation 2: cross-attention of two modalities
+  networks.mmcd.CrossModalFusion
+  api/networks/05_mmcd.ipynb; Cross-modal fusion; by hand
+
+B equation 3: hard threshold: the pseudo change
+  change.labels.pseudo_label
+  api/change/00_labels.ipynb; From heights to labels; by hand
+
+B equation 4: soft threshold
+  networks.heads.soft_threshold networks.heads.SoftThresholdHead
+  api/networks/03_heads.ipynb; A head that reads another task; by hand
+
+B equation 5: consistency of two tasks
+  training.relations.Consistency
+  api/training/02_relations.ipynb; Where two tasks may be expected to agree; by hand
+
+B equation 6: the total loss
+  change.losses.with_losses training.losses.MultitaskLoss
+  api/change/01_losses.ipynb; Separately supervised; by hand
+
+B equation 7: the relevance mask
+  change.labels.semantic_label
+  api/change/00_labels.ipynb; From heights to labels; by hand
+
+B equation 8: the change map
+  change.labels.semantic_label datasets.hibcd_build.make_labels
+  api/change/00_labels.ipynb; From heights to labels; by hand
+
+B table 1: datasets of change detection; two of the seven are read here
+  datasets.catalog.catalog
+  api/datasets/00_catalog.ipynb; The catalogue; native
+
+B table 2: Hi-BCD in numbers
+  datasets.hibcd.change_table datasets.hibcd.table_2
+  gallery/city.ipynb; Against Table 2; simulated
+
+B table 3: semantic change before and after the height branch
+  papers.beside_paper change.metrics.SemanticScores networks.cost.operations
+  studies/change.ipynb; Tables 3 and 4: one branch and two; simulated
+
+B table 4: height change without and with semantic branch
+  papers.beside_paper change.metrics.HeightScores
+  studies/change.ipynb; Tables 3 and 4: one branch and two; simulated
+
+B table 5: ablation of the consistency
+  papers.beside_paper datasets.hibcd.change_setup
+  studies/change.ipynb; Table 5: the consistency, row by row; simulated
+
+B table 6: consistency for other networks
+  papers.beside_paper datasets.hibcd.change_setup
+  studies/change.ipynb; Table 6: the consistency for others; simulated
+
+B figure 1: what the second branch does to the first
+  training.experiments.comparison
+  studies/change.ipynb; Figure 1: what the second branch does to the first; simulated
+
+B figure 2: the network
+  networks.mmcd.MMCD show.figures.diagram
+  api/networks/05_mmcd.ipynb; The network; by hand
+
+B figure 3: fusion and decoder
+  networks.mmcd.CrossModalFusion networks.mmcd.FusionDecoder networks.pair.ResidualBlock
+  api/networks/05_mmcd.ipynb; Cross-modal fusion; by hand
+
+B figure 4: height, pseudo and semantic change, and where they agree
+  datasets.hibcd.intersection_rates datasets.hibcd.plot_tile
+  studies/change.ipynb; The labels: figures 4, 6 and 7; simulated
+
+B figure 5: the cities, and their tiles by split
+  datasets.hibcd_build.split_tiles data.splits.plot_split
+  gallery/city.ipynb; The folder; simulated
+
+B figure 6: tiles, heights in relief
+  datasets.hibcd.plot_tile simulate.city.tiles.hillshade
+  studies/change.ipynb; The labels: figures 4, 6 and 7; simulated
+
+B figure 7: cumulative heights of the two classes
+  datasets.hibcd.cumulative_heights datasets.hibcd.plot_cumulative
+  studies/change.ipynb; The labels: figures 4, 6 and 7; simulated
+
+B figure 8: networks side by side
+  training.learner.predict_samples explain.maps.task_maps
+  studies/change.ipynb; Figure 8: what it looks like; simulated
+
+B figure 9: distributions of heights
+  training.runs.load_run training.learner.predict_samples
+  studies/change.ipynb; Figure 9: heights, predicted and true; simulated
+
+B figure 10: activations where consistency helps
+  show.activations.task_activations
+  studies/change.ipynb; Figures 10 and 11: where the heads look; simulated
+
+B figure 11: activations where branches hurt
+  show.activations.task_activations
+  studies/change.ipynb; Figures 10 and 11: where the heads look; simulated
+
+B figure 12: the temperature of the soft threshold
+  networks.heads.soft_threshold networks.heads.SoftThresholdHead
+  studies/change.ipynb; Figure 12: the temperature; simulated
+"""
+
+
+def read_items(
+    text: str,  # items with empty lines between them: what it is, functions, where it is shown
+) -> list:  # of `Item`
+    "Items from a list as it is written by hand."
+    found = []
+    for block in text.strip().split("\n\n"):
+        head, *functions, place = [line.strip() for line in block.splitlines()]
+        name, what = head.split(": ", 1)
+        paper, kind, number = name.split()
+        shown = place.split("; ")  # page, section, data
+        found.append(Item(paper, kind, int(number), what, " ".join(functions), *shown))
+    return found
+
+
+items = read_items(_list)
+numbered = {  # how many each paper has
     ("A", "table"): 7,
     ("A", "figure"): 12,
     ("B", "equation"): 8,
     ("B", "table"): 6,
     ("B", "figure"): 12,
-}  # how many each paper has
+}
 data_kinds = ("real", "native", "simulated", "by hand")
 
 
@@ -533,15 +278,19 @@ def uses_in_tests(
     "Which tests use which names."
     uses = {}
     for path in sorted((folder or get_config().config_path / "tests").glob("test_*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if not (isinstance(node, ast.FunctionDef) and node.name.startswith("test_")):
-                continue
-            words = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} | {
-                n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)
-            }
-            for w in words:
-                uses.setdefault(w, []).append(f"{path.name}: {node.name}")
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        for f in body:
+            if isinstance(f, ast.FunctionDef) and f.name.startswith("test_"):
+                for word in _words(f):
+                    uses.setdefault(word, []).append(f"{path.name}: {f.name}")
     return uses
+
+
+def _words(tree: ast.AST) -> set:
+    "Names and attributes in a piece of code."
+    nodes = list(ast.walk(tree))
+    named = {n.id for n in nodes if isinstance(n, ast.Name)}
+    return named | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
 
 
 # %% ../../nbs/papers-to-code.ipynb #ddc97fd3
@@ -557,7 +306,8 @@ def anchor(
     heading: str,  # plain text
 ) -> str:  # as pandoc makes it
     "The address of a heading within its page."
-    return re.sub(r"^[^a-z]+", "", re.sub(r"\s+", "-", re.sub(r"[^\w\s.-]", "", heading.lower())))
+    words = re.sub(r"[^\w\s.-]", "", heading.lower())
+    return re.sub(r"^[^a-z]+", "", re.sub(r"\s+", "-", words))
 
 
 # %% ../../nbs/papers-to-code.ipynb #56c4b714
@@ -567,11 +317,14 @@ def wrong_numbers(
     "Items of the papers that are missing, stand twice, or do not exist."
     found = Counter((i.paper, i.kind, i.number) for i in items)
     wanted = {(p, k, n) for (p, k), last in numbered.items() for n in range(1, last + 1)}
-    return (
-        [f"paper {p}, {k} {n}: missing" for p, k, n in sorted(wanted - set(found))]
-        + [f"paper {p}, {k} {n}: the paper has none" for p, k, n in sorted(set(found) - wanted)]
-        + [f"paper {p}, {k} {n}: stands {c} times" for (p, k, n), c in found.items() if c > 1]
-    )
+    missing = sorted(wanted - set(found))
+    invented = sorted(set(found) - wanted)
+    twice = {item: count for item, count in found.items() if count > 1}
+    return [
+        *(f"paper {p}, {k} {n}: missing" for p, k, n in missing),
+        *(f"paper {p}, {k} {n}: the paper has none" for p, k, n in invented),
+        *(f"paper {p}, {k} {n}: stands {count} times" for (p, k, n), count in twice.items()),
+    ]
 
 
 def dead_ends(
@@ -602,10 +355,8 @@ def page_of(
     fragment: str = "",  # within it
 ) -> str:  # address from the top of the site
     "The page that a notebook becomes."
-    folder = Path(path).parent.as_posix()
-    return f"{'' if folder == '.' else folder + '/'}{page_name(Path(path))}.html" + (
-        f"#{fragment}" if fragment else ""
-    )
+    page = Path(path).with_name(f"{page_name(Path(path))}.html").as_posix()
+    return f"{page}#{fragment}" if fragment else page
 
 
 def function_link(
@@ -614,17 +365,10 @@ def function_link(
 ) -> str:  # markdown
     "A function as a link to its place in the reference."
     module, _, name = dotted.rpartition(".")
-    path = next(
-        p
-        for p, nb in nbs.items()
-        if re.search(
-            rf"^#\| default_exp {re.escape(module)}$",
-            "\n".join(source_of(c) for c in nb["cells"] if c["cell_type"] == "code"),
-            re.M,
-        )
-    )
+    path = next(p for p, nb in nbs.items() if module_of(nb) == module)
     found = getattr(importlib.import_module(f"{get_config().lib_path.name}.{module}"), name)
-    return f"[`{name}`]({page_of(path, name.lower() if callable(found) else '')})"  # only what can be called has a place of its own
+    place = name.lower() if callable(found) else ""  # only what can be called has its own place
+    return f"[`{name}`]({page_of(path, place)})"
 
 
 # %% ../../nbs/papers-to-code.ipynb #1a1b39d8
@@ -633,13 +377,11 @@ def tests_of(
     uses: dict,  # name -> tests
 ) -> str:  # markdown: how many tests in which files
     "Which tests check an item."
-    files = Counter(
-        t.split(":")[0]
-        for t in sorted({t for f in functions for t in uses.get(f.rpartition(".")[2], ())})
-    )
-    return ", ".join(f"`{f}` ({n})" for f, n in files.most_common(3)) + (
-        " …" if len(files) > 3 else ""
-    )
+    names = [dotted.rpartition(".")[2] for dotted in functions]
+    tests = {test for name in names for test in uses.get(name, ())}
+    files = Counter(test.split(":")[0] for test in sorted(tests))
+    told = ", ".join(f"`{file}` ({n})" for file, n in files.most_common(3))
+    return told + (" …" if len(files) > 3 else "")
 
 
 def item_table(
@@ -652,8 +394,8 @@ def item_table(
     for i in items:
         functions = i.functions.split()
         links = ", ".join(function_link(f, nbs) for f in functions)
+        tests = tests_of(functions, uses)
         place = "" if i.section == title_of(nbs[i.page]) else anchor(i.section)
-        rows.append(
-            f"| {i.kind} {i.number} | {i.what} | {links} | {tests_of(functions, uses)} | [{i.section}]({page_of(i.page, place)}) | {i.data} |"
-        )
+        shown = f"[{i.section}]({page_of(i.page, place)})"
+        rows.append(f"| {i.kind} {i.number} | {i.what} | {links} | {tests} | {shown} | {i.data} |")
     return "\n".join(rows)

@@ -23,6 +23,7 @@ __all__ = [
     "shown_symbol",
     "in_order",
     "picture_text",
+    "has_picture",
     "describe_pictures",
     "chart_spec",
     "local_charts",
@@ -88,25 +89,17 @@ def title_of(
     nb: dict,  # a notebook
 ) -> str:  # its title, '' if it has none
     "The first heading of a notebook."
-    return next(
-        (
-            plain(m[1])
-            for c in nb["cells"]
-            if c["cell_type"] == "markdown" and (m := re.match(r"# (.+)", source_of(c)))
-        ),
-        "",
-    )
+    texts = (source_of(c) for c in nb["cells"] if c["cell_type"] == "markdown")
+    found = (re.match(r"# (.+)", text) for text in texts)
+    return next((plain(match[1]) for match in found if match), "")
 
 
 def module_of(
     nb: dict,  # a notebook
 ) -> str:  # e.g. 'explain.correlation', '' for a tutorial
     "The module that a notebook exports."
-    found = (
-        split_directives(source_of(c))[0].get("default_exp")
-        for c in nb["cells"]
-        if c["cell_type"] == "code"
-    )
+    codes = (source_of(c) for c in nb["cells"] if c["cell_type"] == "code")
+    found = (split_directives(code)[0].get("default_exp") for code in codes)
     return next(filter(None, found), "")
 
 
@@ -138,8 +131,9 @@ folders = {  # folder or page -> title of its section, in the order of the sideb
     "benchmarks": "Benchmarks",
     "dev": "Development",
 }
-rooms = {  # folder of the reference, or page at its top -> title of its section, in the order in which data flow
+rooms = {  # folder of the reference, or page at its top -> title of its section, as data flow
     "modality": "Modalities, setups, traces",
+    "palette": "Modalities, setups, traces",
     "setup": "Modalities, setups, traces",
     "trace": "Modalities, setups, traces",
     "files": "Files",
@@ -166,9 +160,8 @@ def room_of(
     _, first, *rest = path.split("/")
     room = first if rest else page_name(first)
     if room not in rooms:
-        raise ValueError(
-            f"{path}: there is no room '{room}'; enter it in `rooms`, where it belongs in the order"
-        )
+        hint = "enter it in `rooms`, where it belongs in the order"
+        raise ValueError(f"{path}: there is no room '{room}'; {hint}")
     return room
 
 
@@ -177,10 +170,8 @@ def reading_order(
     nb: dict,  # a notebook
 ) -> float:  # the smaller, the earlier
     "The `order` in the front matter (a raw first cell), for notebooks without a number."
-    first = (
-        source_of(nb["cells"][0]) if nb["cells"] and nb["cells"][0]["cell_type"] == "raw" else ""
-    )
-    match = re.search(r"^order:\s*([\d.]+)", first, re.M)
+    front = [source_of(c) for c in nb["cells"][:1] if c["cell_type"] == "raw"]
+    match = re.search(r"^order:\s*([\d.]+)", "".join(front), re.M)
     return float(match[1]) if match else float("inf")
 
 
@@ -220,9 +211,8 @@ def sidebar_text(
     nbs: dict[str, dict],  # path to notebook
 ) -> str:  # sidebar.yml
     "The sidebar as the file that `_quarto.yml` includes."
-    return "# Written by `make export`.\n" + yaml.dump(
-        {"website": {"sidebar": {"contents": sidebar(nbs)}}}, sort_keys=False
-    )
+    contents = {"website": {"sidebar": {"contents": sidebar(nbs)}}}
+    return "# Written by `make export`.\n" + yaml.dump(contents, sort_keys=False)
 
 
 # %% ../../nbs/dev/03_site.ipynb #a7265757
@@ -230,14 +220,13 @@ def field_lines(
     symbol: type,  # a named tuple
 ) -> str:  # a line a field, as nbdev writes parameters
     "The fields of a named tuple with their comments."
-    found = re.findall(
-        r"^    (\w+): ([^#\n]*[^#\s])(?: *# *(.*))?$", inspect.getsource(symbol), re.M
-    )
-    return "\n".join(
-        f"    {name}:{kind.replace(' = ', '=', 1)}," + (f" # {said}" if said else "")
-        for name, kind, said in found
-        if name in symbol._fields
-    )
+    a_field = r"^    (\w+): ([^#\n]*[^#\s])(?: *# *(.*))?$"
+    lines = []
+    for name, kind, said in re.findall(a_field, inspect.getsource(symbol), re.M):
+        if name in symbol._fields:
+            comment = f" # {said}" if said else ""
+            lines.append(f"    {name}:{kind.replace(' = ', '=', 1)},{comment}")
+    return "\n".join(lines)
 
 
 # %% ../../nbs/dev/03_site.ipynb #2a46e26b
@@ -245,13 +234,15 @@ def symbol_docs(
     name: str,  # of a symbol, e.g. 'Setup' or 'Setup.shift'
     namespace: dict,  # where to find it
 ) -> str:  # markdown
-    "Signature and docstring of a symbol, with nbdev's `show_doc`; a link to its source only if the project has an address. Long defaults are cut."
+    "Signature and docstring of a symbol, with nbdev's `show_doc`; long defaults are cut."
     symbol = eval(name, namespace)
     text = show_doc(symbol)._repr_markdown_()
     if hasattr(symbol, "_fields"):
         text = text.replace("    *args, **kwargs", field_lines(symbol))
     text = re.sub(r"=([\[{(])(?![\]})]).{60,}([\]})])(?=,? *(#|$))", r"=\1 … \2", text, flags=re.M)
-    return text if get_config().git_url else re.sub(r"\[source\]\([^)]*\)(\{[^}]*\})?\n*", "", text)
+    if get_config().git_url:
+        return text
+    return re.sub(r"\[source\]\([^)]*\)(\{[^}]*\})?\n*", "", text)  # it would lead nowhere
 
 
 def folded_source(
@@ -260,10 +251,9 @@ def folded_source(
 ) -> str:  # a code cell, '' if there is no source
     "The source of a symbol, as a folded cell."
     symbol = eval(name, namespace)
+    symbol = symbol.fget if isinstance(symbol, property) else inspect.unwrap(symbol)
     try:
-        source = inspect.getsource(
-            symbol.fget if isinstance(symbol, property) else inspect.unwrap(symbol)
-        )
+        source = inspect.getsource(symbol)
     except (TypeError, OSError):
         return ""
     return '#| code-fold: true\n#| code-summary: "Source"\n' + inspect.cleandoc("\n" + source)
@@ -276,9 +266,8 @@ def relative_links(
 ) -> str:  # the same with relative links
     "Make links that start at the top of the site relative to the page."
     up = "../" * page.count("/")
-    text = re.sub(
-        r"\[(`[^`]*`)\]\([^)\s]*#_[^)]*\)", r"\1", text
-    )  # names with an underscore have no place of their own
+    private = r"\[(`[^`]*`)\]\([^)\s]*#_[^)]*\)"  # a name without a place of its own
+    text = re.sub(private, r"\1", text)
     return re.sub(r"\]\(/+(?!/)", f"]({up}", text)
 
 
@@ -287,9 +276,9 @@ def shown_symbol(
     cell,  # a cell
 ) -> str:  # the symbol that it documents, or ''
     "The `x` of a cell `show_doc(x)`."
-    match = (
-        re.search(r"^show_doc\((.+?)\)$", cell.source, re.M) if cell.cell_type == "code" else None
-    )
+    if cell.cell_type != "code":
+        return ""
+    match = re.search(r"^show_doc\((.+?)\)$", cell.source, re.M)
     return match[1] if match else ""
 
 
@@ -299,15 +288,17 @@ def in_order(
 ) -> list:  # cells
     "Put neighbouring cells that document symbols into the order of the module."
 
+    def documents_symbol(cell):
+        return bool(shown_symbol(cell))
+
     def position(cell):
         return defined.index(shown_symbol(cell).split(".")[0])
 
-    rows = itertools.groupby(cells, key=lambda cell: bool(shown_symbol(cell)))
-    return [
-        cell
-        for documents, row in rows
-        for cell in (sorted(row, key=position) if documents else row)
-    ]
+    found = []
+    for documents, cells_in_a_row in itertools.groupby(cells, key=documents_symbol):
+        row = list(cells_in_a_row)
+        found += sorted(row, key=position) if documents else row
+    return found
 
 
 # %% ../../nbs/dev/03_site.ipynb #6e1d8e27
@@ -317,12 +308,17 @@ def picture_text(
 ) -> str:  # for those who cannot see it
     "What a picture shows, as far as its cell says."
     code = split_directives(code)[1]
-    return ": ".join(
-        filter(
-            None,
-            [heading, " ".join(leading_comment(code)) or code.strip().rpartition("\n")[2].strip()],
-        )
-    )
+    comment = " ".join(leading_comment(code))
+    last_line = code.strip().rpartition("\n")[2].strip()
+    return ": ".join(filter(None, [heading, comment or last_line]))
+
+
+def has_picture(
+    cell: dict,  # of a notebook
+) -> bool:
+    "Whether the code of a cell has drawn something."
+    kinds = [kind for o in cell.get("outputs", ()) for kind in o.get("data", ())]
+    return any(kind.startswith("image/") for kind in kinds)
 
 
 def describe_pictures(
@@ -333,11 +329,9 @@ def describe_pictures(
     for cell in cells:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^(?:#+|title:) +(.+)$", cell.source, re.M) or [heading])[-1]
-        elif (
-            any(t.startswith("image/") for o in cell.get("outputs", ()) for t in o.get("data", ()))
-            and "#| fig-alt" not in cell.source
-        ):
-            cell.source = f"#| fig-alt: {json.dumps(picture_text(cell.source, heading), ensure_ascii=False)}\n{cell.source}"
+        elif has_picture(cell) and "#| fig-alt" not in cell.source:
+            text = json.dumps(picture_text(cell.source, heading), ensure_ascii=False)
+            cell.source = f"#| fig-alt: {text}\n{cell.source}"
 
 
 # %% ../../nbs/dev/03_site.ipynb #chart002
@@ -346,9 +340,9 @@ def chart_spec(
 ) -> dict | None:  # the chart; None if this is something else
     "The description of a chart, out of its html."
     at = html.find("})({")
-    return (
-        json.JSONDecoder().raw_decode(html, at + 3)[0] if at >= 0 and "vegaEmbed" in html else None
-    )
+    if at < 0 or "vegaEmbed" not in html:
+        return None
+    return json.JSONDecoder().raw_decode(html, at + 3)[0]
 
 
 def local_charts(
@@ -370,25 +364,24 @@ class SymbolDocs(Processor):
     def begin(self):
         path = Path(self.nb.path_).resolve()
         page = path.relative_to(get_config().nbs_path.resolve()).as_posix()
-        module = module_of(json.loads(path.read_text(encoding="utf-8")))
-        namespace = (
-            vars(importlib.import_module(f"{get_config().lib_path.name}.{module}"))
-            if module
-            else {}
-        )
-        self.nb.cells = [
-            new
-            for cell in in_order(self.nb.cells, list(namespace))
-            for new in self.documented(cell, namespace)
-        ]
+        namespace = self.namespace_of(path)
+        cells = in_order(self.nb.cells, list(namespace))
+        self.nb.cells = [new for cell in cells for new in self.documented(cell, namespace)]
         for cell in self.nb.cells:
             if cell.cell_type == "markdown":
                 cell.source = relative_links(cell.source, page)
         describe_pictures(self.nb.cells)
         local_charts(self.nb.cells)
 
+    def namespace_of(self, path):
+        "What is defined in the module that a notebook exports."
+        module = module_of(json.loads(path.read_text(encoding="utf-8")))
+        if not module:
+            return {}
+        return vars(importlib.import_module(f"{get_config().lib_path.name}.{module}"))
+
     def documented(self, cell, namespace):
-        "The documentation and the source in place of a cell that asks for them; any other cell as it is."
+        "Documentation and source in place of a cell that asks for them; any other cell as it is."
         name = shown_symbol(cell)
         if not name:
             return [cell]
@@ -419,12 +412,9 @@ def missing_pages(
 ) -> list[str]:  # complaints
     "Notebooks without a page, and pages without a title."
     lost = [f"{p}: is not on the site" for p in nbs if p not in made]
-    head = {p: source_of(nb["cells"][0]) if nb["cells"] else "" for p, nb in made.items()}
-    return lost + [
-        f"{p}: has no title cell (`# Title`, `> description`)"
-        for p in made
-        if not re.search(r"^title: *\S", head[p], re.M)
-    ]
+    heads = {p: "".join(map(source_of, nb["cells"][:1])) for p, nb in made.items()}
+    untitled = [p for p, head in heads.items() if not re.search(r"^title: *\S", head, re.M)]
+    return lost + [f"{p}: has no title cell (`# Title`, `> description`)" for p in untitled]
 
 
 def leaks(
@@ -433,26 +423,21 @@ def leaks(
 ) -> list[str]:  # complaints
     "Cells marked as hidden that a page shows all the same."
 
-    def shown(nb):
-        return {
-            split_directives(source_of(c))[1] for c in nb["cells"] if c["cell_type"] == "code"
-        } - {""}
+    def codes(nb):
+        "Directives and code of each cell that has code."
+        cells = [c for c in nb["cells"] if c["cell_type"] == "code"]
+        return [(d, code) for d, code in map(split_directives, map(source_of, cells)) if code]
 
-    def hidden(nb):
-        return [
-            code
-            for c in nb["cells"]
-            if c["cell_type"] == "code"
-            for d, code in [split_directives(source_of(c))]
-            if "hide" in d
+    found = []
+    for p, nb in nbs.items():
+        hidden = [code for directives, code in codes(nb) if "hide" in directives]
+        shown = {code for _, code in codes(made[p])} if p in made else set()
+        found += [
+            f"{p}: shows the hidden cell {code.splitlines()[0]!r}"
+            for code in hidden
+            if code in shown
         ]
-
-    return [
-        f"{p}: shows the hidden cell {code.splitlines()[0]!r}"
-        for p, nb in nbs.items()
-        for code in hidden(nb)
-        if code in shown(made.get(p, {"cells": []}))
-    ]
+    return found
 
 
 # %% ../../nbs/dev/03_site.ipynb #0baa0cda
@@ -526,17 +511,15 @@ def sized(
     "Write the size of each picture beside it, so that the text does not jump while the page loads."
 
     def with_size(match):
-        data = match[2].partition(";base64,")[2]
+        attributes, source = match.groups()
+        data = source.partition(";base64,")[2]
         width, height = Image.open(
-            io.BytesIO(base64.b64decode(data)) if data else folder / match[2]
+            io.BytesIO(base64.b64decode(data)) if data else folder / source
         ).size
-        return f'<img width="{width}" height="{height}"{match[1]}'
+        return f'<img width="{width}" height="{height}"{attributes}'
 
-    return re.sub(
-        r'<img(?![^>]* width=)([^>]*? src="(data:image/(?:png|jpeg);base64,[^"]+|[^":]+\.(?:png|jpg))")',
-        with_size,
-        html,
-    )
+    source = r'data:image/(?:png|jpeg);base64,[^"]+|[^":]+\.(?:png|jpg)'
+    return re.sub(rf'<img(?![^>]* width=)([^>]*? src="({source})")', with_size, html)
 
 
 # %% ../../nbs/dev/03_site.ipynb #3a41a1ab
@@ -548,11 +531,8 @@ def render_stand_in(
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "site"
         stand_in_copy(prepared, copy)
-        run = subprocess.run(
-            [sys.executable, "-m", "smalldocs.cli", "render", "--quiet", str(copy)],
-            capture_output=True,
-            text=True,
-        )
+        command = [sys.executable, "-m", "smalldocs.cli", "render", "--quiet", str(copy)]
+        run = subprocess.run(command, capture_output=True, text=True)
         made = copy / get_config().doc_path.name
         if run.returncode or not made.exists():
             raise RuntimeError(f"smalldocs could not render the site:\n{run.stdout}{run.stderr}")
@@ -571,9 +551,8 @@ def output_text(
     data = output.get("data", {})
     if "text/markdown" in data:
         return "".join(data["text/markdown"])
-    text = "".join(
-        output.get("text", "") if output["output_type"] == "stream" else data.get("text/plain", "")
-    )
+    stream = output["output_type"] == "stream"
+    text = "".join(output.get("text", "") if stream else data.get("text/plain", ""))
     if not text.strip() or "image/png" in data:
         return ""
     return f"```\n{text.rstrip()}\n```"
@@ -590,11 +569,12 @@ def cell_text(
     directives, code = split_directives(source_of(cell))
     if directives.keys() & {"hide", "default_exp"} or not code:
         return ""
-    shown = [] if directives.get("echo") == "false" else [f"```python\n{code}\n```"]
-    outputs = (
-        [] if directives.get("output") == "false" else [output_text(o) for o in cell["outputs"]]
-    )
-    return "\n\n".join(filter(None, shown + outputs))
+    parts = []
+    if directives.get("echo") != "false":
+        parts.append(f"```python\n{code}\n```")
+    if directives.get("output") != "false":
+        parts += [output_text(o) for o in cell["outputs"]]
+    return "\n\n".join(filter(None, parts))
 
 
 # %% ../../nbs/dev/03_site.ipynb #f4a44006
@@ -615,15 +595,13 @@ def render(
 ) -> str:  # what was done, for the terminal
     "Render with Quarto if it is there, else with the stand-in."
     site = get_config().doc_path
+    home = site / "index.html"
     if shutil.which("quarto"):
-        subprocess.run(
-            [str(Path(sys.executable).parent / "nbdev-docs")],
-            check=True,
-            cwd=get_config().config_path,
-        )
-        return f"rendered with Quarto: {site}/index.html"
+        command = Path(sys.executable).parent / "nbdev-docs"
+        subprocess.run([str(command)], check=True, cwd=get_config().config_path)
+        return f"rendered with Quarto: {home}"
     render_stand_in(prepared, site)
-    return f"Quarto is not installed, so this is a stand-in rendering with smalldocs: {site}/index.html"
+    return f"Quarto is not installed, so this is a stand-in rendering with smalldocs: {home}"
 
 
 def main(
@@ -635,9 +613,8 @@ def main(
     )
     parser.add_argument("--check", action="store_true", help="only prepare and check")
     only_check = parser.parse_args(args).check
-    warnings.filterwarnings(
-        "ignore", category=FutureWarning
-    )  # of other packages, while ours is imported
+    # other packages warn of the future while ours is imported
+    warnings.filterwarnings("ignore", category=FutureWarning)
     prepared = prepare()
     problems = site_problems(prepared)
     print("\n".join(problems), file=sys.stderr, end="\n" if problems else "")

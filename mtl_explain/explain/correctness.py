@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "group_colors",
     "correctness",
     "correctness_groups",
     "pixel_groups",
@@ -30,11 +29,13 @@ from scipy import stats
 
 from mtl_explain.explain.correlation import merge_moments, pair_basis
 from mtl_explain.explain.resampling import (
+    Bootstrap,
     cluster_codes,
     resampled_means,
     share_interval,
     t_interval,
 )
+from mtl_explain.palette import blue, group_colors, orange
 from mtl_explain.trace import group_names, label_correct, split_positions
 
 
@@ -46,11 +47,19 @@ def correctness(
     positions: np.ndarray,  # which samples
 ) -> np.ndarray:  # (epoch, s) int8: 0 CC, 1 CF, 2 FC, 3 FF, -1 where one of the labels is missing
     "The group of each sample at each epoch."
-    a, b = (label_correct(trace, t, positions) for t in (first, second))
-    return np.where(np.isnan(a) | np.isnan(b), -1, 2 * (a != 1) + (b != 1)).astype("int8")
+    a = label_correct(trace, first, positions)
+    b = label_correct(trace, second, positions)
+    group = 2 * (a != 1) + (b != 1)
+    missing = np.isnan(a) | np.isnan(b)
+    return np.where(missing, -1, group).astype("int8")
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #25e96578
+def _epoch_index(epochs, groups=group_names):
+    "An index of all groups at all epochs."
+    return pd.MultiIndex.from_product([epochs, groups], names=["epoch", "group"])
+
+
 def correctness_groups(
     trace: xr.Dataset,  # a trace
     first: str,  # task of the first letter
@@ -58,16 +67,14 @@ def correctness_groups(
     split: str = "test",  # which samples; None: all
 ) -> pd.DataFrame:  # epoch, group, count, share, missing
     "How many samples are CC, CF, FC and FF at each epoch (paper A, figure 6a)."
-    g = correctness(trace, first, second, split_positions(trace, split))
-    count = np.stack([(g == k).sum(1) for k in range(4)], 1)
+    group = correctness(trace, first, second, split_positions(trace, split))
+    count = np.stack([(group == k).sum(1) for k in range(4)], 1)
     n = count.sum(1, keepdims=True)
     share = np.divide(count, n, out=np.full(count.shape, np.nan), where=n > 0)
-    index = pd.MultiIndex.from_product(
-        [trace["epoch"].values, group_names], names=["epoch", "group"]
-    )
-    missing = np.repeat(g.shape[1] - n.ravel(), 4)
+    missing = np.repeat(group.shape[1] - n.ravel(), 4)
     result = pd.DataFrame(
-        dict(count=count.ravel(), share=share.ravel(), missing=missing), index=index
+        dict(count=count.ravel(), share=share.ravel(), missing=missing),
+        index=_epoch_index(trace["epoch"].values),
     ).reset_index()
     result.attrs.update(first=first, second=second)
     return result
@@ -85,30 +92,37 @@ def pixel_groups(
     kinds = dict(zip(trace["task"].values.tolist(), trace["kind"].values.tolist(), strict=True))
     if pair < 0 or {kinds[first], kinds[second]} != {"mask"}:
         raise ValueError(
-            f"groups by pixel need two masks of one grid whose co-moments the trace has; '{first}' and '{second}' are no such pair"
+            "groups by pixel need two masks of one grid whose co-moments the trace has; "
+            f"'{first}' and '{second}' are no such pair"
         )
-    m = (
-        trace["moments"]
-        .isel(pair=pair, sample=split_positions(trace, split))
-        .transpose("sample", "epoch", "moment")
-        .values
-    )
-    n, x, y, _, _, xy = np.moveaxis(merge_moments(m), -1, 0)
-    both = xy + n * x * y
-    a, b = (n * x, n * y) if trace["pair_x"].values[pair] == first else (n * y, n * x)
-    count = np.stack([n - a - b + both, b - both, a - both, both], 1).round().astype(int)
-    index = pd.MultiIndex.from_product(
-        [trace["epoch"].values, group_names], names=["epoch", "group"]
-    )
+    moments = trace["moments"].isel(pair=pair, sample=split_positions(trace, split))
+    m = merge_moments(moments.transpose("sample", "epoch", "moment").values)
+    n, mean_x, mean_y, _, _, m_xy = np.moveaxis(m, -1, 0)
+    wrong_first = n * mean_x
+    wrong_second = n * mean_y
+    if trace["pair_x"].values[pair] != first:
+        wrong_first, wrong_second = wrong_second, wrong_first
+    ff = m_xy + n * mean_x * mean_y
+    fc = wrong_first - ff
+    cf = wrong_second - ff
+    cc = n - wrong_first - wrong_second + ff
+    count = np.stack([cc, cf, fc, ff], 1).round().astype(int)
     result = pd.DataFrame(
-        dict(count=count.ravel(), share=(count / n[:, None]).ravel()), index=index
+        dict(count=count.ravel(), share=(count / n[:, None]).ravel()),
+        index=_epoch_index(trace["epoch"].values),
     ).reset_index()
     result.attrs.update(first=first, second=second, unit="pixels")
     return result
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #6a0caddf
-group_colors = {"CC": "#0173b2", "CF": "#56b4e9", "FC": "#ece133", "FF": "#d55e00"}
+def _draw_groups(ax, result, value):
+    "A line a group over the epochs, each with its colour and marker."
+    for (name, color), marker in zip(group_colors.items(), "osD^", strict=True):
+        rows = result[result["group"] == name]
+        style = dict(color=color, marker=marker, ms=5, mec="#444444", mew=0.5)
+        ax.plot(rows["epoch"], rows[value], label=name, **style)
+    ax.xaxis.get_major_locator().set_params(integer=True)
 
 
 def plot_correctness_groups(
@@ -118,44 +132,25 @@ def plot_correctness_groups(
     "Number of samples in each group over the epochs (paper A, figure 6a)."
     if ax is None:
         _, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
-    for (name, color), marker in zip(group_colors.items(), "osD^", strict=True):
-        rows = result[result["group"] == name]
-        ax.plot(
-            rows["epoch"],
-            rows["count"],
-            color=color,
-            marker=marker,
-            ms=5,
-            mec="#444444",
-            mew=0.5,
-            label=name,
-        )
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    names = f"{result.attrs.get('first', 'first')}, {result.attrs.get('second', 'second')}"
+    _draw_groups(ax, result, "count")
+    a = result.attrs
     ax.set(
         xlabel="epoch",
-        ylabel=f"number of {result.attrs.get('unit', 'samples')}",
+        ylabel=f"number of {a.get('unit', 'samples')}",
         ylim=(0, None),
-        title=f"Correct (C) and false (F): {names}",
+        title=f"Correct (C) and false (F): {a.get('first', 'first')}, {a.get('second', 'second')}",
     )
     ax.legend(frameon=False)
     return ax
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #a5e8cc06
-def _shares(
-    now: np.ndarray,  # (K, samples) int8 group of each sample
-    chosen: np.ndarray,  # (K, samples) bool, of which samples
-    codes: np.ndarray,  # (samples,) clusters
-    level: float,  # of the interval
-    n_boot: int,  # number of resamples
-    seed: int,  # of the resampling
-) -> pd.DataFrame:  # K * 4 rows: count, share, low, high, n, clusters
-    "Share of each group among the chosen samples, with interval."
+def _shares(now, chosen, codes, bootstrap):
+    "Share of each group (rows of `now`) among the chosen samples, with interval: 4 rows a row."
     chosen = np.repeat(chosen & (now >= 0), 4, axis=0)
     hit = (now[:, None] == np.arange(4)[:, None]).reshape(chosen.shape)
-    share, replicates, clusters = resampled_means(hit, chosen, codes, n_boot, seed)
-    low, high = share_interval(share, replicates, clusters, level)
+    share, replicates, clusters = resampled_means(hit, chosen, codes, bootstrap.n, bootstrap.seed)
+    low, high = share_interval(share, replicates, clusters, bootstrap.level)
     return pd.DataFrame(
         dict(
             count=(hit & chosen).sum(1),
@@ -176,10 +171,7 @@ def group_fate(
     group: str = "FF",  # whom to follow
     epoch: int = 0,  # from when on (a value of the coordinate `epoch`)
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, group, count, share, low, high, n, clusters
     "What became of the samples that were in one group at one epoch (paper A, figure 6b)."
     at = split_positions(trace, split)
@@ -189,19 +181,11 @@ def group_fate(
     if not len(member):
         raise ValueError(f"no sample is {group} at epoch {epoch}")
     later = g[start:, member]
-    shares = _shares(
-        later,
-        np.ones(later.shape, bool),
-        pd.factorize(cluster_codes(trace, at, cluster)[member])[0],
-        level,
-        n_boot,
-        seed,
-    )
+    everybody = np.ones(later.shape, bool)
+    codes, _ = pd.factorize(cluster_codes(trace, at, bootstrap.cluster)[member])
+    shares = _shares(later, everybody, codes, bootstrap)
     shares.loc[:3, ["low", "high"]] = np.nan  # at the start it is so by definition
-    index = pd.MultiIndex.from_product(
-        [trace["epoch"].values[start:], group_names], names=["epoch", "group"]
-    )
-    result = shares.set_axis(index).reset_index()
+    result = shares.set_axis(_epoch_index(trace["epoch"].values[start:])).reset_index()
     result.attrs.update(first=first, second=second, start=group, start_epoch=epoch)
     return result
 
@@ -245,25 +229,18 @@ def transition_matrix(
     start: int = None,  # epoch to go from; the first one if None
     end: int = None,  # epoch to go to; the last one if None
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
-) -> pd.DataFrame:  # source, target, count, share, low, high, n, clusters: share of the source group that is in the target group at the end
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
+) -> pd.DataFrame:  # source, target, count, share (of the source), low, high, n, clusters
     "From which group to which, between two epochs."
     at = split_positions(trace, split)
     epochs = trace.get_index("epoch")
     start = epochs[0] if start is None else start
     end = epochs[-1] if end is None else end
-    g = correctness(trace.sel(epoch=[start, end]), first, second, at)
-    shares = _shares(
-        np.repeat(g[1:], 4, axis=0),
-        g[0] == np.arange(4)[:, None],
-        cluster_codes(trace, at, cluster),
-        level,
-        n_boot,
-        seed,
-    )
+    before, after = correctness(trace.sel(epoch=[start, end]), first, second, at)
+    source = before == np.arange(4)[:, None]
+    target = np.tile(after, (4, 1))
+    codes = cluster_codes(trace, at, bootstrap.cluster)
+    shares = _shares(target, source, codes, bootstrap)
     index = pd.MultiIndex.from_product([group_names, group_names], names=["source", "target"])
     result = shares.set_axis(index).reset_index()
     result.attrs.update(first=first, second=second, start=int(start), end=int(end))
@@ -283,8 +260,8 @@ def plot_transition_matrix(
         return result.pivot(index="source", columns="target", values=values)
 
     share = square("share")
-    count = square("count")
-    text = share.map(lambda v: "" if np.isnan(v) else f"{v:.0%}") + "\n" + count.astype(str)
+    percent = share.map(lambda v: "" if np.isnan(v) else f"{v:.0%}")
+    text = percent + "\n" + square("count").astype(str)
     sns.heatmap(
         share,
         annot=text,
@@ -315,9 +292,9 @@ def regression_error(
     if task not in tasks:
         raise ValueError(f"'{task}' is no task of this trace; it has {', '.join(tasks)}")
     kind = str(trace["kind"].sel(task=task).values)
-    one = dict(task=tasks.index(task), sample=positions)
     if kind in ("category", "mask"):
         raise ValueError(f"'{task}' is of kind {kind}; a regression task is needed here")
+    one = dict(task=tasks.index(task), sample=positions)
     error = trace["error"].isel(one).transpose("epoch", "sample").values.astype(float)
     if not relative:
         return error
@@ -328,13 +305,8 @@ def regression_error(
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #b0655bab
-def _rank_test(
-    right: np.ndarray,  # (n,) errors of samples with a right label
-    wrong: np.ndarray,  # (m,) errors of samples with a wrong one
-) -> (
-    tuple
-):  # chance that a wrong one has the larger error, p of the Mann-Whitney test; NaN if one is empty
-    "Effect size and p-value by ranks."
+def _rank_test(right, wrong):
+    "Chance that a wrong label has the larger error, p of the Mann-Whitney test; NaN if undefined."
     if not len(right) or not len(wrong):
         return np.nan, np.nan
     test = stats.mannwhitneyu(wrong, right)
@@ -342,33 +314,26 @@ def _rank_test(
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #c5ea1225
-def _compare(
-    error: np.ndarray,  # (epoch, s) regression errors
-    correct: np.ndarray,  # (epoch, s) 1 right, 0 wrong, NaN missing
-    codes: np.ndarray,  # (s,) clusters
-    level: float,  # of the interval
-    n_boot: int,  # number of resamples
-    seed: int,  # of the resampling
-) -> pd.DataFrame:  # one row an epoch
-    "Errors of samples with a wrong label against those with a right one."
+def _compare(error, correct, codes, bootstrap):
+    "Errors (epoch, s) of samples with a wrong label against those with a right one, by epoch."
     known = np.isfinite(error) & np.isfinite(correct)
-    k = len(error)
     right = known & (correct == 1)
     wrong = known & (correct != 1)
-    mean, replicates, clusters = resampled_means(
-        np.concatenate([error, error]), np.concatenate([right, wrong]), codes, n_boot, seed
-    )
+    both = np.concatenate([right, wrong])
+    errors = np.concatenate([error, error])
+    mean, replicates, clusters = resampled_means(errors, both, codes, bootstrap.n, bootstrap.seed)
+    k = len(error)
+    difference = mean[k:] - mean[:k]
+    differences = replicates[:, k:] - replicates[:, :k]
     clusters = np.minimum(clusters[:k], clusters[k:])
-    low, high, p = t_interval(
-        mean[k:] - mean[:k], replicates[:, k:] - replicates[:, :k], clusters, level
-    )
+    low, high, p = t_interval(difference, differences, clusters, bootstrap.level)
     ranks = [_rank_test(e[r], e[w]) for e, r, w in zip(error, right, wrong, strict=True)]
     effect, p_rank = np.array(ranks).T
     return pd.DataFrame(
         dict(
             right=mean[:k],
             wrong=mean[k:],
-            difference=mean[k:] - mean[:k],
+            difference=difference,
             low=low,
             high=high,
             p=p,
@@ -383,39 +348,42 @@ def _compare(
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #4641a814
+def _units(trace, task, relative):
+    "Units of a task's errors; none if they are relative."
+    return "" if relative else str(trace["units"].sel(task=task).values)
+
+
 def error_by_correctness(
     trace: xr.Dataset,  # a trace
     regression: str,  # task whose errors are compared
     label: str,  # task whose label is right or wrong
-    by: str = None,  # coordinate on `sample` (e.g. the field): one comparison for each of its values
+    by: str = None,  # coordinate (e.g. the field): one comparison for each of its values
     relative: bool = False,  # errors relative to the true value
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent; samples, where `by` is the same
-    seed: int = 0,  # of the resampling
-) -> pd.DataFrame:  # epoch, (by,) right, wrong, difference, low, high, p, effect, p_rank, n_right, n_wrong, clusters, missing
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, (by,) right, wrong, difference, low, high, p, effect, p_rank, ...
     "Is the error of a regression larger where a label is wrong (paper A, figure 2)?"
     everywhere = split_positions(trace, split)
-    parts = []
     keys = trace[by].values[everywhere] if by else np.zeros(len(everywhere))
+    cluster = "sample" if by == bootstrap.cluster else bootstrap.cluster
+    parts = []
     for key in np.unique(keys):
         at = everywhere[keys == key]
-        codes = cluster_codes(trace, at, "sample" if by == cluster else cluster)
+        codes = cluster_codes(trace, at, cluster)
         error = regression_error(trace, regression, at, relative)
         correct = label_correct(trace, label, at)
-        rows = _compare(error, correct, codes, level, n_boot, seed).assign(
-            epoch=trace["epoch"].values
-        )
+        rows = _compare(error, correct, codes, bootstrap)
+        rows = rows.assign(epoch=trace["epoch"].values)
         parts.append(rows.assign(**{by: key}) if by else rows)
     result = pd.concat(parts, ignore_index=True)
-    front = ["epoch"] + [by] * bool(by)
+    front = ["epoch", by] if by else ["epoch"]
     result = result[front + [c for c in result if c not in front]]
     result.attrs.update(
         regression=regression,
         label=label,
         relative=relative,
-        units="" if relative else str(trace["units"].sel(task=regression).values),
+        split=split,
+        units=_units(trace, regression, relative),
     )
     return result
 
@@ -431,36 +399,24 @@ def plot_error_by_correctness(
     seed: int = 0,  # which samples, and their jitter
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
-    "Regression errors of samples with right (blue) and wrong (orange) label, by epoch, and their means (paper A, figure 2)."
+    "Errors where the label is right (blue) or wrong (orange), and their means (paper A, figure 2)."
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
     at = split_positions(trace, split)
     rng = np.random.default_rng(seed)
     error = regression_error(trace, regression, at, relative)
     correct = label_correct(trace, label, at)
-    for value, color, shift, text in ((1, "#0173b2", -0.2, "right"), (0, "#de8f05", 0.2, "wrong")):
+    epochs = trace["epoch"].values
+    for value, color, shift, text in ((1, blue, -0.2, "right"), (0, orange, 0.2, "wrong")):
         sets = [e[(c == value) & np.isfinite(e)] for e, c in zip(error, correct, strict=True)]
         sets = [rng.permutation(s)[:n_points] for s in sets]
-        x = np.repeat(trace["epoch"].values + shift, [len(s) for s in sets])
-        ax.scatter(
-            x + rng.uniform(-0.13, 0.13, len(x)),
-            np.concatenate(sets),
-            s=3,
-            color=color,
-            alpha=0.35,
-            lw=0,
-        )
-        ax.plot(
-            trace["epoch"].values + shift,
-            [s.mean() if len(s) else np.nan for s in sets],
-            "_-",
-            ms=11,
-            mew=2.5,
-            lw=0.6,
-            color=color,
-            label=f"{label} {text}",
-        )
-    units = "" if relative else f" [{trace['units'].sel(task=regression).values}]"
+        x = np.repeat(epochs + shift, [len(s) for s in sets])
+        x = x + rng.uniform(-0.13, 0.13, len(x))
+        ax.scatter(x, np.concatenate(sets), s=3, color=color, alpha=0.35, lw=0)
+        means = [s.mean() if len(s) else np.nan for s in sets]
+        bars = dict(ms=11, mew=2.5, lw=0.6, color=color)
+        ax.plot(epochs + shift, means, "_-", label=f"{label} {text}", **bars)
+    units = "" if relative else f" [{_units(trace, regression, relative)}]"
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(
         xlabel="epoch",
@@ -473,12 +429,11 @@ def plot_error_by_correctness(
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #7bb53fa6
-def _with_pair(
-    v: np.ndarray,  # (..., 4) numbers of CC, CF, FC, FF
-    combine=np.subtract,  # what to do with FC and CF
-) -> np.ndarray:  # (..., 5)
-    "A fifth column with FC and CF combined."
-    return np.concatenate([v, combine(v[..., 2], v[..., 1])[..., None]], -1)
+def _with_pair(v, combine=np.subtract):
+    "CC, CF, FC, FF (the last axis), and a fifth column with FC and CF combined."
+    cf = v[..., 1]
+    fc = v[..., 2]
+    return np.concatenate([v, combine(fc, cf)[..., None]], -1)
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #30d2c252
@@ -489,42 +444,37 @@ def error_by_groups(
     second: str,  # task of the second letter
     relative: bool = False,  # errors relative to the true value
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
-) -> pd.DataFrame:  # epoch, group, error, low, high, p, n, clusters; group 'FC-CF' is the difference of these two, with its p
-    "Mean error of a regression in CC, CF, FC and FF, and whether a false first label hurts more than a false second one (paper A, figure 12)."
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, group, error, low, high, p, n, clusters; 'FC-CF' is a difference
+    "Mean error in CC, CF, FC and FF, and which false label hurts more (paper A, figure 12)."
     at = split_positions(trace, split)
     error = regression_error(trace, regression, at, relative)
-    g = correctness(trace, first, second, at)
+    group = correctness(trace, first, second, at)
     values = np.repeat(error, 4, axis=0)
-    chosen = (g[:, None] == np.arange(4)[:, None]).reshape(values.shape) & np.isfinite(values)
-    found = resampled_means(values, chosen, cluster_codes(trace, at, cluster), n_boot, seed)
-    mean, replicates, clusters, n = (
-        v.reshape(*v.shape[:-1], -1, 4) for v in (*found, chosen.sum(1))
-    )
-    mean = _with_pair(mean)
-    replicates = _with_pair(replicates)
-    clusters = _with_pair(clusters, np.minimum)
-    n = _with_pair(n, np.add)
-    low, high, p = t_interval(mean, replicates, clusters, level)
+    member = (group[:, None] == np.arange(4)[:, None]).reshape(values.shape)
+    chosen = member & np.isfinite(values)
+    codes = cluster_codes(trace, at, bootstrap.cluster)
+    mean, replicates, clusters = resampled_means(values, chosen, codes, bootstrap.n, bootstrap.seed)
+
+    def by_group(v):
+        return v.reshape(*v.shape[:-1], -1, 4)
+
+    mean = _with_pair(by_group(mean))
+    replicates = _with_pair(by_group(replicates))
+    clusters = _with_pair(by_group(clusters), np.minimum)
+    n = _with_pair(by_group(chosen.sum(1)), np.add)
+    low, high, p = t_interval(mean, replicates, clusters, bootstrap.level)
     p[:, :4] = np.nan  # that a mean error is not zero is no news
-    index = pd.MultiIndex.from_product(
-        [trace["epoch"].values, (*group_names, "FC-CF")], names=["epoch", "group"]
-    )
+    columns = dict(error=mean, low=low, high=high, p=p, n=n, clusters=clusters)
     result = pd.DataFrame(
-        {
-            k: v.ravel()
-            for k, v in dict(error=mean, low=low, high=high, p=p, n=n, clusters=clusters).items()
-        },
-        index=index,
+        {name: v.ravel() for name, v in columns.items()},
+        index=_epoch_index(trace["epoch"].values, (*group_names, "FC-CF")),
     ).reset_index()
     result.attrs.update(
         regression=regression,
         first=first,
         second=second,
-        units="" if relative else str(trace["units"].sel(task=regression).values),
+        units=_units(trace, regression, relative),
     )
     return result
 
@@ -537,25 +487,15 @@ def plot_error_by_groups(
     "Mean regression error in each group over the epochs, with bands (paper A, figure 12)."
     if ax is None:
         _, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
-    for (name, color), marker in zip(group_colors.items(), "osD^", strict=True):
+    for name, color in group_colors.items():
         rows = result[result["group"] == name]
         ax.fill_between(rows["epoch"], rows["low"], rows["high"], color=color, alpha=0.2, lw=0)
-        ax.plot(
-            rows["epoch"],
-            rows["error"],
-            color=color,
-            marker=marker,
-            ms=5,
-            mec="#444444",
-            mew=0.5,
-            label=name,
-        )
+    _draw_groups(ax, result, "error")
     a = result.attrs
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    units = f" [{a['units']}]" if a.get("units") else ""
     ax.set(
         xlabel="epoch",
-        ylabel=f"mean error of {a.get('regression', 'the regression')}"
-        + (f" [{a['units']}]" if a.get("units") else ""),
+        ylabel=f"mean error of {a.get('regression', 'the regression')}{units}",
         ylim=(0, None),
         title=f"Correct (C) and false (F): {a.get('first', 'first')}, {a.get('second', 'second')}",
     )

@@ -20,49 +20,48 @@ import pandas as pd
 import seaborn as sns
 import xarray as xr
 
-from mtl_explain.explain.resampling import as_slice, cluster_codes, resampled_sums, t_interval
+from mtl_explain.explain.resampling import (
+    Bootstrap,
+    as_slice,
+    cluster_codes,
+    resampled_sums,
+    t_interval,
+)
 from mtl_explain.trace import split_positions
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #8c78f97d
 def merge_moments(
-    m: np.ndarray,  # (..., 6) float64: n, mean_x, mean_y, m_xx, m_yy, m_xy of each block; means are ignored where n = 0
+    m: np.ndarray,  # (..., 6) float64: n, mean_x, mean_y, m_xx, m_yy, m_xy; no means where n = 0
     axis: int = 0,  # the axis of the blocks
 ) -> np.ndarray:  # (..., 6) without that axis
     "Count, means and centred co-moments of all blocks together (Chan et al.)."
-    n, mx, my, xx, yy, xy = np.moveaxis(
-        np.moveaxis(np.asarray(m, float), -1, 0), axis % (np.ndim(m) - 1) + 1, 1
-    )
+    m = np.moveaxis(np.asarray(m, float), axis % (np.ndim(m) - 1), 0)  # blocks first
+    n, mx, my, xx, yy, xy = np.moveaxis(m, -1, 0)
     mx = np.where(n > 0, mx, 0)
     my = np.where(n > 0, my, 0)
     total = np.maximum(n.sum(0), 1)
-    ax = (n * mx).sum(0) / total
-    ay = (n * my).sum(0) / total
-    dx = mx - ax
-    dy = my - ay
-    return np.stack(
-        [
-            n.sum(0),
-            ax,
-            ay,
-            (xx + n * dx * dx).sum(0),
-            (yy + n * dy * dy).sum(0),
-            (xy + n * dx * dy).sum(0),
-        ],
-        -1,
-    )
+    mean_x = (n * mx).sum(0) / total
+    mean_y = (n * my).sum(0) / total
+    dx = mx - mean_x
+    dy = my - mean_y
+    m_xx = (xx + n * dx * dx).sum(0)
+    m_yy = (yy + n * dy * dy).sum(0)
+    m_xy = (xy + n * dx * dy).sum(0)
+    return np.stack([n.sum(0), mean_x, mean_y, m_xx, m_yy, m_xy], -1)
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #278bf329
 def correlation_of_moments(
     m: np.ndarray,  # (..., 6): n, mean_x, mean_y, m_xx, m_yy, m_xy
-) -> (
-    np.ndarray
-):  # (...,) Pearson's r; NaN with fewer than two values or if one of the errors is constant
+) -> np.ndarray:  # (...,) Pearson's r; NaN for fewer than two values, or a constant error
     "Pearson correlation from centred co-moments."
     n, mx, my, xx, yy, xy = np.moveaxis(m, -1, 0)
-    varies = (xx > n * (1e-12 * mx) ** 2) & (yy > n * (1e-12 * my) ** 2) & (n > 1)
-    return np.where(varies, np.clip(xy / np.sqrt(np.where(varies, xx * yy, 1)), -1, 1), np.nan)
+    x_varies = xx > n * (1e-12 * mx) ** 2
+    y_varies = yy > n * (1e-12 * my) ** 2
+    varies = x_varies & y_varies & (n > 1)
+    r = xy / np.sqrt(np.where(varies, xx * yy, 1))
+    return np.where(varies, np.clip(r, -1, 1), np.nan)
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #cb822fb8
@@ -75,13 +74,10 @@ def pair_basis(
     "Where the pixelwise co-moments of two tasks stand."
     if measure != "error" or "moments" not in trace:
         return -1
-    names = [
-        {x, y}
-        for x, y in zip(
-            trace["pair_x"].values.tolist(), trace["pair_y"].values.tolist(), strict=True
-        )
-    ]
-    return names.index({main, auxiliary}) if {main, auxiliary} in names else -1
+    both = zip(trace["pair_x"].values.tolist(), trace["pair_y"].values.tolist(), strict=True)
+    pairs = [set(names) for names in both]
+    wanted = {main, auxiliary}
+    return pairs.index(wanted) if wanted in pairs else -1
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #94fd766f
@@ -97,15 +93,14 @@ def sample_moments(
     values = trace[measure]
 
     def moments(at):
-        v = (
-            values.isel(sample=as_slice(at))
-            .transpose("sample", "epoch", "task")
-            .values[..., columns]
-        )
+        part = values.isel(sample=as_slice(at)).transpose("sample", "epoch", "task")
+        v = part.values[..., columns]
         x, y = np.broadcast_arrays(v[..., :1], v[..., 1:])
         both = np.isfinite(x) & np.isfinite(y)
         m = np.zeros((6, *y.shape))
-        m[:3] = both, np.where(both, x, 0), np.where(both, y, 0)
+        m[0] = both
+        m[1] = np.where(both, x, 0)
+        m[2] = np.where(both, y, 0)
         return np.moveaxis(m, 0, -1)
 
     return moments
@@ -119,23 +114,15 @@ def pixel_moments(
     "Moments of a few samples at a time, for tasks that are compared by pixel."
 
     def moments(at):
-        return (
-            trace["moments"]
-            .isel(sample=as_slice(at), pair=pairs)
-            .transpose("sample", "epoch", "pair", "moment")
-            .values
-        )
+        part = trace["moments"].isel(sample=as_slice(at), pair=pairs)
+        return part.transpose("sample", "epoch", "pair", "moment").values
 
     return moments
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #518e699a
-def _pooled(
-    moments,  # function: positions (s,) -> (s, epoch, pair, 6)
-    positions: np.ndarray,  # which samples
-    block: int = 4096,  # samples at a time
-) -> np.ndarray:  # (epoch, pair, 7): merged moments, and the number of samples that contribute
-    "Merge the moments of many samples, a block at a time."
+def _pooled(moments, positions, block=4096):
+    "The moments of many samples, merged block by block, and how many contribute: (epoch, pair, 7)."
     merged = used = 0
     for start in range(0, len(positions), block):
         m = moments(positions[start : start + block])
@@ -146,53 +133,52 @@ def _pooled(
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #5d066cea
-def _standard_sums(
-    m: np.ndarray,  # (s, epoch, pair, 6) moments
-    pooled: np.ndarray,  # (epoch, pair, 7) merged moments: they give centre and scale
-) -> np.ndarray:  # (s, 6 * epoch * pair) float32: n and sums of x, y, xx, yy, xy, standardised
-    "Plain sums of standardised errors, which may be added up and weighted freely."
+def _scale(m_xx, n):
+    "Standard deviation from a sum of squares; 1 where nothing varies."
+    return np.sqrt(np.where(m_xx > 0, m_xx / np.maximum(n, 1), 1))
+
+
+def _standard_sums(m, pooled):
+    "Plain sums of standardised errors, which may be added and weighted: (s, 6 * epoch * pair)."
     n, mx, my, xx, yy, xy = np.moveaxis(m, -1, 0)
-    total, cx, cy, sx, sy = np.moveaxis(pooled, -1, 0)[:5]
-    sx, sy = (np.sqrt(np.where(s > 0, s / np.maximum(total, 1), 1)) for s in (sx, sy))
-    dx = np.where(n > 0, (mx - cx) / sx, 0)
-    dy = np.where(n > 0, (my - cy) / sy, 0)
-    out = np.empty((len(m), 6, *n.shape[1:]), "float32")
+    total, mean_x, mean_y, m_xx, m_yy = np.moveaxis(pooled, -1, 0)[:5]
+    sx = _scale(m_xx, total)
+    sy = _scale(m_yy, total)
+    dx = np.where(n > 0, (mx - mean_x) / sx, 0)
+    dy = np.where(n > 0, (my - mean_y) / sy, 0)
     ndx = n * dx
     ndy = n * dy
-    for k, v in enumerate(
-        (n, ndx, ndy, xx / sx**2 + ndx * dx, yy / sy**2 + ndy * dy, xy / (sx * sy) + ndx * dy)
-    ):
-        out[:, k] = v
+    out = np.empty((len(m), 6, *n.shape[1:]), "float32")
+    out[:, 0] = n
+    out[:, 1] = ndx
+    out[:, 2] = ndy
+    out[:, 3] = xx / sx**2 + ndx * dx
+    out[:, 4] = yy / sy**2 + ndy * dy
+    out[:, 5] = xy / (sx * sy) + ndx * dy
     return out.reshape(len(m), -1)
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #997abcbf
-def _correlation_of_sums(
-    sums: np.ndarray,  # (..., 6 * K) as `_standard_sums` makes them
-) -> np.ndarray:  # (..., K)
+def _correlation_of_sums(sums):
     "Correlation from plain sums of standardised errors; NaN where one of them does not vary."
     n, x, y, xx, yy, xy = np.moveaxis(sums.reshape(*sums.shape[:-1], 6, -1), -2, 0)
     with np.errstate(all="ignore"):
-        vx = xx - x * x / n
-        vy = yy - y * y / n
-        return np.where(
-            (vx > 1e-5 * xx) & (vy > 1e-5 * yy),
-            np.clip((xy - x * y / n) / np.sqrt(vx * vy), -1, 1),
-            np.nan,
-        )
+        v_xx = xx - x * x / n
+        v_yy = yy - y * y / n
+        v_xy = xy - x * y / n
+        r = np.clip(v_xy / np.sqrt(v_xx * v_yy), -1, 1)
+        varies = (v_xx > 1e-5 * xx) & (v_yy > 1e-5 * yy)
+    return np.where(varies, r, np.nan)
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #8970f013
-def _distinct_sums(
-    pooled: np.ndarray,  # (epoch, pair, 7) merged moments
-    n_samples: int,  # how many samples there are
-) -> (
-    tuple
-):  # columns of `_standard_sums` to keep, and for each column its position among the kept ones
-    "Which columns of sums are not copies of others."
+def _distinct_sums(pooled, n_samples):
+    "Columns of `_standard_sums` that copy no other one, and where each column stands among them."
     column = np.arange(6 * pooled[..., 0].size).reshape(6, *pooled.shape[:2])
     main = pooled[..., [1, 3]]
-    if (pooled[..., [0, 6]] == n_samples).all() and (main == main[:, :1]).all():
+    nothing_missing = (pooled[..., [0, 6]] == n_samples).all()
+    same_main = (main == main[:, :1]).all()
+    if nothing_missing and same_main:
         column[0] = column[0, 0, 0]
         column[[1, 3]] = column[[1, 3], :, :1]
     keep, back = np.unique(column, return_inverse=True)
@@ -200,15 +186,14 @@ def _distinct_sums(
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #5b75152d
-def _estimate(
-    moments,  # function: positions (s,) -> (s, epoch, pair, 6)
-    positions: np.ndarray,  # which samples
-    codes: np.ndarray,  # cluster of each
-    level: float,  # of the interval
-    n_boot: int,  # number of resamples
-    seed: int,  # of the resampling
-) -> dict:  # of arrays (epoch, pair): r, low, high, p, n, clusters, missing
-    "Correlations with their intervals, for all epochs and pairs at once."
+def _fisher(r):
+    "The scale on which a correlation is nearly normal."
+    edge = 1 - 1e-9
+    return np.arctanh(r.clip(-edge, edge))
+
+
+def _estimate(moments, positions, codes, bootstrap):
+    "Correlations with their intervals, for all epochs and pairs at once: arrays (epoch, pair)."
     pooled = _pooled(moments, positions)
     keep, back = _distinct_sums(pooled, len(positions))
 
@@ -218,13 +203,10 @@ def _estimate(
     shape = pooled.shape[:2]
     k = pooled[..., 0].size
     r = correlation_of_moments(pooled[..., :6])
-    totals, present = resampled_sums(sums, codes, n_boot, seed)
+    totals, present = resampled_sums(sums, codes, bootstrap.n, bootstrap.seed)
     clusters = present[back][:k].reshape(shape)
-    replicates = _correlation_of_sums(totals[:, back]).reshape(n_boot, *shape)
-    edge = 1 - 1e-9
-    low, high, p = t_interval(
-        np.arctanh(r.clip(-edge, edge)), np.arctanh(replicates.clip(-edge, edge)), clusters, level
-    )
+    replicates = _correlation_of_sums(totals[:, back]).reshape(bootstrap.n, *shape)
+    low, high, p = t_interval(_fisher(r), _fisher(replicates), clusters, bootstrap.level)
     return dict(
         r=r,
         low=np.tanh(low),
@@ -237,26 +219,23 @@ def _estimate(
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #73b01ede
-def _note(
-    row,  # one row of the result: r, low, n, clusters
-) -> str:  # empty if there is nothing to say
-    "Why a number is missing."
+def _note(row):
+    "Why a number of a row (r, low, n, clusters) is missing; empty if none is."
+    if row.n == 0:
+        return "no sample has both labels"
     if row.n < 2:
-        return "no sample has both labels" if row.n == 0 else "only one value"
+        return "only one value"
     if np.isnan(row.r):
         return "the errors of one task do not vary"
     if row.clusters < 3:
         return f"{row.clusters} clusters: no interval below three"
-    return "the errors vary in too few clusters for an interval" if np.isnan(row.low) else ""
+    if np.isnan(row.low):
+        return "the errors vary in too few clusters for an interval"
+    return ""
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #0420ef24
-def _check_pair_request(
-    trace: xr.Dataset,  # a trace
-    main: str,  # the main task
-    measure: str,  # what is compared
-    basis: str,  # which comparison
-) -> None:
+def _check_pair_request(trace, main, measure, basis):
     "One clear line where the question cannot be asked of this trace."
     tasks = trace["task"].values.tolist()
     if main not in tasks:
@@ -270,84 +249,69 @@ def _check_pair_request(
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #37c15dba
+_columns = "epoch main auxiliary basis r low high p n clusters missing note".split()
+
+
 def error_correlation(
     trace: xr.Dataset,  # a trace: dims epoch, sample, task
     main: str = None,  # the task all others are compared with; the trace's main task if None
     split: str = "test",  # which samples; None: all
     measure: str = "error",  # `'error'` (native units, 0/1 wrong) or `'loss'`
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent; `'sample'` if every sample is
-    basis: str = "auto",  # `'auto'`: by pixel where both tasks are dense, else by sample; `'sample'`: always by sample
-    seed: int = 0,  # of the resampling
+    basis: str = "auto",  # by pixel where both tasks are dense, else by sample; `'sample'`: always
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, main, auxiliary, basis, r, low, high, p, n, clusters, missing, note
-    "Pearson correlation between the errors of the main task and of each other task, by epoch (paper A, figure 4)."
+    "Correlation of the errors of the main and of each other task, by epoch (paper A, figure 4)."
     main = main or trace.attrs["main"]
     _check_pair_request(trace, main, measure, basis)
     positions = split_positions(trace, split)
-    codes = cluster_codes(trace, positions, cluster)
+    codes = cluster_codes(trace, positions, bootstrap.cluster)
     others = [t for t in trace["task"].values.tolist() if t != main]
     pair = {t: pair_basis(trace, main, t, measure) if basis == "auto" else -1 for t in others}
-    parts = []
-    for kind, names in (
-        ("pixel", [t for t in others if pair[t] >= 0]),
-        ("sample", [t for t in others if pair[t] < 0]),
-    ):
-        if not names:
-            continue
-        moments = (
-            pixel_moments(trace, [pair[t] for t in names])
-            if kind == "pixel"
-            else sample_moments(trace, main, names, measure)
-        )
+    by_pixel = [t for t in others if pair[t] >= 0]
+    by_sample = [t for t in others if pair[t] < 0]
+
+    def table(moments, tasks, kind):
+        found = _estimate(moments, positions, codes, bootstrap)
         index = pd.MultiIndex.from_product(
-            [trace["epoch"].values, names], names=["epoch", "auxiliary"]
+            [trace["epoch"].values, tasks], names=["epoch", "auxiliary"]
         )
-        found = _estimate(moments, positions, codes, level, n_boot, seed)
-        parts.append(
-            pd.DataFrame({k: v.ravel() for k, v in found.items()}, index=index)
-            .reset_index()
-            .assign(main=main, basis=kind)
-        )
+        rows = pd.DataFrame({k: v.ravel() for k, v in found.items()}, index=index)
+        return rows.reset_index().assign(main=main, basis=kind)
+
+    parts = []
+    if by_pixel:
+        parts.append(table(pixel_moments(trace, [pair[t] for t in by_pixel]), by_pixel, "pixel"))
+    if by_sample:
+        moments = sample_moments(trace, main, by_sample, measure)
+        parts.append(table(moments, by_sample, "sample"))
     result = pd.concat(parts).astype(dict(n=int, clusters=int, missing=int))
     result["note"] = [_note(row) for row in result.itertuples()]
-    order = result["auxiliary"].map({t: i for i, t in enumerate(others)})
-    columns = [
-        "epoch",
-        "main",
-        "auxiliary",
-        "basis",
-        "r",
-        "low",
-        "high",
-        "p",
-        "n",
-        "clusters",
-        "missing",
-        "note",
-    ]
-    return result.assign(order=order).sort_values(["order", "epoch"], ignore_index=True)[columns]
+    order = {task: i for i, task in enumerate(others)}
+    result = result.assign(order=result["auxiliary"].map(order))
+    return result.sort_values(["order", "epoch"], ignore_index=True)[_columns]
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #26bbcbb0
+_markers = "osD^vPX*<>"
+
+
 def plot_error_correlation(
     result: pd.DataFrame,  # from `error_correlation`
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
-    "Error correlation over epochs, a line an auxiliary task with its interval as a band (paper A, figure 4)."
+    "Correlation over epochs, a line an auxiliary task, its interval as a band (paper A, figure 4)."
     if ax is None:
         _, ax = plt.subplots(figsize=(6.5, 3.5), layout="constrained")
     names = list(dict.fromkeys(result["auxiliary"]))
-    for name, color, marker in zip(
-        names, sns.color_palette("colorblind", len(names)), "osD^vPX*<>" * len(names), strict=False
-    ):
+    colors = sns.color_palette("colorblind", len(names))
+    for i, (name, color) in enumerate(zip(names, colors, strict=True)):
         rows = result[result["auxiliary"] == name].sort_values("epoch")
         ax.fill_between(rows["epoch"], rows["low"], rows["high"], color=color, alpha=0.15, lw=0)
         ax.plot(
             rows["epoch"],
             rows["r"],
             color=color,
-            marker=marker,
+            marker=_markers[i % len(_markers)],
             ms=4,
             lw=1.5,
             label=f"{name} (by {rows['basis'].iloc[0]})",

@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "case_colors",
     "hierarchy_cases",
     "agreements_by_chance",
     "chance_inside",
@@ -19,8 +18,9 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from mtl_explain.explain.resampling import cluster_codes, resampled_means, share_interval
+from mtl_explain.explain.resampling import Bootstrap, cluster_codes, resampled_means, share_interval
 from mtl_explain.modality import ancestor_index
+from mtl_explain.palette import case_colors
 from mtl_explain.trace import group_names, split_positions
 
 
@@ -29,20 +29,19 @@ def hierarchy_cases(
     true: np.ndarray,  # (2, s) true parent and child
     predicted: np.ndarray,  # (2, ..., s) predicted parent and child
     index: np.ndarray,  # parent class of each child class
-) -> (
-    tuple
-):  # group (..., s) index into `group_names`, first letter the parent; inside (..., s) bool
-    "The correctness group of each sample, and whether the predicted child lies in the predicted parent."
-    broken = int((index[true[1]] != true[0]).sum())
+) -> tuple:  # group (..., s) as in `group_names`, first letter the parent; inside (..., s) bool
+    "The correctness group of each sample; is the predicted child in the predicted parent?"
+    true_parent, true_child = true
+    parent, child = predicted
+    broken = int((index[true_child] != true_parent).sum())
     if broken:
         raise ValueError(
             f"the ground truth itself leaves the hierarchy in {broken} of {true.shape[-1]} samples"
         )
-    group = 2 * (predicted[0] != true[0]) + (predicted[1] != true[1])
-    inside = index[predicted[1]] == predicted[0]
-    assert inside[group == 0].all() and not inside[group == 2].any(), (
-        "CC is always in, FC always out"
-    )
+    group = 2 * (parent != true_parent) + (child != true_child)
+    inside = index[child] == parent
+    assert inside[group == 0].all(), "CC is always in"
+    assert not inside[group == 2].any(), "FC is always out"
     return group, inside
 
 
@@ -53,15 +52,16 @@ def agreements_by_chance(
     n_draws: int,  # number of random tables
     seed: int = 0,  # of the drawing
 ) -> np.ndarray:  # (n_draws,) how many samples agree
-    "How many samples have the same class twice when both margins are kept and the pairing is random."
+    "How many samples have the same class twice if the margins are kept and the pairing is random."
+    # empty classes are left out because of scipy 1.17.1: random_table(a, b).rvs(method='patefield')
+    # is wrong for a = b = [5], for a = b = [0, 5] and for a = [0, 0, 3], b = [1, 1, 1]
+    # (numbers below 0 and above the margins)
     rows = np.flatnonzero(a)
     columns = np.flatnonzero(b)
     same = rows[:, None] == columns  # cells of the table on its diagonal
     if min(same.shape) == 1:  # the margins leave no choice
         table = np.outer(a[rows], b[columns]) // a.sum()
         return np.full(n_draws, table[same].sum())
-    # empty classes are left out because of scipy 1.17.1: random_table(a, b).rvs(method='patefield') is wrong
-    # for a = b = [5], for a = b = [0, 5] and for a = [0, 0, 3], b = [1, 1, 1] (numbers below 0 and above the margins)
     tables = stats.random_table(a[rows], b[columns], seed=seed).rvs(n_draws)
     return tables[:, same].sum(1)
 
@@ -73,7 +73,7 @@ def chance_inside(
     n_draws: int = 1000,  # number of random tables
     level: float = 0.95,  # of the interval
     seed: int = 0,  # of the drawing
-) -> tuple:  # mean, low, high of the share inside by chance, and the p-value that chance gives at least the share observed
+) -> tuple:  # mean, low, high of the share inside by chance; p of at least the share observed
     "Share of agreement when both margins are kept and the rest is forgotten."
     if not len(parent):
         return (np.nan,) * 4
@@ -81,29 +81,17 @@ def chance_inside(
     m = len(parent)
     a = np.bincount(parent, minlength=k)
     b = np.bincount(child_parent, minlength=k)
+    chance = (a * b).sum() / m**2
     share = agreements_by_chance(a, b, n_draws, seed) / m
     low, high = np.quantile(share, [(1 - level) / 2, (1 + level) / 2])
     seen = (parent == child_parent).sum() / m
-    return (a * b).sum() / m**2, low, high, (1 + (share >= seen - 1e-12).sum()) / (1 + n_draws)
+    p = (1 + (share >= seen - 1e-12).sum()) / (1 + n_draws)
+    return chance, low, high, p
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #f881dae3
-case_colors = {
-    "CC-in": "#0173b2",
-    "CF-in": "#56b4e9",
-    "CF-out": "#c5e4f5",
-    "FC-out": "#ece133",
-    "FF-in": "#d55e00",
-    "FF-out": "#f4c3a0",
-}
-
-
-def _predictions(
-    trace: xr.Dataset,  # a trace
-    tasks: tuple,  # parent, child
-    positions: np.ndarray,  # which samples
-) -> tuple:  # true (2, s) and predicted (2, epoch, s) labels as floats, NaN where missing
-    "Labels of both levels, with one clear line where a level is not predicted."
+def _predictions(trace, tasks, positions):
+    "True (2, s) and predicted (2, epoch, s) labels of parent and child, NaN where missing."
     names = trace["task"].values.tolist()
     for t in tasks:
         if t not in names:
@@ -111,71 +99,47 @@ def _predictions(
         kind = str(trace["kind"].sel(task=t).values)
         if kind != "category":
             raise ValueError(
-                f"'{t}' is of kind {kind}; a hierarchy needs tasks with one class a sample (category)"
+                f"'{t}' is of kind {kind}; "
+                "a hierarchy needs tasks with one class a sample (category)"
             )
-    one = dict(task=[names.index(t) for t in tasks], sample=positions)
-    return trace["truth"].isel(one).transpose("task", "sample").values, trace["predicted"].isel(
-        one
-    ).transpose("task", "epoch", "sample").values
+    chosen = dict(task=[names.index(t) for t in tasks], sample=positions)
+    part = trace[["truth", "predicted"]].isel(chosen)
+    true = part["truth"].transpose("task", "sample").values
+    predicted = part["predicted"].transpose("task", "epoch", "sample").values
+    return true, predicted
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #ee96fc7f
-def _case_rows(
-    group: np.ndarray,  # (s,) correctness group
-    inside: np.ndarray,  # (s,) bool
-    parents: np.ndarray,  # (2, s): predicted parent, parent of the predicted child
-    codes: np.ndarray,  # (s,) clusters
-    level: float,  # of the intervals
-    n_boot: int,  # number of resamples and of random tables
-    seed: int,  # of both
-) -> pd.DataFrame:  # six rows, one a case
-    "Counts of the six cases, their shares within the group, and what chance gives."
+def _case_rows(group, inside, parents, codes, bootstrap):
+    "Counts of the six cases of one epoch, their shares within the group, and what chance gives."
     member = group == np.arange(4)[:, None]
-    rows = []
     share, replicates, clusters = resampled_means(
-        np.tile(inside, (4, 1)), member, codes, n_boot, seed
+        np.tile(inside, (4, 1)), member, codes, bootstrap.n, bootstrap.seed
     )
-    low, high = share_interval(share, replicates, clusters, level)
-    low[[0, 2]] = high[[0, 2]] = np.nan  # CC and FC could not be otherwise
-    for case in case_colors:
-        k = group_names.index(case[:2])
-        is_in = case.endswith("in")
-        free = k in (1, 3)
-        mean, c_low, c_high, p = (
-            chance_inside(*parents[:, member[k]], n_boot, level, seed) if free else (np.nan,) * 4
-        )
-        values = np.array([share[k], low[k], high[k], mean, c_low, c_high])
-        if not is_in:
-            values = 1 - values[[0, 2, 1, 3, 5, 4]]
-        kappa = (share[k] - mean) / (1 - mean) if is_in and free and mean < 1 else np.nan
-        rows.append(
-            (
-                case,
-                (member[k] & (inside == is_in)).sum(),
-                (member[k] & (inside == is_in)).mean(),
-                *values,
-                p if is_in else np.nan,
-                kappa,
-                member[k].sum(),
-            )
-        )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "case",
-            "count",
-            "share",
-            "within",
-            "low",
-            "high",
-            "chance",
-            "chance_low",
-            "chance_high",
-            "p",
-            "kappa",
-            "n",
-        ],
-    )
+    low, high = share_interval(share, replicates, clusters, bootstrap.level)
+    rows = []
+    for k, name in enumerate(group_names):
+        free = name in ("CF", "FF")  # CC and FC could not be otherwise
+        n = member[k].sum()
+        if free:
+            drawing = (bootstrap.n, bootstrap.level, bootstrap.seed)
+            chance, c_low, c_high, p = chance_inside(*parents[:, member[k]], *drawing)
+            ends = (low[k], high[k])
+        else:
+            chance = c_low = c_high = p = np.nan
+            ends = (np.nan, np.nan)
+        kappa = (share[k] - chance) / (1 - chance) if free and chance < 1 else np.nan
+        # a share, its interval, and both by chance
+        inner = (share[k], *ends, chance, c_low, c_high)
+        outer = (1 - share[k], 1 - ends[1], 1 - ends[0], 1 - chance, 1 - c_high, 1 - c_low)
+        is_in = member[k] & inside
+        is_out = member[k] & ~inside
+        if name != "FC":
+            rows.append((f"{name}-in", is_in.sum(), is_in.mean(), *inner, p, kappa, n))
+        if name != "CC":
+            rows.append((f"{name}-out", is_out.sum(), is_out.mean(), *outer, np.nan, np.nan, n))
+    columns = "case count share within low high chance chance_low chance_high p kappa n"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #2e14863e
@@ -186,47 +150,40 @@ def hierarchy_adherence(
     parent: str = None,  # the coarser label, a task; the child's parent if None
     epochs: list = None,  # values of the coordinate `epoch`; the first and the last if None
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the intervals
-    n_boot: int = 1000,  # number of resamples, and of random tables
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
-) -> pd.DataFrame:  # epoch, case, count, share (of all), within (its group), low, high, chance, chance_low, chance_high, p, kappa, n, missing
-    "How often the predicted child lies in the predicted parent, by correctness, and against chance (paper A, figure 7)."
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, case, count, share, within, low, high, chance, ..., kappa, n, missing
+    "How often the predicted child lies in the predicted parent, and by chance (paper A, figure 7)."
     parent, index = ancestor_index(modalities, child, parent)
     at = split_positions(trace, split)
-    parts = []
-    epochs = (
-        list(dict.fromkeys(trace["epoch"].values[[0, -1]].tolist()))
-        if epochs is None
-        else list(np.atleast_1d(epochs))
-    )
+    if epochs is None:
+        epochs = np.unique(trace["epoch"].values[[0, -1]])
+    epochs = list(np.atleast_1d(epochs))
     true, predicted = _predictions(trace.sel(epoch=epochs), (parent, child), at)
     known = np.isfinite(true).all(0) & np.isfinite(predicted).all((0, 1))
-    true = true[:, known].astype(int)
-    predicted = predicted[..., known].astype(int)
-    codes = cluster_codes(trace, at[known], cluster)
     if not known.any():
         raise ValueError(f"no sample has both labels, '{parent}' and '{child}'")
+    true = true[:, known].astype(int)
+    predicted = predicted[..., known].astype(int)
+    codes = cluster_codes(trace, at[known], bootstrap.cluster)
     group, inside = hierarchy_cases(true, predicted, index)
-    for e, g, i, p, c in zip(epochs, group, inside, *predicted, strict=True):
-        parts.append(
-            _case_rows(g, i, np.stack([p, index[c]]), codes, level, n_boot, seed).assign(epoch=e)
-        )
+    parts = []
+    for i, epoch in enumerate(epochs):
+        predicted_parent, predicted_child = predicted[:, i]
+        parents = np.stack([predicted_parent, index[predicted_child]])
+        rows = _case_rows(group[i], inside[i], parents, codes, bootstrap)
+        parts.append(rows.assign(epoch=epoch))
     result = pd.concat(parts, ignore_index=True).assign(missing=int((~known).sum()))
     result.attrs.update(parent=parent, child=child)
     return result[["epoch"] + [c for c in result if c != "epoch"]]
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #7be49e9d
-def _plot_cases(
-    rows: pd.DataFrame,  # the six rows of one epoch
-    ax,  # where
-) -> None:
-    "One pie; what lies out of the hierarchy is hatched."
+def _plot_cases(rows, ax):
+    "The cases of one epoch as a pie; what lies out of the hierarchy is hatched."
     rows = rows[rows["count"] > 0]
     labels = [
-        f"{c} {n} ({s:.0%})"
-        for c, n, s in zip(rows["case"], rows["count"], rows["share"], strict=True)
+        f"{case} {n} ({share:.0%})"
+        for case, n, share in zip(rows["case"], rows["count"], rows["share"], strict=True)
     ]
     wedges, _ = ax.pie(
         rows["count"],
@@ -251,22 +208,9 @@ def _plot_cases(
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #0cd55af0
-def plot_hierarchy_adherence(
-    result: pd.DataFrame,  # from `hierarchy_adherence`, for a few epochs
-):  # the figure
-    "A pie an epoch (paper A, figure 7), and beside them the share within the hierarchy against chance."
-    epochs = list(dict.fromkeys(result["epoch"]))
-    fig, axs = plt.subplots(
-        1,
-        len(epochs) + 1,
-        figsize=(3.1 * len(epochs) + 3, 3.5),
-        layout="constrained",
-        width_ratios=[1.15] * len(epochs) + [1],
-    )
-    for e, ax in zip(epochs, axs, strict=False):
-        _plot_cases(result[result["epoch"] == e], ax)
+def _plot_against_chance(result, ax):
+    "Bars of the shares within the hierarchy, with their intervals, and what chance gives."
     free = result[result["case"].isin(["CF-in", "FF-in"])].sort_values(["case", "epoch"])
-    ax = axs[-1]
     x = np.arange(len(free))
     ax.bar(x, free["within"], color=[case_colors[c] for c in free["case"]], width=0.7)
     ax.vlines(x, free["low"], free["high"], color="black", lw=1.5, label="95 %, clusters resampled")
@@ -280,11 +224,8 @@ def plot_hierarchy_adherence(
         label="chance, same marginals",
     )
     ax.hlines(free["chance"], x - 0.43, x + 0.43, color="#222222", lw=1.5)
-    ax.set_xticks(
-        x,
-        [f"{c[:2]}\nepoch {e}" for c, e in zip(free["case"], free["epoch"], strict=True)],
-        fontsize=8,
-    )
+    labels = [f"{c[:2]}\nepoch {e}" for c, e in zip(free["case"], free["epoch"], strict=True)]
+    ax.set_xticks(x, labels, fontsize=8)
     ax.set(
         ylim=(0, 1.25),
         yticks=np.linspace(0, 1, 6),
@@ -292,8 +233,25 @@ def plot_hierarchy_adherence(
         title="against chance",
     )
     ax.legend(fontsize=7, frameon=False, loc="upper center")
-    fig.suptitle(
-        f"{result.attrs.get('parent', 'parent')} (first letter) and {result.attrs.get('child', 'child')} (second)",
-        fontsize=11,
+
+
+def plot_hierarchy_adherence(
+    result: pd.DataFrame,  # from `hierarchy_adherence`, for a few epochs
+):  # the figure
+    "A pie an epoch (paper A, figure 7), and the share within the hierarchy against chance."
+    epochs = list(dict.fromkeys(result["epoch"]))
+    fig, axs = plt.subplots(
+        1,
+        len(epochs) + 1,
+        figsize=(3.1 * len(epochs) + 3, 3.5),
+        layout="constrained",
+        width_ratios=[1.15] * len(epochs) + [1],
     )
+    *pies, last = axs
+    for epoch, ax in zip(epochs, pies, strict=True):
+        _plot_cases(result[result["epoch"] == epoch], ax)
+    _plot_against_chance(result, last)
+    parent = result.attrs.get("parent", "parent")
+    child = result.attrs.get("child", "child")
+    fig.suptitle(f"{parent} (first letter) and {child} (second)", fontsize=11)
     return fig

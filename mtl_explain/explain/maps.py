@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "missing_color",
     "pixel_errors",
     "TaskMaps",
     "task_maps",
@@ -12,10 +11,12 @@ __all__ = [
     "draw_classes",
     "common_range",
     "draw_values",
+    "draw_wrong_pixels",
     "plot_error_maps",
     "sample_correlations",
     "samples_worth_showing",
     "error_label",
+    "errors_at_positions",
     "plot_errors_on_map",
     "patch_maps",
 ]
@@ -33,6 +34,7 @@ from matplotlib.patches import Patch
 
 from mtl_explain.explain.correlation import correlation_of_moments, pair_basis
 from mtl_explain.modality import Modality, modality_of
+from mtl_explain.palette import answer_colors, missing_color, wrong_pixel_colors
 from mtl_explain.trace import chosen_epoch, split_positions
 
 
@@ -41,8 +43,8 @@ def pixel_errors(
     truth: np.ndarray,  # mask (y, x) of class indices, or image (c, y, x)
     prediction: np.ndarray,  # of the same shape and units
     kind: str,  # `'mask'` or `'image'`
-) -> np.ndarray:  # (y, x) float: mask 1 wrong, 0 right; image absolute error, mean over channels; NaN without label
-    "The error of each pixel."
+) -> np.ndarray:  # (y, x) float; NaN without label
+    "The error of each pixel: 1 wrong, 0 right; of an image the absolute error, mean over channels."
     truth = np.asarray(truth)
     prediction = np.asarray(prediction)
     if kind == "mask":
@@ -70,14 +72,11 @@ def task_maps(
     "Truth, prediction and error of one task in one sample."
     if f"map_{task}" not in trace:
         kept = [str(v)[4:] for v in trace.data_vars if str(v).startswith("map_")]
-        raise ValueError(
-            f"the trace keeps no maps of '{task}'"
-            + (f"; it keeps {', '.join(kept)}" if kept else "")
-        )
+        has = f"; it keeps {', '.join(kept)}" if kept else ""
+        raise ValueError(f"the trace keeps no maps of '{task}'{has}")
     if sample not in trace["shown"].values:
-        raise ValueError(
-            f"the trace keeps no maps of sample '{sample}'; it keeps {', '.join(map(str, trace['shown'].values))}"
-        )
+        kept = ", ".join(map(str, trace["shown"].values))
+        raise ValueError(f"the trace keeps no maps of sample '{sample}'; it keeps {kept}")
     epoch = chosen_epoch(trace, epoch)
     m = modality_of(samples[task])
     truth = samples[task].sel(sample=sample).values
@@ -86,17 +85,14 @@ def task_maps(
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #a9af1edd
-missing_color = "#bbbbbb"
-
-
 def class_colors(
     m: Modality,  # a label modality
 ) -> list:  # one colour a class
     "The modality's own colours, or evenly spaced ones."
-    return (
-        list(m.colors)
-        or sns.color_palette("colorblind" if m.n_classes <= 10 else "husl", m.n_classes).as_hex()
-    )
+    if m.colors:
+        return list(m.colors)
+    name = "colorblind" if m.n_classes <= 10 else "husl"
+    return sns.color_palette(name, m.n_classes).as_hex()
 
 
 def draw_classes(
@@ -116,16 +112,14 @@ def draw_classes(
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #b6da31aa
-def _visible(
-    values: np.ndarray,  # (c, y, x) or (y, x)
-    m: Modality,  # its channels
-) -> tuple:  # (y, x) array, and what it shows
-    "One channel to look at: the only one, or the mean over channels."
+def _visible(values, m):
+    "One channel to look at, the only one or the mean over channels, and what it shows."
+    name = m.long_name or m.name
     if values.ndim == 2:
-        return values, m.long_name or m.name
+        return values, name
     if len(values) == 1:
-        return values[0], m.long_name or m.name
-    return values.mean(0), f"{m.long_name or m.name}, mean of {len(values)} channels"
+        return values[0], name
+    return values.mean(0), f"{name}, mean of {len(values)} channels"
 
 
 def common_range(
@@ -161,55 +155,53 @@ def draw_values(
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #35e659c7
-def _draw_labels(
-    axs,  # three axes
-    t: TaskMaps,  # of a mask
-) -> None:
+def draw_wrong_pixels(
+    ax,  # where
+    wrong: np.ndarray,  # (y, x): 1 wrong, 0 right, NaN missing
+    missing: str = missing_color,  # colour of missing pixels; 'none': as the page
+):  # the image
+    "Wrong pixels on a pale ground."
+    return ax.imshow(
+        np.ma.masked_invalid(wrong),
+        cmap=ListedColormap(wrong_pixel_colors).with_extremes(bad=missing),
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+
+
+def _draw_labels(axs, t):
     "Truth, prediction and wrong pixels of a label task."
-    for ax, labels in zip(axs, (t.truth, t.prediction), strict=False):
-        draw_classes(ax, labels, t.modality)
+    draw_classes(axs[0], t.truth, t.modality)
+    draw_classes(axs[1], t.prediction, t.modality)
+    draw_wrong_pixels(axs[2], t.error)
+    colors = class_colors(t.modality)
     present = sorted({int(c) for c in np.union1d(t.truth, t.prediction)} - {-1})
-    handles = [
-        Patch(color=class_colors(t.modality)[c], label=t.modality.classes[c]) for c in present
-    ]
     axs[1].legend(
-        handles=handles,
+        handles=[Patch(color=colors[c], label=t.modality.classes[c]) for c in present],
         fontsize=7,
         frameon=False,
         loc="center left",
         bbox_to_anchor=(1, 0.5),
         handlelength=1,
     )
-    axs[2].imshow(
-        np.ma.masked_invalid(t.error),
-        cmap=ListedColormap(["#f2f2f2", "#d55e00"]).with_extremes(bad=missing_color),
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-    )
-    axs[2].set_xlabel(
-        f"{np.nanmean(t.error):.0%} wrong" if np.isfinite(t.error).any() else "no label", fontsize=8
-    )
+    known = np.isfinite(t.error).any()
+    axs[2].set_xlabel(f"{np.nanmean(t.error):.0%} wrong" if known else "no label", fontsize=8)
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #142296bf
-def _draw_numbers(
-    axs,  # three axes
-    t: TaskMaps,  # of an image
-) -> None:
+def _draw_numbers(axs, t):
     "Truth and prediction on one scale, and the absolute error from zero."
-    (truth, name), (prediction, _) = (_visible(v, t.modality) for v in (t.truth, t.prediction))
+    truth, name = _visible(t.truth, t.modality)
+    prediction, _ = _visible(t.prediction, t.modality)
     span = common_range(truth, prediction)
     units = f" [{t.modality.units}]" if t.modality.units else ""
     draw_values(axs[0], truth, span)
     draw_values(axs[1], prediction, span, name + units)
     draw_values(axs[2], t.error, (0, common_range(t.error)[1]), "absolute error" + units, "magma")
-    axs[2].set_xlabel(
-        f"mean {np.nanmean(t.error):.3g} {t.modality.units}"
-        if np.isfinite(t.error).any()
-        else "no label",
-        fontsize=8,
-    )
+    known = np.isfinite(t.error).any()
+    mean = f"mean {np.nanmean(t.error):.3g} {t.modality.units}" if known else "no label"
+    axs[2].set_xlabel(mean, fontsize=8)
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #a7137e03
@@ -230,7 +222,8 @@ def plot_error_maps(
         len(tasks), 3, figsize=(8.2, 2.5 * len(tasks) + 0.3), layout="constrained", squeeze=False
     )
     for row, t in zip(axs, maps, strict=True):
-        (_draw_labels if t.modality.kind == "mask" else _draw_numbers)(row, t)
+        draw = _draw_labels if t.modality.kind == "mask" else _draw_numbers
+        draw(row, t)
         row[0].set_ylabel(t.modality.long_name or t.modality.name)
     for ax, title in zip(axs[0], ("truth", "prediction", "error"), strict=True):
         ax.set_title(title)
@@ -252,21 +245,20 @@ def sample_correlations(
     pair = pair_basis(trace, first, second)
     if pair < 0:
         raise ValueError(
-            f"the trace has no pixelwise co-moments of '{first}' and '{second}'; both must be dense tasks (image or mask)"
+            f"the trace has no pixelwise co-moments of '{first}' and '{second}'; "
+            "both must be dense tasks (image or mask)"
         )
     at = split_positions(trace, split)
-    epoch = chosen_epoch(trace, epoch)
-    m = (
-        trace["moments"]
-        .isel(sample=at, pair=pair)
-        .sel(epoch=epoch)
-        .transpose("sample", "moment")
-        .values
+    moments = trace["moments"].isel(sample=at, pair=pair).sel(epoch=chosen_epoch(trace, epoch))
+    m = moments.transpose("sample", "moment").values
+    table = pd.DataFrame(
+        dict(
+            sample=trace["sample"].values[at],
+            r=correlation_of_moments(m),
+            n=m[:, 0].astype(int),
+        )
     )
-    frame = pd.DataFrame(
-        dict(sample=trace["sample"].values[at], r=correlation_of_moments(m), n=m[:, 0].astype(int))
-    )
-    return frame.sort_values("r", ascending=False, ignore_index=True, na_position="last")
+    return table.sort_values("r", ascending=False, ignore_index=True, na_position="last")
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #55cee06a
@@ -279,25 +271,22 @@ def samples_worth_showing(
     drawable: bool = True,  # only samples whose maps are kept
 ) -> pd.DataFrame:  # which ('highest', 'median', 'lowest'), sample, r, n
     "The samples with the highest, the median and the lowest correlation of two tasks' errors."
+    epoch = chosen_epoch(trace, epoch)
     found = sample_correlations(trace, first, second, epoch, split).dropna(subset="r")
     if drawable:
-        found = found[
-            found["sample"].isin(trace["shown"].values if "shown" in trace.coords else [])
-        ]
-    if found.empty:
-        raise ValueError(
-            f"no sample{' whose maps are kept' * drawable} has a correlation of '{first}' and '{second}'"
-        )
-    at = dict.fromkeys([0, len(found) // 2, len(found) - 1])
-    return (
-        found.iloc[list(at)]
-        .assign(
-            which=["highest", "median", "lowest"][: len(at)]
-            if len(at) != 2
-            else ["highest", "lowest"]
-        )
-        .reset_index(drop=True)[["which", "sample", "r", "n"]]
-    )
+        kept = trace["shown"].values if "shown" in trace.coords else []
+        found = found[found["sample"].isin(kept)]
+    n = len(found)
+    if not n:
+        who = "no sample whose maps are kept" if drawable else "no sample"
+        raise ValueError(f"{who} has a correlation of '{first}' and '{second}'")
+    positions = dict(highest=0, median=n // 2, lowest=n - 1)
+    if n < 3:  # no median
+        positions = dict(highest=0, lowest=1) if n == 2 else dict(highest=0)
+    table = found.iloc[list(positions.values())].assign(which=list(positions))
+    result = table.reset_index(drop=True)[["which", "sample", "r", "n"]]
+    result.attrs.update(first=first, second=second, epoch=epoch)
+    return result
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #338000e7
@@ -312,55 +301,64 @@ def error_label(
         return "wrong pixels [%]", 100
     if kind == "category":
         return "wrong", 1
-    return "mean absolute error" + (f" [{units}]" if units else ""), 1
+    return f"mean absolute error [{units}]" if units else "mean absolute error", 1
 
 
 # %% ../../nbs/api/explain/04_maps.ipynb #b2bafd8c
-def plot_errors_on_map(
+def errors_at_positions(
     trace: xr.Dataset,  # a trace with coordinates `lat` and `lon`
     task: str = None,  # the main task if None
     epoch: int = None,  # the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
+) -> pd.DataFrame:  # sample, lat, lon, error; attrs task, epoch, label, factor
+    "The error of each sample, and where on Earth it lies."
+    if not {"lat", "lon"} <= set(trace.coords):
+        raise ValueError("the samples have no position (coordinates `lat` and `lon`)")
+    task = task or trace.attrs["main"]
+    epoch = chosen_epoch(trace, epoch)
+    error = trace["error"].sel(task=task, epoch=epoch).isel(sample=split_positions(trace, split))
+    result = error.to_dataframe().reset_index()[["sample", "lat", "lon", "error"]]
+    label, factor = error_label(trace, task)
+    result.attrs.update(task=task, epoch=epoch, label=label, factor=factor)
+    return result
+
+
+def plot_errors_on_map(
+    result: pd.DataFrame,  # from `errors_at_positions`
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
     "Errors of samples at their positions, the largest drawn last."
-    if not {"lat", "lon"} <= set(trace.coords):
-        raise ValueError("the samples of this trace have no position (coordinates `lat` and `lon`)")
-    task = task or trace.attrs["main"]
-    epoch = chosen_epoch(trace, epoch)
-    part = (
-        trace[["error"]]
-        .isel(sample=split_positions(trace, split))
-        .sel(task=task, epoch=epoch)
-        .sortby("error")
-    )
-    label, factor = error_label(trace, task)
-    lat, lon, error = (part[k].values for k in ("lat", "lon", "error"))
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    if label == "wrong":
-        for value, color, text in ((0, "#0173b2", "right"), (1, "#d55e00", "wrong")):
-            ax.scatter(lon[error == value], lat[error == value], s=8, lw=0, color=color, label=text)
+    a = result.attrs
+    rows = result.sort_values("error", kind="stable")
+    dots = dict(s=8, lw=0)
+    if a["label"] == "wrong":
+        for value, text in ((0, "right"), (1, "wrong")):
+            part = rows[rows["error"] == value]
+            ax.scatter(part["lon"], part["lat"], color=answer_colors[text], label=text, **dots)
         ax.legend(frameon=False, fontsize=8, markerscale=2)
     else:
-        dots = ax.scatter(
-            lon,
-            lat,
-            c=factor * error,
-            s=8,
-            lw=0,
+        error = rows["error"].values
+        image = ax.scatter(
+            rows["lon"],
+            rows["lat"],
+            c=a["factor"] * error,
             cmap="magma_r",
             vmin=0,
-            vmax=factor * common_range(error)[1],
+            vmax=a["factor"] * common_range(error)[1],
             plotnonfinite=False,
+            **dots,
         )
-        ax.figure.colorbar(dots, ax=ax, label=label, fraction=0.03, pad=0.02)
-    middle = np.cos(np.deg2rad(np.clip(np.abs(np.nanmean(lat)), 0, 80))) if np.ptp(lat) < 60 else 1
+        ax.figure.colorbar(image, ax=ax, label=a["label"], fraction=0.03, pad=0.02)
+    lat = rows["lat"].values
+    regional = np.ptp(lat) < 60  # degrees; a degree of longitude is shorter there
+    middle = np.clip(np.abs(np.nanmean(lat)), 0, 80)
     ax.set(
         xlabel="longitude [°]",
         ylabel="latitude [°]",
-        title=f"{task}, epoch {epoch}",
-        aspect=1 / middle,
+        title=f"{a['task']}, epoch {a['epoch']}",
+        aspect=1 / np.cos(np.deg2rad(middle)) if regional else 1,
     )
     return ax
 
@@ -371,21 +369,23 @@ def patch_maps(
     samples: xr.Dataset,  # the sample set, for the truth
     sample: str,  # id of a patch whose maps are kept
     epoch: int = None,  # the one whose weights were kept if None
-) -> xr.Dataset:  # (y, x) float: '<task> truth', '<task> prediction' (by channel if there are several), '<task> error'; NaN without label
-    "Truth, prediction and error of all dense tasks of one patch (paper A, figures 5, 10 and 11)."
+) -> (
+    xr.Dataset
+):  # (y, x) float: '<task> truth', '<task> prediction', '<task> error'; NaN unlabelled
+    "Truth (by channel), prediction and error of the dense tasks of one patch (figures 5, 10, 11)."
     tasks = [t for t in trace["task"].values.tolist() if f"map_{t}" in trace]
-    found = {}
     if not tasks:
         raise ValueError("the trace keeps no maps; ask for some samples to be shown when training")
+    found = {}
     for t in tasks:
         maps = task_maps(trace, samples, t, sample, epoch)
-        for what, v in (("truth", maps.truth), ("prediction", maps.prediction)):
+        for what, values in (("truth", maps.truth), ("prediction", maps.prediction)):
             if maps.modality.kind == "mask":
-                found[f"{t} {what}"] = np.where(v < 0, np.nan, v)
+                found[f"{t} {what}"] = np.where(values < 0, np.nan, values)
+            elif len(values) == 1:
+                found[f"{t} {what}"] = values[0]
             else:
-                found |= {
-                    " ".join([t, *[c] * (len(v) > 1), what]): layer
-                    for c, layer in zip(maps.modality.channels, v, strict=True)
-                }
+                for channel, layer in zip(maps.modality.channels, values, strict=True):
+                    found[f"{t} {channel} {what}"] = layer
         found[f"{t} error"] = maps.error
-    return xr.Dataset({k: (("y", "x"), np.asarray(v, float)) for k, v in found.items()})
+    return xr.Dataset({name: (("y", "x"), np.asarray(v, float)) for name, v in found.items()})

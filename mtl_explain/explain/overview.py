@@ -8,17 +8,24 @@ __all__ = [
     "read_correlation",
     "read_transitions",
     "read_groups",
+    "read_fate",
     "read_hierarchy",
     "read_error_by_correctness",
     "read_error_by_groups",
+    "read_worth_showing",
+    "read_errors_at_positions",
     "label_pairs",
+    "Question",
+    "compute_explanation",
     "Explanations",
     "check_traced",
     "explain",
 ]
 
 # %% ../../nbs/api/explain/06_overview.ipynb #f27d2500
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from itertools import combinations
 
@@ -40,9 +47,15 @@ from mtl_explain.explain.correctness import (
 )
 from mtl_explain.explain.correlation import error_correlation, pair_basis, plot_error_correlation
 from mtl_explain.explain.hierarchy import hierarchy_adherence, plot_hierarchy_adherence
-from mtl_explain.explain.maps import plot_error_maps, plot_errors_on_map, samples_worth_showing
+from mtl_explain.explain.maps import (
+    errors_at_positions,
+    plot_error_maps,
+    plot_errors_on_map,
+    samples_worth_showing,
+)
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.modality import ancestor_index
-from mtl_explain.trace import chosen_epoch, split_positions
+from mtl_explain.trace import chosen_epoch, group_names, split_positions
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #8218de03
@@ -63,104 +76,92 @@ class Explanation:
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #6ac46628
-def _with_interval(
-    row,  # has low, high and the value
-    value: str,  # name of the value
-    form: str = ".2f",  # how to print
-    level: float = 0.95,  # of the interval
-) -> str:
-    "`0.40 (95%: 0.38 to 0.41)`"
+def _with_interval(row, value, form=".2f", level=0.95):
+    "A value of a row with its interval: `0.40 (95%: 0.38 to 0.41)`."
     if not np.isfinite(row[value]):
         return "not defined"
-    inside = (
-        f"{level:.0%}: {row['low']:{form}} to {row['high']:{form}}"
-        if np.isfinite(row["low"])
-        else "no interval: too few clusters"
-    )
+    inside = "no interval: too few clusters"
+    if np.isfinite(row["low"]):
+        inside = f"{level:.0%}: {row['low']:{form}} to {row['high']:{form}}"
     return f"{row[value]:{form}} ({inside})"
 
 
-def _names(
-    items,  # of text
-) -> str:
+def _names(items):
     "`a, b and c`"
-    items = list(items)
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+    *others, last = items
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #425b604e
+def _read_pair(main, name, row, first, level):
+    "What one correlation says, and whether it was another one at first."
+    where = "in the same pixels" if row["basis"] == "pixel" else "in the same samples"
+    how = "fail" if row["r"] > 0 else "tend not to fail"
+    text = f"{main} and {name} {how} {where}: r = {_with_interval(row, 'r', level=level)}."
+    at_first = f"({first['r']:.2f} at epoch {first['epoch']})"
+    if row["high"] < first["low"]:
+        text += f" It was higher at first {at_first}."
+    elif row["low"] > first["high"]:
+        text += f" It was lower at first {at_first}."
+    return text
+
+
 def read_correlation(
     result: pd.DataFrame,  # from `error_correlation`
     epoch: int,  # which epoch to speak of
     level: float = 0.95,  # of the intervals in it
 ) -> str:
     "What the correlations say at one epoch, and whether they changed since the first."
-    now, first = (
-        result[result["epoch"] == e].set_index("auxiliary") for e in (epoch, result["epoch"].min())
-    )
-    shown, zero, none = (
-        now[mask]
-        for mask in (
-            (now["low"] > 0) | (now["high"] < 0),
-            (now["low"] <= 0) & (now["high"] >= 0),
-            now["low"].isna(),
-        )
-    )
+    now = result[result["epoch"] == epoch].set_index("auxiliary")
+    first = result[result["epoch"] == result["epoch"].min()].set_index("auxiliary")
+    shown = now[(now["low"] > 0) | (now["high"] < 0)]
+    zero = now[(now["low"] <= 0) & (now["high"] >= 0)]
+    none = now[now["low"].isna()]
     main = now["main"].iloc[0]
-    text = []
-    for name, row in shown.iterrows():
-        change = (
-            " It was higher at first"
-            if row["high"] < first["low"][name]
-            else " It was lower at first"
-            if row["low"] > first["high"][name]
-            else ""
-        )
-        change += f" ({first['r'][name]:.2f} at epoch {first['epoch'][name]})." if change else ""
-        where = "in the same pixels" if row["basis"] == "pixel" else "in the same samples"
-        text.append(
-            f"{main} and {name} {'fail ' + where if row['r'] > 0 else 'tend not to fail ' + where}: r = {_with_interval(row, 'r', level=level)}.{change}"
-        )
+    text = [_read_pair(main, name, row, first.loc[name], level) for name, row in shown.iterrows()]
     if len(zero):
-        text.append(
-            f"For {_names(zero.index)} the interval includes zero: no correlation is shown."
-        )
-    if len(none):
-        text.append(
-            " ".join(f"{name}: {row['note'] or 'no interval'}." for name, row in none.iterrows())
-        )
+        names = _names(zero.index)
+        text.append(f"For {names} the interval includes zero: no correlation is shown.")
+    text += [f"{name}: {row['note'] or 'no interval'}." for name, row in none.iterrows()]
     return f"Epoch {epoch}. " + " ".join(text)
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #6f236321
+def _compare_rates(a, b):
+    "How one share with its interval compares with another; None if the intervals overlap."
+    if a["low"] > b["high"]:
+        return "more often than"
+    if a["high"] < b["low"]:
+        return "less often than"
+    return None
+
+
 def read_transitions(
     result: pd.DataFrame,  # from `transition_matrix`
     level: float = 0.95,  # of the intervals in it
 ) -> str:
     "Which groups were corrected, and whether FF was corrected more often than CF and FC."
+    a = result.attrs
+    if not result["n"].any():
+        return "No sample has both labels."
     rows = result[result["target"] == "CC"].set_index("source").drop("CC")
-    first, second, start, end = (result.attrs[k] for k in ("first", "second", "start", "end"))
     told = [f"{g} {_with_interval(r, 'share', '.0%', level)}" for g, r in rows.iterrows() if r["n"]]
     if not told:
-        return f"All samples had both labels right at epoch {start}."
-    text = f"From epoch {start} to {end}, the share that became correct in both, {first} and {second}: {_names(told)}."
+        return f"All samples had both labels right at epoch {a['start']}."
+    text = (
+        f"From epoch {a['start']} to {a['end']}, the share that became correct in both, "
+        f"{a['first']} and {a['second']}: {_names(told)}."
+    )
+    ff = rows.loc["FF"]
     for other in ("CF", "FC"):
-        a = rows.loc["FF"]
-        b = rows.loc[other]
-        if not np.isfinite([a["low"], b["low"]]).all():
+        row = rows.loc[other]
+        if not np.isfinite([ff["low"], row["low"]]).all():
             continue
-        verdict = (
-            "more often than"
-            if a["low"] > b["high"]
-            else "less often than"
-            if a["high"] < b["low"]
-            else None
-        )
-        text += (
-            f" FF was corrected {verdict} {other}."
-            if verdict
-            else f" The intervals of FF and {other} overlap: no difference is shown."
-        )
+        verdict = _compare_rates(ff, row)
+        if verdict:
+            text += f" FF was corrected {verdict} {other}."
+        else:
+            text += f" The intervals of FF and {other} overlap: no difference is shown."
     return text
 
 
@@ -169,19 +170,39 @@ def read_groups(
     result: pd.DataFrame,  # from `correctness_groups`
 ) -> str:
     "How the four groups changed from the first to the last epoch."
-    first, last = (
-        result[result["epoch"] == e].set_index("group")["share"]
-        for e in (result["epoch"].min(), result["epoch"].max())
-    )
+    start = result["epoch"].min()
+    end = result["epoch"].max()
+    first = result[result["epoch"] == start].set_index("group")["share"]
+    last = result[result["epoch"] == end].set_index("group")["share"]
     if first.isna().any():
         return "No sample has both labels."
     changes = _names(f"{g} from {first[g]:.0%} to {last[g]:.0%}" for g in first.index)
-    return (
-        f"From epoch {result['epoch'].min()} to {result['epoch'].max()}, of all samples: {changes}."
-    )
+    return f"From epoch {start} to {end}, of all samples: {changes}."
+
+
+def read_fate(
+    result: pd.DataFrame,  # from `group_fate`
+    level: float = 0.95,  # of the intervals in it
+) -> str:
+    "How many of the followed samples are right in both at the end."
+    end = result["epoch"].max()
+    right = result[(result["group"] == "CC") & (result["epoch"] == end)].iloc[0]
+    share = _with_interval(right, "share", ".0%", level)
+    return f"Of {result['n'].iloc[0]} samples, {share} are right in both at epoch {end}."
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #2cc15956
+def _against_chance(row, level):
+    "The verdict on a share within the hierarchy."
+    if not np.isfinite(row["low"]):
+        return "no interval, no verdict"
+    if row["low"] > row["chance"] and row["p"] < 1 - level:
+        return "more than chance"
+    if row["high"] < row["chance"]:
+        return "less than chance"
+    return "not distinguishable from chance"
+
+
 def read_hierarchy(
     result: pd.DataFrame,  # from `hierarchy_adherence`
     epoch: int,  # which epoch to speak of
@@ -189,28 +210,19 @@ def read_hierarchy(
 ) -> str:
     "Whether wrong children lie in the predicted parent more often than chance would have it."
     rows = result[result["epoch"] == epoch].set_index("case")
-    text = []
     parent = result.attrs["parent"]
     child = result.attrs["child"]
-    for case, when in (
-        ("CF-in", f"{child} is wrong and {parent} right"),
-        ("FF-in", "both are wrong"),
-    ):
-        r = rows.loc[case]
-        if not r["n"]:
+    cases = {"CF-in": f"{child} is wrong and {parent} right", "FF-in": "both are wrong"}
+    text = []
+    for case, when in cases.items():
+        row = rows.loc[case]
+        if not row["n"]:
             text.append(f"There is no sample where {when}.")
             continue
-        verdict = (
-            "no interval, no verdict"
-            if not np.isfinite(r["low"])
-            else "more than chance"
-            if r["low"] > r["chance"] and r["p"] < 1 - level
-            else "less than chance"
-            if r["high"] < r["chance"]
-            else "not distinguishable from chance"
-        )
+        share = _with_interval(row, "within", ".0%", level)
         text.append(
-            f"Where {when}, the predicted {child} lies in the predicted {parent} in {_with_interval(r, 'within', '.0%', level)}; chance gives {r['chance']:.0%}: {verdict}."
+            f"Where {when}, the predicted {child} lies in the predicted {parent} in {share}; "
+            f"chance gives {row['chance']:.0%}: {_against_chance(row, level)}."
         )
     return f"Epoch {epoch}. " + " ".join(text)
 
@@ -223,19 +235,24 @@ def read_error_by_correctness(
 ) -> str:
     "Whether a regression is worse where a label is wrong."
     a = result.attrs
-    r = result[result["epoch"] == epoch].iloc[0]
+    label = a["label"]
+    row = result[result["epoch"] == epoch].iloc[0]
     units = f" {a['units']}" if a["units"] else ""
-    if not r["n_right"] or not r["n_wrong"]:
-        return f"Epoch {epoch}. {a['label']} is {'never' if not r['n_right'] else 'always'} right: nothing to compare."
-    text = f"Epoch {epoch}. The error of {a['regression']} is {r['right']:.3g}{units} where {a['label']} is right and {r['wrong']:.3g}{units} where it is wrong; the difference is {_with_interval(r, 'difference', '.3g', level)}"
-    if not np.isfinite(r["low"]):
-        return text + "."
-    if r["low"] <= 0 <= r["high"]:
-        return text + ", which includes zero: no difference is shown."
-    return (
-        text
-        + f". A sample with a wrong label has the larger error in {r['effect']:.0%} of comparisons."
+    if not row["n_right"]:
+        return f"Epoch {epoch}. {label} is never right: nothing to compare."
+    if not row["n_wrong"]:
+        return f"Epoch {epoch}. {label} is always right: nothing to compare."
+    text = (
+        f"Epoch {epoch}. The error of {a['regression']} is {row['right']:.3g}{units} "
+        f"where {label} is right and {row['wrong']:.3g}{units} where it is wrong; "
+        f"the difference is {_with_interval(row, 'difference', '.3g', level)}"
     )
+    if not np.isfinite(row["low"]):
+        return f"{text}."
+    if row["low"] <= 0 <= row["high"]:
+        return f"{text}, which includes zero: no difference is shown."
+    larger = f"{row['effect']:.0%} of comparisons"
+    return f"{text}. A sample with a wrong label has the larger error in {larger}."
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #b1e33c6c
@@ -248,28 +265,47 @@ def read_error_by_groups(
     a = result.attrs
     rows = result[result["epoch"] == epoch].set_index("group")
     units = f" {a['units']}" if a["units"] else ""
-    told = _names(
-        f"{g} {rows['error'][g]:.3g}{units}" for g in ("CC", "CF", "FC", "FF") if rows["n"][g]
-    )
-    pair = rows.loc["FC-CF"]
+    present = [g for g in group_names if rows["n"][g]]
+    if not present:
+        return f"Epoch {epoch}. No sample has both labels and {a['regression']}."
+    told = _names(f"{g} {rows['error'][g]:.3g}{units}" for g in present)
     text = f"Epoch {epoch}. Mean error of {a['regression']} ({a['first']}, {a['second']}): {told}."
+    pair = rows.loc["FC-CF"]
     if not np.isfinite(pair["low"]):
-        return text + " There are too few samples with just one label wrong for a comparison."
+        return f"{text} There are too few samples with just one label wrong for a comparison."
     text += f" FC minus CF is {_with_interval(pair, 'error', '.3g', level)}"
     if pair["low"] <= 0 <= pair["high"]:
-        return text + ", which includes zero: neither label is shown to go with larger errors."
+        return f"{text}, which includes zero: neither label is shown to go with larger errors."
+    worse = a["first"] if pair["error"] > 0 else a["second"]
+    return f"{text}: a wrong {worse} goes with the larger error."
+
+
+def read_worth_showing(
+    result: pd.DataFrame,  # from `samples_worth_showing`
+) -> str:
+    "The correlations within the samples that are worth showing."
+    a = result.attrs
+    told = _names(f"{row.which} {row.r:.2f} ({row.sample})" for row in result.itertuples())
     return (
-        text
-        + f": a wrong {a['first'] if pair['error'] > 0 else a['second']} goes with the larger error."
+        f"Correlation of the pixel errors of {a['first']} and {a['second']} within single samples, "
+        f"epoch {a['epoch']}: {told}; among the samples whose maps were kept. "
+        "The figure shows the highest."
+    )
+
+
+def read_errors_at_positions(
+    result: pd.DataFrame,  # from `errors_at_positions`
+) -> str:
+    "What a map of errors is about."
+    a = result.attrs
+    return (
+        f"Errors of {a['task']} at the position of each of {len(result)} samples, "
+        f"epoch {a['epoch']}."
     )
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #0760408d
-def _is_above(
-    modalities: dict,  # name -> `Modality`
-    parent: str,  # perhaps the coarser label
-    child: str,  # perhaps the finer one
-) -> bool:
+def _is_above(modalities, parent, child):
     "Whether one label is an ancestor of another."
     try:
         return parent != child and ancestor_index(modalities, child, parent)[0] == parent
@@ -277,222 +313,253 @@ def _is_above(
         return False
 
 
+def _tasks_of_kind(trace, *kinds):
+    "The tasks of these kinds, in order."
+    tasks = zip(trace["task"].values.tolist(), trace["kind"].values.tolist(), strict=True)
+    return [task for task, kind in tasks if kind in kinds]
+
+
 def label_pairs(
     trace: xr.Dataset,  # a trace
     modalities: dict,  # name -> `Modality`
 ) -> list:  # of (first, second), ancestors first
-    "Pairs of label tasks worth comparing: those with the main task; if there are none, those of one hierarchy; else all."
-    labels = [
-        t
-        for t, k in zip(trace["task"].values.tolist(), trace["kind"].values, strict=True)
-        if k == "category"
-    ]
+    "Pairs of labels to compare: with the main task; if there are none, of one hierarchy; else all."
+    labels = _tasks_of_kind(trace, "category")
     pairs = [(b, a) if _is_above(modalities, b, a) else (a, b) for a, b in combinations(labels, 2)]
-    return (
-        [p for p in pairs if trace.attrs["main"] in p]
-        or [p for p in pairs if _is_above(modalities, *p)]
-        or pairs
-    )
+    with_main = [pair for pair in pairs if trace.attrs["main"] in pair]
+    nested = [pair for pair in pairs if _is_above(modalities, *pair)]
+    return with_main or nested or pairs
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #ae985b8f
-def _build(
-    name: str,  # of the explanation
-    question: str,  # in plain words
-    compute,  # function that returns the result
-    draw,  # function: result -> axes or figure
-    read,  # function: result -> text
+@dataclass(frozen=True)
+class Question:
+    "What can be asked of a trace, and what becomes of the answer."
+
+    name: str  # of the explanation
+    text: str  # in plain words
+    compute: Callable  # without arguments: the result
+    plot: Callable  # the result -> axes or figure
+    read: Callable  # the result -> text
+
+
+def _draw(plot, result):
+    "The figure of a result."
+    drawn = plot(result)
+    return getattr(drawn, "figure", None) or drawn
+
+
+def compute_explanation(
+    question: Question,  # what is asked
 ) -> Explanation:
     "Compute one explanation; what cannot be asked of these data becomes a reason."
     try:
-        result = compute()
+        result = question.compute()
     except ValueError as error:
-        return Explanation(name, question, reason=str(error))
+        return Explanation(question.name, question.text, reason=str(error))
+    figure = partial(_draw, question.plot, result)
+    return Explanation(question.name, question.text, result, figure, question.read(result))
 
-    def figure():
-        drawn = draw(result)
-        return getattr(drawn, "figure", None) or drawn
 
-    return Explanation(name, question, result, figure, read(result))
+# %% ../../nbs/api/explain/06_overview.ipynb #88ee0577
+def _ask_correlation(trace, epoch, how):
+    "The main task and all others."
+    return Question(
+        "error correlation",
+        f"Do other tasks fail where {trace.attrs['main']} fails?",
+        partial(error_correlation, trace, **how),
+        plot_error_correlation,
+        partial(read_correlation, epoch=epoch, level=how["bootstrap"].level),
+    )
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #3341d450
-def _label_explanations(
-    trace: xr.Dataset,  # a trace
-    modalities: dict,  # name -> `Modality`
-    epoch: int,  # the epoch readings speak of
-    how: dict,  # split, level, n_boot, cluster, seed
-):  # yields `Explanation`s
+def _ask_groups(trace, first, second, how):
+    "The four groups over the epochs."
+    return Question(
+        f"correctness groups ({first}, {second})",
+        f"How often are {first} and {second} right or wrong together, epoch by epoch?",
+        partial(correctness_groups, trace, first, second, how["split"]),
+        plot_correctness_groups,
+        read_groups,
+    )
+
+
+def _ask_fate(trace, first, second, how):
+    "Where those go that were wrong in both."
+    start = trace["epoch"].values[0]
+    return Question(
+        f"fate of FF ({first}, {second})",
+        f"What becomes of the samples whose {first} and {second} were both wrong at first?",
+        partial(group_fate, trace, first, second, "FF", start, **how),
+        plot_group_fate,
+        partial(read_fate, level=how["bootstrap"].level),
+    )
+
+
+def _ask_transitions(trace, first, second, how):
+    "From which group to which."
+    return Question(
+        f"transitions ({first}, {second})",
+        "Which group is corrected most often?",
+        partial(transition_matrix, trace, first, second, **how),
+        plot_transition_matrix,
+        partial(read_transitions, level=how["bootstrap"].level),
+    )
+
+
+def _ask_hierarchy(trace, modalities, parent, child, epoch, how):
+    "Two levels of labels."
+    epochs = sorted({int(trace["epoch"].values[0]), epoch})
+    return Question(
+        f"hierarchy ({parent}, {child})",
+        f"When {child} is wrong, does it at least lie in the predicted {parent}, "
+        "and more often than by chance?",
+        partial(hierarchy_adherence, trace, modalities, child, parent, epochs, **how),
+        plot_hierarchy_adherence,
+        partial(read_hierarchy, epoch=epoch, level=how["bootstrap"].level),
+    )
+
+
+def _label_explanations(trace, modalities, epoch, how):
     "Everything about pairs of labels."
-    q = "Are two labels wrong together?"
-    level = how["level"]
-    last = trace["epoch"].values[-1]
     pairs = label_pairs(trace, modalities)
     if not pairs:
         yield Explanation(
             "correctness groups",
-            q,
+            "Are two labels wrong together?",
             reason="fewer than two label tasks (category) among the targets",
         )
-    for a, b in pairs:
-        args = (trace, a, b)
-        name = f"({a}, {b})"
-        yield _build(
-            f"correctness groups {name}",
-            f"How often are {a} and {b} right or wrong together, epoch by epoch?",
-            lambda: correctness_groups(*args, split=how["split"]),
-            plot_correctness_groups,
-            read_groups,
-        )
+    for first, second in pairs:
+        yield compute_explanation(_ask_groups(trace, first, second, how))
         if trace.sizes["epoch"] > 1:
-            yield _build(
-                f"fate of FF {name}",
-                f"What becomes of the samples whose {a} and {b} were both wrong at first?",
-                lambda: group_fate(*args, "FF", trace["epoch"].values[0], **how),
-                plot_group_fate,
-                lambda r: (
-                    f"Of {r['n'].iloc[0]} samples, {_with_interval(r[(r['group'] == 'CC') & (r['epoch'] == last)].iloc[0], 'share', '.0%', level)} are right in both at epoch {last}."
-                ),
-            )
-            yield _build(
-                f"transitions {name}",
-                "Which group is corrected most often?",
-                lambda: transition_matrix(*args, **how),
-                plot_transition_matrix,
-                lambda r: read_transitions(r, level),
-            )
-    above = [p for p in pairs if _is_above(modalities, *p)]
-    if not above:
+            yield compute_explanation(_ask_fate(trace, first, second, how))
+            yield compute_explanation(_ask_transitions(trace, first, second, how))
+    nested = [pair for pair in pairs if _is_above(modalities, *pair)]
+    if not nested:
         yield Explanation(
             "hierarchy",
             "Do wrong labels respect the hierarchy?",
-            reason="no two tasks are levels of one label hierarchy (attributes `parent` and `parent_index`)",
+            reason="no two tasks are levels of one label hierarchy "
+            "(attributes `parent` and `parent_index`)",
         )
-    for a, b in above:
-        epochs = sorted({int(trace["epoch"].values[0]), epoch})
-        yield _build(
-            f"hierarchy ({a}, {b})",
-            f"When {b} is wrong, does it at least lie in the predicted {a}, and more often than by chance?",
-            lambda: hierarchy_adherence(trace, modalities, b, a, epochs, **how),
-            plot_hierarchy_adherence,
-            lambda r: read_hierarchy(r, epoch, level),
-        )
+    for parent, child in nested:
+        yield compute_explanation(_ask_hierarchy(trace, modalities, parent, child, epoch, how))
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #8c868c65
-def _regression_explanations(
-    trace: xr.Dataset,  # a trace
-    modalities: dict,  # name -> `Modality`
-    epoch: int,  # the epoch readings speak of
-    how: dict,  # split, level, n_boot, cluster, seed
-):  # yields `Explanation`s
-    "Errors of regressions where labels are right or wrong; if the main task is one of the two, only what concerns it."
-    kinds = dict(zip(trace["task"].values.tolist(), trace["kind"].values.tolist(), strict=True))
-    level = how["level"]
-    numbers = [t for t, k in kinds.items() if k not in ("category", "mask")]
-    labels = [t for t, k in kinds.items() if k == "category"]
-    numbers, labels = (
-        [trace.attrs["main"]] if trace.attrs["main"] in tasks else tasks
-        for tasks in (numbers, labels)
-    )  # what concerns the main task, if it is one of them
-    if not numbers or not labels:
+def _plot_errors(result, trace):
+    "The errors of single samples, which the result sums up."
+    a = result.attrs
+    return plot_error_by_correctness(trace, a["regression"], a["label"], a["relative"], a["split"])
+
+
+def _ask_error_by_correctness(trace, regression, label, epoch, how):
+    "A regression and a label."
+    return Question(
+        f"error of {regression} by correctness of {label}",
+        f"Is {regression} worse where {label} is wrong?",
+        partial(error_by_correctness, trace, regression, label, **how),
+        partial(_plot_errors, trace=trace),
+        partial(read_error_by_correctness, epoch=epoch, level=how["bootstrap"].level),
+    )
+
+
+def _ask_error_by_groups(trace, regression, first, second, epoch, how):
+    "A regression and two labels."
+    return Question(
+        f"error of {regression} by groups ({first}, {second})",
+        f"Which goes with larger errors of {regression}: a wrong {first} or a wrong {second}?",
+        partial(error_by_groups, trace, regression, first, second, **how),
+        plot_error_by_groups,
+        partial(read_error_by_groups, epoch=epoch, level=how["bootstrap"].level),
+    )
+
+
+def _with_main(trace, tasks):
+    "The main task alone, if it is one of them."
+    main = trace.attrs["main"]
+    return [main] if main in tasks else tasks
+
+
+def _regression_explanations(trace, modalities, epoch, how):
+    "Errors of regressions where labels are right or wrong."
+    labelled = _tasks_of_kind(trace, "category", "mask")
+    numbers = [t for t in trace["task"].values.tolist() if t not in labelled]
+    regressions = _with_main(trace, numbers)
+    labels = _with_main(trace, _tasks_of_kind(trace, "category"))
+    if not regressions or not labels:
         yield Explanation(
             "error by correctness",
             "Is a regression worse where a label is wrong?",
             reason="needs a regression and a label task (category) among the targets",
         )
-    for n in numbers:
-        for t in labels:
-            yield _build(
-                f"error of {n} by correctness of {t}",
-                f"Is {n} worse where {t} is wrong?",
-                lambda: error_by_correctness(trace, n, t, **how),
-                lambda r, n=n, t=t: plot_error_by_correctness(trace, n, t, split=how["split"]),
-                lambda r: read_error_by_correctness(r, epoch, level),
+    for regression in regressions:
+        for label in labels:
+            yield compute_explanation(
+                _ask_error_by_correctness(trace, regression, label, epoch, how)
             )
-        for a, b in label_pairs(trace, modalities):
-            yield _build(
-                f"error of {n} by groups ({a}, {b})",
-                f"Which goes with larger errors of {n}: a wrong {a} or a wrong {b}?",
-                lambda: error_by_groups(trace, n, a, b, **how),
-                plot_error_by_groups,
-                lambda r: read_error_by_groups(r, epoch, level),
+        for first, second in label_pairs(trace, modalities):
+            yield compute_explanation(
+                _ask_error_by_groups(trace, regression, first, second, epoch, how)
             )
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #4346e5dc
-def _map_explanations(
-    trace: xr.Dataset,  # a trace
-    samples: xr.Dataset,  # the sample set; None if it is not at hand
-    epoch: int,  # the epoch to show
-    split: str,  # which samples
-):  # yields `Explanation`s
+def _plot_highest(result, trace, samples):
+    "The maps of the sample with the highest correlation."
+    a = result.attrs
+    highest = result["sample"].iloc[0]
+    return plot_error_maps(trace, samples, highest, [a["first"], a["second"]], a["epoch"])
+
+
+def _ask_error_maps(trace, samples, task, epoch, split):
+    "The main task and another dense one, pixel by pixel."
+    main = trace.attrs["main"]
+    return Question(
+        f"error maps ({main}, {task})",
+        f"Where in the image do {main} and {task} fail together?",
+        partial(samples_worth_showing, trace, main, task, epoch, split),
+        partial(_plot_highest, trace=trace, samples=samples),
+        read_worth_showing,
+    )
+
+
+def _ask_errors_on_map(trace, epoch, split):
+    "The main task on the map of the world."
+    main = trace.attrs["main"]
+    return Question(
+        "errors on the map",
+        f"Where on Earth does {main} fail?",
+        partial(errors_at_positions, trace, main, epoch, split),
+        plot_errors_on_map,
+        read_errors_at_positions,
+    )
+
+
+def _has_maps_with_main(trace, task):
+    "Whether a task is dense like the main one, and maps of both were kept."
+    main = trace.attrs["main"]
+    kept = {f"map_{main}", f"map_{task}"} <= set(trace.data_vars)
+    return task != main and pair_basis(trace, main, task) >= 0 and kept
+
+
+def _map_explanations(trace, samples, epoch, split):
     "Maps of errors, of samples and of the world."
     main = trace.attrs["main"]
-    dense = [
-        t
-        for t in trace["task"].values.tolist()
-        if t != main
-        and pair_basis(trace, main, t) >= 0
-        and {f"map_{main}", f"map_{t}"} <= set(trace.data_vars)
-    ]
-    why = (
-        "the sample set is needed for the truth; pass `samples`"
-        if samples is None
-        else f"no auxiliary task is dense like '{main}', or the trace keeps no maps"
-    )
-    if samples is None or not dense:
-        yield Explanation(
-            "error maps",
-            f"Where in the image does another task fail together with {main}?",
-            reason=why,
-        )
-    for t in dense if samples is not None else []:
-        e = _build(
-            f"error maps ({main}, {t})",
-            f"Where in the image do {main} and {t} fail together?",
-            lambda: samples_worth_showing(trace, main, t, epoch, split),
-            None,
-            lambda r: (
-                f"Correlation of the pixel errors of {main} and {t} within single samples, epoch {epoch}: "
-                + _names(
-                    f"{w} {v:.2f} ({s})"
-                    for w, s, v in zip(r["which"], r["sample"], r["r"], strict=True)
-                )
-                + "; among the samples whose maps were kept. The figure shows the highest."
-            ),
-        )
-        if e.applies:
-            e.figure = lambda e=e, t=t: plot_error_maps(
-                trace, samples, e.result["sample"].iloc[0], [main, t], epoch
-            )
-        yield e
-
-    def dots():
-        return plot_errors_on_map(trace, main, epoch, split).figure
-
-    place = dict(error=trace["error"].sel(task=main, epoch=epoch))
-    where = f"Where on Earth does {main} fail?"
-    if {"lat", "lon"} <= set(trace.coords):
-        table = (
-            xr.Dataset(place)
-            .isel(sample=split_positions(trace, split))
-            .to_dataframe()
-            .reset_index()[["sample", "lat", "lon", "error"]]
-        )
-        yield Explanation(
-            "errors on the map",
-            where,
-            table,
-            dots,
-            f"Errors of {main} at the position of each of {len(table)} samples, epoch {epoch}.",
-        )
+    dense = [t for t in trace["task"].values.tolist() if _has_maps_with_main(trace, t)]
+    why = ""
+    if samples is None:
+        why = "the sample set is needed for the truth; pass `samples`"
+    elif not dense:
+        why = f"no auxiliary task is dense like '{main}', or the trace keeps no maps"
+    if why:
+        question = f"Where in the image does another task fail together with {main}?"
+        yield Explanation("error maps", question, reason=why)
     else:
-        yield Explanation(
-            "errors on the map",
-            where,
-            reason="the samples have no position (coordinates `lat` and `lon`)",
-        )
+        for task in dense:
+            yield compute_explanation(_ask_error_maps(trace, samples, task, epoch, split))
+    yield compute_explanation(_ask_errors_on_map(trace, epoch, split))
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #13670671
@@ -511,11 +578,15 @@ class Explanations(dict):
         return f"Explanations: {len(self.applied)} apply, {len(self.left_out)} left out"
 
     def _repr_html_(self):
-        rows = "".join(
-            f"<tr><td>{escape(e.question)}</td><td>{escape(e.reading) if e.applies else '<i>left out: ' + escape(e.reason) + '</i>'}</td></tr>"
-            for e in self.values()
-        )
-        return f'<table><thead><tr><th>question</th><th>answer</th></tr></thead><tbody style="text-align:left">{rows}</tbody></table>'
+        rows = "".join(_html_row(e) for e in self.values())
+        head = "<thead><tr><th>question</th><th>answer</th></tr></thead>"
+        return f'<table>{head}<tbody style="text-align:left">{rows}</tbody></table>'
+
+
+def _html_row(e):
+    "A question and its answer, or the reason why there is none."
+    said = escape(e.reading) if e.applies else f"<i>left out: {escape(e.reason)}</i>"
+    return f"<tr><td>{escape(e.question)}</td><td>{said}</td></tr>"
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #8bf8df27
@@ -524,49 +595,36 @@ def check_traced(
     samples: xr.Dataset,  # what is said to be its sample set
 ) -> None:
     "Stop if a sample set lacks what was traced."
-    lost = {
-        "modalities": set(trace["task"].values.tolist()) - set(samples),
-        "samples": set(trace["sample"].values.tolist()) - set(samples["sample"].values.tolist()),
-    }
-    said = [
-        f"no {k} {', '.join(sorted(v)[:3])}" + (f" and {len(v) - 3:,} more" if len(v) > 3 else "")
-        for k, v in lost.items()
-        if v
-    ]
-    if said:
-        raise ValueError(f"these samples are not those of the run: they have {', '.join(said)}")
+    tasks = set(trace["task"].values.tolist()) - set(samples)
+    names = set(trace["sample"].values.tolist()) - set(samples["sample"].values.tolist())
+    lost = []
+    for what, missing in (("modalities", tasks), ("samples", names)):
+        if missing:
+            more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
+            lost.append(f"no {what} {', '.join(sorted(missing)[:3])}{more}")
+    if lost:
+        raise ValueError(f"these samples are not those of the run: they have {', '.join(lost)}")
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #8300e8f8
 def explain(
     run,  # a run, a learner, or a trace
-    modalities: dict = None,  # name -> `Modality`: hierarchy, classes, units; those of the run or learner if None
+    modalities: dict = None,  # name -> `Modality`; those of the run or learner if None
     samples: xr.Dataset = None,  # the sample set, for maps
     epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of all intervals
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> Explanations:  # name -> `Explanation`; `.applied`, `.left_out`
     "All explanations that apply to a run, and why the others do not."
     trace = getattr(run, "trace", run)
     modalities = getattr(run, "modalities", {}) if modalities is None else modalities
-    split_positions(trace, split)
+    split_positions(trace, split)  # an error at once, if it has no samples
     if samples is not None:
         check_traced(trace, samples)
     epoch = chosen_epoch(trace, epoch)
-    how = dict(split=split, level=level, n_boot=n_boot, cluster=cluster, seed=seed)
-    main = trace.attrs["main"]
-    first = _build(
-        "error correlation",
-        f"Do other tasks fail where {main} fails?",
-        lambda: error_correlation(trace, **how),
-        plot_error_correlation,
-        lambda r: read_correlation(r, epoch, level),
-    )
+    how = dict(split=split, bootstrap=bootstrap)
     found = [
-        first,
+        compute_explanation(_ask_correlation(trace, epoch, how)),
         *_label_explanations(trace, modalities, epoch, how),
         *_regression_explanations(trace, modalities, epoch, how),
         *_map_explanations(trace, samples, epoch, split),

@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "Bootstrap",
     "cluster_codes",
     "as_slice",
     "cluster_sums",
@@ -14,28 +15,47 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #f744c0c3
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
 
+# %% ../../nbs/api/explain/00_resampling.ipynb #05add120
+@dataclass(frozen=True)
+class Bootstrap:
+    "How an interval is found: by resampling whole clusters."
+
+    n: int = 1000  # number of resamples
+    level: float = 0.95  # how often such an interval should hold the truth
+    cluster: str = "group"  # coordinate with what is not independent; 'sample' if every sample is
+    seed: int = 0  # of the drawing
+
+    def __post_init__(self):
+        if self.n < 1:
+            raise ValueError(f"n is {self.n}: expected at least one resample")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level}: expected a share between 0 and 1, e.g. 0.95")
+
+
 # %% ../../nbs/api/explain/00_resampling.ipynb #e72bb316
 def cluster_codes(
     trace: xr.Dataset,  # a trace
     positions: np.ndarray,  # which samples
-    cluster: str = "group",  # coordinate on `sample` with what is not independent; every sample is its own cluster if there is no `group`
+    cluster: str = "group",  # coordinate; 'sample' (or no `group`): every sample is its own cluster
 ) -> np.ndarray:  # 0, 1, ... for each of these samples
-    "Number the clusters; samples without a cluster name (NaN) share one, which is the careful choice."
+    "Number the clusters; samples without a cluster name (NaN) share one: the careful choice."
     if cluster == "group" and "group" not in trace.coords:
         cluster = "sample"
     if cluster == "sample":
         return np.arange(len(positions))
     if cluster not in trace.coords:
-        raise ValueError(
-            f"no coordinate '{cluster}' on the samples; there are {', '.join(map(str, trace.coords))}"
-        )
-    return pd.factorize(trace[cluster].values[positions], use_na_sentinel=False)[0]
+        known = ", ".join(map(str, trace.coords))
+        raise ValueError(f"no coordinate '{cluster}' on the samples; there are {known}")
+    codes, _ = pd.factorize(trace[cluster].values[positions], use_na_sentinel=False)
+    return codes
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #c5c4011a
@@ -56,8 +76,8 @@ def cluster_sums(
 ):  # yields arrays (clusters, K); each cluster once
     "Sum features over clusters, block by block."
     order = np.argsort(codes, kind="stable")
-    carry = None
-    last = -1
+    carry = None  # sums of a cluster that the next block may continue
+    last = -1  # which cluster that is
     for start in range(0, len(order), block):
         at = order[start : start + block]
         c = codes[at]
@@ -85,14 +105,12 @@ def resampled_sums(
     n_boot: int = 1000,  # number of resamples
     seed: int = 0,  # of the drawing
     block: int = 1024,  # samples at a time
-) -> (
-    tuple
-):  # sums (n_boot, K) float64 of each resample; clusters (K,): how many have a sum other than zero
+) -> tuple:  # sums (n_boot, K) float64; (K,) how many clusters have a sum other than zero
     "Sums over `n_boot` resamples of whole clusters, drawn with replacement."
     rng = np.random.default_rng(seed)
-    left = int(codes.max()) + 1
+    left = int(codes.max()) + 1  # clusters still to come
     rows = np.arange(n_boot)
-    draws = np.full(n_boot, left)
+    draws = np.full(n_boot, left)  # how many draws of each resample fall to them
     total = np.zeros((1, 1))
     present = 0
     for sums in cluster_sums(features, codes, block):
@@ -119,22 +137,17 @@ def t_interval(
     clusters = np.asarray(clusters)
     good = np.isfinite(replicates)
     count = good.sum(0)
+    enough = (clusters >= 3) & (count >= 0.9 * len(replicates))
     with np.errstate(all="ignore"):
         mean = np.where(good, replicates, 0).sum(0) / count
-        variance = (
-            (np.where(good, replicates - mean, 0) ** 2).sum(0)
-            / (count - 1)
-            * clusters
-            / (clusters - 1)
-        )
-        se = np.where((clusters >= 3) & (count >= 0.9 * len(replicates)), np.sqrt(variance), np.nan)
+        squares = (np.where(good, replicates - mean, 0) ** 2).sum(0)
+        variance = squares / (count - 1) * clusters / (clusters - 1)
+        se = np.where(enough, np.sqrt(variance), np.nan)
         t = stats.t.ppf((1 + level) / 2, clusters - 1)
-        p = np.where(
-            se > 0,
-            2 * stats.t.sf(np.abs(estimate) / se, clusters - 1),
-            np.where(se == 0, (estimate == 0) * 1.0, np.nan),
-        )
-    return estimate - t * se, estimate + t * se, np.where(np.isfinite(estimate), p, np.nan)
+        p = 2 * stats.t.sf(np.abs(estimate) / se, clusters - 1)
+    p = np.where(se == 0, estimate == 0, p)  # the same in every resample
+    p = np.where(np.isfinite(estimate), p, np.nan)
+    return estimate - t * se, estimate + t * se, p
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #ca1c47f9
@@ -144,8 +157,8 @@ def resampled_means(
     codes: np.ndarray,  # (samples,) cluster of each sample
     n_boot: int = 1000,  # number of resamples
     seed: int = 0,  # of the drawing
-) -> tuple:  # mean (K,), replicates (n_boot, K), clusters (K,): means, resampled means, clusters with a chosen sample
-    "Means over chosen samples, and the same for resamples of whole clusters; NaN where nothing is chosen."
+) -> tuple:  # mean (K,), replicates (n_boot, K), clusters (K,) with a chosen sample
+    "Means over chosen samples, and of resamples of whole clusters; NaN where nothing is chosen."
     k = len(chosen)
 
     def features(at):
@@ -154,13 +167,11 @@ def resampled_means(
 
     sums, present = resampled_sums(features, codes, n_boot, seed)
     with np.errstate(all="ignore"):
-        mean = np.array(
-            [
-                v[c].mean(dtype=float) if c.any() else np.nan
-                for v, c in zip(values, chosen, strict=True)
-            ]
-        )
-        return mean, sums[:, :k] / sums[:, k:], present[k:]
+        replicates = sums[:, :k] / sums[:, k:]
+    mean = np.full(k, np.nan)
+    for i in np.flatnonzero(chosen.any(1)):
+        mean[i] = values[i][chosen[i]].mean(dtype=float)
+    return mean, replicates, present[k:]
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #7fcb1f1e
@@ -170,7 +181,7 @@ def share_interval(
     clusters: np.ndarray,  # (K,) or one number: how many clusters there are
     level: float = 0.95,  # how often such an interval should hold the truth
 ) -> tuple:  # low, high: arrays (K,)
-    "The middle `level` of the resampled shares; the exact binomial bound by clusters for shares of 0 and 1."
+    "The middle `level` of the resampled shares; for shares of 0 and 1 the exact binomial bound."
     share = np.asarray(share, float)
     clusters = np.asarray(clusters)
     alpha = (1 - level) / 2

@@ -10,7 +10,6 @@ import math
 from functools import partial
 
 import pandas as pd
-import torch
 from torch import nn
 
 from mtl_explain.networks.layers import call_with_hooks, n_parameters

@@ -55,6 +55,13 @@ def export_field(
 
 
 # %% ../../nbs/api/show/06_geotiff.ipynb #08ea02e8
+def _utm_zone(lat, lon):
+    "The coordinate system of the UTM zone of a place."
+    zone = int((lon + 180) // 6) % 60 + 1
+    hemisphere = 32600 if lat >= 0 else 32700
+    return f"EPSG:{hemisphere + zone}"
+
+
 def patch_place(
     samples: xr.Dataset,  # with lat, lon and the attribute pixel_metres or pixel_degrees
     sample: str,  # id of a patch
@@ -64,25 +71,23 @@ def patch_place(
     "Where a patch lies: north up around its centre."
     if not {"lat", "lon"} <= set(samples.coords):
         raise ValueError("the samples have no position (coordinates lat and lon)")
-    lat, lon = (float(samples[c].sel(sample=sample)) for c in ("lat", "lon"))
-    edge = samples.attrs.get("pixel_metres")
+    metres = samples.attrs.get("pixel_metres")
     degrees = samples.attrs.get("pixel_degrees")
-    if not (edge or degrees):
+    if not (metres or degrees):
         raise ValueError(
             "the samples do not say how large a pixel is (attribute pixel_metres or pixel_degrees)"
         )
+    lat, lon = (float(samples[c].sel(sample=sample)) for c in ("lat", "lon"))
     if not np.isfinite(lat + lon):
         raise ValueError(f"patch '{sample}' has no centre: its lat or lon is missing")
-    if edge:
-        utm = 32600 if lat >= 0 else 32700
-        zone = int((lon + 180) // 6) % 60 + 1
-        crs = f"EPSG:{utm + zone}"
+    if metres:
+        crs = _utm_zone(lat, lon)
         (x,), (y,) = reproject("EPSG:4326", crs, [lon], [lat])
     else:
         crs = "EPSG:4326"
         x, y = lon, lat
-    d = edge or degrees
-    return Affine(d, 0, x - d * width / 2, 0, -d, y + d * height / 2), crs
+    edge = metres or degrees
+    return Affine(edge, 0, x - edge * width / 2, 0, -edge, y + edge * height / 2), crs
 
 
 # %% ../../nbs/api/show/06_geotiff.ipynb #18e190ec

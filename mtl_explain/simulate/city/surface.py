@@ -11,14 +11,16 @@ __all__ = [
     "Scene",
     "quarters_in",
     "make_scene",
-    "pieces",
-    "fill",
-    "grown",
+    "raster_slices",
+    "fill_boxes",
+    "buffer_box",
     "ground_of",
     "Surface",
     "put",
+    "tint_of",
     "roof_height",
     "through_glass",
+    "survey_shift",
     "put_buildings",
     "put_trees",
     "put_cars",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #ac0d325d
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +57,16 @@ class Day(NamedTuple):
     late: bool  # what was built stands there
     camera: bool  # a camera, in summer; else a laser scanner, in winter
 
+    def state(self, thing):
+        "Whether a building stands on this day, how high a tree is."
+        return thing.late if self.late else thing.early
+
 
 days = dict(
-    early_scan=Day(1, False, False),
-    late_scan=Day(2, True, False),
-    late_photo=Day(3, True, True),
-    early_photo=Day(4, False, True),
+    early_scan=Day(1, late=False, camera=False),
+    late_scan=Day(2, late=True, camera=False),
+    late_photo=Day(3, late=True, camera=True),
+    early_photo=Day(4, late=False, camera=True),
 )
 
 
@@ -82,33 +89,25 @@ class Scene(NamedTuple):
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #d739783c
 def quarters_in(city: City, window: Window) -> list:  # of (i, j)
     "The quarters that a window touches, and those around them."
-    x, y = (
-        np.array([k, k + n]) * window.pixel
-        for k, n in ((window.col, window.width), (window.row, window.height))
-    )
+    x = np.array([window.col, window.col + window.width]) * window.pixel
+    y = np.array([window.row, window.row + window.height]) * window.pixel
     u, v = to_plan(city, x[None], y[:, None])
-    i0, i1, j0, j1 = (
-        int(k)
-        for k in (u.min() // 250 - 1, u.max() // 250 + 1, v.min() // 250 - 1, v.max() // 250 + 1)
-    )
-    return [(i, j) for i in range(i0, i1 + 1) for j in range(j0, j1 + 1)]
+    i = range(int(u.min() // 250 - 1), int(u.max() // 250 + 1) + 1)
+    j = range(int(v.min() // 250 - 1), int(v.max() // 250 + 1) + 1)
+    return list(product(i, j))
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #12945c51
 def make_scene(city: City, window: Window) -> Scene:
     "Find out what is in a window."
+    u, v = to_plan(city, window.x, window.y)
     quarters = quarters_in(city, window)
-    return Scene(
-        city,
-        window,
-        *to_plan(city, window.x, window.y),
-        quarters,
-        [b for q in quarters for b in blocks_of(city, *q)],
-    )
+    blocks = [b for q in quarters for b in blocks_of(city, *q)]
+    return Scene(city, window, u, v, quarters, blocks)
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #48f605a1
-def pieces(
+def raster_slices(
     scene: Scene,
     boxes: list,  # of (u0, v0, u1, v1) in the plan
 ):  # yields (number of the box, slices) for those which touch the window
@@ -117,7 +116,7 @@ def pieces(
         return
     b = np.asarray(boxes, float)
     w = scene.window
-    x, y = to_map(scene.city, b[:, [0, 0, 2, 2]], b[:, [1, 3, 1, 3]])
+    x, y = to_map(scene.city, b[:, [0, 0, 2, 2]], b[:, [1, 3, 1, 3]])  # the four corners
     col = x / w.pixel - w.col
     row = y / w.pixel - w.row
     low = np.maximum(np.floor([row.min(1), col.min(1)]).astype(int) - 1, 0)
@@ -127,53 +126,53 @@ def pieces(
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #52b3ab44
-def fill(
+def fill_boxes(
     scene: Scene,
     target: np.ndarray,  # (row, column), is changed
     boxes: list,  # of the plan
     value,  # to write
 ) -> np.ndarray:  # the target
     "Fill boxes of the plan with a value."
-    for k, s in pieces(scene, boxes):
+    for k, s in raster_slices(scene, boxes):
         u0, v0, u1, v1 = boxes[k]
-        target[s][
-            (scene.u[s] >= u0) & (scene.u[s] <= u1) & (scene.v[s] >= v0) & (scene.v[s] <= v1)
-        ] = value
+        in_u = (scene.u[s] >= u0) & (scene.u[s] <= u1)
+        in_v = (scene.v[s] >= v0) & (scene.v[s] <= v1)
+        target[s][in_u & in_v] = value
     return target
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #c8e6f98c
-def grown(
+def buffer_box(
     box: tuple,  # u0, v0, u1, v1
     du: float,  # metres, negative to shrink
     dv: float,
 ) -> tuple:
     "A box with a margin."
-    return box[0] - du, box[1] - dv, box[2] + du, box[3] + dv
+    u0, v0, u1, v1 = box
+    return u0 - du, v0 - dv, u1 + du, v1 + dv
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #bde130e5
-materials = dict(
-    asphalt=(98, 98, 101, 5),
-    pavement=(142, 124, 114, 8),
-    cycle_path=(138, 92, 82, 6),
-    water=(48, 60, 58, 2),
-    grass=(98, 122, 66, 12),
-    garden=(104, 116, 74, 26),
-    yard=(128, 124, 110, 22),
-    sand=(196, 180, 146, 10),
-    parking=(118, 118, 120, 5),
-    bitumen=(88, 88, 92, 6),
-    gravel=(164, 162, 156, 9),
-    green=(124, 128, 84, 12),
-    metal=(178, 184, 188, 4),
-    glass=(150, 168, 172, 14),
-    crown=(62, 90, 42, 16),
-    car=(150, 150, 155, 60),
-) | {
+materials = {  # red, green, blue, contrast of the texture
+    "asphalt": (98, 98, 101, 5),
+    "pavement": (142, 124, 114, 8),
+    "cycle_path": (138, 92, 82, 6),
+    "water": (48, 60, 58, 2),
+    "grass": (98, 122, 66, 12),
+    "garden": (104, 116, 74, 26),
+    "yard": (128, 124, 110, 22),
+    "sand": (196, 180, 146, 10),
+    "parking": (118, 118, 120, 5),
+    "bitumen": (88, 88, 92, 6),
+    "gravel": (164, 162, 156, 9),
+    "green": (124, 128, 84, 12),
+    "metal": (178, 184, 188, 4),
+    "glass": (150, 168, 172, 14),
+    "crown": (62, 90, 42, 16),
+    "car": (150, 150, 155, 60),
     "red tiles": (150, 84, 62, 9),
     "dark tiles": (84, 80, 80, 7),
-}  # red, green, blue, contrast of the texture
+}
 code = {m: k for k, m in enumerate(materials)}
 
 
@@ -184,26 +183,29 @@ def ground_of(
     "Terrain, streets, the ground of blocks, and canals."
     city = scene.city
     w = scene.window
-    around = [quarter(scene.city, *q) for q in scene.quarters]
+    quarters = [quarter(city, *q) for q in scene.quarters]
     height = 3 * smooth_noise(w.x, w.y, 700.0, city.seed + 1, 3) - 1
     cover = np.full(scene.u.shape, code["asphalt"], "uint8")
     for k, name in ((5.0, "cycle_path"), (7.0, "pavement"), (9.0, "asphalt")):
-        fill(scene, cover, [grown(b, -k, 3 - k) for b in around], code[name])
-    fill(scene, cover, [grown(b.box, 2, 2) for b in scene.blocks], code["pavement"])
+        fill_boxes(scene, cover, [buffer_box(q, -k, 3 - k) for q in quarters], code[name])
+    pavements = [buffer_box(b.box, 2, 2) for b in scene.blocks]
+    fill_boxes(scene, cover, pavements, code["pavement"])
     for ground in dict.fromkeys(b.grounds[late] for b in scene.blocks):
-        fill(scene, cover, [b.box for b in scene.blocks if b.grounds[late] == ground], code[ground])
-    wet = [lattice_noise(i, j // 4, city.seed + 9) < city.canals for i, j in scene.quarters]
-    fill(
-        scene,
-        cover,
-        [
-            (b[0] - 7, b[1] + 5, b[0] + 4, b[3] - 5)
-            for b, canal in zip(around, wet, strict=True)
-            if canal
-        ],
-        code["water"],
-    )
-    return (height - 1.3 * (cover == code["water"])).astype("float32"), cover
+        here = [b.box for b in scene.blocks if b.grounds[late] == ground]
+        fill_boxes(scene, cover, here, code[ground])
+    fill_boxes(scene, cover, _canals(scene), code["water"])
+    water = cover == code["water"]
+    return (height - 1.3 * water).astype("float32"), cover
+
+
+def _canals(scene: Scene) -> list:  # of boxes in the plan
+    "Canals in the middle of some long streets, with a bridge at each end of a quarter."
+    found = []
+    for i, j in scene.quarters:
+        if lattice_noise(i, j // 4, scene.city.seed + 9) < scene.city.canals:
+            u0, v0, _, v1 = quarter(scene.city, i, j)
+            found.append((u0 - 7, v0 + 5, u0 + 4, v1 - 5))
+    return found
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #0d2a49e1
@@ -227,10 +229,18 @@ def put(
 ) -> None:
     "Let something stand there where it is higher than what is there."
     inside = inside & (top > surface.height[at])
-    for target, value in zip(
-        (surface.height, surface.cover, surface.tint), (top[inside], code[name], tint), strict=True
-    ):
-        target[at][inside] = value
+    surface.height[at][inside] = top[inside]
+    surface.cover[at][inside] = code[name]
+    surface.tint[at][inside] = tint
+
+
+def tint_of(
+    u: float,  # place of a building or tree in the plan, metres
+    v: float,
+    seed: int,
+) -> float:  # 0 .. 1
+    "A tint for all of a roof or crown, which depends on its place."
+    return float(lattice_noise(round(16 * u), round(16 * v), seed))
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #8c39fac0
@@ -239,16 +249,20 @@ def roof_height(
     u: np.ndarray,  # places in the plan
     v: np.ndarray,
 ) -> np.ndarray:  # metres above the ground
-    "The roof of a building."
+    "The roof of a building; ridges and saws run along its longer side."
+    along_u = b.a > b.b
     du = np.abs(u - b.u)
     dv = np.abs(v - b.v)
     if b.roof == "flat":
-        return b.eave + 0.35 * ((du > b.a - 0.5) | (dv > b.b - 0.5))  # with a parapet
+        parapet = (du > b.a - 0.5) | (dv > b.b - 0.5)
+        return b.eave + 0.35 * parapet
     if b.roof == "saw":
-        return b.eave + b.rise * ((u - b.u + b.a if b.a > b.b else v - b.v + b.b) / 6.4 % 1)
-    across = dv / b.b if b.a > b.b else du / b.a
+        along = u - b.u + b.a if along_u else v - b.v + b.b
+        return b.eave + b.rise * (along / 6.4 % 1)
+    across = dv / b.b if along_u else du / b.a
     if b.roof == "hip":
-        across = np.maximum(across, 1 - ((b.a - du) / b.b if b.a > b.b else (b.b - dv) / b.a))
+        from_end = (b.a - du) / b.b if along_u else (b.b - dv) / b.a
+        across = np.maximum(across, 1 - from_end)
     return b.eave + b.rise * (1 - across)
 
 
@@ -259,42 +273,42 @@ def through_glass(
     roof: np.ndarray,  # metres above the national datum
     floor: np.ndarray,  # the same of the ground around
 ) -> np.ndarray:  # metres that the laser returns
-    "A glass roof for the laser: half of the pulses on a bar come back from it, all others from the floor."
+    "A glass roof for the laser: it returns half of the pulses on its bars, the floor all others."
     w = scene.window
-    bars = (scene.u[at] % 3.2 < 0.25) & (
-        lattice_noise(w.i[at[0]], w.j[:, at[1]], scene.city.seed + 21) < 0.5
-    )
-    return np.where(bars, roof, floor - 0.35)
+    rows, cols = at
+    on_bar = scene.u[at] % 3.2 < 0.25
+    returned = lattice_noise(w.i[rows], w.j[:, cols], scene.city.seed + 21) < 0.5
+    return np.where(on_bar & returned, roof, floor - 0.35)
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #f8ac013e
+def survey_shift(city: City, day: Day) -> list:  # metres along u and v
+    "By how much a day's survey misplaces walls: up to 15 cm; a camera, not at all."
+    if day.camera:
+        return [0.0, 0.0]
+    return [0.3 * float(lattice_noise(k, day.number, city.seed)) - 0.15 for k in (0, 1)]
+
+
 def put_buildings(
-    scene: Scene, surface: Surface, day: Day
+    scene: Scene,
+    surface: Surface,
+    day: Day,
 ) -> np.ndarray:  # bool, outlines of the buildings
-    "Let the buildings stand there; a laser survey misplaces them by up to 15 cm."
-    there = [b for b in scene.buildings if (b.late if day.late else b.early)]
-    off = [
-        0.0 if day.camera else 0.3 * float(lattice_noise(k, day.number, scene.city.seed)) - 0.15
-        for k in (0, 1)
-    ]
-    for k, s in pieces(scene, [grown(b.box, 0.2, 0.2) for b in there]):
+    "Let the buildings stand there, as misplaced as the survey is."
+    there = [b for b in scene.buildings if day.state(b)]
+    shift_u, shift_v = survey_shift(scene.city, day)
+    for k, s in raster_slices(scene, [buffer_box(b.box, 0.2, 0.2) for b in there]):
         b = there[k]
-        u = scene.u[s] + off[0]
-        v = scene.v[s] + off[1]
+        u = scene.u[s] + shift_u
+        v = scene.v[s] + shift_v
         inside = (np.abs(u - b.u) <= b.a) & (np.abs(v - b.v) <= b.b)
         top = surface.ground[s] + roof_height(b, u, v)
         if b.cover == "glass" and not day.camera:
             surface.height[s][inside] = through_glass(scene, s, top, surface.ground[s])[inside]
         else:
-            put(
-                surface,
-                s,
-                top,
-                inside,
-                b.cover,
-                float(lattice_noise(round(16 * b.u), round(16 * b.v), 5)),
-            )
-    return fill(scene, np.zeros(scene.u.shape, bool), [b.box for b in there if not b.small], True)
+            put(surface, s, top, inside, b.cover, tint_of(b.u, b.v, 5))
+    outlines = [b.box for b in there if not b.small]
+    return fill_boxes(scene, np.zeros(scene.u.shape, bool), outlines, True)
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #e5ec9083
@@ -303,56 +317,38 @@ def put_trees(scene: Scene, surface: Surface, day: Day) -> None:
     w = scene.window
     seed = scene.city.seed
     lumps = smooth_noise(w.x, w.y, 1.4, seed + 31, 2)
-    solid = (
-        np.full(lumps.shape, True)
-        if day.camera
-        else lattice_noise(w.i, w.j, seed + 40 + day.number) > 0.25
-    )
-    there = [
-        (t, h) for b in scene.blocks for t in b.trees if (h := t.late if day.late else t.early)
-    ]
-    for k, s in pieces(
-        scene, [(t.u - t.radius, t.v - t.radius, t.u + t.radius, t.v + t.radius) for t, _ in there]
-    ):
-        tree, height = there[k]
-        far = ((scene.u[s] - tree.u) ** 2 + (scene.v[s] - tree.v) ** 2) / (
-            tree.radius * (0.7 + 0.45 * lumps[s])
-        ) ** 2
-        top = surface.ground[s] + height * (1 - 0.4 * far) - 0.8 * lumps[s]
-        put(
-            surface,
-            s,
-            top,
-            (far < 1) & solid[s],
-            "crown",
-            float(lattice_noise(round(16 * tree.u), round(16 * tree.v), 6)),
-        )
+    solid = np.full(lumps.shape, True)
+    if not day.camera:
+        solid = lattice_noise(w.i, w.j, seed + 40 + day.number) > 0.25
+    there = [t for b in scene.blocks for t in b.trees if day.state(t)]
+    boxes = [buffer_box((t.u, t.v, t.u, t.v), t.radius, t.radius) for t in there]
+    for k, s in raster_slices(scene, boxes):
+        tree = there[k]
+        crown = tree.radius * (0.7 + 0.45 * lumps[s])
+        far = ((scene.u[s] - tree.u) ** 2 + (scene.v[s] - tree.v) ** 2) / crown**2
+        top = surface.ground[s] + day.state(tree) * (1 - 0.4 * far) - 0.8 * lumps[s]
+        inside = (far < 1) & solid[s]
+        put(surface, s, top, inside, "crown", tint_of(tree.u, tree.v, 6))
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #76f54181
 def put_cars(scene: Scene, surface: Surface, day: Day) -> None:
     "Let cars stand there, others each day."
-    places = np.concatenate(
-        [np.empty((0, 4))] + [parking_places(scene.city, *q) for q in scene.quarters]
-    )
+    places = [parking_places(scene.city, *q) for q in scene.quarters]
+    places = np.concatenate([np.empty((0, 4)), *places])
     spot = np.round(16 * places[:, :2]).astype(int).T
-    there, tint = (lattice_noise(*spot, seed + day.number) for seed in (70, 90))
-    places = places[there < 0.45]
-    tint = tint[there < 0.45]
-    for k, s in pieces(
-        scene, np.concatenate([places[:, :2] - places[:, 2:], places[:, :2] + places[:, 2:]], 1)
-    ):
+    taken = lattice_noise(*spot, 70 + day.number) < 0.45
+    tint = lattice_noise(*spot, 90 + day.number)[taken]
+    places = places[taken]
+    middle = places[:, :2]
+    half = places[:, 2:]
+    for k, s in raster_slices(scene, np.concatenate([middle - half, middle + half], 1)):
         u, v, a, b = places[k]
         du = np.abs(scene.u[s] - u)
         dv = np.abs(scene.v[s] - v)
-        put(
-            surface,
-            s,
-            surface.ground[s] + np.where((du if a > b else dv) < 1.2, 1.5, 1.0),
-            (du <= a) & (dv <= b),
-            "car",
-            tint[k],
-        )
+        cabin = (du if a > b else dv) < 1.2
+        top = surface.ground[s] + np.where(cabin, 1.5, 1.0)
+        put(surface, s, top, (du <= a) & (dv <= b), "car", tint[k])
 
 
 # %% ../../../nbs/api/simulate/city/01_surface.ipynb #2b11c02a
@@ -397,13 +393,6 @@ def changed_outlines(
     margin: float = 0.0,  # metres
 ) -> np.ndarray:  # bool (row, column)
     "Where buildings appeared or disappeared; sheds do not count."
-    return fill(
-        scene,
-        np.zeros(scene.u.shape, bool),
-        [
-            grown(b.box, margin, margin)
-            for b in scene.buildings
-            if b.early != b.late and b.late in late and not b.small
-        ],
-        True,
-    )
+    changed = [b for b in scene.buildings if b.early != b.late and not b.small]
+    boxes = [buffer_box(b.box, margin, margin) for b in changed if b.late in late]
+    return fill_boxes(scene, np.zeros(scene.u.shape, bool), boxes, True)

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #e41df0c6
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +42,8 @@ from scipy.ndimage import uniform_filter
 class Country(NamedTuple):
     "What a landscape is like."
 
-    share: float  # of the patches
     tiles: str  # of Sentinel-2
+    share: float  # of the patches
     hills: float  # typical height of hills above the valley, m
     low: float  # height of the lowlands, m
     sea: float  # share of blocks at the coast
@@ -53,35 +54,32 @@ class Country(NamedTuple):
     village: float  # share of blocks with a village
 
 
-countries = {
-    "Finland": Country(
-        0.395,
-        "35VPK 34WFS 35VNL 35VNJ 34VDM 35VNH 35VNK 34VDN 35VLJ 34WFV 34VER 34WFU 35VLG 34WFT 35WPN 35VPJ 35WPP",
-        14,
-        30,
-        0.12,
-        0.55,
-        0.78,
-        2.5,
-        0.02,
-        0.15,
-    ),
-    "Portugal": Country(0.168, "29SND 29SNC 29SNB", 45, 20, 0.06, 0.1, 0.5, 3, 0.04, 0.25),
-    "Serbia": Country(
-        0.132, "34TEP 34TCR 34TEQ 34TFN 34TEN", 55, 75, 0, 0.06, 0.35, 1.2, 0.06, 0.4
-    ),
-    "Lithuania": Country(
-        0.099, "35UMB 34UEG 35ULB 35VLC 35ULA", 12, 60, 0.03, 0.25, 0.42, 6, 0.03, 0.25
-    ),
-    "Ireland": Country(0.089, "29UPU 29UPV 29UNB", 28, 30, 0.12, 0.12, 0.12, 3.2, 0.75, 0.25),
-    "Austria": Country(
-        0.079, "33UWP 33UXP 33TXN 33TWM 33TWN 33UUP", 120, 220, 0, 0.06, 0.45, 2, 0.05, 0.4
-    ),
-    "Belgium": Country(0.02, "31UER 31UGR 31UGS", 22, 20, 0.03, 0.06, 0.25, 3.5, 0.2, 0.7),
-    "Switzerland": Country(0.008, "32TMT", 90, 420, 0, 0.2, 0.35, 1.8, 0.08, 0.7),
-    "Luxembourg": Country(0.006, "31UGR", 35, 230, 0, 0.03, 0.4, 2.5, 0.2, 0.5),
-    "Kosovo": Country(0.004, "34TEN", 110, 520, 0, 0.04, 0.45, 1, 0.06, 0.5),
+_tiles = {
+    "Finland": "35VPK 34WFS 35VNL 35VNJ 34VDM 35VNH 35VNK 34VDN 35VLJ "
+    "34WFV 34VER 34WFU 35VLG 34WFT 35WPN 35VPJ 35WPP",
+    "Portugal": "29SND 29SNC 29SNB",
+    "Serbia": "34TEP 34TCR 34TEQ 34TFN 34TEN",
+    "Lithuania": "35UMB 34UEG 35ULB 35VLC 35ULA",
+    "Ireland": "29UPU 29UPV 29UNB",
+    "Austria": "33UWP 33UXP 33TXN 33TWM 33TWN 33UUP",
+    "Belgium": "31UER 31UGR 31UGS",
+    "Switzerland": "32TMT",
+    "Luxembourg": "31UGR",
+    "Kosovo": "34TEN",
 }
+_numbers = {  # share, hills, low, sea, lakes, woods, field, hedges, village
+    "Finland": (0.395, 14, 30, 0.12, 0.55, 0.78, 2.5, 0.02, 0.15),
+    "Portugal": (0.168, 45, 20, 0.06, 0.1, 0.5, 3, 0.04, 0.25),
+    "Serbia": (0.132, 55, 75, 0, 0.06, 0.35, 1.2, 0.06, 0.4),
+    "Lithuania": (0.099, 12, 60, 0.03, 0.25, 0.42, 6, 0.03, 0.25),
+    "Ireland": (0.089, 28, 30, 0.12, 0.12, 0.12, 3.2, 0.75, 0.25),
+    "Austria": (0.079, 120, 220, 0, 0.06, 0.45, 2, 0.05, 0.4),
+    "Belgium": (0.02, 22, 20, 0.03, 0.06, 0.25, 3.5, 0.2, 0.7),
+    "Switzerland": (0.008, 90, 420, 0, 0.2, 0.35, 1.8, 0.08, 0.7),
+    "Luxembourg": (0.006, 35, 230, 0, 0.03, 0.4, 2.5, 0.2, 0.5),
+    "Kosovo": (0.004, 110, 520, 0, 0.04, 0.45, 1, 0.06, 0.5),
+}
+countries = {name: Country(_tiles[name], *_numbers[name]) for name in _tiles}
 
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #37f5fd1d
@@ -94,10 +92,9 @@ def noise(
     "A random field with a length scale, by filtering white noise."
     wide = fft.next_fast_len(int(1.5 * size), real=True)
     f = np.hypot(np.fft.fftfreq(wide)[:, None], np.fft.rfftfreq(wide)).astype("float32")
-    white = fft.rfft2(rng.standard_normal((wide, wide), "float32")) * (
-        1 + (f * scale * 3) ** 2
-    ) ** (-rough / 2)
-    field = fft.irfft2(white, (wide, wide))[:size, :size]
+    gain = (1 + (f * scale * 3) ** 2) ** (-rough / 2)
+    white = fft.rfft2(rng.standard_normal((wide, wide), "float32"))
+    field = fft.irfft2(white * gain, (wide, wide))[:size, :size]
     return (field - field.mean()) / field.std()
 
 
@@ -128,11 +125,13 @@ class Terrain(NamedTuple):
 
     @property
     def gradient(self):
-        return np.gradient(self.height, 10.0)  # rise per metre to the south and to the east
+        "Rise per metre to the south and to the east."
+        return np.gradient(self.height, 10.0)
 
     @property
     def slope(self):
-        return np.hypot(*self.gradient)  # rise per metre
+        "Rise per metre."
+        return np.hypot(*self.gradient)
 
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #b4f8ea83
@@ -145,15 +144,14 @@ def make_terrain(
     line = noise(rng, size, 45, 3.4)
     valley = np.sqrt(line**2 + 0.01)
     hills = country.hills * np.exp(rng.normal(0, 0.7))
-    height = hills * (
-        0.8 * valley
-        + 0.3 * noise(rng, size, 18, 3.2) * valley.clip(0.2, 1.5)
-        + 0.02 * noise(rng, size, 5)
-    )
-    height *= min(1, 0.3 / np.hypot(*np.gradient(height, 10.0)).mean())
-    height = (
-        height - height.min() + country.low * rng.uniform(0.5, 1.5) + hills * rng.uniform(0.5, 4)
-    )
+    fine = noise(rng, size, 18, 3.2)
+    finest = noise(rng, size, 5)
+    height = hills * (0.8 * valley + 0.3 * fine * valley.clip(0.2, 1.5) + 0.02 * finest)
+    steepness = np.hypot(*np.gradient(height, 10.0)).mean()
+    height *= min(1, 0.3 / steepness)
+    low = country.low * rng.uniform(0.5, 1.5)
+    upland = hills * rng.uniform(0.5, 4)
+    height = height - height.min() + low + upland
     kind = rng.random()
     if kind < country.sea:
         height -= np.quantile(height, min(1, rng.uniform(0.1, 1.3)))
@@ -161,7 +159,9 @@ def make_terrain(
     if kind < country.sea + country.lakes:
         level = np.quantile(height, rng.uniform(0.03, 0.45))
         return Terrain(height.clip(level), height <= level, valley)
-    return Terrain(height, (np.abs(line) < rng.uniform(0.015, 0.05)) & (rng.random() < 0.4), valley)
+    bed = np.abs(line) < rng.uniform(0.015, 0.05)
+    has_river = rng.random() < 0.4
+    return Terrain(height, bed & has_river, valley)
 
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #234089cc
@@ -179,19 +179,18 @@ def normals(
     lon: float,  # degrees east
     height,  # metres; a number or an array
 ) -> tuple:  # temperature [°C] and precipitation [mm] of the twelve months; months first
-    "The climate of a place: colder to the north and with height, more continental to the east, dry summers in the south-west."
-    month = np.arange(12).reshape(-1, *[1] * np.ndim(height))
+    "The climate of a place: temperature and rain of a usual year."
+    height = np.asarray(height, float)
+    month = np.arange(12).reshape(-1, *[1] * height.ndim)
+    warm = 37.8 - 0.53 * lat - 0.03 * max(lon, 0) - 0.0062 * height
     swing = 5.5 + 0.2 * np.clip(lon + 9, 0, 40)
-    warm = 37.8 - 0.53 * lat - 0.03 * max(lon, 0) - 0.0062 * np.asarray(height, float)
     temperature = warm - swing * np.cos(2 * np.pi * (month - 0.4) / 12)
     dry = dry_summer(lat, lon)
-    year = (
-        560
-        + 380 * np.exp(-max(lon + 9, 0) / 8) * sigmoid(lat - 42)
-        + 0.45 * np.asarray(height, float)
-    )
+    atlantic = 380 * np.exp(-max(lon + 9, 0) / 8) * sigmoid(lat - 42)
+    year = 560 + atlantic + 0.45 * height
     wave = 0.92 * dry - 0.3 * (1 - dry) * sigmoid(0.3 * (lon - 5))
-    return temperature, year / 12 * (1 + wave * np.cos(2 * np.pi * month / 12))
+    rain = year / 12 * (1 + wave * np.cos(2 * np.pi * month / 12))
+    return temperature, rain
 
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #f474b8f7
@@ -199,27 +198,45 @@ def koeppen(
     temperature: np.ndarray,  # (12,) °C
     precipitation: np.ndarray,  # (12,) mm
 ) -> int:  # number in Beck's legend
-    "The Köppen–Geiger zone of a climate, as in Beck et al. (2018), for those zones that occur in Europe."
+    "The Köppen–Geiger zone of a climate, as in Beck et al. (2018), of those that Europe has."
     t = temperature
     p = precipitation
-    warmest = temperature.max()
-    coldest = temperature.min()
     summer = p[3:9]
     winter = np.r_[p[9:], p[:3]]
-    if warmest < 10:
-        return 29
-    dryness = 10 * (
-        2 * t.mean()
-        + (0 if winter.sum() > 0.7 * p.sum() else 28 if summer.sum() > 0.7 * p.sum() else 14)
-    )
-    if p.sum() < dryness:
-        return 7
-    dry = summer.min() < 40 and summer.min() < winter.max() / 3
-    hot = warmest > 22
+    hot = t.max() > 22
     warm = (t > 10).sum() >= 4
-    if coldest > 0:
-        return (8 if hot else 9) if dry else 14 if hot else 15 if warm else 16
-    return 18 if dry and not hot else 25 if hot else 26 if warm else 27
+    dry_summers = summer.min() < 40 and summer.min() < winter.max() / 3
+    if t.max() < 10:
+        return 29  # ET
+    if p.sum() < _dryness_threshold(t, p.sum(), summer.sum(), winter.sum()):
+        return 7  # BSk
+    if t.min() > 0 and dry_summers:
+        return 8 if hot else 9  # Csa, Csb
+    if t.min() > 0:
+        zones = (14, 15, 16)  # Cfa, Cfb, Cfc
+    elif dry_summers and not hot:
+        return 18  # Dsb
+    else:
+        zones = (25, 26, 27)  # Dfa, Dfb, Dfc
+    if hot:
+        return zones[0]
+    return zones[1] if warm else zones[2]
+
+
+def _dryness_threshold(
+    t: np.ndarray,  # (12,) °C
+    year: float,  # rain, mm
+    summer: float,
+    winter: float,
+) -> float:  # mm
+    "With less rain than this a climate is arid; it needs more where it rains when it is hot."
+    if winter > 0.7 * year:
+        season = 0
+    elif summer > 0.7 * year:
+        season = 28
+    else:
+        season = 14
+    return 10 * (2 * t.mean() + season)
 
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #cb2dbd77
@@ -227,22 +244,22 @@ def _nearest_seed(
     rng: np.random.Generator,  # source of randomness
     at: np.ndarray,  # (2, n) positions in a lattice of unit cells
 ) -> np.ndarray:  # (n,) number of the nearest seed
-    "One seed somewhere in each cell; nearest by the larger of the two distances, which makes rectangles."
+    "One seed somewhere in each cell; the larger of the two distances counts, for rectangles."
     at = at - np.floor(at.min(1, keepdims=True)) + 1
     cell = at.astype(int)
     rows, cols = cell.max(1) + 3
     jitter = rng.uniform(0, 0.75, (2, rows * cols))
     best = np.full(at.shape[1], np.inf)
     found = np.zeros(at.shape[1], int)
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            seed = (cell[0] + dy) * cols + cell[1] + dx
-            far = np.maximum(
-                np.abs(cell[0] + dy + jitter[0, seed] - at[0]),
-                np.abs(cell[1] + dx + jitter[1, seed] - at[1]),
-            )
-            found = np.where(far < best, seed, found)
-            best = np.minimum(far, best)
+    for dy, dx in product((-1, 0, 1), repeat=2):
+        row = cell[0] + dy
+        col = cell[1] + dx
+        seed = row * cols + col
+        down = np.abs(row + jitter[0, seed] - at[0])
+        right = np.abs(col + jitter[1, seed] - at[1])
+        far = np.maximum(down, right)
+        found = np.where(far < best, seed, found)
+        best = np.minimum(far, best)
     return found
 
 
@@ -252,15 +269,19 @@ def parcels(
     size: int,  # pixels a side
     hectares: float,  # typical size of a field
 ) -> np.ndarray:  # (size, size) int: number of the field
-    "Fields: blocks of a jittered lattice in stretched, turned and slightly bent coordinates; its direction differs from one commune to the next."
-    place = np.indices((size, size)).reshape(2, -1)
-    found = []
+    "Fields: cells of a jittered lattice; its direction differs from one commune to the next."
     bend = 5 * np.stack([noise(rng, size, 30).ravel(), noise(rng, size, 30).ravel()])
+    place = np.indices((size, size)).reshape(2, -1) + bend
+    communes = []
     for angle in rng.uniform(0, np.pi, 2):
-        edges = 10 * np.sqrt(hectares) * np.exp(rng.uniform(0.1, 0.6) * np.array([[1], [-1]]))
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / edges
-        found.append(_nearest_seed(rng, turn @ (place + bend)))
-    label = np.where(noise(rng, size, 60).ravel() > 0, found[0], found[1] + found[0].max() + 1)
+        stretch = np.exp(rng.uniform(0.1, 0.6) * np.array([[1], [-1]]))
+        edges = 10 * np.sqrt(hectares) * stretch
+        c = np.cos(angle)
+        s = np.sin(angle)
+        turn = np.array([[c, s], [-s, c]]) / edges
+        communes.append(_nearest_seed(rng, turn @ place))
+    first, second = communes
+    label = np.where(noise(rng, size, 60).ravel() > 0, first, second + first.max() + 1)
     return np.unique(label, return_inverse=True)[1].reshape(size, size)
 
 
@@ -307,22 +328,23 @@ def wild_cover(
     temperature: np.ndarray,  # (12, size, size) °C
     dry: float,  # how dry the summer is, between 0 and 1
 ) -> np.ndarray:  # (size, size) place in `surfaces`
-    "What grows where nobody farms: forests by temperature, bogs in cold hollows, scrub in the dry south, bare ground above the trees."
+    "What grows where nobody farms: forests, scrub, bogs, bare ground above the trees."
     size = len(terrain.height)
     mean = temperature.mean(0)
     july = temperature.max(0)
-    one, two, three = (spread_noise(rng, size, s) for s in (14, 7, 25))
+    stands = spread_noise(rng, size, 14)
+    patches = spread_noise(rng, size, 7)
+    hollows = spread_noise(rng, size, 25)
     grain = rng.uniform(-0.15, 0.15, (size, size))
-    found = np.where(
-        one + grain < sigmoid((7.6 - mean) / 1.2),
-        numbers["conifers"],
-        numbers["oaks" if dry > 0.5 else "broadleaves"],
-    )
-    found[two < 0.5 * dry + 0.04] = numbers["shrubs"]
+    cold = sigmoid((5.2 - mean) / 1.2)
     flat = sigmoid((0.03 - terrain.slope) / 0.01) * sigmoid((0.6 - terrain.valley) / 0.15)
-    found[three < 0.4 * flat * sigmoid((5.2 - mean) / 1.2)] = numbers["bog"]
-    found[(one > 0.93) & (mean < 7)] = numbers["meadow"]  # clearings
-    line = july + 1.5 * (two - 0.5)
+    conifers = stands + grain < sigmoid((7.6 - mean) / 1.2)
+    others = "oaks" if dry > 0.5 else "broadleaves"
+    found = np.where(conifers, numbers["conifers"], numbers[others])
+    found[patches < 0.5 * dry + 0.04] = numbers["shrubs"]
+    found[hollows < 0.4 * flat * cold] = numbers["bog"]
+    found[(stands > 0.93) & (mean < 7)] = numbers["meadow"]  # clearings
+    line = july + 1.5 * (patches - 0.5)
     for limit, name in ((11, "meadow"), (9, "lichens"), (7.5, "rock"), (2.5, "glacier")):
         found[line < limit] = numbers[name]
     found[(terrain.slope > 0.75) & (mean < 8)] = numbers["rock"]
@@ -347,7 +369,9 @@ def farm_cover(
     rain: float,  # mm a year
 ) -> np.ndarray:  # (size, size) place in `surfaces`
     "One crop a field: ploughed where it is flat, warm and not too wet, grass elsewhere."
-    slope, warm, valley = (by_parcel(parcel, v) for v in (terrain.slope, july, terrain.valley))
+    slope = by_parcel(parcel, terrain.slope)
+    warm = by_parcel(parcel, july)
+    valley = by_parcel(parcel, terrain.valley)
     arable = (
         np.clip(1.75 - rain / 600, 0.15, 0.85)
         * sigmoid((0.12 - slope) / 0.03)
@@ -356,9 +380,8 @@ def farm_cover(
     )
     ploughed = rng.random(len(slope)) < arable
     late = rng.random(len(slope)) < 0.6 * sigmoid((warm - 18) / 1.5)
-    return np.where(
-        ploughed, np.where(late, numbers["summer crop"], numbers["winter crop"]), numbers["meadow"]
-    )[parcel]
+    crop = np.where(late, numbers["summer crop"], numbers["winter crop"])
+    return np.where(ploughed, crop, numbers["meadow"])[parcel]
 
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #7988b621
@@ -371,10 +394,9 @@ def add_borders(
     "Hedges and rows of trees between fields."
     a = parcel[:-1, :-1]
     b = np.maximum(parcel[1:, :-1], parcel[:-1, 1:])
-    lucky = (
-        (np.minimum(a, b) * 7919 + np.maximum(a, b) * 104729 + rng.integers(1 << 20)) % 1000
-    ) < 1000 * hedges
-    border = (a != b) & lucky & (rng.random(a.shape) < 0.85)
+    pair = np.minimum(a, b) * 7919 + np.maximum(a, b) * 104729  # a number for two neighbours
+    hedged = (pair + rng.integers(1 << 20)) % 1000 < 1000 * hedges
+    border = (a != b) & hedged & (rng.random(a.shape) < 0.85)
     surface[:-1, :-1][border] = numbers["broadleaves"]
 
 
@@ -393,12 +415,14 @@ def add_village(
     road = np.abs(bend) < 0.62 * edge
     near = np.exp(-np.abs(bend) / (9 * edge + 1e-6))
     y, x = np.indices((size, size)) - rng.uniform(0.15, 0.85, (2, 1, 1)) * size
-    town = np.exp(-(x**2 + y**2) / (2 * (size * rng.uniform(0.06, 0.22)) ** 2)) * village
+    radius = size * rng.uniform(0.06, 0.22)
+    town = np.exp(-(x**2 + y**2) / (2 * radius**2)) * village
+    dense = (town * (0.45 + 0.7 * near)).clip(0, 0.95)
     spots = noise(rng, size, 1.1, 2.5)
-    built = spots > 3.6 - 3.6 * (town * (0.45 + 0.7 * near)).clip(0, 0.95) - 0.9 * near
-    built = built & free & (slope < 0.25)
+    built = (spots > 3.6 - 3.6 * dense - 0.9 * near) & free & (slope < 0.25)
     garden = (town > 0.3) & (noise(rng, size, 1.6) > 0.9) & free
-    surface[garden], surface[built] = numbers["broadleaves"], numbers["roofs"]
+    surface[garden] = numbers["broadleaves"]
+    surface[built] = numbers["roofs"]
     surface[road & (surface != numbers["glacier"])] = numbers["road"]
 
 
@@ -412,21 +436,24 @@ def cover_land(
     dry: float,  # how dry the summer is, between 0 and 1
 ) -> np.ndarray:  # (size, size) place in `surfaces`
     "Fields and hedges, wilderness where the land is steep or poor, a village, a shore, water."
-    (temperature, rain) = climate
+    temperature, rain = climate
+    july = temperature.max(0)
     size = len(parcel)
-    surface = farm_cover(rng, parcel, terrain, temperature.max(0), float(rain.mean((1, 2)).sum()))
+    surface = farm_cover(rng, parcel, terrain, july, float(rain.mean((1, 2)).sum()))
     add_borders(rng, surface, parcel, country.hedges)
     rough = (
         spread_noise(rng, size, 22)
         + 0.12 * noise(rng, size, 3)
         + 2.2 * (terrain.slope - 0.07)
-        + 0.25 * sigmoid((11.5 - temperature.max(0)) / 0.5)
+        + 0.25 * sigmoid((11.5 - july) / 0.5)
     )
     wild = 0.5 * rough + 0.5 * by_parcel(parcel, rough)[parcel] > 0.95 - 0.9 * country.woods
     surface[wild] = wild_cover(rng, terrain, temperature, dry)[wild]
     add_village(rng, surface, terrain.slope, rng.random() < country.village)
-    shore = (uniform_filter(terrain.water.astype("float32"), 5) > 0.1) & (rng.random() < 0.25)
-    surface[shore] = numbers["sand" if terrain.height.min() <= 0 else "bog"]
+    near_water = uniform_filter(terrain.water.astype("float32"), 5) > 0.1
+    has_shore = rng.random() < 0.25
+    at_sea = terrain.height.min() <= 0
+    surface[near_water & has_shore] = numbers["sand" if at_sea else "bog"]
     surface[terrain.water] = numbers["water"]
     return surface
 
@@ -436,15 +463,16 @@ def draw_map(
     rng: np.random.Generator,  # source of randomness
     surface: np.ndarray,  # (size, size) place in `surfaces`
     parcel: np.ndarray,  # (size, size) number of the field
-    wrong: float = 0.06,  # share of fields that were grass when the map was made and are crops now, or the other way round
+    wrong: float = 0.06,  # share of fields that turned from grass to crops since, or back
     edge: float = 0.012,  # share of blocks at the edge of the map
 ) -> np.ndarray:  # (size, size) uint8, WorldCover's codes
     "The land cover map: of another year than the image, and with an edge."
     code = np.array([s.code for s in surfaces.values()], "uint8")[surface]
     turned = (rng.random(parcel.max() + 1) < wrong)[parcel]
-    code = np.where(turned & (code == 30), 40, np.where(turned & (code == 40), 30, code)).astype(
-        "uint8"
-    )
+    was_crop = turned & (code == 30)
+    was_grass = turned & (code == 40)
+    code[was_crop] = 40
+    code[was_grass] = 30
     if rng.random() < edge:
         code[:, : rng.integers(1, len(code) // 2)] = 0
     return code
@@ -465,14 +493,12 @@ class Land(NamedTuple):
 
     @property
     def climate(self):
-        return normals(
-            self.lat, self.lon, self.terrain.height
-        )  # temperature and rain of each pixel
+        "Temperature and rain of each pixel."
+        return normals(self.lat, self.lon, self.terrain.height)
 
     def trait(self, name):
-        return np.array([getattr(s, name) for s in surfaces.values()])[
-            self.surface
-        ]  # of the surface of each pixel
+        "A property of the surface of each pixel."
+        return np.array([getattr(s, name) for s in surfaces.values()])[self.surface]
 
 
 # %% ../../../nbs/api/simulate/europe/00_landscape.ipynb #4184adce
@@ -487,10 +513,8 @@ def make_land(
     rng = np.random.default_rng(seed)
     country = countries[name]
     terrain = make_terrain(rng, country, size)
+    climate = normals(lat, lon, terrain.height)
     parcel = parcels(rng, size, country.field * rng.uniform(0.6, 1.6))
-    surface = cover_land(
-        rng, country, terrain, parcel, normals(lat, lon, terrain.height), dry_summer(lat, lon)
-    )
-    return Land(
-        name, lat, lon, terrain, parcel, surface, draw_map(rng, surface, parcel), list(seed)
-    )
+    surface = cover_land(rng, country, terrain, parcel, climate, dry_summer(lat, lon))
+    code = draw_map(rng, surface, parcel)
+    return Land(name, lat, lon, terrain, parcel, surface, code, list(seed))

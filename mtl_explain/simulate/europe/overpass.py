@@ -15,6 +15,9 @@ __all__ = [
     "plants",
     "snow_cover",
     "shading",
+    "Fields",
+    "make_fields",
+    "mix_spectra",
     "reflectance",
     "add_cloud",
     "sky",
@@ -43,38 +46,36 @@ from mtl_explain.simulate.europe.landscape import (
 )
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #566f4d48
-wavelength = np.array(
+wavelength = np.array(  # nm, of the bands B01 … B08, B8A, B09, B11, B12
     [443, 490, 560, 665, 705, 740, 783, 842, 865, 945, 1610, 2190.0]
-)  # nm, of the twelve bands in the order B01 … B08, B8A, B09, B11, B12
+)
 
-spectra = {
-    k: np.array(v, "float32")
-    for k, v in dict(  # reflectance in per mille
-        needles=[14, 17, 31, 20, 48, 122, 152, 162, 172, 176, 80, 36],
-        leaves=[17, 22, 48, 24, 82, 245, 308, 322, 336, 340, 158, 72],
-        evergreen=[22, 29, 52, 42, 90, 190, 225, 242, 255, 262, 180, 95],
-        grass=[22, 31, 75, 36, 122, 315, 385, 400, 420, 424, 215, 108],
-        crop=[20, 28, 66, 32, 112, 325, 400, 420, 438, 440, 195, 92],
-        moss=[28, 36, 60, 58, 100, 170, 200, 215, 230, 238, 195, 100],
-        hay=[45, 60, 90, 118, 155, 200, 225, 242, 262, 270, 310, 205],
-        straw=[62, 85, 128, 172, 205, 240, 262, 285, 300, 308, 345, 240],
-        autumn=[22, 30, 55, 72, 120, 200, 230, 245, 258, 262, 200, 105],
-        twigs=[22, 29, 42, 54, 82, 125, 145, 160, 175, 182, 185, 110],
-        shade=[9, 11, 15, 14, 25, 50, 60, 66, 70, 72, 40, 20],
-        peat=[28, 34, 46, 56, 76, 102, 115, 126, 136, 142, 165, 110],
-        soil=[48, 60, 84, 112, 130, 146, 158, 170, 180, 186, 250, 215],
-        clay=[75, 98, 142, 198, 222, 240, 255, 268, 280, 285, 360, 315],
-        roof=[78, 96, 118, 142, 155, 165, 172, 182, 186, 188, 215, 195],
-        asphalt=[70, 84, 98, 108, 115, 120, 126, 132, 138, 140, 160, 150],
-        rock=[92, 112, 136, 152, 162, 168, 172, 178, 184, 188, 225, 200],
-        sand=[130, 165, 215, 262, 280, 292, 305, 318, 330, 335, 400, 350],
-        lichen=[48, 60, 86, 90, 120, 175, 200, 218, 232, 236, 225, 135],
-        snow=[800, 830, 850, 845, 835, 820, 800, 780, 755, 700, 95, 70],
-        water=[28, 26, 24, 15, 12, 10, 9, 8, 7, 7, 4, 2],
-        mud=[48, 60, 88, 76, 62, 36, 34, 30, 24, 22, 8, 4],
-        cloud=[560, 575, 590, 600, 605, 612, 618, 625, 628, 560, 480, 380],
-    ).items()
-}
+_per_mille = dict(  # reflectance in these bands
+    needles=[14, 17, 31, 20, 48, 122, 152, 162, 172, 176, 80, 36],
+    leaves=[17, 22, 48, 24, 82, 245, 308, 322, 336, 340, 158, 72],
+    evergreen=[22, 29, 52, 42, 90, 190, 225, 242, 255, 262, 180, 95],
+    grass=[22, 31, 75, 36, 122, 315, 385, 400, 420, 424, 215, 108],
+    crop=[20, 28, 66, 32, 112, 325, 400, 420, 438, 440, 195, 92],
+    moss=[28, 36, 60, 58, 100, 170, 200, 215, 230, 238, 195, 100],
+    hay=[45, 60, 90, 118, 155, 200, 225, 242, 262, 270, 310, 205],
+    straw=[62, 85, 128, 172, 205, 240, 262, 285, 300, 308, 345, 240],
+    autumn=[22, 30, 55, 72, 120, 200, 230, 245, 258, 262, 200, 105],
+    twigs=[22, 29, 42, 54, 82, 125, 145, 160, 175, 182, 185, 110],
+    shade=[9, 11, 15, 14, 25, 50, 60, 66, 70, 72, 40, 20],
+    peat=[28, 34, 46, 56, 76, 102, 115, 126, 136, 142, 165, 110],
+    soil=[48, 60, 84, 112, 130, 146, 158, 170, 180, 186, 250, 215],
+    clay=[75, 98, 142, 198, 222, 240, 255, 268, 280, 285, 360, 315],
+    roof=[78, 96, 118, 142, 155, 165, 172, 182, 186, 188, 215, 195],
+    asphalt=[70, 84, 98, 108, 115, 120, 126, 132, 138, 140, 160, 150],
+    rock=[92, 112, 136, 152, 162, 168, 172, 178, 184, 188, 225, 200],
+    sand=[130, 165, 215, 262, 280, 292, 305, 318, 330, 335, 400, 350],
+    lichen=[48, 60, 86, 90, 120, 175, 200, 218, 232, 236, 225, 135],
+    snow=[800, 830, 850, 845, 835, 820, 800, 780, 755, 700, 95, 70],
+    water=[28, 26, 24, 15, 12, 10, 9, 8, 7, 7, 4, 2],
+    mud=[48, 60, 88, 76, 62, 36, 34, 30, 24, 22, 8, 4],
+    cloud=[560, 575, 590, 600, 605, 612, 618, 625, 628, 560, 480, 380],
+)
+spectra = {name: np.array(v, "float32") for name, v in _per_mille.items()}
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #ac9ec612
@@ -103,15 +104,17 @@ def make_scene(
         [80.0, 280.0]
     )  # ascending orbits look to the east, descending ones to the west
     wind = tuple(rng.normal([1.2, 0.4], 3))
+    sun, azimuth = sun_position(lat, day)
     return Scene(
-        day,
-        *sun_position(lat, day),
-        rng.normal(0, 3),
-        rng.uniform(-1, 1),
-        rng.gamma(1.3, 0.05),
-        rng.uniform(31, 45),
-        look,
-        wind,
+        day=day,
+        sun=sun,
+        azimuth=azimuth,
+        anomaly=rng.normal(0, 3),
+        damp=rng.uniform(-1, 1),
+        haze=rng.gamma(1.3, 0.05),
+        incidence=rng.uniform(31, 45),
+        look=look,
+        wind=wind,
     )
 
 
@@ -131,12 +134,12 @@ def moisture(
     rain: np.ndarray,  # (12, ...) mm
 ) -> np.ndarray:  # (12, ...) between 0 (parched) and 1
     "How much water plants find: two months' rain against two months' evaporation."
-    need = 8 + 4.2 * np.clip(temperature, 0, None)
+    evaporation = 8 + 4.2 * np.clip(temperature, 0, None)
 
-    def both(v):
+    def two_months(v):
         return v + np.roll(v, 1, 0)
 
-    return np.clip(1.1 * both(rain) / both(need), 0, 1)
+    return np.clip(1.1 * two_months(rain) / two_months(evaporation), 0, 1)
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #5e761b11
@@ -150,19 +153,20 @@ def wild_plants(
     lag = daily(temperature, date - 25)
     now = daily(temperature, date - 8)
     wet = daily(moisture(temperature, rain), date - 10)
+    one = np.ones_like(now)
     grass = 0.96 * sigmoid((now - 3.5) / 1.5) * (0.12 + 0.88 * wet)
     leafy = 0.95 * sigmoid((lag + 0.06 * late - 8.2) / 0.9)
-    all_ = np.ones_like(now)
-    fall = sigmoid((date - 240) / 8) * np.clip(2.6 * leafy * (1 - leafy), 0, 1)
+    turning = np.clip(2.6 * leafy * (1 - leafy), 0, 1)  # leaves are half out, or half fallen
+    autumn = sigmoid((date - 240) / 8) * turning
     return dict(
-        conifers=(0.85 * all_, 0 * all_),
-        broadleaves=(leafy * (1 - 0.6 * fall), 0.8 * fall),
-        oaks=(0.62 * all_, 0 * all_),
-        shrubs=(0.35 + 0.25 * wet, 0.3 * all_),
+        conifers=(0.85 * one, 0 * one),
+        broadleaves=(leafy * (1 - 0.6 * autumn), 0.8 * autumn),
+        oaks=(0.62 * one, 0 * one),
+        shrubs=(0.35 + 0.25 * wet, 0.3 * one),
         meadow=(grass, 0.8 * (1 - grass)),
         bog=(0.75 * grass, 0.5 * (1 - grass)),
-        lichens=(0.5 + 0.4 * grass, 0 * all_),
-        rock=(0.15 * all_, 0.85 * all_),
+        lichens=(0.5 + 0.4 * grass, 0 * one),
+        rock=(0.15 * one, 0.85 * one),
     )
 
 
@@ -171,17 +175,14 @@ def crop_plants(
     day: np.ndarray,  # (size, size) day of the year, shifted a little from field to field
     mean: np.ndarray,  # (size, size) mean temperature of the year, °C
 ) -> dict:  # name of a surface -> shares of green and of dry plants, (size, size) each
-    "What is sown: winter cereals from October to harvest, then stubble; maize and the like from June to September."
-    end = np.clip(
-        165 + 6 * (17 - mean), 160, 245
-    )  # of winter cereals: mid-June in Portugal, end of August in Finland
-    winter = np.where(
-        day < end + 60,
-        (0.25 + 0.7 * sigmoid((day - end + 85) / 9)) * sigmoid((end - 20 - day) / 5),
-        0.25 * sigmoid((day - 300) / 8),
-    ) * sigmoid((mean + 2) / 0.8)
+    "What is sown: winter cereals until harvest, then stubble; maize from June to September."
+    harvest = np.clip(165 + 6 * (17 - mean), 160, 245)  # of winter cereals
+    standing = (0.25 + 0.7 * sigmoid((day - harvest + 85) / 9)) * sigmoid((harvest - 20 - day) / 5)
+    seedlings = 0.25 * sigmoid((day - 300) / 8)
+    mild = sigmoid((mean + 2) / 0.8)
+    winter = np.where(day < harvest + 60, standing, seedlings) * mild
+    ripe = 0.9 * sigmoid((day - harvest + 22) / 5) * sigmoid((harvest + 45 - day) / 8)
     summer = 0.96 * sigmoid((day - 158 - 2 * (12 - mean)) / 8) * sigmoid((262 - day) / 7)
-    ripe = 0.9 * sigmoid((day - end + 22) / 5) * sigmoid((end + 45 - day) / 8)
     stubble = 0.6 * sigmoid((day - 258) / 6) * sigmoid((318 - day) / 10)
     return {
         "winter crop": (winter, ripe * (1 - winter)),
@@ -225,33 +226,38 @@ def shading(
 ) -> np.ndarray:  # (size, size) brightness relative to flat ground
     "Slopes that face the sun are brighter."
     south, east = terrain.gradient
+    a = np.radians(azimuth)
     up = np.sin(np.radians(height))
     side = np.cos(np.radians(height))
-    facing = (
-        up - side * (east * np.sin(np.radians(azimuth)) - south * np.cos(np.radians(azimuth)))
-    ) / np.sqrt(1 + east**2 + south**2)
+    across = east * np.sin(a) - south * np.cos(a)
+    facing = (up - side * across) / np.sqrt(1 + east**2 + south**2)
     return ((facing.clip(0) + diffuse) / (up + diffuse)).astype("float32")
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #ee6c8fa8
-def _fields(
-    land: Land,
-) -> tuple:  # late: days by which a field is ahead; bright: factor of its brightness; patchy and grain: two random fields; (size, size) each
-    "What differs from field to field and from spot to spot, and stays from date to date."
-    still = np.random.default_rng([*land.seed, 5])
+class Fields(NamedTuple):
+    "What differs from field to field and from spot to spot; (size, size) each."
+
+    late: np.ndarray  # days by which a field is ahead
+    bright: np.ndarray  # factor of its brightness
+    patchy: np.ndarray  # random field of 100 m
+    grain: np.ndarray  # random field of 30 m
+
+
+def make_fields(land: Land) -> Fields:
+    "What stays from date to date: its random numbers come from the land."
+    rng = np.random.default_rng([*land.seed, 5])
     size = len(land.surface)
     count = land.parcel.max() + 1
-    late = still.normal(0, 9, count)[land.parcel]
-    bright = still.normal(1, 0.09, count)[land.parcel]
-    return (
-        late,
-        np.where(land.terrain.water, 1, bright),
-        noise(still, size, 10),
-        noise(still, size, 3),
-    )
+    late = rng.normal(0, 9, count)[land.parcel]
+    bright = rng.normal(1, 0.09, count)[land.parcel]
+    bright = np.where(land.terrain.water, 1, bright)
+    patchy = noise(rng, size, 10)
+    grain = noise(rng, size, 3)
+    return Fields(late, bright, patchy, grain)
 
 
-def _mixed(
+def mix_spectra(
     land: Land,
     green: np.ndarray,  # (size, size) share of green plants
     dry: np.ndarray,  # (size, size) share of dry plants
@@ -259,17 +265,19 @@ def _mixed(
 ) -> np.ndarray:  # (12, size, size) reflectance in per mille
     "Mix the spectra of each pixel."
 
-    def table(part):
-        return np.stack([spectra[getattr(s, part)] for s in surfaces.values()], 1)[:, land.surface]
+    def spectrum(part):
+        table = np.stack([spectra[getattr(s, part)] for s in surfaces.values()], 1)
+        return table[:, land.surface]
 
     empty = np.clip(1 - green - dry, 0, 1)
-    soil = soil * empty * (land.trait("rest") == "soil")
-    return (
-        table("leaf") * green
-        + table("dry") * dry
-        + table("rest") * empty
-        + soil * (spectra["clay"] - spectra["soil"])[:, None, None]
-    ).astype("float32")
+    clay = soil * empty * (land.trait("rest") == "soil")
+    mixed = (
+        spectrum("leaf") * green
+        + spectrum("dry") * dry
+        + spectrum("rest") * empty
+        + clay * (spectra["clay"] - spectra["soil"])[:, None, None]
+    )
+    return mixed.astype("float32")
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #fa1c65c9
@@ -282,24 +290,23 @@ def reflectance(
     rng = np.random.default_rng(seed)
     size = len(land.surface)
     water = land.terrain.water
-    late, bright, patchy, grain = _fields(land)
-    soil = np.clip(0.2 + 0.8 * sigmoid(45.5 - land.lat) + 0.25 * patchy - 0.2 * scene.damp, 0, 1)
-    image = _mixed(land, *plants(land, scene.day, late), soil)
-    image += (
-        water
-        * sigmoid(1.5 * noise(rng, size, 60) + rng.normal(-1, 1.2))
-        * (spectra["mud"] - spectra["water"])[:, None, None]
-    )
-    grain = 0.5 * grain + 1.7 * gaussian_filter(rng.standard_normal((size, size), "float32"), 0.6)
-    image *= (
-        np.clip(
-            1 + land.trait("texture") * (0.8 + 0.4 / np.tan(np.radians(max(scene.sun, 8)))) * grain,
-            0.25,
-            3,
-        )
-        * bright
-    )
-    white = snow_cover(land, daily(land.climate[0], scene.day - 15) + scene.anomaly, patchy)
+    fields = make_fields(land)
+    # plants, soil, muddy water
+    dry_south = 0.8 * sigmoid(45.5 - land.lat)
+    soil = np.clip(0.2 + dry_south + 0.25 * fields.patchy - 0.2 * scene.damp, 0, 1)
+    green, dry = plants(land, scene.day, fields.late)
+    image = mix_spectra(land, green, dry, soil)
+    turbid = water * sigmoid(1.5 * noise(rng, size, 60) + rng.normal(-1, 1.2))
+    image += turbid * (spectra["mud"] - spectra["water"])[:, None, None]
+    # texture, stronger under a low sun
+    fine = gaussian_filter(rng.standard_normal((size, size), "float32"), 0.6)
+    grain = 0.5 * fields.grain + 1.7 * fine
+    contrast = 0.8 + 0.4 / np.tan(np.radians(max(scene.sun, 8)))
+    texture = np.clip(1 + land.trait("texture") * contrast * grain, 0.25, 3)
+    image *= texture * fields.bright
+    # snow, slopes, the sky
+    cold = daily(land.climate[0], scene.day - 15) + scene.anomaly
+    white = snow_cover(land, cold, fields.patchy)
     image += white * (spectra["snow"][:, None, None] * (1 + 0.04 * grain) - image)
     image *= np.where(water, 1, shading(land.terrain, scene.sun, scene.azimuth))
     return sky(rng, gaussian_filter(image, (0, 0.55, 0.55)), scene)
@@ -312,17 +319,15 @@ def add_cloud(
     scene: Scene,
 ) -> np.ndarray:  # (12, size, size) per mille
     "A cloud, and its shadow on the side away from the sun."
-    cloud = sigmoid(4 * (noise(rng, image.shape[-1], 28) - 1.1)) * sigmoid(
-        3 * (noise(rng, image.shape[-1], 8) + 0.8)
-    )
-    away = np.array([np.cos(np.radians(scene.azimuth)), -np.sin(np.radians(scene.azimuth))])
-    image = image * (
-        1
-        - 0.6
-        * np.roll(
-            cloud, np.round(away * 90 / np.tan(np.radians(max(scene.sun, 15)))).astype(int), (0, 1)
-        )
-    )
+    size = image.shape[-1]
+    azimuth = np.radians(scene.azimuth)
+    body = sigmoid(4 * (noise(rng, size, 28) - 1.1))
+    edge = sigmoid(3 * (noise(rng, size, 8) + 0.8))
+    cloud = body * edge
+    away = np.array([np.cos(azimuth), -np.sin(azimuth)])
+    reach = np.round(away * 90 / np.tan(np.radians(max(scene.sun, 15)))).astype(int)
+    shadow = np.roll(cloud, reach, (0, 1))
+    image = image * (1 - 0.6 * shadow)
     return image + cloud * (spectra["cloud"][:, None, None] - image)
 
 
@@ -331,22 +336,16 @@ def sky(
     rng: np.random.Generator,  # source of randomness
     image: np.ndarray,  # (12, size, size) per mille, as the ground reflects
     scene: Scene,
-    cloudy: float = 0.016,  # share of blocks with a cloud: in BigEarthNet 9,280 of 590,326 patches have clouds or shadow
+    cloudy: float = 0.016,  # share of blocks with a cloud or its shadow, as in BigEarthNet
 ) -> np.ndarray:  # (12, size, size) × 10,000
     "Between the ground and the sensor: haze that the correction has left, perhaps a cloud, noise."
-    haze = (
-        scene.haze
-        * (1 + 0.12 * noise(rng, image.shape[-1], 60)).clip(0.3)
-        * (wavelength[:, None, None] / 490) ** -1.2
-    )
+    patches = (1 + 0.12 * noise(rng, image.shape[-1], 60)).clip(0.3)
+    haze = scene.haze * patches * (wavelength[:, None, None] / 490) ** -1.2
     image = image * (1 - 0.5 * haze) + 100 * haze
     if rng.random() < cloudy:
         image = add_cloud(rng, image, scene)
-    return (
-        (10 * image + rng.standard_normal(image.shape, "float32") * (6 + 0.06 * image))
-        .clip(1)
-        .astype("float32")
-    )
+    error = rng.standard_normal(image.shape, "float32") * (6 + 0.06 * image)
+    return (10 * image + error).clip(1).astype("float32")
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #79b6f369
@@ -357,11 +356,11 @@ def tilt(
 ) -> np.ndarray:  # (size, size) dB against flat ground
     "Slopes that face the radar return more: their pixel holds more ground."
     south, east = terrain.gradient
-    facing = np.degrees(
-        np.arctan(east * np.sin(np.radians(look)) - south * np.cos(np.radians(look)))
-    )
+    a = np.radians(look)
+    facing = np.degrees(np.arctan(east * np.sin(a) - south * np.cos(a)))
     local = np.radians(np.clip(incidence - facing, 12, 80))
-    return np.where(terrain.water, 0, 14 * np.log10(np.sin(np.radians(incidence)) / np.sin(local)))
+    ratio = np.sin(np.radians(incidence)) / np.sin(local)
+    return np.where(terrain.water, 0, 14 * np.log10(ratio))
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #3fbdd811
@@ -371,10 +370,9 @@ def speckle(
     looks: int = 4,  # independent views that are averaged
     blur: float = 1.1,  # resolution cell, in pixels
 ) -> np.ndarray:  # (size, size), mean 1
-    "Speckle of coherent light: the power of a circular Gaussian field, averaged over looks, on a sensor whose cell is wider than a pixel."
-    field = gaussian_filter(
-        rng.standard_normal((2 * looks, size, size), "float32"), (0, blur, blur)
-    )
+    "The power of a circular Gaussian field, averaged over looks, its cell wider than a pixel."
+    white = rng.standard_normal((2 * looks, size, size), "float32")
+    field = gaussian_filter(white, (0, blur, blur))
     power = (field**2).sum(0)
     return power / power.mean()
 
@@ -385,45 +383,42 @@ def backscatter(
     scene: Scene,
     seed: list,  # of everything random
 ) -> np.ndarray:  # (2, size, size) float32: VV and VH, dB
-    "What Sentinel-1 sees: structure and moisture of the surface, corners of houses, wind on water, slopes, speckle."
+    "What Sentinel-1 sees: surfaces and their moisture, houses, wind on water, slopes, speckle."
     rng = np.random.default_rng(seed)
     size = len(land.surface)
+    water = land.terrain.water
     tall = land.trait("height") > 5
     bare = land.trait("bare")
-    roofs = land.surface == numbers["roofs"]
-    rough = rng.normal(0, 1.2, land.parcel.max() + 1)[land.parcel] * (bare > 0.5) * ~tall
-    damp = np.where(tall | land.terrain.water, 0.3, 1.3) * scene.damp + 0.4 * noise(rng, size, 8)
-    leafless = bare * (1 - plants(land, scene.day, np.zeros((size, size)))[0])
-    level = (
-        rough
-        + damp
-        - leafless
-        + tilt(land.terrain, scene.incidence, scene.look)
-        + 0.6
-        + 0.12 * (38 - scene.incidence)
-    )
-    level = (
-        level
-        + land.terrain.water * 1.1 * (np.hypot(*scene.wind) - 4)
-        + 7 * rng.gamma(0.35, 1, (size, size)) * roofs
-    )
-    power = 10 ** ((np.stack([land.trait("vv"), land.trait("vh")]) + level).clip(-45, 15) / 10)
-    power = gaussian_filter(power, (0, 0.8, 0.8)) * np.stack([speckle(rng, size) for _ in range(2)])
+    green, _ = plants(land, scene.day, np.zeros((size, size)))
+    # each in dB
+    fields = (bare > 0.5) & ~tall
+    rough = rng.normal(0, 1.2, land.parcel.max() + 1)[land.parcel] * fields
+    damp = np.where(tall | water, 0.3, 1.3) * scene.damp + 0.4 * noise(rng, size, 8)
+    leafless = bare * (1 - green)
+    slope = tilt(land.terrain, scene.incidence, scene.look)
+    angle = 0.12 * (38 - scene.incidence)
+    waves = water * 1.1 * (np.hypot(*scene.wind) - 4)
+    corners = 7 * rng.gamma(0.35, 1, (size, size)) * (land.surface == numbers["roofs"])
+    level = rough + damp - leafless + slope + 0.6 + angle + waves + corners
+    # blurred and speckled in units of power
+    channels = np.stack([land.trait("vv"), land.trait("vh")]) + level
+    power = 10 ** (channels.clip(-45, 15) / 10)
+    grains = np.stack([speckle(rng, size) for _ in range(2)])
+    power = gaussian_filter(power, (0, 0.8, 0.8)) * grains
     return (10 * np.log10(power + 10**-4.2)).astype("float32")
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #28b5b7b7
 def elevation_model(land: Land) -> np.ndarray:  # (size, size) int16, metres
-    "A surface model like Copernicus GLO-30: part of the trees and houses is in it, 30 m cells, a little noise, flat water."
+    "A surface model like Copernicus GLO-30: part of the trees and houses is in it."
+    ground = land.terrain.height
     rough = 0.5 * noise(np.random.default_rng([*land.seed, 6]), len(land.surface), 3)
-    model = gaussian_filter(land.terrain.height + 0.55 * land.trait("height"), 1.6) + rough
-    return np.where(land.terrain.water, land.terrain.height, model).round().astype("int16")
+    model = gaussian_filter(ground + 0.55 * land.trait("height"), 1.6) + rough
+    return np.where(land.terrain.water, ground, model).round().astype("int16")
 
 
 # %% ../../../nbs/api/simulate/europe/01_overpass.ipynb #2d86c0a4
-_levels = np.array(
-    [*range(1000, 750, -25), *range(750, 250, -50)]
-)  # pressure levels of ERA-5, mbar
+_levels = np.array([*range(1000, 750, -25), *range(750, 250, -50)])  # of ERA-5, mbar
 
 
 def weather_at(
@@ -436,29 +431,19 @@ def weather_at(
     "The weather of one moment: normal of the date, anomaly of the scene, time of the day."
     height = float(land.terrain.height.mean())
     normal, rain = normals(land.lat, land.lon, height)
-    sunny = max(0.0, np.sin(np.radians(sun_position(land.lat, day, 12)[0])))
-    celsius = (
-        daily(normal, day)
-        + scene.anomaly
-        + 5 * sunny * np.sin(np.pi * (hour - 8) / 12)
-        + rng.normal(0, 0.6)
-    )
+    noon, _ = sun_position(land.lat, day, 12)
+    sunny = max(0.0, np.sin(np.radians(noon)))
+    warmer = 5 * sunny * np.sin(np.pi * (hour - 8) / 12)
+    celsius = daily(normal, day) + scene.anomaly + warmer + rng.normal(0, 0.6)
     wet = daily(moisture(normal, rain), day)
-    humid = np.clip(
-        58
-        + 25 * wet
-        - 16 * sunny * np.sin(np.pi * (hour - 7) / 12)
-        - 1.2 * scene.anomaly
-        + rng.normal(0, 7),
-        15,
-        100,
-    )
+    drier = 16 * sunny * np.sin(np.pi * (hour - 7) / 12)
+    humid = 58 + 25 * wet - drier - 1.2 * scene.anomaly + rng.normal(0, 7)
     u, v = np.array(scene.wind) + rng.normal(0, 0.8, 2)
-    pressure = _levels[np.abs(_levels - 1013.25 * np.exp(-height / 8434)).argmin()]
+    pressure = 1013.25 * np.exp(-height / 8434)
     return {
         "temperature": celsius + 273.15,
         "wind-u": u,
         "wind-v": v,
-        "relhumidity": humid,
-        "atmpressure_level": int(pressure),
+        "relhumidity": np.clip(humid, 15, 100),
+        "atmpressure_level": int(_levels[np.abs(_levels - pressure).argmin()]),
     }

@@ -10,7 +10,7 @@ __all__ = [
     "choose_places",
     "plan",
     "see_block",
-    "at_size",
+    "block_mean",
     "write_place",
     "simulate_europe",
 ]
@@ -46,31 +46,42 @@ def tile_dates(
     lon: float,
     seed: int,  # of everything random
 ) -> list:  # four dictionaries, one a season: time_s2, time_s1, s2 and s1 (names of the satellites)
-    "When a tile is seen: a day in spring, summer, autumn and winter between June 2017 and May 2018, at 10.9 solar time; the radar a day or so off."
+    "When a tile is seen: a day a season from June 2017 to May 2018; the radar a day or so off."
     rng = np.random.default_rng([seed, *tile.encode()])
+    winter = (-30, 59) if lat < 56 else (32, 75)
     found = []
-    for first, last in ((95, 151), (164, 243), (244, 315), (-30, 59) if lat < 56 else (32, 75)):
+    for first, last in ((95, 151), (164, 243), (244, 315), winter):
         day = int(rng.integers(first, last))
-        start = pd.Timestamp("2017-01-01" if day > 151 else "2018-01-01") + pd.Timedelta(
-            days=day - 1
-        )
-        noon = pd.Timedelta(hours=10.9 - lon / 15) + pd.Timedelta(
-            seconds=int(rng.integers(-900, 900))
-        )
-        radar = (
-            pd.Timedelta(days=int(rng.choice([-1, 0, 0, 0, 1])))
-            + pd.Timedelta(hours=rng.choice([5.4, 16.6]) - lon / 15)
-            + pd.Timedelta(seconds=int(rng.integers(-600, 600)))
-        )
+        year = "2017-01-01" if day > 151 else "2018-01-01"
+        start = pd.Timestamp(year) + pd.Timedelta(days=day - 1)
+        optical = _solar_time(10.9, lon) + _seconds(rng, 900)
+        off = pd.Timedelta(days=int(rng.choice([-1, 0, 0, 0, 1])))
+        radar = off + _solar_time(rng.choice([5.4, 16.6]), lon) + _seconds(rng, 600)
         found.append(
             dict(
-                time_s2=(start + noon).round("s"),
+                time_s2=(start + optical).round("s"),
                 time_s1=(start + radar).round("s"),
                 s2=rng.choice(["S2A", "S2B"]),
                 s1=rng.choice(["S1A", "S1B"]),
             )
         )
     return found
+
+
+def _solar_time(
+    hour: float,
+    lon: float,  # degrees
+) -> pd.Timedelta:
+    "When it is that late by the sun, in UTC."
+    return pd.Timedelta(hours=hour - lon / 15)
+
+
+def _seconds(
+    rng: np.random.Generator,
+    most: int,
+) -> pd.Timedelta:
+    "Some seconds earlier or later."
+    return pd.Timedelta(seconds=int(rng.integers(-most, most)))
 
 
 # %% ../../../nbs/api/simulate/europe/02_patches.ipynb #929d5343
@@ -82,35 +93,34 @@ def choose_places(
     n: int,  # places to choose
     seed: int,  # of everything random
     side: int,  # patches a side
-) -> (
-    list
-):  # dictionaries with country, tile, block, column and row of the north-western patch, visits
-    "Blocks all over Europe: countries by their share, tiles and places at random, none beside another one."
+) -> list:  # dictionaries: country, tile, block, column and row of its first patch, visits
+    "Blocks all over Europe: countries by share, tiles and places at random, none beside another."
     rng = np.random.default_rng([seed, 1])
+    names = list(countries)
     total = np.cumsum([c.share for c in countries.values()])
-    taken = {}
-    found = []
     grid = 91 // (side + 1)
     start = rng.random()
+    free = {}
+    found = []
     for i in range(n):
-        name = list(countries)[int(np.searchsorted(total, (start + i * 0.618034) % 1 * total[-1]))]
-        tile = str(rng.choice(countries[name].tiles.split()))
-        order = taken.setdefault(
-            tile, list(np.random.default_rng([seed, *tile.encode(), 2]).permutation(grid**2))
-        )
-        if not order:
+        at = (start + i * 0.618034) % 1 * total[-1]
+        country = names[int(np.searchsorted(total, at))]
+        tile = str(rng.choice(countries[country].tiles.split()))
+        if tile not in free:
+            order = np.random.default_rng([seed, *tile.encode(), 2]).permutation(grid**2)
+            free[tile] = list(order)
+        if not free[tile]:
             raise ValueError(f"tile {tile} is full: {n} blocks are too many")
-        place = int(order.pop())
-        visits = rng.choice(
-            4, 1 + rng.choice(4, p=visit_shares), replace=False, p=season_shares
-        ).tolist()
+        block = int(free[tile].pop())
+        times = 1 + rng.choice(4, p=visit_shares)
+        visits = rng.choice(4, times, replace=False, p=season_shares).tolist()
         found.append(
             dict(
-                country=name,
+                country=country,
                 tile=tile,
-                block=place,
-                column=place % grid * (side + 1),
-                row=place // grid * (side + 1),
+                block=block,
+                column=block % grid * (side + 1),
+                row=block // grid * (side + 1),
                 visits=visits,
             )
         )
@@ -144,28 +154,43 @@ def _patches(
     epsg, x, y = tile_corner(place["tile"])
     x = x + 1200 * place["column"]
     y = y - 1200 * place["row"]
-    lon, lat = (
-        v[0] for v in transform(f"EPSG:{epsg}", "EPSG:4326", [x + 600 * side], [y - 600 * side])
-    )
+    lon, lat = _lon_lat(epsg, x + 600 * side, y - 600 * side)
     dates = tile_dates(place["tile"], lat, lon, seed)
-    where = dict(
-        epsg=epsg,
-        lat=lat,
-        lon=lon,
-        side=side,
-        **{k: place[k] for k in ("country", "tile", "block")},
-    )
 
     def patch(visit, dy, dx):
-        ids = _patch_ids(dates[visit], place["tile"], place["column"] + dx, place["row"] + dy)
-        return (
-            dict(zip(("patch_id", "patch_id_s1"), ids, strict=True))
-            | where
-            | dates[visit]
-            | dict(visit=visit, dy=dy, dx=dx, x=x + 1200 * dx, y=y - 1200 * dy)
+        when = dates[visit]
+        column = place["column"] + dx
+        row = place["row"] + dy
+        patch_id, patch_id_s1 = _patch_ids(when, place["tile"], column, row)
+        return dict(
+            patch_id=patch_id,
+            patch_id_s1=patch_id_s1,
+            epsg=epsg,
+            lat=lat,
+            lon=lon,
+            side=side,
+            country=place["country"],
+            tile=place["tile"],
+            block=place["block"],
+            **when,
+            visit=visit,
+            dy=dy,
+            dx=dx,
+            x=x + 1200 * dx,
+            y=y - 1200 * dy,
         )
 
     return [[patch(visit, *divmod(i, side)) for i in range(side**2)] for visit in place["visits"]]
+
+
+def _lon_lat(
+    epsg: int,
+    x: float,  # metres
+    y: float,
+) -> tuple:  # degrees
+    "Longitude and latitude of a place on the map."
+    lon, lat = transform(f"EPSG:{epsg}", "EPSG:4326", [x], [y])
+    return lon[0], lat[0]
 
 
 # %% ../../../nbs/api/simulate/europe/02_patches.ipynb #51e575b3
@@ -174,11 +199,11 @@ def plan(
     seed: int = 0,  # of everything random
     side: int = 2,  # patches a side of a block of neighbours
 ) -> pd.DataFrame:  # one row a patch: ids, place, time, and where in its block it lies
-    "What will be simulated: about as many places as it takes with their visits, first visits first."
+    "What will be simulated: as many places as it takes with their visits, first visits first."
     blocks = -(-n // side**2)
-    k = min(blocks, 3)
+    least = min(blocks, 3)
     mean = np.dot(visit_shares, [1, 2, 3, 4])
-    places = choose_places(max(k, int(blocks / mean)), seed, side)
+    places = choose_places(max(least, int(blocks / mean)), seed, side)
     while sum(len(p["visits"]) for p in places) < blocks:
         places = choose_places(len(places) + 1, seed, side)
     visits = [_patches(p, seed, side) for p in places]
@@ -191,28 +216,29 @@ def see_block(
     land: Land,
     at: pd.Series,  # a row of the plan: tile, block, visit, time_s2, time_s1
     seed: int,  # of everything random
-) -> dict:  # sentinel-2, sentinel-1, dem, esaworldcover: (channel, size, size); weather of the two overpasses; scene
+) -> dict:  # images (channel, size, size) by folder; weather of the two overpasses; scene
     "One block on one date, with all that is measured of it."
-    who = [seed, *at.tile.encode(), int(at.visit)]
-    times = (at.time_s2, at.time_s1)
-    scene = make_scene(land.lat, at.time_s2.day_of_year, who)
-    who = [*who, int(at.block)]
-    rng = np.random.default_rng(who)
-    weather = [
-        weather_at(land, scene, t.day_of_year, t.hour + t.minute / 60 + land.lon / 15, rng)
-        for t in times
-    ]
-    images = {
-        "sentinel-2": reflectance(land, scene, [*who, 1]),
-        "sentinel-1": backscatter(land, scene, [*who, 2]),
+    tile_seed = [seed, *at.tile.encode(), int(at.visit)]
+    block_seed = [*tile_seed, int(at.block)]
+    scene = make_scene(land.lat, at.time_s2.day_of_year, tile_seed)
+    rng = np.random.default_rng(block_seed)
+
+    def weather(t):
+        hour = t.hour + t.minute / 60 + land.lon / 15
+        return weather_at(land, scene, t.day_of_year, hour, rng)
+
+    return {
+        "sentinel-2": reflectance(land, scene, [*block_seed, 1]),
+        "sentinel-1": backscatter(land, scene, [*block_seed, 2]),
+        "dem": elevation_model(land)[None],
+        "esaworldcover": land.code[None],
+        "weather": [weather(at.time_s2), weather(at.time_s1)],
+        "scene": scene,
     }
-    return images | dict(
-        dem=elevation_model(land)[None], esaworldcover=land.code[None], weather=weather, scene=scene
-    )
 
 
 # %% ../../../nbs/api/simulate/europe/02_patches.ipynb #48879273
-def at_size(
+def block_mean(
     image: np.ndarray,  # (height, width) at 10 m
     size: int,  # pixels a side
 ) -> np.ndarray:  # (size, size)
@@ -228,30 +254,33 @@ def _write_patch(
     seen: dict,  # as from `see_block`, cut to the patch
 ) -> None:
     "All sixteen rasters of a patch, each in its own resolution."
-    one = root / "sentinel-1" / at.patch_id_s1
-    two = root / "sentinel-2" / at.patch_id
 
-    def write(path, values):
+    def write(folder, name, values):
+        path = root / folder / f"{name}.tif"
         write_geotiff(path, values, (at.x, at.y), 1200 / len(values), f"EPSG:{at.epsg}")
 
     for values, (band, size) in zip(seen["sentinel-2"], bands.items(), strict=True):
-        write(
-            two / f"{at.patch_id}_{band}.tif",
-            at_size(values, size).round().clip(0, 65535).astype("uint16"),
-        )
+        coarse = block_mean(values, size).round().clip(0, 65535).astype("uint16")
+        write(f"sentinel-2/{at.patch_id}", f"{at.patch_id}_{band}", coarse)
     for values, band in zip(seen["sentinel-1"], ("VV", "VH"), strict=True):
-        write(one / f"{at.patch_id_s1}_{band}.tif", values)
+        write(f"sentinel-1/{at.patch_id_s1}", f"{at.patch_id_s1}_{band}", values)
     for name in ("dem", "esaworldcover"):
-        write(root / name / f"{at.patch_id}_{name}.tif", seen[name][0])
+        write(name, f"{at.patch_id}_{name}", seen[name][0])
 
 
 # %% ../../../nbs/api/simulate/europe/02_patches.ipynb #699c1130
-_columns = {
-    c: n.replace(" or ", "/" if c == 60 else "_")
-    .replace("permanent water", "permanent_water_bodies")
-    .replace(" ", "_")
-    for c, (n, _) in worldcover.items()
-}
+def _column_name(
+    code: int,  # in WorldCover's legend
+    name: str,  # of the class
+) -> str:
+    "A class as a column of ben-ge's table."
+    if code == 60:
+        name = name.replace(" or ", "/")
+    name = name.replace("permanent water", "permanent_water_bodies")
+    return name.replace(" or ", "_").replace(" ", "_")
+
+
+_columns = {code: _column_name(code, name) for code, (name, _) in worldcover.items()}
 
 
 def _table_rows(
@@ -259,24 +288,29 @@ def _table_rows(
     seen: dict,  # as from `see_block`, cut to the patch
 ) -> tuple:  # a row each of the three tables: meta, era-5, esaworldcover
     "What the tables say of a patch."
-    who = dict(patch_id=at.patch_id, patch_id_s1=at.patch_id_s1)
     code = seen["esaworldcover"][0]
-    both = ("s2", "s1")
-    lon, lat = (v[0] for v in transform(f"EPSG:{at.epsg}", "EPSG:4326", [at.x + 600], [at.y - 600]))
-    zone = 0 if (code == 80).all() else koeppen(*normals(lat, lon, seen["dem"].mean()))
-    meta = (
-        who
-        | {f"timestamp_{s}": at[f"time_{s}"].isoformat() for s in both}
-        | {f"season_{s}": float(season_of(at[f"time_{s}"].day_of_year)) for s in both}
+    lon, lat = _lon_lat(at.epsg, at.x + 600, at.y - 600)
+    only_water = (code == 80).all()
+    ids = dict(patch_id=at.patch_id, patch_id_s1=at.patch_id_s1)
+    meta = dict(
+        **ids,
+        timestamp_s2=at.time_s2.isoformat(),
+        timestamp_s1=at.time_s1.isoformat(),
+        season_s2=float(season_of(at.time_s2.day_of_year)),
+        season_s1=float(season_of(at.time_s1.day_of_year)),
+        lon=lon,
+        lat=lat,
+        climatezone=0 if only_water else koeppen(*normals(lat, lon, seen["dem"].mean())),
     )
-    era = who | dict(atmpressure_level=seen["weather"][0]["atmpressure_level"])
+    s2, s1 = seen["weather"]
+    era = dict(**ids, atmpressure_level=s2["atmpressure_level"])
     for name in ("temperature", "wind-u", "wind-v", "relhumidity"):
-        era |= {f"{name}_{s}": w[name] for s, w in zip(both, seen["weather"], strict=True)}
-    return (
-        meta | dict(lon=lon, lat=lat, climatezone=zone),
-        era,
-        dict(patch_id=at.patch_id) | {n: float((code == c).mean()) for c, n in _columns.items()},
-    )
+        era[f"{name}_s2"] = s2[name]
+        era[f"{name}_s1"] = s1[name]
+    cover = dict(patch_id=at.patch_id)
+    for c, column in _columns.items():
+        cover[column] = float((code == c).mean())
+    return meta, era, cover
 
 
 # %% ../../../nbs/api/simulate/europe/02_patches.ipynb #4a667915
@@ -287,26 +321,26 @@ def write_place(
 ) -> list:  # rows of the tables
     "Simulate one block and write what is seen of it."
     first = rows.iloc[0]
+    land_seed = [seed, *first.tile.encode(), int(first.block)]
+    land = make_land(first.country, first.lat, first.lon, land_seed, 120 * first.side)
     found = []
-    land = make_land(
-        first.country,
-        first.lat,
-        first.lon,
-        [seed, *first.tile.encode(), int(first.block)],
-        120 * first.side,
-    )
     for _, visit in rows.groupby("visit"):
         seen = see_block(land, visit.iloc[0], seed)
         for _, at in visit.iterrows():
-            window = (
-                slice(None),
-                slice(120 * at.dy, 120 * at.dy + 120),
-                slice(120 * at.dx, 120 * at.dx + 120),
-            )
-            patch = {k: v[window] if isinstance(v, np.ndarray) else v for k, v in seen.items()}
+            patch = _cut(seen, 120 * at.dy, 120 * at.dx)
             _write_patch(root, at, patch)
             found.append(_table_rows(at, patch))
     return found
+
+
+def _cut(
+    seen: dict,  # as from `see_block`
+    row: int,  # first pixel
+    col: int,
+) -> dict:  # the same of one patch
+    "A patch of 120 pixels out of what is seen of a block."
+    window = np.s_[:, row : row + 120, col : col + 120]
+    return {k: v[window] if isinstance(v, np.ndarray) else v for k, v in seen.items()}
 
 
 # %% ../../../nbs/api/simulate/europe/02_patches.ipynb #6fdbcbf5
@@ -317,21 +351,21 @@ def _write_tables(
     seed: int,  # of the split
 ) -> None:
     "The tables and the authors' kind of split: 80/10/10 at random."
-    for i, table in enumerate(("meta", "era-5", "esaworldcover")):
-        pd.DataFrame([r[i] for r in rows]).to_csv(root / f"{name}_{table}.csv", index=False)
-    ids = np.array([r[0]["patch_id"] for r in rows])[
-        np.random.default_rng([seed, 9]).permutation(len(rows))
-    ]
+    tables = zip(*rows, strict=True)
+    for kind, table in zip(("meta", "era-5", "esaworldcover"), tables, strict=True):
+        pd.DataFrame(table).to_csv(root / f"{name}_{kind}.csv", index=False)
+    ids = np.array([meta["patch_id"] for meta, _, _ in rows])
+    ids = ids[np.random.default_rng([seed, 9]).permutation(len(ids))]
     k = max(1, len(ids) // 10)
+    splits = dict(train=ids[2 * k :], val=ids[:k], test=ids[k : 2 * k])
     (root / "splits").mkdir()
-    for split, part in (("train", ids[2 * k :]), ("val", ids[:k]), ("test", ids[k : 2 * k])):
+    for split, part in splits.items():
         (root / "splits" / f"{name}_{split}.csv").write_text("\n".join(part) + "\n")
 
 
 # %% ../../../nbs/api/simulate/europe/02_patches.ipynb #8e9f7770
 def simulate_europe(
-    folder: str
-    | os.PathLike,  # folder to make; its name is the dataset's name, as for the original
+    folder: str | os.PathLike,  # folder to make; its name is the dataset's name, as in the original
     n: int = 12,  # patches
     seed: int = 0,  # of everything random
     side: int = 2,  # patches a side of a block of neighbours
@@ -345,12 +379,8 @@ def simulate_europe(
         )
     places = [rows for _, rows in plan(n, seed, side).groupby(["tile", "block"], sort=False)]
     with new_folder(folder) as root:
-        rows = over_cores(
-            partial(write_place, root=root, seed=seed),
-            places,
-            workers,
-            "simulating places",
-            progress,
-        )
-        _write_tables(root, Path(folder).name, [r for found in rows for r in found], seed)
+        write = partial(write_place, root=root, seed=seed)
+        found = over_cores(write, places, workers, "simulating places", progress)
+        rows = [r for place in found for r in place]
+        _write_tables(root, Path(folder).name, rows, seed)
     return Path(folder)
