@@ -25,7 +25,7 @@ from mtl_explain.data.splits import plot_split
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.globe import (
     climate_levels, cut_earth, fetch, find_patches, igbp, koeppen, load, load_sample, make_sample, plot_patch,
-    prepare, read_earth, sample_file, setups, sources,
+    prepare, read_earth, sample_file, samples_version, setups, sources,
 )
 from mtl_explain.files.raster import MemoryFile, NotGeoreferencedWarning, degree_grid
 from mtl_explain.setup import setup_table
@@ -214,6 +214,7 @@ def test_prepare_makes_a_store_once_and_makes_no_other_in_its_place():
     check_samples(stored)
     assert [s["sha256"] for s in manifest["sources"]] == [s["sha256"] for s in table.values()]
     assert manifest["settings"]["size"] == 6
+    assert manifest["settings"]["recipe"] == samples_version
     assert len(manifest["dropped"]) == 3
 
 
