@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from mtl_explain.data.samples import check_samples, describe, modalities
+from mtl_explain.data.samples import check_samples, describe as describe, modalities
 from mtl_explain.data.splits import plot_split
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.globe import (

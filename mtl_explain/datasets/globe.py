@@ -40,7 +40,8 @@ from matplotlib.colors import ListedColormap
 from tqdm import tqdm
 
 import mtl_explain
-from mtl_explain.data.samples import describe, modality_array
+from mtl_explain.data.samples import describe as describe  # `globe.describe`, as of all datasets
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.splits import assign_splits, beside_another_split, block_names
 from mtl_explain.data.store import existing_store, open_store, save_samples
 from mtl_explain.files.fetch import fetch_wheels, read_from_wheel
