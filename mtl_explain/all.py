@@ -6,57 +6,131 @@
 __all__ = []
 
 # %% ../nbs/api/99_all.ipynb #0796beb9
-from mtl_explain.change.detect import *
-from mtl_explain.change.labels import *
-from mtl_explain.change.losses import *
-from mtl_explain.change.metrics import *
-from mtl_explain.data.augment import *
-from mtl_explain.data.batches import *
-from mtl_explain.data.samples import *
-from mtl_explain.data.splits import *
-from mtl_explain.data.statistics import *
-from mtl_explain.data.store import *
-from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat  # noqa: F401
-from mtl_explain.explain.correctness import *
-from mtl_explain.explain.correlation import *
-from mtl_explain.explain.fields import *
-from mtl_explain.explain.hierarchy import *
-from mtl_explain.explain.maps import *
-from mtl_explain.explain.overview import *
-from mtl_explain.explain.resampling import *
-from mtl_explain.files.raster import *
-from mtl_explain.files.terrain import *
-from mtl_explain.modality import *
-from mtl_explain.networks.cost import *
-from mtl_explain.networks.encoders import *
-from mtl_explain.networks.fusion import *
-from mtl_explain.networks.heads import *
-from mtl_explain.networks.layers import *
-from mtl_explain.networks.multitask import *
-from mtl_explain.networks.pair import *
-from mtl_explain.palette import case_colors, group_colors, missing_color, split_colors
-from mtl_explain.papers import *
-from mtl_explain.setup import *
-from mtl_explain.show.accessor import *
-from mtl_explain.show.activations import *
-from mtl_explain.show.explore import *
-from mtl_explain.show.figures import *
-from mtl_explain.show.geotiff import *
-from mtl_explain.show.report import *
-from mtl_explain.show.views import *
-from mtl_explain.testing.planted import *
-from mtl_explain.testing.toy_samples import *
-from mtl_explain.trace import *
-from mtl_explain.training.experiments import *
-from mtl_explain.training.learner import *
-from mtl_explain.training.losses import *
-from mtl_explain.training.metrics import *
-from mtl_explain.training.recipe import *
-from mtl_explain.training.recorder import *
-from mtl_explain.training.relations import *
-from mtl_explain.training.runs import *
-from mtl_explain.training.weighting import *
-from mtl_explain.training.weights import *
+# ruff: noqa: F401 (these names are for others)
+from mtl_explain.change.detect import detect_change, plot_detection
+from mtl_explain.change.labels import height_difference, pseudo_label, semantic_label
+from mtl_explain.change.losses import range_scaling, scaled_zero, with_losses
+from mtl_explain.change.metrics import HeightScores, SemanticScores, change_scores, height_scores
+from mtl_explain.data.augment import Augment
+from mtl_explain.data.batches import (
+    SampleDataset,
+    SampleLoader,
+    class_balance,
+    filter_classes,
+    sample_loaders,
+    scaled_modalities,
+    split_loaders,
+)
+from mtl_explain.data.native import BadSample, prepare_samples
+from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
+from mtl_explain.data.splits import assign_splits, plot_split, split_imbalance
+from mtl_explain.data.statistics import training_statistics
+from mtl_explain.data.store import (
+    open_store,
+    read_manifest,
+    save_samples,
+    verify_store,
+    write_store,
+)
+from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat
+from mtl_explain.datasets.catalog import Dataset, catalog, dataset
+from mtl_explain.explain.correctness import (
+    correctness_groups,
+    error_by_correctness,
+    error_by_groups,
+    group_fate,
+    pixel_groups,
+    plot_correctness_groups,
+    plot_error_by_correctness,
+    plot_error_by_groups,
+    plot_group_fate,
+    plot_transition_matrix,
+    transition_matrix,
+)
+from mtl_explain.explain.correlation import error_correlation, plot_error_correlation
+from mtl_explain.explain.fields import (
+    field_maps,
+    field_performance,
+    plot_field_maps,
+    plot_field_performance,
+    plot_truth_by_groups,
+    random_share,
+    scores_by_class,
+    truth_by_groups,
+)
+from mtl_explain.explain.hierarchy import hierarchy_adherence, plot_hierarchy_adherence
+from mtl_explain.explain.maps import (
+    patch_maps,
+    plot_error_maps,
+    plot_errors_on_map,
+    sample_correlations,
+    samples_worth_showing,
+    task_maps,
+)
+from mtl_explain.explain.overview import Explanation, Explanations, explain
+from mtl_explain.explain.resampling import Bootstrap, resampled_means, share_interval
+from mtl_explain.files.paths import data_folder
+from mtl_explain.modality import Modality, ancestor_index, kind_table, modality_of
+from mtl_explain.networks.cost import operations
+from mtl_explain.networks.encoders import (
+    ConvEncoder,
+    EmbeddingEncoder,
+    MLPEncoder,
+    ResNet18,
+    SeriesTransformer,
+    UNet,
+)
+from mtl_explain.networks.fusion import Fusion
+from mtl_explain.networks.heads import DenseHead, SoftThresholdHead, VectorHead, soft_threshold
+from mtl_explain.networks.layers import n_parameters
+from mtl_explain.networks.multitask import (
+    MultitaskNetwork,
+    example_inputs,
+    network_shapes,
+    plot_network,
+    with_network,
+)
+from mtl_explain.papers import (
+    beside_paper,
+    experiments,
+    paper_experiments,
+    reported_scores,
+    rows_in_paper,
+)
+from mtl_explain.setup import Setup, main_share, plot_setup, setup_table, with_weights
+from mtl_explain.show.accessor import trace_table
+from mtl_explain.show.activations import activation_map, task_activations
+from mtl_explain.show.explore import Explorer, compare_runs, explore, plot_gallery
+from mtl_explain.show.geotiff import export_field, export_patch
+from mtl_explain.show.report import write_report
+from mtl_explain.show.views import explorer_chart, linked_chart
+from mtl_explain.testing.planted import planted_trace, planted_world
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import best_epoch, chosen_epoch, split_positions
+from mtl_explain.training.experiments import (
+    comparison,
+    durations,
+    find_runs,
+    mean_sd,
+    narrower,
+    paper_table,
+    row_name,
+    train_table,
+    training_options,
+)
+from mtl_explain.training.learner import MultitaskLearner, multitask_learner, predict_samples
+from mtl_explain.training.losses import MultitaskLoss, sample_losses, task_loss
+from mtl_explain.training.metrics import predictions, score_table, task_scores
+from mtl_explain.training.recipe import Recipe, recipe_table, small_recipe, with_recipe
+from mtl_explain.training.recorder import TraceRecorder
+from mtl_explain.training.relations import Consistency, HierarchyConsistency
+from mtl_explain.training.runs import Run, load_run, train_run
+from mtl_explain.training.weighting import (
+    AggregateGradients,
+    Aggregation,
+    DynamicWeightAverage,
+    Uncertainty,
+)
 
 # %% ../nbs/api/99_all.ipynb #a54a66ff
 __all__ = [name for name in globals() if not name.startswith("_")]

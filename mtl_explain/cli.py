@@ -100,13 +100,8 @@ Width = Annotated[
 ]
 
 # %% ../nbs/api/90_cli.ipynb #b7abee68
-expected = (
-    ValueError,
-    KeyError,
-    OSError,
-    ImportError,
-    subprocess.CalledProcessError,
-)  # mistakes of input, not of the program
+# mistakes of input; a KeyError, an IndexError or a TypeError would be a fault of ours
+expected = (ValueError, OSError, ImportError, subprocess.CalledProcessError)
 
 
 def main(
@@ -116,8 +111,7 @@ def main(
     try:
         app(args, prog_name="mtl_explain")
     except expected as e:
-        text = e.args[0] if isinstance(e, KeyError) and e.args else e
-        typer.secho(f"error: {text}", fg="red", err=True)
+        typer.secho(f"error: {e}", fg="red", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as e:
         if isinstance(e, SystemExit) and e.code != 130:
@@ -448,10 +442,11 @@ def explain(
 ):
     "What the errors of a run tell: questions, answers, and what does not apply."
     from mtl_explain.explain.overview import explain
+    from mtl_explain.explain.resampling import Bootstrap
     from mtl_explain.training.runs import load_run
 
     opened = load_run(run)
-    found = explain(opened.trace, opened.modalities, split=split, seed=seed)
+    found = explain(opened.trace, opened.modalities, split=split, bootstrap=Bootstrap(seed=seed))
     typer.echo(f"{opened!r}\n{opened.about}\n")
     for e in found.applied.values():
         typer.echo(f"{typer.style(e.question, bold=True)}\n  {e.reading}")
@@ -484,16 +479,14 @@ def report(
 ):
     "Write figures, tables and one self-contained html page."
     from mtl_explain.data.store import open_store
+    from mtl_explain.explain.resampling import Bootstrap
     from mtl_explain.show.report import write_report
     from mtl_explain.training.runs import load_run
 
-    page = write_report(
-        load_run(run),
-        open_store(store) if store else None,
-        [load_run(r) for r in compare or ()],
-        out,
-        seed=seed,
-    )
+    samples = open_store(store) if store else None
+    others = [load_run(r) for r in compare or ()]
+    how = Bootstrap(seed=seed)
+    page = write_report(load_run(run), samples, others, out, bootstrap=how)
     typer.echo(f"report: {page}")
 
 
@@ -596,6 +589,7 @@ def demo(
 
     rows = [find_setup(globe.dataset, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]
     samples, which = demo_samples(globe, sample)
+    from mtl_explain.explain.resampling import Bootstrap
     from mtl_explain.show.report import write_report
     from mtl_explain.training.experiments import paper_table, train_table
 
@@ -608,5 +602,5 @@ def demo(
         lr=2e-3,
         bs=32,
     )
-    page = write_report(runs[-1], samples, runs, seed=seed)
+    page = write_report(runs[-1], samples, runs, bootstrap=Bootstrap(seed=seed))
     typer.echo(f"\n{paper_table(runs).T.to_string()}\n\nreport: {page.resolve()}")

@@ -17,10 +17,10 @@ __all__ = [
 import copy
 import json
 import re
-import shutil
 from pathlib import Path
 
 import mtl_explain
+from mtl_explain.files.paths import write_beside
 
 
 # %% ../nbs/api/80_course.ipynb #f76a4ecf
@@ -186,7 +186,5 @@ def write_course(
             lesson = without_answers(lesson)
         if repository:
             lesson = with_badges(lesson, repository, path.name)
-        beside = dest / f".{path.name}.partial"
-        beside.write_text(json.dumps(lesson, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        shutil.move(beside, dest / path.name)
+        write_beside(dest / path.name, json.dumps(lesson, indent=1, ensure_ascii=False) + "\n")
     return [dest / p.name for p in chosen]

@@ -34,7 +34,7 @@ from mtl_explain.change.losses import range_scaling
 from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets import hibcd
 from mtl_explain.files.paths import scratch_file
-from mtl_explain.files.raster import opened
+from mtl_explain.files.raster import open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, with_network
 from mtl_explain.palette import blue, orange
@@ -137,7 +137,7 @@ def expected(_folder_dsm_path_and_image_path, network_Opened_small_and_mods):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     network, Opened, small, mods = network_Opened_small_and_mods
     def at_once():
-        scene = ScenePair([opened(dsm_path), opened(image_path)], small.network)
+        scene = ScenePair([open_raster(dsm_path), open_raster(image_path)], small.network)
         x, _ = scene.read([0], [0], (320, 448))
         layers = predict_layers(small.network, x, targets)[0].numpy()
         return to_bands(layers, mods, targets, True)
@@ -319,7 +319,7 @@ def test_what_two_rasters_share_and_rasters_that_do_not_fit():
         def made(name, shape, *args, **options):
             path = Path(folder) / f"{name}.tif"
             write(path, np.zeros((1, *shape), "float32"), *args, **options)
-            return stack.enter_context(opened(path))
+            return stack.enter_context(open_raster(path))
 
         dsm = made("dsm", (20, 30))
         shared = common_windows(dsm, made("a", (15, 40), (120_000.75, 487_000.5)))
@@ -355,9 +355,9 @@ def test_what_two_rasters_share_and_rasters_that_do_not_fit():
             common_windows(made("g", (8, 9), crs=None), made("h", (9, 9), crs=None))
         (Path(folder) / "no.tif").write_text("no raster")
         with pytest.raises(ValueError, match="no.tif: cannot be read"):
-            opened(Path(folder) / "no.tif")
+            open_raster(Path(folder) / "no.tif")
         with pytest.raises(FileNotFoundError, match="no such raster: nowhere.tif"):
-            opened("nowhere.tif")
+            open_raster("nowhere.tif")
 
 
 def test_bands_holes_and_nodata(network_Opened_small_and_mods):
@@ -373,7 +373,7 @@ def test_bands_holes_and_nodata(network_Opened_small_and_mods):
         dsm = write(Path(folder) / "a.tif", heights, nodata=-8888)
         image = write(Path(folder) / "b.tif", photo, photometric="RGB", alpha="YES")
         five = write(Path(folder) / "c.tif", np.zeros((5, 4, 6), "uint8"))
-        with opened(dsm) as d, opened(image) as i, opened(five) as f:
+        with open_raster(dsm) as d, open_raster(image) as i, open_raster(five) as f:
             values, known = read_input(d, Window(0, 0, 6, 4), mods["early_height"], [4.0])
             assert known.all()
             assert (values == 7).all()

@@ -26,6 +26,7 @@ from mtl_explain.cli import chosen_recipe, demo_samples, find_setup, main, parse
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, save_samples
 from mtl_explain.datasets import globe
+from mtl_explain.files.raster import write_geotiff
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training import experiments, runs
@@ -97,7 +98,6 @@ def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
         "",
         ["error: the bands must be named"],
     )
-    assert command(app=failing(KeyError("no band"))) == (1, "", ["error: no band"])
     assert command(app=failing(FileNotFoundError(2, "No such file", "a.nc"))) == (
         1,
         "",
@@ -108,8 +108,9 @@ def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
         "",
         ["stopped; the same command goes on where it was"],
     )
-    with pytest.raises(ZeroDivisionError):
-        command(app=failing(ZeroDivisionError()))
+    for fault in (ZeroDivisionError(), KeyError("no band"), TypeError("no text")):
+        with pytest.raises(type(fault)):
+            command(app=failing(fault))
 
 
 def test_options_are_checked_against_the_function_they_go_to():
@@ -394,18 +395,7 @@ def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
 def test_from_a_run_and_two_rasters_to_a_raster():
     "Detect change."
     def raster(path, values, crs="EPSG:28992"):
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            count=len(values),
-            height=values.shape[1],
-            width=values.shape[2],
-            dtype=values.dtype,
-            crs=crs,
-            transform=rasterio.transform.from_origin(1000, 2000, 0.5, 0.5),
-        ) as file:
-            file.write(values)
+        write_geotiff(path, values, (1000, 2000), 0.5, crs)
         return str(path)
 
 

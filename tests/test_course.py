@@ -102,4 +102,4 @@ def test_two_lessons_go_out_with_answers_or_without_and_nothing_is_overwritten(l
             write_course(folder / "all", source=source)
         with pytest.raises(ValueError, match="there is no lesson 7"):
             write_course(folder / "x", numbers=[7], source=source)
-        assert not list(folder.rglob("*.partial"))
+        assert not list(folder.rglob("*.mtl_explain-part"))

@@ -108,23 +108,17 @@ def test_four_pixels_by_hand(still):
     assert move(tiny, still | dict(flip=True), True, [0]).tolist() == [[1, 0], [3, 2]]
     assert move(tiny, still | dict(turns=1), True, [0]).tolist() == [[1, 3], [0, 2]]
     assert move(tiny, still | dict(flip=True, turns=1), True, [0]).tolist() == [[0, 2], [1, 3]]
-    assert (
-        len(
-            {
-                tuple(move(tiny, still | dict(flip=f, turns=t), True, [0]).flatten().tolist())
-                for f in (False, True)
-                for t in range(4)
-            }
-        )
-        == 8
-    )
+    seen = [
+        move(tiny, still | dict(flip=flip, turns=turns), True, [0]).flatten().tolist()
+        for flip in (False, True)
+        for turns in range(4)
+    ]
+    assert len(set(map(tuple, seen))) == 8
     wide = torch.arange(6.0).reshape(2, 3)
     assert torch.equal(move(wide, still | dict(turns=1), True, [0]), wide)
     assert torch.equal(move(wide, still | dict(turns=3), True, [0]), wide.flip(0, 1))
-    assert (
-        move(torch.ones(1, 4, 4), still | dict(shift=[0.25, 0]), True, [-1])[0].tolist()
-        == [[-1, 1, 1, 1]] * 4
-    ), "a quarter to the right"
+    shifted = move(torch.ones(1, 4, 4), still | dict(shift=[0.25, 0]), True, [-1])
+    assert shifted[0].tolist() == [[-1, 1, 1, 1]] * 4, "a quarter to the right"
 
 
 def test_zoom_and_shift_against_scipy(still):
@@ -134,20 +128,11 @@ def test_zoom_and_shift_against_scipy(still):
     c = 9.5
     for zoom, dx, dy in ((1.37, 2, -1), (0.61, -1, 3), (1, 4, 2)):
         place = still | dict(zoom=zoom, shift=[dx / 20, dy / 20])
+        origin = [c - (c + dy) / zoom, c - (c + dx) / zoom]
+        inside = ndimage.affine_transform(np.ones((20, 20)), np.eye(2) / zoom, origin, order=1) == 1
         for order, nearest in ((0, True), (1, False)):
-            other = ndimage.affine_transform(
-                v, np.eye(2) / zoom, [c - (c + dy) / zoom, c - (c + dx) / zoom], order=order, cval=-1
-            )
+            other = ndimage.affine_transform(v, np.eye(2) / zoom, origin, order=order, cval=-1)
             ours = move(torch.tensor(v)[None], place, nearest, [-1])[0].numpy()
-            inside = (
-                ndimage.affine_transform(
-                    np.ones((20, 20)),
-                    np.eye(2) / zoom,
-                    [c - (c + dy) / zoom, c - (c + dx) / zoom],
-                    order=1,
-                )
-                == 1
-            )
             np.testing.assert_allclose(ours[inside], other[inside], atol=1e-5)
             assert inside.sum() > 80
 
@@ -180,27 +165,19 @@ def test_light_by_hand():
     torch.testing.assert_close(relight(grey, plain | dict(brightness=0.8)), grey * 0.8)
     torch.testing.assert_close(relight(grey, plain | dict(gamma=1.2)), grey**1.2)
     torch.testing.assert_close(relight(grey, plain | dict(contrast=0.5)), 0.5 + 0.5 * (grey - 0.5))
-    photo = torch.rand(
-        1, 16, 16, generator=torch.Generator().manual_seed(0)
-    )  # against torchvision's own, which know one and three channels
-    for factor in (0.7, 1.4):
-        torch.testing.assert_close(
-            relight(photo, plain | dict(brightness=factor)), V.adjust_brightness(photo, factor)
-        )
-        torch.testing.assert_close(
-            relight(photo, plain | dict(contrast=factor)), V.adjust_contrast(photo, factor)
-        )
+    photo = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
+    for factor in (0.7, 1.4):  # against torchvision's own, which know one and three channels
+        brighter = relight(photo, plain | dict(brightness=factor))
+        torch.testing.assert_close(brighter, V.adjust_brightness(photo, factor))
+        harder = relight(photo, plain | dict(contrast=factor))
+        torch.testing.assert_close(harder, V.adjust_contrast(photo, factor))
     big = torch.full((3, 64, 64), 0.5)
     assert relight(big, plain | dict(noise=0.02)).std().item() == pytest.approx(0.02, rel=0.03)
-    assert torch.equal(relight(grey, plain | dict(brightness=1.4)).max(), torch.tensor(1.0)), (
-        "white is white"
-    )
+    assert relight(grey, plain | dict(brightness=1.4)).max().item() == 1, "white is white"
     for sigma in (0.6, 1, 2.1):
-        np.testing.assert_allclose(
-            relight(photo, plain | dict(blur=sigma))[0],
-            ndimage.gaussian_filter(photo[0].numpy(), sigma, truncate=2, mode="mirror"),
-            atol=1e-5,
-        )
+        blurred = ndimage.gaussian_filter(photo[0].numpy(), sigma, truncate=2, mode="mirror")
+        ours = relight(photo, plain | dict(blur=sigma))[0]
+        np.testing.assert_allclose(ours, blurred, atol=1e-5)
 
 
 def test_before_and_after(world_loader_x_and_y, places_and_looks):
@@ -208,25 +185,13 @@ def test_before_and_after(world_loader_x_and_y, places_and_looks):
     world, loader, x, y = world_loader_x_and_y
     places, looks = places_and_looks
     def show(axs, x, y, i):
-        axs[0].imshow(
-            (loader.mods["optical"].to_native(x["optical"])[i] / 255)
-            .permute(1, 2, 0)
-            .clamp(0, 1)
-            .numpy()
-        )
-        axs[1].imshow(
-            loader.mods["elevation"].to_native(y["elevation"])[i, 0].numpy(),
-            cmap="cividis",
-            vmin=0,
-            vmax=1500,
-        )
-        axs[2].imshow(
-            np.ma.masked_equal(y["cover"][i].numpy(), -1),
-            cmap=ListedColormap(world.cover.attrs["colors"]),
-            vmin=0,
-            vmax=2,
-            interpolation="nearest",
-        )
+        photo = loader.mods["optical"].to_native(x["optical"])[i] / 255
+        height = loader.mods["elevation"].to_native(y["elevation"])[i, 0]
+        cover = np.ma.masked_equal(y["cover"][i].numpy(), -1)
+        colors = ListedColormap(world.cover.attrs["colors"])
+        axs[0].imshow(photo.permute(1, 2, 0).clamp(0, 1).numpy())
+        axs[1].imshow(height.numpy(), cmap="cividis", vmin=0, vmax=1500)
+        axs[2].imshow(cover, cmap=colors, vmin=0, vmax=2, interpolation="nearest")
         for ax in axs:
             ax.set(xticks=[], yticks=[], facecolor="white")
 
@@ -238,12 +203,10 @@ def test_before_and_after(world_loader_x_and_y, places_and_looks):
         show(axs[1, 3 * i : 3 * i + 3], *after, i)
     for ax, title in zip(axs[0], 3 * ("photograph", "elevation", "classes"), strict=True):
         ax.set_title(title, fontsize=8)
-    for i in range(3):
-        axs[1, 3 * i].set_xlabel(
-            f"{'mirrored, ' if places[i]['flip'] else ''}{90 * places[i]['turns']}°, × {places[i]['zoom']:.2f}",
-            fontsize=8,
-            loc="left",
-        )
+    for i, place in enumerate(places[:3]):
+        mirrored = "mirrored, " if place["flip"] else ""
+        label = f"{mirrored}{90 * place['turns']}°, × {place['zoom']:.2f}"
+        axs[1, 3 * i].set_xlabel(label, fontsize=8, loc="left")
     assert (after[1]["cover"] == -1).any()
     assert torch.equal(after[1]["cover"] == -1, after[1]["elevation"][:, 0].isnan())
 
@@ -290,24 +253,18 @@ def test_light_is_for_photographs_alone(world_loader_x_and_y, still, places_and_
     shown = loader.mods["optical"].to_native(lit["optical"])
     assert -0.01 < shown.min()
     assert shown.max() < 255.01
-    fine, coarse = (
-        Modality(n, "image", (1, s, s), channels=("z",)) for n, s in (("fine", 64), ("coarse", 16))
-    )
     spot = torch.zeros(1, 1, 64, 64)
     spot[0, 0, 20:28, 36:44] = 1
-    pair, _ = augment_batch(
-        dict(fine=spot, coarse=torch.nn.functional.avg_pool2d(spot, 4)),
-        {},
-        dict(fine=fine, coarse=coarse),
-        [still | dict(zoom=1.3, shift=[0.1, -0.05], turns=1, flip=True)],
-    )
+    grids = dict(fine=spot, coarse=torch.nn.functional.avg_pool2d(spot, 4))
+    mods = {n: Modality(n, "image", v.shape[1:], channels=("z",)) for n, v in grids.items()}
+    place = still | dict(zoom=1.3, shift=[0.1, -0.05], turns=1, flip=True)
+    pair, _ = augment_batch(grids, {}, mods, [place])
     centre = [
         (np.array(ndimage.center_of_mass(v[0, 0].numpy())) + 0.5) / v.shape[-1] for v in pair.values()
     ]
     np.testing.assert_allclose(*centre, atol=0.01)
-    with pytest.raises(
-        ValueError, match="photograph 'optical': values from .*, expected 0 to white=100"
-    ):
+    message = "photograph 'optical': values from .*, expected 0 to white=100"
+    with pytest.raises(ValueError, match=message):
         augment_batch(x, y, loader.mods, places, looks, ("optical",), white=100)
 
 
@@ -329,22 +286,20 @@ def test_training_only_by_seed_and_epoch():
     assert torch.equal(first, of(once, True))
     assert torch.equal(second, of(train(Augment(["optical"]), resumed=1), True))
     nothing = Augment(place=dict(flip=False, turn=False, zoom=0, shift=0))
-    assert torch.equal(of(train(nothing), True), of(never, True)), (
-        "without photographs and without moves nothing happens"
-    )
+    same = torch.equal(of(train(nothing), True), of(never, True))
+    assert same, "without photographs and without moves nothing happens"
     with pytest.raises(ValueError, match="photograph 'elevation' is no image among the inputs optical"):
         train(Augment(["elevation"]))
     with pytest.raises(ValueError, match="'unknown' or 'unchanged', got 'zero'"):
         Augment(outside="zero")
-    with pytest.raises(
-        ValueError, match="augment: place: there is no option 'rotate'; it has flip, turn, zoom, shift"
-    ):
+    message = "augment: place: there is no option 'rotate'; it has flip, turn, zoom, shift"
+    with pytest.raises(ValueError, match=message):
         Augment(place=dict(rotate=90))
 
 
 def test_a_setup_with_augmentation(varied):
     "In a setup."
-    # a setup with augmentation: the same as the callback by hand, and resumed as if nothing had happened
+    # a setup with augmentation: as the callback by hand, and resumed as if nothing had happened
     small = toy_samples(n=24, size=16)
 
 
@@ -372,13 +327,12 @@ def test_a_setup_with_augmentation(varied):
             assert torch.equal(a, b)
         with pytest.raises(FileExistsError, match="setup.training: the folder has .*zoom"):
             train_run(small, plain, Path(folder) / "whole", **options)
-    for options, match in (
-        (
-            dict(photo=["optical"]),
-            "augment: there is no option 'photo'; it has photos, place, look, white, outside, seed",
-        ),
-        (dict(look=dict(hue=1)), "augment: look: there is no option 'hue'"),
-    ):
-        with pytest.raises(ValueError, match=match):
+    known = "photos, place, look, white, outside, seed"
+    mistakes = {
+        f"augment: there is no option 'photo'; it has {known}": dict(photo=["optical"]),
+        "augment: look: there is no option 'hue'": dict(look=dict(hue=1)),
+    }
+    for message, options in mistakes.items():
+        with pytest.raises(ValueError, match=message):
             augmentation(replace(varied, training=dict(augment=options)))
     assert augmentation(plain) == []

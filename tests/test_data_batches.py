@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +17,7 @@ from mtl_explain.data.batches import (
     SampleDataset, SampleLoader, _tensor, class_balance, filter_classes, sample_loaders, scaled_modalities,
     split_loaders,
 )
+from mtl_explain.data.samples import check_samples
 from mtl_explain.data.store import open_store, save_samples, stored_statistics
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -205,6 +207,22 @@ def test_a_batch_and_where_it_comes_from(dls):
     assert {s: len(dl.dataset) for s, dl in split_loaders(dls).items()} == dict(
         train=64, valid=16, test=16
     )
+
+
+def test_a_store_is_neither_checked_nor_summed_up_again(samples, setup, dls):
+    "A fastai loader."
+    # a store is neither checked nor summed up again: its manifest says what is in it
+    with tempfile.TemporaryDirectory() as folder:
+        stored = open_store(save_samples(samples, Path(folder) / "world", progress=False))
+        refuse = mock.Mock(side_effect=AssertionError("the values were read again"))
+        with (
+            mock.patch.dict(check_samples.__globals__, count_faults=refuse),
+            mock.patch.dict(scaled_modalities.__globals__, training_statistics=refuse),
+        ):
+            again = sample_loaders(stored, setup, bs=16, device="cpu")
+            with pytest.raises(AssertionError, match="read again"):
+                sample_loaders(samples, setup, bs=16, device="cpu")
+        assert again.train.mods == dls.train.mods
 
 
 def test_one_class_only(samples):

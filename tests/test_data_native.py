@@ -21,8 +21,8 @@ import pytest
 import xarray as xr
 
 from mtl_explain.data.native import (
-    BadSample, _chunk_sizes, _joined, as_bad_sample, block_reader, complaint, expectations, full_template,
-    over_cores, prepare_samples, read_sample,
+    BadSample, _chunk_sizes, _concatenate, as_bad_sample, block_reader, complaint, expectations,
+    full_template, over_cores, prepare_samples, read_sample,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import open_store, read_manifest
@@ -150,7 +150,8 @@ def read(row):
     return dict(level=np.float32([row.number]))
 
 template = xr.Dataset(dict(level=modality_array('level', np.zeros((0, 1), 'float32'), 'tabular')))
-index = pd.DataFrame(dict(split='train', number=np.arange(1000.)), [f's{i:04d}' for i in range(1000)])
+ids = [f's{i:04d}' for i in range(1000)]
+index = pd.DataFrame(dict(split='train', number=np.arange(1000.)), ids)
 prepare_samples(index, read, template, folder/'store', workers=2, skip_bad=True, progress=False)
 """
     def start(folder, pause):
@@ -202,8 +203,10 @@ def test_one_sample_good_or_bad(toy):
             (dict(weather=None), "'weather': the reader gave no values"),
             (dict(crop=np.zeros(2, "int8")), r"'crop': expected shape \(\), got \(2,\)"),
         ):
+            changed = values | odd
+            _, bad = read_sample(lambda row, v=changed: v, expectations(toy), index.iloc[1])
             with pytest.raises(BadSample, match=f"s0001: {text}"):
-                raise read_sample(lambda row: values | odd, expectations(toy), index.iloc[1])[1]
+                raise bad
         Path(index.path.iloc[2]).unlink()
         assert "no such file" in str(read_sample(toy_read, expectations(toy), index.iloc[2])[1])
 
@@ -211,11 +214,8 @@ def test_one_sample_good_or_bad(toy):
 def test_small_samples_go_in_blocks_of_256_images_of_a_megapixel_one_by_one(toy):
     "Many samples, all cores, constant memory."
     assert _chunk_sizes(expectations(toy)) == (32, 256)
-    assert _chunk_sizes(
-        dict(
-            image=((3, 1024, 1024), np.dtype("uint8"), 0), late=((3, 1024, 1024), np.dtype("uint8"), 0)
-        )
-    ) == (1, 8)
+    megapixel = (3, 1024, 1024), np.dtype("uint8"), 0
+    assert _chunk_sizes(dict(image=megapixel, late=megapixel)) == (1, 8)
 
 
 def test_two_processes_give_the_same_as_one_in_the_same_order(toy):
@@ -226,9 +226,8 @@ def test_two_processes_give_the_same_as_one_in_the_same_order(toy):
         results = []
         for workers in (1, 2):
             with block_reader(toy_read, toy, index, workers) as (read_block, block):
-                results.append(
-                    _joined([read_block(i, min(i + block, 300)) for i in range(0, 300, block)])
-                )
+                blocks = [read_block(i, min(i + block, 300)) for i in range(0, 300, block)]
+                results.append(_concatenate(blocks))
     for name, values in results[0][0].items():
         np.testing.assert_array_equal(values, results[1][0][name])
     assert [i for i, bad in results[0][1]] == [i for i, bad in results[1][1]] == [270]
@@ -308,10 +307,11 @@ def test_by_default_bad_samples_stop_it_and_nothing_is_left_behind(toy):
     "Stopping, or leaving out."
     with tempfile.TemporaryDirectory() as folder:
         index = bad_folder(folder)
-        with pytest.raises(
-            ValueError,
-            match=r"(?s)3 bad samples among 30:.*s0003: .*npz: no such file.*s0011: .*s0020: .optical.: expected shape \(2, 4, 4\), got \(2, 4, 5\).*skip_bad",
-        ) as error:
+        message = (
+            r"(?s)3 bad samples among 30:.*s0003: .*npz: no such file.*s0011: .*"
+            r"s0020: .optical.: expected shape \(2, 4, 4\), got \(2, 4, 5\).*skip_bad"
+        )
+        with pytest.raises(ValueError, match=message) as error:
             prepare_samples(index, toy_read, toy, Path(folder) / "store", progress=False)
         index.loc["s0029", "split"] = "holdout"
         with pytest.raises(
@@ -356,18 +356,9 @@ def test_nothing_bad(toy):
     # nothing bad: the same store either way
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 12)
-        one, two = (
-            prepare_samples(
-                index,
-                toy_read,
-                toy,
-                Path(folder) / f"store{s}",
-                skip_bad=s,
-                coords=["lat"],
-                progress=False,
-            )
-            for s in (False, True)
-        )
+        options = dict(coords=["lat"], progress=False)
+        one = prepare_samples(index, toy_read, toy, Path(folder) / "one", skip_bad=False, **options)
+        two = prepare_samples(index, toy_read, toy, Path(folder) / "two", skip_bad=True, **options)
         xr.testing.assert_identical(open_store(one).load(), open_store(two).load())
         assert read_manifest(one)["identity"] == read_manifest(two)["identity"]
 

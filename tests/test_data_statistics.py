@@ -21,20 +21,19 @@ def test_merged_moments_are_those_of_numpy_where_naive_sums_in_float32_fail():
     "Block by block."
     values = np.random.default_rng(0).normal(1e4, 1, (1, 200_000))
     values[0, ::7] = np.nan
-    n, mean, squares, low, high = _merge(
-        _moments(values[:, :50]), _merge(_moments(values[:, 50:9999]), _moments(values[:, 9999:]))
-    )
+    first, second, third = (_moments(v) for v in np.split(values, [50, 9999], axis=1))
+    n, mean, squares, low, high = _merge(first, _merge(second, third))
     assert n == np.isfinite(values).sum()
     assert np.isclose(mean, np.nanmean(values), rtol=1e-14)
     assert np.isclose(squares / n, np.nanvar(values), rtol=1e-10)
     assert (low, high) == (np.nanmin(values), np.nanmax(values))
     x = values[np.isfinite(values)].astype("float32")
-    naive = (
-        np.cumsum(x**2, dtype="float32")[-1] / len(x)
-        - (np.cumsum(x, dtype="float32")[-1] / len(x)) ** 2
-    )
+    mean_square = np.cumsum(x**2, dtype="float32")[-1] / len(x)
+    square_mean = (np.cumsum(x, dtype="float32")[-1] / len(x)) ** 2
+    naive = mean_square - square_mean
     print(
-        f"variance: numpy {np.nanvar(values):.4f}, merged {squares[0] / n[0]:.4f}, naive float32 sums {naive:.0f}"
+        f"variance: numpy {np.nanvar(values):.4f}, merged {squares[0] / n[0]:.4f}, "
+        f"naive float32 sums {naive:.0f}"
     )
 
 
@@ -56,15 +55,15 @@ def test_statistics_are_those_of_numpy_over_the_training_split_whatever_the(worl
 def test_missing_values_are_counted_and_change_nothing_else(world):
     "Block by block."
     gaps = world.copy(deep=True)
-    gaps.climate[:5], gaps.months[0, :3] = -1, np.nan
+    gaps.climate[:5] = -1
+    gaps.months[0, :3] = np.nan
     gaps.warmth[:] = np.nan
     stats = training_statistics(gaps)
     assert stats["climate"]["missing"] == 5
     assert sum(stats["climate"]["count"]) == (world.split == "train").sum() - 5
     assert stats["months"]["missing"] == [3]
-    assert np.isclose(
-        stats["months"]["mean"][0], np.nanmean(gaps.months[gaps.split.values == "train"], dtype=float)
-    )
+    train = gaps.months[gaps.split.values == "train"]
+    assert np.isclose(stats["months"]["mean"][0], np.nanmean(train, dtype=float))
     assert stats["warmth"]["mean"] == [None]
     assert stats["warmth"]["count"] == [0]
     with pytest.raises(ValueError, match="the split 'train' is empty"):

@@ -21,9 +21,9 @@ import xarray as xr
 from mtl_explain.data.samples import modalities
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.data.store import (
-    _check_block, _check_template, _differences, _reserve, block_checksums, content_digest, contiguous_layout,
-    existing_store, identity, open_store, placeholder, read_manifest, refuse_external, save_samples, storable,
-    store_format, verify_store, write_store,
+    _check_block, _check_template, _differences, _hdf5_file, _reserve, block_checksums, content_digest,
+    contiguous_layout, existing_store, identity, open_store, placeholder, read_manifest, refuse_external,
+    save_samples, storable, store_format, verify_store, write_store,
 )
 from mtl_explain.testing.toy_samples import toy_samples
 
@@ -80,7 +80,8 @@ def test_what_netcdf_holds_is_kept_as_it_will_come_back():
     )
     assert list(kept.region.values) == list("abab")
     assert kept.when.values[1] == "2020-07-01T22:00:00"
-    for value in (None, True, pd.Timestamp("2020-01-01"), dict(a=1), Path("x"), [1, "a"], [True]):
+    scalars = None, True, pd.Timestamp("2020-01-01"), dict(a=1), Path("x")
+    for value in (*scalars, [1, "a"], [True], [[1], [1, 2]]):
         for named in (dressed, dressed.warmth):
             with (
                 mock.patch.dict(named.attrs, extra=value),
@@ -91,10 +92,9 @@ def test_what_netcdf_holds_is_kept_as_it_will_come_back():
         ValueError, match="attribute 'scale_factor' of 'warmth' cannot be stored: readers change values"
     ):
         storable(dressed.assign(warmth=dressed.warmth.assign_attrs(scale_factor=0.1)))
-    with pytest.raises(
-        ValueError, match="coordinate 'odd' cannot be stored: int is neither text nor a number"
-    ):
-        storable(dressed.assign_coords(odd=("sample", np.array(["a", 1, "b", "c"], object))))
+    for odd, why in (1, "int is neither text nor a number"), (b"\xff", "'utf-8' codec can't decode"):
+        with pytest.raises(ValueError, match=f"coordinate 'odd' cannot be stored: {why}"):
+            storable(dressed.assign_coords(odd=("sample", np.array(["a", odd, "b", "c"], object))))
     with pytest.raises(ValueError, match="the name 'B8A/B04' cannot be kept"):
         storable(dressed.rename(warmth="B8A/B04"))
 
@@ -105,17 +105,13 @@ def test_each_modality_has_its_place_aligned_to_memory_pages(world):
         _reserve(Path(folder) / "a.nc", world)
         layout = contiguous_layout(Path(folder) / "a.nc")
         assert set(world.data_vars) <= set(layout)
-        assert all(
-            layout[n][0] % 4096 == 0 and layout[n][1:] == (world[n].dtype, world[n].shape)
-            for n in world.data_vars
-        )
+        for n, da in world.data_vars.items():
+            offset, *kind = layout[n]
+            assert offset % 4096 == 0
+            assert kind == [da.dtype, da.shape]
         empty = xr.open_dataset(Path(folder) / "a.nc", engine="h5netcdf").load()
     assert list(empty.sample.values) == list(world.sample.values)
-    assert list(empty.band.values) == [
-        "red",
-        "green",
-        "blue",
-    ]
+    assert list(empty.band.values) == ["red", "green", "blue"]
 
 
 def test_what_is_wrong_with_a_block_is_said_before_it_is_written(world):
@@ -138,18 +134,14 @@ def test_what_is_wrong_with_a_block_is_said_before_it_is_written(world):
 
 def test_the_identity_says_what_differs(world):
     "Who made this store?"
-    one = identity(dict(size=32), [dict(name="a.tif", sha256="00")], world)
-    assert _differences(one, identity(dict(size=32), [dict(name="a.tif", sha256="00")], world)) == ""
-    assert (
-        _differences(one, identity(dict(size=48), [dict(name="a.tif", sha256="01")]))
-        == "settings and sources"
-    )
-    assert (
-        _differences(
-            one, identity(dict(size=32), [dict(name="a.tif", sha256="00")], world.isel(sample=slice(9)))
-        )
-        == "samples"
-    )
+    settings = dict(size=32)
+    sources = [dict(name="a.tif", sha256="00")]
+    one = identity(settings, sources, world)
+    assert _differences(one, identity(settings, sources, world)) == ""
+    other = identity(dict(size=48), [dict(name="a.tif", sha256="01")])
+    assert _differences(one, other) == "settings and sources"
+    fewer = world.isel(sample=slice(9))
+    assert _differences(one, identity(settings, sources, fewer)) == "samples"
 
 
 def test_what_stands_in_the_way_is_told_apart():
@@ -169,9 +161,8 @@ def test_what_stands_in_the_way_is_told_apart():
         with pytest.raises(ValueError, match="manifest.json: 'settings' is missing; prepare"):
             (Path(folder) / "manifest.json").write_text(json.dumps(manifest))
             read_manifest(folder)
-        manifest |= dict.fromkeys(("settings", "splits", "dropped", "units", "statistics"), {}) | dict(
-            sources=[], bytes=0, samples=0
-        )
+        manifest |= dict.fromkeys(("settings", "splits", "dropped", "units", "statistics"), {})
+        manifest |= dict(sources=[], bytes=0, samples=0)
         (Path(folder) / "manifest.json").write_text(json.dumps(manifest))
         assert existing_store(folder, dict(size=32), [])
         with pytest.raises(FileExistsError, match="other settings: choose"):
@@ -184,24 +175,14 @@ def test_checksums_know_values_and_types_not_byte_orders_memory_layouts_or(world
     "Checksums."
     # checksums know values and types, not byte orders, memory layouts or numbers of blocks
     height = world.elevation
-    assert (
-        block_checksums(height)
-        == block_checksums(height.astype(">f4"))
-        == block_checksums(height.copy(data=np.asfortranarray(height)))
-    )
+    assert block_checksums(height) == block_checksums(height.astype(">f4"))
+    assert block_checksums(height) == block_checksums(height.copy(data=np.asfortranarray(height)))
     large = xr.DataArray(np.zeros((5, 2**20), "float32"), dims=("sample", "pixel"))
     assert len(block_checksums(large)) == 5
     assert len(set(block_checksums(large))) == 1
     large[3, 7] = 1e-30
-    assert [
-        a == b for a, b in zip(block_checksums(large), block_checksums(0 * large), strict=True)
-    ] == [
-        True,
-        True,
-        True,
-        False,
-        True,
-    ]
+    pairs = zip(block_checksums(large), block_checksums(0 * large), strict=True)
+    assert [a == b for a, b in pairs] == [True, True, True, False, True]
 
 
 def test_what_points_out_of_the_file_holds_objects_or_is_absurdly_large_is(grown):
@@ -213,19 +194,25 @@ def test_what_points_out_of_the_file_holds_objects_or_is_absurdly_large_is(grown
         file.create_virtual_dataset("x", layout)
 
 
+    def linked(link, name="x"):
+        def link_to(file):
+            file[name] = link
+
+        return link_to
+
+
+    def variable(*args, **options):
+        return lambda file: file.create_dataset("x", *args, **options)
+
+
+    outside = h5py.ExternalLink("secret.h5", "/a")
     cases = {
-        "is a link to secret.h5": lambda file: file.__setitem__(
-            "x", h5py.ExternalLink("secret.h5", "/a")
-        ),
-        "is a link to /lat": lambda file: file.__setitem__("x", h5py.SoftLink("/lat")),
-        "keeps its values in another file": lambda file: file.create_dataset(
-            "x", (9,), "u1", external=[("/etc/hostname", 0, 9)]
-        ),
+        "is a link to secret.h5": linked(outside),
+        "is a link to /lat": linked(h5py.SoftLink("/lat")),
+        "keeps its values in another file": variable((9,), "u1", external=[("/etc/hostname", 0, 9)]),
         r"takes its values from other files \(a virtual dataset\)": virtual,
-        "holds objects": lambda file: file.create_dataset("x", (3,), h5py.ref_dtype),
-        r"has the shape \(1000000000000,\)": lambda file: file.create_dataset(
-            "x", (10**12,), "f8", chunks=(10**6,)
-        ),
+        "holds objects": variable((3,), h5py.ref_dtype),
+        r"has the shape \(1000000000000,\)": variable((10**12,), "f8", chunks=(10**6,)),
     }
     with tempfile.TemporaryDirectory() as folder:
         refuse_external(grown(Path(folder), lambda file: None))
@@ -233,14 +220,7 @@ def test_what_points_out_of_the_file_holds_objects_or_is_absurdly_large_is(grown
             with pytest.raises(ValueError, match=f"samples.nc: 'x' {message}.*it is refused"):
                 refuse_external(grown(Path(folder), grow))
         with pytest.raises(ValueError, match="'deep/x' is a link to secret.h5"):
-            refuse_external(
-                grown(
-                    Path(folder),
-                    lambda file: file.create_group("deep").__setitem__(
-                        "x", h5py.ExternalLink("secret.h5", "/a")
-                    ),
-                )
-            )
+            refuse_external(grown(Path(folder), linked(outside, "deep/x")))
         (Path(folder) / "text.nc").write_text("no HDF5")
         with pytest.raises(OSError, match="text.nc cannot be read as HDF5"):
             refuse_external(Path(folder) / "text.nc")
@@ -257,6 +237,15 @@ def test_whatever_hdf5_says_about_a_damaged_file_the_file_is_named(grown):
                 refuse_external(path)
             except (OSError, ValueError) as error:
                 assert str(path) in str(error)
+
+
+def test_a_mistake_of_ours_is_not_put_down_to_the_file(grown):
+    "Opening."
+    with tempfile.TemporaryDirectory() as folder:
+        path = grown(Path(folder), lambda file: None)
+        for mistake in (AttributeError("no such method"), IndexError("none"), MemoryError()):
+            with pytest.raises(type(mistake)), _hdf5_file(path):
+                raise mistake
 
 
 def test_what_is_stored_is_read_back_with_and_without_this_package(world):
@@ -300,16 +289,10 @@ def test_what_the_manifest_of_the_made_up_world_says(world):
                 progress=False,
             )
         )
-    print(
-        json.dumps(
-            {k: v for k, v in manifest.items() if k not in ("created", "statistics", "checksums")},
-            indent=1,
-        )
-    )
-    print(
-        "statistics of the training split:",
-        json.dumps({k: manifest["statistics"][k] for k in ("warmth", "climate")}, indent=1),
-    )
+    long = ("created", "statistics", "checksums")
+    statistics = {k: manifest["statistics"][k] for k in ("warmth", "climate")}
+    print(json.dumps({k: v for k, v in manifest.items() if k not in long}, indent=1))
+    print("statistics of the training split:", json.dumps(statistics, indent=1))
     assert manifest["samples"] == 96
     assert manifest["splits"] == dict(train=64, valid=16, test=16)
     assert manifest["statistics"] == training_statistics(world)
@@ -363,21 +346,14 @@ def test_bad_data_leave_nothing_behind(world):
     bad = world.copy(deep=True)
     bad.elevation[50, 0, 3, 3] = np.inf
     with tempfile.TemporaryDirectory() as folder:
-        with pytest.raises(
-            ValueError, match="'elevation': infinite values in 1 samples, first in s0050"
-        ):
-            save_samples(bad, Path(folder) / "world", block=10, progress=False)
+        dest = Path(folder) / "world"
+        message = "'elevation': infinite values in 1 samples, first in s0050"
+        with pytest.raises(ValueError, match=message):
+            save_samples(bad, dest, block=10, progress=False)
         with pytest.raises(ValueError, match="the split 'train' is empty"):
-            save_samples(
-                world.isel(sample=world.split.values == "test"), Path(folder) / "world", progress=False
-            )
+            save_samples(world.isel(sample=world.split.values == "test"), dest, progress=False)
         with pytest.raises(ValueError, match="no values for 'climate' in samples s0000 .. s0095"):
-            write_store(
-                Path(folder) / "world",
-                world,
-                lambda a, b: dict(cover=world.cover.values[a:b]),
-                progress=False,
-            )
+            write_store(dest, world, lambda a, b: dict(cover=world.cover.values[a:b]), progress=False)
         assert not list(Path(folder).iterdir())
 
 
@@ -406,10 +382,9 @@ def test_samples_in_memory_and_in_a_store_have_the_same_digest_and_whatever_is(w
     # samples in memory and in a store have the same digest, and whatever is changed changes it
     with tempfile.TemporaryDirectory() as folder:
         back = open_store(save_samples(world, Path(folder) / "world", progress=False))
+        first = slice(50)
         assert content_digest(back) == content_digest(world) == content_digest(back.load())
-        assert content_digest(back.isel(sample=slice(50))) == content_digest(
-            world.isel(sample=slice(50))
-        )
+        assert content_digest(back.isel(sample=first)) == content_digest(world.isel(sample=first))
         assert content_digest(back[["cover"]]) == content_digest(world[["cover"]])
         del back
 
@@ -429,12 +404,12 @@ def test_samples_in_memory_and_in_a_store_have_the_same_digest_and_whatever_is(w
         lambda w: w.update(dict(zone=w.zone.astype("int16"))),
     ]
     assert len({content_digest(world), *map(other, changes)}) == 1 + len(changes)
-    notes = [
+    # what is no modality is no obstacle
+    one, two = (
         world.assign(note=("sample", np.array([text] * 96, object)), year=2020) for text in "ab"
-    ]  # no modalities, and no obstacle
-    assert (
-        content_digest(notes[0]) != content_digest(notes[1]) == content_digest(notes[1].copy(deep=True))
     )
+    assert content_digest(one) != content_digest(two)
+    assert content_digest(two) == content_digest(two.copy(deep=True))
 
 
 def test_the_values_of_an_unchanged_store_are_not_read_for_its_digest(world):
@@ -594,7 +569,7 @@ def test_a_manifest_that_is_not_what_it_should_be_or_belongs_to_another_file_is(
 
 def test_somebodys_folder_beside_a_store_is_left_alone(world, reader_of):
     "Interrupted."
-    # somebody's folder beside a store is left alone; a partial folder of the version before is taken over
+    # somebody's folder beside a store is left alone; one of the version before is taken over
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "world.partial"
         dest = Path(folder) / "world"

@@ -29,10 +29,8 @@ def real_patches(folder):
             found = unpack_examples(folder, progress=False)
     except OSError as error:
         pytest.skip(f"the six real patches are not to be had: {error}")
-    names = pd.DataFrame(
-        [(pd.read_json(p, typ="series").corresponding_s2_patch, p.parent.name) for p in found],
-        columns=["patch_id", "patch_id_s1"],
-    )
+    partners = [pd.read_json(p, typ="series").corresponding_s2_patch for p in found]
+    names = pd.DataFrame(dict(patch_id=partners, patch_id_s1=[p.parent.name for p in found]))
     return names.join(parse_ids(names.patch_id, names.patch_id_s1)).set_index("patch_id")
 
 
@@ -71,7 +69,9 @@ def test_four_real_names_one_with_a_lost_zero():
     assert found.scene[2] == "S2B_MSIL2A_20170924T93020_35VPK"
     for row, at in zip(found.itertuples(), real.itertuples(), strict=True):
         epsg, x, y = tile_corner(row.tile)
-        assert (epsg, x + 1200 * int(row.column), y - 1200 * int(row.row)) == (at.epsg, at.x, at.y)
+        assert epsg == at.epsg
+        assert x + 1200 * int(row.column) == at.x
+        assert y - 1200 * int(row.row) == at.y
     assert parse_ids(pd.Series(["S2A_1_2"]), real.one[:1]).place.isna().all()
 
 
@@ -91,11 +91,9 @@ def test_a_band_is_read_if_it_is_what_it_should_be():
         write()
         assert np.array_equal(read(), values)
         assert place["bounds"][::3] == (404400, 5342400)
+        wanted = r"expected 1 band\(s\) of 20 × 20 pixels of type uint16"
         for change, message in (
-            (
-                dict(values=values[:9, :9]),
-                r"expected 1 band\(s\) of 20 × 20 pixels of type uint16, got 1 band\(s\) of 9 × 9",
-            ),
+            (dict(values=values[:9, :9]), wanted + r", got 1 band\(s\) of 9 × 9"),
             (dict(values=values.astype("float32")), "of type float32"),
             (dict(values=np.stack([values] * 2)), r"got 2 band\(s\)"),
             (dict(corner=(404460, 5342400)), r"lies at \(404460, .*the patch at \(404400"),
@@ -105,7 +103,8 @@ def test_a_band_is_read_if_it_is_what_it_should_be():
             write(**change)
             with pytest.raises(BadSample, match=message) as caught:
                 read()
-            assert (caught.value.sample, caught.value.file) == ("a", path)
+            assert caught.value.sample == "a"
+            assert caught.value.file == path
         write()
         Path(path).write_bytes(Path(path).read_bytes()[:500])
         with pytest.raises(BadSample, match="cannot be read: truncated"):
@@ -142,7 +141,7 @@ def test_six_real_patches_are_read_as_they_come_and_lie_where_their_names_say():
         assert set(table.tile) == {"29SND", "29UPU", "33UUP", "35VPK"}
         for _, row in table.iterrows():
             place = {}
-            (epsg, x, y) = tile_corner(row.tile)
+            epsg, x, y = tile_corner(row.tile)
             optical = read_optical(row, folder, place)
             radar = read_radar(row, folder, place)
             assert optical.shape == (12, 120, 120)

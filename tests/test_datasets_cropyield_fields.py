@@ -17,9 +17,9 @@ from scipy.ndimage import zoom
 
 from mtl_explain.data.native import BadSample
 from mtl_explain.datasets.cropyield_fields import (
-    average_points, bands, between_scenes, check_placed, coarser, crops, enlarge, field_grid, field_weather,
-    one_hot_classes, placed_raster, read_field, read_fields, read_points, read_scene, read_terrain,
-    read_weather, scene_paths, split_fields,
+    aggregate_between_scenes, average_points, bands, check_place, coarsen_grid, crops, enlarge, field_grid,
+    field_weather, one_hot_classes, read_field, read_fields, read_placed, read_points, read_scene,
+    read_terrain, read_weather, scene_paths, split_fields,
 )
 from mtl_explain.files.raster import Grid, to_grid, write_geotiff
 from mtl_explain.simulate.crops.fields import simulate_crops, simulate_field, simulate_plan
@@ -51,11 +51,9 @@ def truths(fields, world):
 def test_shares_of_497_fields_and_all_years_in_all_splits():
     "The table of fields."
     year = np.random.default_rng(0).integers(2017, 2024, 497)
-    counts = pd.crosstab(year, split_fields(year))
-    assert np.allclose(
-        counts.values.sum(0) / 497, [0.2, 0.6, 0.2], atol=0.005
-    )  # alphabetical: test, train, valid
-    assert np.abs(counts.values / counts.values.sum(1, keepdims=True) - [0.2, 0.6, 0.2]).max() < 0.05
+    counts = pd.crosstab(year, split_fields(year))[["train", "valid", "test"]].values
+    assert np.allclose(counts.sum(0) / 497, [0.6, 0.2, 0.2], atol=0.005)
+    assert np.abs(counts / counts.sum(1, keepdims=True) - [0.6, 0.2, 0.2]).max() < 0.05
     assert (split_fields(year[:40]) == split_fields(year[:40])).all()
 
 
@@ -72,8 +70,11 @@ def test_four_fields_all_well(fields):
 def test_five_points_by_hand():
     "Yield points to pixels."
     points = pd.DataFrame(
-        dict(x=[1001, 1009, 1015, 1029, 1031], y=[1999, 1991, 1985, 1971, 1971])
-        | {"yield": [2, 4, 5, 7, 9.0]}
+        {
+            "x": [1001, 1009, 1015, 1029, 1031],
+            "y": [1999, 1991, 1985, 1971, 1971],
+            "yield": [2, 4, 5, 7, 9.0],
+        }
     )
     mean, count = average_points(points, Grid((3, 3), from_origin(1000, 2000, 10, 10)))
     assert mean[0, 0] == 3  # the last point lies outside
@@ -86,30 +87,28 @@ def test_five_points_by_hand():
 def test_a_million_points_against_pandas():
     "Yield points to pixels."
     x, y, v = np.random.default_rng(0).uniform(0, 500, (3, 1_000_000))
-    mean, count = average_points(
-        pd.DataFrame({"x": x, "y": y, "yield": v}), Grid((50, 50), from_origin(0, 500, 10, 10))
-    )
-    table = pd.Series(v).groupby([((500 - y) // 10).astype(int), (x // 10).astype(int)]).mean()
-    assert np.allclose(mean, table.unstack().values)
+    points = pd.DataFrame({"x": x, "y": y, "yield": v})
+    mean, count = average_points(points, Grid((50, 50), from_origin(0, 500, 10, 10)))
+    row = ((500 - y) // 10).astype(int)
+    column = (x // 10).astype(int)
+    assert np.allclose(mean, pd.Series(v).groupby([row, column]).mean().unstack().values)
     assert count.sum() == 1_000_000
 
 
 def test_faults_of_a_sensor_stop_it_or_are_left_out():
     "Yield points to pixels."
+    outside = r"2 of 4 points outside 0 .. 40 t/ha, e.g. -0.2: other units\?"
+    no_numbers = "2 of 3 points have something else than numbers, first in row 2"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "points.csv"
         path.write_text("x,y,yield\n1,1,3.5\n2,1,-0.2\n3,1,90\n4,1,17\n")
-        with pytest.raises(
-            ValueError, match=r"2 of 4 points outside 0 .. 40 t/ha, e.g. -0.2: other units\?"
-        ):
+        with pytest.raises(ValueError, match=outside):
             read_points(path)
         assert read_points(path, (0, 15))["yield"].tolist() == [3.5]
         with pytest.raises(ValueError, match="no point with a yield from 4 to 5"):
             read_points(path, (4, 5))
         path.write_text("x,y,yield\n1,1,3.5\n2,1,\n3,1,three\n")
-        with pytest.raises(
-            ValueError, match="2 of 3 points have something else than numbers, first in row 2"
-        ):
+        with pytest.raises(ValueError, match=no_numbers):
             read_points(path)
 
 
@@ -138,39 +137,33 @@ def test_a_ramp_a_single_pixel_a_gap():
     noise = np.random.default_rng(0).integers(1, 9000, (3, 6, 12)).astype("uint16")
     for k in (2, 6):
         grid = Grid((6 * k, 12 * k), from_origin(600_000, 7e6, 10, 10), "EPSG:32720")
-        assert (
-            np.abs(
-                enlarge(noise, k) - to_grid(noise.astype("float64"), coarser(grid, 10 * k), grid)
-            ).max()
-            < 0.51
-        )
+        theirs = to_grid(noise.astype("float64"), coarsen_grid(grid, 10 * k), grid)
+        assert np.abs(enlarge(noise, k) - theirs).max() < 0.51
 
 
 def test_places_and_bands_are_compared():
     "Scenes."
-    def written(folder, corner, names, values=np.ones((2, 6, 6), "uint16")):
-        write_geotiff(path := Path(folder) / "one.tif", values, corner, 20, "EPSG:32720")
+    def check(folder, corner=(600_000, 7e6), names=("B01", "B09")):
+        path = Path(folder) / "one.tif"
+        write_geotiff(path, np.ones((2, 6, 6), "uint16"), corner, 20, "EPSG:32720")
         with rasterio.open(path, "r+") as file:
             file.descriptions = names
-        return placed_raster(path, crs="EPSG:32720")
-
-
-    with tempfile.TemporaryDirectory() as folder:
         place = Grid((6, 6), from_origin(600_000, 7e6, 20, 20), "EPSG:32720")
-        assert check_placed(
-            written(folder, (600_000, 7e6), ("B01", "B09")), place, ("B01", "B09")
-        ).shape == (2, 6, 6)
-        assert check_placed(
-            written(folder, (600_000, 7e6), (None, None)), place, ("B01", "B09")
-        ).all()  # a file need not name its bands
-        for x, y in ((600_020, 7e6), (600_000, 7e6 + 0.01)):
-            with pytest.raises(
-                ValueError,
-                match="lies elsewhere: upper left corner .* with pixels of 20 × 20 m, expected upper left corner 600000.0, 7000000.0",
-            ):
-                check_placed(written(folder, (x, y), ("B01", "B09")), place, ("B01", "B09"))
+        return check_place(read_placed(path, crs="EPSG:32720"), place, ("B01", "B09"))
+
+
+    elsewhere = (
+        "lies elsewhere: upper left corner .* with pixels of 20 × 20 m, "
+        "expected upper left corner 600000.0, 7000000.0"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        assert check(folder).shape == (2, 6, 6)
+        assert check(folder, names=(None, None)).all()  # a file need not name its bands
+        for corner in ((600_020, 7e6), (600_000, 7e6 + 0.01)):
+            with pytest.raises(ValueError, match=elsewhere):
+                check(folder, corner)
         with pytest.raises(ValueError, match="expected the bands B01 B09, got 2: B09 B01"):
-            check_placed(written(folder, (600_000, 7e6), ("B09", "B01")), place, ("B01", "B09"))
+            check(folder, names=("B09", "B01"))
 
 
 def test_the_first_scene_of_a_field(fields, world):
@@ -196,10 +189,8 @@ def test_four_days_by_hand():
         ),
         pd.date_range("2020-01-01", periods=4),
     )
-    assert np.allclose(
-        between_scenes(day, [pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-03")]),
-        [[3, 11, 21, 2], [9, 14, 25, 4]],
-    )
+    steps = aggregate_between_scenes(day, [pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-03")])
+    assert np.allclose(steps, [[3, 11, 21, 2], [9, 14, 25, 4]])
 
 
 def test_weather_of_the_simulated_world(world, fields):
@@ -245,6 +236,10 @@ def test_shapes_and_days_to_harvest(fields, world):
 def test_dates_bands_and_classes_come_back_exactly_coarse_bands_up_to_their(truths, fields):
     "What went in comes out."
     # dates, bands and classes come back exactly, coarse bands up to their resampling
+    def enlarged(values, n):
+        return zoom(values.astype(float), n, order=1, mode="nearest", grid_mode=True)
+
+
     for name, (truth, got) in truths.items():
         r = got["row"]
         c = got["column"]
@@ -256,15 +251,8 @@ def test_dates_bands_and_classes_come_back_exactly_coarse_bands_up_to_their(trut
             assert np.array_equal(satellite[:, k, 12:].argmax(1), s["SCL"][r // 2, c // 2])
             for band, values, n in (("B11", s["20m"][4], 2), ("B09", s["60m"][1], 6)):
                 if values.all():
-                    assert (
-                        np.abs(
-                            satellite[:, k, bands.index(band)]
-                            - zoom(values.astype(float), n, order=1, mode="nearest", grid_mode=True)[
-                                r, c
-                            ]
-                        ).max()
-                        < 0.51
-                    )
+                    error = satellite[:, k, bands.index(band)] - enlarged(values, n)[r, c]
+                    assert np.abs(error).max() < 0.51
 
 
 def test_heights_come_back_within_the_errors_of_the_elevation_model_weather_as(world, truths, fields):
@@ -272,37 +260,33 @@ def test_heights_come_back_within_the_errors_of_the_elevation_model_weather_as(w
     # heights come back within the errors of the elevation model, weather as a table of days says it
     raw = pd.read_csv(world / "weather" / "era5_daily.csv").set_index("date")
     for name, (truth, got) in truths.items():
-        assert (
-            np.abs(got["dem"][:, 0] - truth["ground"]["height"][got["row"], got["column"]]).max() < 2.5
-        )
+        height = truth["ground"]["height"][got["row"], got["column"]]
+        assert np.abs(got["dem"][:, 0] - height).max() < 2.5
         assert np.isfinite(got["dem"]).all()
-        here = raw[
-            np.hypot(raw.latitude - fields.lat[name], raw.longitude - fields.lon[name]) < 0.5
-        ].sort_index()
-        second = here.loc[
-            str((truth["dates"][0] + pd.Timedelta(1, "D")).date()) : str(truth["dates"][1].date())
+        far = np.hypot(raw.latitude - fields.lat[name], raw.longitude - fields.lon[name])
+        here = raw[far < 0.5].sort_index()
+        first = truth["dates"][0] + pd.Timedelta(1, "D")  # the day after the first scene
+        last = truth["dates"][1]
+        second = here.loc[str(first.date()) : str(last.date())]
+        wanted = [
+            second.t2m_min.min() - 273.15,
+            second.t2m_mean.mean() - 273.15,
+            second.t2m_max.max() - 273.15,
+            1000 * second.tp.sum(),
         ]
-        assert np.allclose(
-            got["weather"][1],
-            [
-                second.t2m_min.min() - 273.15,
-                second.t2m_mean.mean() - 273.15,
-                second.t2m_max.max() - 273.15,
-                1000 * second.tp.sum(),
-            ],
-            atol=1e-3,
-        )
+        assert np.allclose(got["weather"][1], wanted, atol=1e-3)
 
 
 def test_yields_come_back_up_to_what_the_harvester_did_to_them(truths, fields):
     "What went in comes out."
     pairs = []
     for truth, got in truths.values():
-        inside = truth["window"]["mask"][got["row"], got["column"]]
-        pairs.append(
-            np.stack([truth["grain"][got["row"], got["column"]], got["yield"][:, 0]])[:, inside]
-        )
-        assert abs(np.median(pairs[-1][1] / pairs[-1][0]) - 1) < 0.12
+        at = (got["row"], got["column"])
+        inside = truth["window"]["mask"][at]
+        pair = np.stack([truth["grain"][at], got["yield"][:, 0]])[:, inside]
+        assert abs(np.median(pair[1] / pair[0]) - 1) < 0.12
+        pairs.append(pair)
+    assert np.corrcoef(*np.concatenate(pairs, 1))[0, 1] > 0.95
     fig, ax = plt.subplots(figsize=(3.4, 3), dpi=70, layout="constrained")
     lines = {
         crop: ax.plot(*pair, ".", ms=2, color=crops[crop])[0]
@@ -310,8 +294,8 @@ def test_yields_come_back_up_to_what_the_harvester_did_to_them(truths, fields):
     }
     ax.axline((0, 0), slope=1, color="gray", lw=0.8)
     ax.legend(lines.values(), lines, markerscale=4, fontsize=8)
-    ax.set(xlabel="simulated yield [t/ha]", ylabel="yield read [t/ha]", title="pixels of four fields")
-    assert np.corrcoef(*np.concatenate(pairs, 1))[0, 1] > 0.95
+    ax.set_title("pixels of four fields")
+    ax.set(xlabel="simulated yield [t/ha]", ylabel="yield read [t/ha]")
 
 
 def test_rows_of_the_table_that_cannot_be_used(world):
@@ -320,10 +304,9 @@ def test_rows_of_the_table_that_cannot_be_used(world):
 
 
     def says(**change):
+        rows = [row, row | dict(field="b"), row | dict(field="c") | change]
         with tempfile.TemporaryDirectory() as folder:
-            pd.DataFrame([row, row | dict(field="b"), row | dict(field="c") | change]).to_csv(
-                Path(folder) / "fields.csv", index=False
-            )
+            pd.DataFrame(rows).to_csv(Path(folder) / "fields.csv", index=False)
             return read_fields(folder).problem.iloc[2]
 
 
@@ -345,22 +328,11 @@ def test_windows_and_cells_that_do_not_fit(fields):
         one = fields.iloc[0]
         for shape, pixel in (((6, 10), 10), ((6, 6), 20)):
             write_geotiff(path, np.ones(shape, "uint16"), (600_000, 7e6), pixel, one.crs)
-            with pytest.raises(
-                BadSample,
-                match=f"one.tif: expected 10 m pixels .* got {pixel} × {pixel} m and 6 × {shape[1]} pixels",
-            ):
+            got = f"got {pixel} × {pixel} m and 6 × {shape[1]} pixels"
+            with pytest.raises(BadSample, match=f"one.tif: expected 10 m pixels .* {got}"):
                 field_grid(one, path)
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            count=1,
-            height=9,
-            width=9,
-            dtype="float32",
-            crs=one.crs,
-            transform=from_origin(0, 0, 30, 20),
-        ) as file:
+        profile = dict(driver="GTiff", count=1, height=9, width=9, dtype="float32", crs=one.crs)
+        with rasterio.open(path, "w", transform=from_origin(0, 0, 30, 20), **profile):
             pass
         with pytest.raises(BadSample, match="expected square cells from north to south, got 30 × 20 m"):
             read_terrain("f", path, np.array([100.0]), np.array([-100.0]), one.crs)

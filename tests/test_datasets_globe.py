@@ -42,20 +42,23 @@ def planet(lat, lon):
 
 # a made-up planet in made-up wheels, and their table
 def _image_bytes(values, driver):
+    profile = dict(
+        driver=driver,
+        width=values.shape[2],
+        height=values.shape[1],
+        count=len(values),
+        dtype="uint8",
+    )
+    if driver == "JPEG":
+        profile["quality"] = 95
     with MemoryFile() as memory, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with memory.open(
-            driver=driver,
-            width=values.shape[2],
-            height=values.shape[1],
-            count=len(values),
-            dtype="uint8",
-            **({} if driver != "JPEG" else dict(quality=95)),
-        ) as dst:
+        with memory.open(**profile) as dst:
             dst.write(values)
         return memory.read()
 def _hdf_bytes(**values):
-    with h5py.File(buffer := io.BytesIO(), "w") as file:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
         for name, value in values.items():
             file[name] = value
     return buffer.getvalue()
@@ -64,20 +67,23 @@ def made_up_wheels(folder):
         g = degree_grid(per_degree)
         return planet(g.y[:, None], g.x)
 
-    land, warm, zone = at(1.5)
-    optical = np.stack(
-        [np.where(land, 120, 10), np.where(land, 100, 20), np.where(land, 60, 90)]
-    ).astype("uint8")
-    cover = np.where(at(2)[0], np.where(at(2)[1] > 15, 2, 10), 0).astype("uint8")[None]
+    land, _, _ = at(1.5)
+    optical = np.stack([np.where(land, a, b) for a, b in ((120, 10), (100, 20), (60, 90))])
+    land, warm, _ = at(2)
+    cover = np.where(land, np.where(warm > 15, 2, 10), 0)[None]
+    land, _, zone = at(3)
+    climate = np.where(land, zone, 32)[None]
+    land, _, _ = at(1)
+    altitude = np.where(land, 30, 255)
     month = np.cos(2 * np.pi * (np.arange(12)[:, None, None] - 6) / 12)
-    warm = planet(np.linspace(90, -90, 73)[:, None], np.arange(0, 360, 2.5))[1]
+    _, warm, _ = planet(np.linspace(90, -90, 73)[:, None], np.arange(0, 360, 2.5))
     rain = np.broadcast_to(np.maximum(warm, 0) * 4, (12, 73, 144))
     content = dict(
-        optical=_image_bytes(optical, "JPEG"),
-        landcover=_image_bytes(cover, "GTiff"),
-        climate=_image_bytes(np.where(at(3)[0], at(3)[2], 32).astype("uint8")[None], "PNG"),
+        optical=_image_bytes(optical.astype("uint8"), "JPEG"),
+        landcover=_image_bytes(cover.astype("uint8"), "GTiff"),
+        climate=_image_bytes(climate.astype("uint8"), "PNG"),
         weather=_hdf_bytes(t2m=(warm + 6 * month).astype("float32"), tp=rain.astype("float32")),
-        altitude=_hdf_bytes(Altitude=np.where(at(1)[0], 30, 255).astype("uint8")),
+        altitude=_hdf_bytes(Altitude=altitude.astype("uint8")),
     )
     (Path(folder) / "wheels").mkdir(parents=True, exist_ok=True)
     table = {}
@@ -157,10 +163,7 @@ def test_patches_of_land_have_their_centres_on_land(small_earth):
     assert planet(found.lat.values, found.lon.values)[0].all()
     assert found.lat.min() > -60
     assert len(found) + sum(dropped.values()) == (270 // 6) * (540 // 6)
-    assert set(dropped) == {
-        "less than 90% land",
-        "south of 60°S",
-    }
+    assert set(dropped) == {"less than 90% land", "south of 60°S"}
     with pytest.raises(ValueError, match="no patch of 270×270 pixels has 100% land"):
         find_patches(small_earth, 270, 1.0)
 
@@ -184,14 +187,13 @@ def test_the_levels_of_the_climate_agree_and_the_split_separates_no_neighbours(s
     "The sample set."
     small, small_dropped = small_and_small_dropped
     mods = modalities(small)
-    types, mains = (
-        np.array(mods[m].parent_index)[small[m].values] for m in ("climate", "climate_type")
-    )
+    types = np.array(mods["climate"].parent_index)[small.climate.values]
+    mains = np.array(mods["climate_type"].parent_index)[small.climate_type.values]
     assert np.array_equal(types, small.climate_type)
     assert np.array_equal(mains, small.climate_group)
-    near = (np.abs(small.row.values[:, None] - small.row.values) <= 1) & (
-        np.abs(small.col.values[:, None] - small.col.values) % 89 <= 1
-    )
+    rows = np.abs(small.row.values[:, None] - small.row.values)
+    columns = np.abs(small.col.values[:, None] - small.col.values) % 89
+    near = (rows <= 1) & (columns <= 1)
     assert near.sum() > len(near)
     assert (small.split.values[:, None] == small.split.values)[near].all()
     assert small_dropped["beside another split"] > 0
@@ -218,13 +220,13 @@ def test_prepare_makes_a_store_once_and_makes_no_other_in_its_place():
 def test_the_sample_is_a_part_of_the_whole_evenly_from_the_zones(small_and_small_dropped):
     "A small real sample."
     small, small_dropped = small_and_small_dropped
+    shares = dict(train=30, valid=8, test=8)
     with tempfile.TemporaryDirectory() as folder:
-        part = xr.open_dataset(
-            make_sample(small, Path(folder) / "part.nc", dict(train=30, valid=8, test=8)),
-            engine="h5netcdf",
-        ).load()
+        path = make_sample(small, Path(folder) / "part.nc", shares)
+        with xr.open_dataset(path, engine="h5netcdf") as file:
+            part = file.load()
     assert part.sizes["sample"] == 46
-    assert part.split.to_series().value_counts().to_dict() == dict(train=30, valid=8, test=8)
+    assert part.split.to_series().value_counts().to_dict() == shares
     xr.testing.assert_equal(part, small.sel(sample=part.sample))
     assert np.bincount(part.climate[:30]).min() >= 4
     assert modalities(part) == modalities(small)
@@ -254,11 +256,9 @@ def test_all_five_kinds(sample):
 
 def test_two_patches_of_two_climates(sample):
     "What it looks like."
+    zones = np.array(sample.climate.attrs["classes"])[sample.climate.values]
     for zone in ("BWh", "Dfc"):
-        first = sample.sample.values[
-            sample.climate.values == list(sample.climate.attrs["classes"]).index(zone)
-        ][0]
-        axes = plot_patch(sample, first)
+        axes = plot_patch(sample, sample.sample.values[zones == zone][0])
         assert axes[3].get_title().startswith(zone)
 
 
@@ -271,8 +271,9 @@ def test_the_split_of_the_small_sample(sample):
 def test_each_family_has_its_three_variants_and_the_samples_have_what_they_name(sample):
     "Experiments."
     for name, setup in setups.items():
-        assert setup.variant.lower() == name.split("-")[1]
-        assert setup.main == name.split("-")[0]
+        family, variant, *_ = name.split("-")
+        assert setup.variant.lower() == variant
+        assert setup.main == family
         assert setup.core == ("optical",)
         check_samples(sample, setup)
     assert np.isclose(setups["landcover-mtl"].weights["landcover"], 0.6)

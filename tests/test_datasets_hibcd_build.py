@@ -15,52 +15,38 @@ import pytest
 import rasterio
 
 from mtl_explain.datasets.hibcd_build import build_tiles, folders, make_labels, split_tiles
-from mtl_explain.files.raster import read_raster
+from mtl_explain.files.raster import read_raster, write_geotiff
 
 
 # rasters of noise, on disk, and in memory
 def noisy_rasters(folder, rows, columns, seed=0):
     rng = np.random.default_rng(seed)
-    crs = "EPSG:28992"
-    transform = rasterio.transform.from_origin(120_000, 487_000, 0.25, 0.25)
-    paths = {}
-    values = {}
-    for name, count, dtype in (
-        ("early_dsm", 1, "float32"),
-        ("late_dsm", 1, "float32"),
-        ("early_buildings", 1, "uint8"),
-        ("late_buildings", 1, "uint8"),
-        ("relevance", 1, "int8"),
-        ("late_image", 3, "uint8"),
-    ):
-        low, high = dict(relevance=(-1, 2), late_image=(0, 256)).get(name, (0, 2))
-        found = (
-            rng.integers(low, high, (count, rows, columns))
-            if dtype != "float32"
-            else rng.normal(5, 5, (1, rows, columns))
-        ).astype(dtype)
-        if dtype == "float32":
-            found[:, :, :7] = 3.4028235e38
-        paths[name] = Path(folder) / f"{name}.tif"
-        values[name] = found
-        with rasterio.open(
-            paths[name],
-            "w",
-            driver="GTiff",
-            count=count,
-            height=rows,
-            width=columns,
-            dtype=dtype,
-            crs=crs,
-            transform=transform,
-        ) as file:
-            file.write(found)
+
+    def heights():
+        found = rng.normal(5, 5, (1, rows, columns)).astype("float32")
+        found[:, :, :7] = 3.4028235e38
+        return found
+
+    def integers(low, high, dtype, count=1):
+        return rng.integers(low, high, (count, rows, columns)).astype(dtype)
+
+    values = dict(
+        early_dsm=heights(),
+        late_dsm=heights(),
+        early_buildings=integers(0, 2, "uint8"),
+        late_buildings=integers(0, 2, "uint8"),
+        relevance=integers(-1, 2, "int8"),
+        late_image=integers(0, 256, "uint8", 3),
+    )
+    paths = {name: Path(folder) / f"{name}.tif" for name in values}
+    for name, v in values.items():
+        write_geotiff(paths[name], v, (120_000, 487_000), 0.25, "EPSG:28992")
     return paths, values
 
 
-def test_500_tiles_are_split_into_340_40_and_120_as_published():
+def test_500_tiles():
     "Tiles from rasters."
-    # 500 tiles are split into 340, 40 and 120 as published; blocks stay together but for one at each cut
+    # 500 tiles: 340, 40 and 120 as published; blocks stay together but for one at each cut
     names, number = np.unique(split_tiles(25, 20), return_counts=True)
     assert dict(zip(names.tolist(), number.tolist(), strict=True)) == dict(test=120, train=340, val=40)
     blocked = split_tiles(25, 20, block=5).reshape(4, 5, 5, 5).swapaxes(1, 2).reshape(20, 25)
@@ -82,14 +68,13 @@ def test_tiles_built_by_windows_are_what_the_equations_say_of_the_whole_raster()
         for path in files:
             col, row = (int(k) for k in path.stem.split("_")[1:])
             at = np.s_[row * 32 : row * 32 + 32, col * 32 : col * 32 + 32]
-
-            def other(name):
-                return read_raster(path.parent.parent / folders[name] / path.name)
-
-            assert np.array_equal(read_raster(path, dtype="uint8")[0], semantic[at])
-            assert np.array_equal(other("height_change")[0], change[at], equal_nan=True)
-            assert np.array_equal(other("early_height")[0], whole["early_dsm"][0][at])
-            assert np.array_equal(other("late_image"), whole["late_image"][:, *at])
+            split = path.parent.parent
+            image, early, mask, height = (read_raster(split / f / path.name) for f in folders.values())
+            assert mask.dtype == "uint8"
+            assert np.array_equal(mask[0], semantic[at])
+            assert np.array_equal(height[0], change[at], equal_nan=True)
+            assert np.array_equal(early[0], whole["early_dsm"][0][at])
+            assert np.array_equal(image, whole["late_image"][:, *at])
         with pytest.raises(FileExistsError, match="exists already"):
             build_tiles(paths, folder, "delft", 32)
     assert set(np.unique(semantic)) == {0, 1, 2, 3}
@@ -98,27 +83,32 @@ def test_tiles_built_by_windows_are_what_the_equations_say_of_the_whole_raster()
 def test_tiles_are_built_within_32_mb_from_rasters_of_48_mb():
     "Never whole in memory."
     script = """
-import resource, sys, pathlib
+import pathlib, resource, sys
 import numpy as np, rasterio
 from mtl_explain.datasets.hibcd_build import build_tiles, raster_names
 folder = pathlib.Path(sys.argv[1])
-used = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmData')) * 1024
+paths = {n: folder / f'{n}.tif' for n in raster_names}
+status = open('/proc/self/status')
+used = next(int(line.split()[1]) for line in status if line.startswith('VmData')) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + 32 * 2**20,) * 2)
-build_tiles({n: folder/f'{n}.tif' for n in raster_names}, folder, 'delft', 400, cache=8, progress=False)
-try: held = [np.ones(rasterio.open(folder/f'{n}.tif').shape, 'float32') for n in raster_names]
-except MemoryError: print('the limit bites')
+build_tiles(paths, folder, 'delft', 400, cache=8, progress=False)
+try:
+    held = [np.ones(rasterio.open(p).shape, 'float32') for p in paths.values()]
+except MemoryError:
+    print('the limit bites')
 """
     if sys.platform == "linux":
         with tempfile.TemporaryDirectory() as folder:
-            size = sum(v.nbytes for v in noisy_rasters(folder, 1400, 2450)[1].values())
+            _, values = noisy_rasters(folder, 1400, 2450)
             done = subprocess.run(
                 [sys.executable, "-c", script, folder],
                 capture_output=True,
                 text=True,
                 env=os.environ | dict(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"),
             )
-            assert done.returncode == 0 and "the limit bites" in done.stdout, done.stderr
-            assert size > 48e6
+            assert done.returncode == 0, done.stderr
+            assert "the limit bites" in done.stdout, done.stderr
+            assert sum(v.nbytes for v in values.values()) > 48e6
             assert len(list(Path(folder).glob("delft_025/*/dsm_1k/*.tif"))) == 18
 
 

@@ -40,10 +40,10 @@ def test_lists_and_labels_of_the_simulated_archive_belong_together(plots_and_for
     lists = read_lists(forest)
     fractions = read_fractions(forest)
     assert {s: len(f) for s, f in lists.items()} == dict(train=54, test=6)
-    assert set(sum(lists.values(), [])) == set(fractions)
-    assert all(
-        fractions[p.file] == [[species[n].genus, f] for n, _, f in p.parts] for p in plots.itertuples()
-    )
+    assert {f for files in lists.values() for f in files} == set(fractions)
+    for plot in plots.itertuples():
+        drawn = [[species[name].genus, share] for name, _, share in plot.parts]
+        assert fractions[plot.file] == drawn
     with pytest.raises(FileNotFoundError, match="is this the folder"):
         read_lists(forest / "labels")
 
@@ -57,13 +57,14 @@ def test_labels_that_are_no_labels():
         "got a list": b"[1]",
     }
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "TreeSatBA_v9_60m_multi_labels.json"
         with pytest.raises(FileNotFoundError, match="multi_labels.json"):
             read_fractions(folder)
         for message, text in bad.items():
-            (Path(folder) / "TreeSatBA_v9_60m_multi_labels.json").write_bytes(text)
+            path.write_bytes(text)
             with pytest.raises(ValueError, match=message):
                 read_fractions(folder)
-        (Path(folder) / "TreeSatBA_v9_60m_multi_labels.json").write_bytes(b'{"a": [], "a": []}')
+        path.write_bytes(b'{"a": [], "a": []}')
         assert read_fractions(folder) == {"a": []}
 
 
@@ -83,19 +84,17 @@ def test_places_in_degrees_and_a_file_without_places(plots_and_forest):
     "Places."
     plots, forest = plots_and_forest
     places = read_places(forest)
+    metres = ["easting", "northing"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "geojson").mkdir()
         path = Path(folder) / "geojson/bb_60m.GeoJSON"
         boxes = json.loads((forest / "geojson/bb_60m.GeoJSON").read_text())
         del boxes["crs"]
         for f in boxes["features"]:
-            f["geometry"]["coordinates"] = [
-                [places.loc[f["properties"]["IMG_ID"] + ".tif", ["lon", "lat"]].tolist()]
-            ]
+            degrees = places.loc[f["properties"]["IMG_ID"] + ".tif", ["lon", "lat"]]
+            f["geometry"]["coordinates"] = [[degrees.tolist()]]
         path.write_text(json.dumps(boxes))
-        assert np.allclose(
-            read_places(folder)[["easting", "northing"]], places[["easting", "northing"]], atol=0.01
-        )
+        assert np.allclose(read_places(folder)[metres], places[metres], atol=0.01)
         for text in ('{"features": [{"properties": {}}]}', "[]"):
             path.write_text(text)
             with pytest.raises(ValueError, match="not the boxes"):
@@ -105,22 +104,27 @@ def test_places_in_degrees_and_a_file_without_places(plots_and_forest):
 def test_halves_are_whole_blocks_like_in_size_and_genera_and_seeded():
     "Splits."
     many = draw_plots(800, seed=1)
+    files = list(many.file)
     where = pd.DataFrame(dict(easting=many.x + 30, northing=many.y + 30)).set_axis(many.file)
     blocks = block_of(where)
-    halves = halve(list(many.file), block_of(where))
-    assert not {blocks[f] for f in halves["valid"]} & {blocks[f] for f in halves["test"]}
-    assert sorted(halves["valid"] + halves["test"]) == sorted(many.file)
-    share = {
-        s: pd.Series([f.split("_")[0] for f in h]).value_counts(normalize=True)
-        for s, h in halves.items()
-    }
-    assert 0.45 < len(halves["valid"]) / 800 < 0.55
-    assert (share["valid"] - share["test"]).abs().max() < 0.04
-    assert halves == halve(list(many.file), blocks) != halve(list(many.file), blocks, seed=1)
+    halves = halve(files, blocks)
+    valid = halves["valid"]
+    test = halves["test"]
+    assert not {blocks[f] for f in valid} & {blocks[f] for f in test}
+    assert sorted(valid + test) == sorted(files)
+
+
+    def genus_shares(files):
+        return pd.Series([f.split("_")[0] for f in files]).value_counts(normalize=True)
+
+
+    assert 0.45 < len(valid) / 800 < 0.55
+    assert (genus_shares(valid) - genus_shares(test)).abs().max() < 0.04
+    assert halves == halve(files, blocks) != halve(files, blocks, seed=1)
     assert block_of(pd.DataFrame(dict(easting=[412_345.0], northing=[5_801_999.0])))[0] == "E0412N5801"
-    assert [len(v) for v in halve(list(many.file[:2]), pd.Series(dtype=str)).values()] == [1, 1]
+    assert [len(v) for v in halve(files[:2], pd.Series(dtype=str)).values()] == [1, 1]
     with pytest.raises(ValueError, match="cannot be divided"):
-        halve(list(many.file[:1]), blocks)
+        halve(files[:1], blocks)
 
 
 def test_training_as_listed_the_tenth_halved(plots_and_forest):
@@ -128,30 +132,26 @@ def test_training_as_listed_the_tenth_halved(plots_and_forest):
     # training as listed, the tenth halved; an official validation list is respected
     plots, forest = plots_and_forest
     lists = read_lists(forest)
+    train = lists["train"]
+    test = lists["test"]
     places = read_places(forest)
     found = official_splits(forest, places)
-    assert found["train"] == lists["train"]
-    assert sorted(found["valid"] + found["test"]) == sorted(lists["test"])
+    assert found["train"] == train
+    assert sorted(found["valid"] + found["test"]) == sorted(test)
     assert len(found["valid"]) == 3
     with tempfile.TemporaryDirectory() as temporary:
-        for s, f in dict(
-            train=lists["train"][:-5], val=lists["train"][-5:], test=lists["test"]
-        ).items():
-            (Path(temporary) / f"{s}_filenames.lst").write_text("\n".join(f))
+        for s, files in dict(train=train[:-5], val=train[-5:], test=test).items():
+            (Path(temporary) / f"{s}_filenames.lst").write_text("\n".join(files))
         official = official_splits(temporary, places)
-        assert official["valid"] == lists["train"][-5:]
-        assert official["test"] == lists["test"]
+        assert official["valid"] == train[-5:]
+        assert official["test"] == test
 
 
 def test_worked_by_hand_and_on_the_simulated_plots(plots_and_forest):
     "Neighbours."
     plots, forest = plots_and_forest
-    near = nearest_training(
-        pd.DataFrame(
-            dict(easting=[0, 300, 0], northing=[0, 400, 90], split=["train", "test", "valid"]),
-            ["a", "b", "c"],
-        )
-    )
+    three = dict(easting=[0, 300, 0], northing=[0, 400, 90], split=["train", "test", "valid"])
+    near = nearest_training(pd.DataFrame(three, ["a", "b", "c"]))
     assert near.to_dict() == dict(b=500, c=90)
     distance = nearest_training(read_places(forest).join(plots.split))
     assert len(distance) == 6

@@ -4,6 +4,8 @@ Written by nbdev-export from the check cells of nbs/api/datasets/06_treesat_labe
 Do not edit: change the notebook, then `make export`.
 """
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,15 +27,17 @@ def walk(name):
     return found
 
 
-def test_the_table_is_complete():
+def test_20_species_and_15_genera_with_cleared():
     "What grows here: the hierarchy as a table."
-    # the table is complete: 20 species, 15 genera with Cleared, nine groups and two kinds of foliage without it
+    # 20 species and 15 genera with Cleared; nine groups and two kinds of foliage without it
     table = pd.DataFrame(species, index=Species._fields).T
     assert len(table) == 20
     assert len(genera) == 15
     assert not table.eq("").any().any()
     trees = table.drop(index="Cleared")
-    assert (trees.genus.nunique(), trees.group.nunique(), trees.foliage.nunique()) == (14, 9, 2)
+    assert trees.genus.nunique() == 14
+    assert trees.group.nunique() == 9
+    assert trees.foliage.nunique() == 2
     assert (table.groupby("genus").group.nunique() == 1).all()
     assert (table.groupby("group").foliage.nunique() == 1).all()
     table.groupby(["foliage", "group"]).genus.unique().map(", ".join).to_frame()
@@ -42,10 +46,8 @@ def test_the_table_is_complete():
 def test_the_readings_give_the_counts_of_the_table_above():
     "Three, nine, fifteen."
     def counts(**options):
-        return [
-            len(label_levels(**options)[n]["classes"])
-            for n in ("foliage", "stand_type", "genus", "species")
-        ]
+        levels = label_levels(**options)
+        return [len(levels[n]["classes"]) for n in ("foliage", "stand_type", "genus", "species")]
 
 
     assert counts() == [3, 9, 15, 20]
@@ -53,9 +55,8 @@ def test_the_readings_give_the_counts_of_the_table_above():
     assert counts(merge={}, cleared="unlabelled") == [3, 9, 15, 20]
     assert min(min(v.get("parent_index", [0])) for v in label_levels().values()) == 0
     bare = label_levels("unlabelled", {})["genus"]
-    assert [g for g, p in zip(bare["classes"], bare["parent_index"], strict=True) if p < 0] == [
-        "Cleared"
-    ]
+    orphans = [g for g, p in zip(bare["classes"], bare["parent_index"], strict=True) if p < 0]
+    assert orphans == ["Cleared"]
     with pytest.raises(ValueError, match="cleared is 'gone'"):
         label_levels("gone")
 
@@ -71,28 +72,27 @@ def test_four_species_walked_up_by_hand():
 def test_classes_of_all_levels_by_species():
     "Three, nine, fifteen."
     # classes of all levels by species; a cleared plot can be without a stand type
-    classes = level_classes(label_levels())
+    levels = label_levels()
+    classes = level_classes(levels)
+    for i, name in enumerate(species):
+        for level, wanted in zip(
+            ("species", "genus", "stand_type", "foliage"), walk(name), strict=True
+        ):
+            assert levels[level]["classes"][classes[level][i]] == wanted
     bare = level_classes(label_levels("unlabelled", {}))
-    assert all(
-        classes[n][i] == label_levels()[n]["classes"].index(c)
-        for i, name in enumerate(species)
-        for n, c in zip(("species", "genus", "stand_type", "foliage"), walk(name), strict=True)
-    )
     cleared = list(species).index("Cleared")
     assert bare["stand_type"][cleared] == -1
-    assert bare["foliage"][cleared] == label_levels()["foliage"]["classes"].index("cleared")
+    assert bare["foliage"][cleared] == levels["foliage"]["classes"].index("cleared")
 
 
 def test_the_traps():
     "What a file name says."
-    assert parse_patch_file("Fagus_sylvatica_1_6647_WEFL_NLF.tif") == (
-        "Fagus sylvatica",
-        1,
-        6647,
-        "WEFL_NLF",
-    )
-    assert parse_patch_file("Alnus_spec._5_13114_WEFL_NLF.tif") == ("Alnus spec.", 5, 13114, "WEFL_NLF")
-    assert parse_patch_file("Cleared_0_1006_WEFL_NLF.tif") == ("Cleared", 0, 1006, "WEFL_NLF")
+    beech = parse_patch_file("Fagus_sylvatica_1_6647_WEFL_NLF.tif")
+    alder = parse_patch_file("Alnus_spec._5_13114_WEFL_NLF.tif")
+    cleared = parse_patch_file("Cleared_0_1006_WEFL_NLF.tif")
+    assert beech == ("Fagus sylvatica", 1, 6647, "WEFL_NLF")
+    assert alder == ("Alnus spec.", 5, 13114, "WEFL_NLF")
+    assert cleared == ("Cleared", 0, 1006, "WEFL_NLF")
     assert parse_patch_file("Pseudotsuga_menziesii_11_5_BI_NLF.tif").age == 11
     for wrong, why in (
         ("Fagus_sylvatica_1_6647_WEFL_NLF", "no file name"),
@@ -107,12 +107,8 @@ def test_the_traps():
 
 def test_names_survive_a_round_trip():
     "What a file name says."
-    names = [
-        PatchName(s, a, n, src)
-        for n, (s, a, src) in enumerate(
-            (s, a, src) for s in species for a in (0, 5, 12) for src in ("WEFL_NLF", "BI_NLF")
-        )
-    ]
+    kinds = product(species, (0, 5, 12), ("WEFL_NLF", "BI_NLF"))
+    names = [PatchName(name, age, n, source) for n, (name, age, source) in enumerate(kinds)]
     assert [parse_patch_file(patch_file(n)) for n in names] == names
     assert len({patch_file(n) for n in names}) == 120
 
@@ -136,9 +132,8 @@ def test_by_hand_and_what_is_refused():
 
 def test_the_largest_fraction_can_disagree_with_the_name():
     "How much of each genus."
-    one = pd.DataFrame(
-        dict(species=[0], fraction=[fraction_vector([["Abies", 0.4], ["Quercus", 0.6]])])
-    )
+    fraction = fraction_vector([["Abies", 0.4], ["Quercus", 0.6]])
+    one = pd.DataFrame(dict(species=[0], fraction=[fraction]))
     assert labelled_species(one) == [0]
     assert list(species.values())[labelled_species(one, "largest")[0]].genus == "Quercus"
     with pytest.raises(ValueError, match="label is 'main'"):

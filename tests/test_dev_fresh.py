@@ -220,7 +220,7 @@ def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings)
         wanted = Requirement(line)
         pinned = pins[canonicalize_name(wanted.name)]
         assert wanted.specifier.contains(pinned), f"{wanted} against {pinned}"
-    running = ".".join(map(str, sys.version_info[:2]))
+    running = ".".join(map(str, sys.version_info[:3]))
     assert SpecifierSet(">=" + settings["min_python"]).contains(running)
 
 

@@ -17,6 +17,7 @@ from mtl_explain.explain.correctness import (
     pixel_groups, plot_correctness_groups, plot_error_by_correctness, plot_error_by_groups, plot_group_fate,
     plot_transition_matrix, regression_error, transition_matrix,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.testing.planted import planted_trace
 from mtl_explain.trace import group_names, moment_names
 from mtl_explain.training.recorder import co_moments
@@ -130,7 +131,7 @@ def test_fate_of_the_false_ones(trace):
 def test_one_step_and_two_steps(trace):
     "Where they go."
     def table(start, end):
-        result = transition_matrix(trace, "zone", "climate", start, end, n_boot=200)
+        result = transition_matrix(trace, "zone", "climate", start, end, bootstrap=Bootstrap(n=200))
         return result.pivot(index="source", columns="target", values="share").values
 
 
@@ -146,11 +147,13 @@ def test_counts_against_pandas_crosstab_an_empty_group(trace):
     "Where they go."
     g = correctness(trace, "zone", "climate", np.arange(2000))
     expected = pd.crosstab(g[2], g[5]).reindex(index=range(4), columns=range(4), fill_value=0)
-    found = transition_matrix(trace, "zone", "climate", 2, 5, n_boot=200)
+    found = transition_matrix(trace, "zone", "climate", 2, 5, bootstrap=Bootstrap(n=200))
     assert found["count"].tolist() == expected.values.ravel().tolist()
     never = trace.copy(deep=True)
     never["correct"].loc[dict(task="zone")] = 1.0
-    rows = transition_matrix(never, "zone", "climate", n_boot=200).query("source == 'FF'")
+    rows = transition_matrix(never, "zone", "climate", bootstrap=Bootstrap(n=200)).query(
+        "source == 'FF'"
+    )
     assert rows.share.isna().all()
     assert rows.low.isna().all()
     assert (rows.n == 0).all()
@@ -182,7 +185,7 @@ def test_two_right_and_three_wrong_by_hand():
     "Is a regression worse where a label is wrong?"
     error = np.array([[1.0, 2, 2, 4, 9, 7]])
     correct = np.array([[1, 1, 0, 0, 0, np.nan]])
-    rows = _compare(error, correct, np.arange(6), 0.95, 100, 0).iloc[0]
+    rows = _compare(error, correct, np.arange(6), Bootstrap(n=100)).iloc[0]
     assert (rows.right, rows.wrong, rows.difference) == (1.5, 5, 3.5)
     assert (rows.n_right, rows.n_wrong, rows.missing) == (2, 3, 1)
     assert np.isclose(rows.effect, (1 + 0.5 + 4) / 6)  # 2 beats 1 and ties with 2; 4 and 9 beat both
@@ -190,7 +193,7 @@ def test_two_right_and_three_wrong_by_hand():
 
 def test_planted_effects_against_scipy_and_sklearn(trace):
     "Is a regression worse where a label is wrong?"
-    result = error_by_correctness(trace, "temperature", "zone", n_boot=500)
+    result = error_by_correctness(trace, "temperature", "zone", bootstrap=Bootstrap(n=500))
     row = result.iloc[0]
     assert (row.n_right, row.n_wrong) == (500, 1500)
     assert abs(row.right - (200 * 1 + 300 * 1.2) / 500) < 0.06
@@ -206,7 +209,9 @@ def test_planted_effects_against_scipy_and_sklearn(trace):
 
 def test_independent_samples_against_scipys_interval_for_a_difference(trace):
     "Is a regression worse where a label is wrong?"
-    alone = error_by_correctness(trace, "temperature", "zone", cluster="sample", n_boot=4000).iloc[0]
+    alone = error_by_correctness(
+        trace, "temperature", "zone", bootstrap=Bootstrap(cluster="sample", n=4000)
+    ).iloc[0]
     error = trace.error.sel(task="temperature", epoch=0).values.astype(float)
     wrong = trace.correct.sel(task="zone", epoch=0).values == 0
     theirs = stats.ttest_ind(error[wrong], error[~wrong], equal_var=False).confidence_interval()
@@ -217,7 +222,7 @@ def test_no_effect_no_difference():
     "Is a regression worse where a label is wrong?"
     # no effect, no difference: one comparison a block
     flat = planted_trace(n_samples=2000, n_groups=10, n_epochs=2, size=4, effects=(1, 1, 1, 1))
-    result = error_by_correctness(flat, "temperature", "zone", by="group", n_boot=400)
+    result = error_by_correctness(flat, "temperature", "zone", by="group", bootstrap=Bootstrap(n=400))
     assert len(result) == 20
     assert list(result.columns[:2]) == ["epoch", "group"]
     assert (result.clusters > 10).all()
@@ -229,7 +234,7 @@ def test_one_side_empty(trace):
     "Is a regression worse where a label is wrong?"
     never = trace.copy(deep=True).isel(epoch=[0])
     never["correct"].loc[dict(task="zone")] = 1.0
-    row = error_by_correctness(never, "temperature", "zone", n_boot=100).iloc[0]
+    row = error_by_correctness(never, "temperature", "zone", bootstrap=Bootstrap(n=100)).iloc[0]
     assert np.isnan([row.wrong, row.difference, row.low, row.p, row.effect, row.p_rank]).all()
     assert row.n_wrong == 0
     assert np.isfinite(row.right)
@@ -244,7 +249,7 @@ def test_errors_where_the_label_is_right_and_wrong(trace):
 
 def test_the_planted_effects_come_back(trace):
     "Which label hurts more?"
-    result = error_by_groups(trace, "temperature", "zone", "climate", n_boot=400)
+    result = error_by_groups(trace, "temperature", "zone", "climate", bootstrap=Bootstrap(n=400))
     start = result[result.epoch == 0].set_index("group")
     np.testing.assert_allclose(start.error, [1, 1.2, 1.6, 2, 0.4], atol=0.12)
     assert start.n.tolist() == [200, 300, 300, 1200, 600]
@@ -258,6 +263,8 @@ def test_the_planted_effects_come_back(trace):
 
 def test_errors_in_the_four_groups(trace):
     "Which label hurts more?"
-    ax = plot_error_by_groups(error_by_groups(trace, "temperature", "zone", "climate", n_boot=400))
+    ax = plot_error_by_groups(
+        error_by_groups(trace, "temperature", "zone", "climate", bootstrap=Bootstrap(n=400))
+    )
     assert len(ax.lines) == 4
     assert len(ax.collections) == 4

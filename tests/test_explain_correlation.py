@@ -18,6 +18,7 @@ from mtl_explain.explain.correlation import (
     _correlation_of_sums, _distinct_sums, _pooled, _standard_sums, correlation_of_moments, error_correlation,
     merge_moments, pair_basis, pixel_moments, plot_error_correlation, sample_moments,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.palette import grey, red
 from mtl_explain.testing.planted import map_moments, planted_trace
 
@@ -138,7 +139,7 @@ def test_what_was_planted_is_found(result):
 def test_independent_samples_against_scipy():
     "Against somebody else's."
     t = planted_trace(n_samples=300, n_epochs=2, n_groups=30, clustering=0, sample_r=0.2)
-    result = error_correlation(t, cluster="sample", n_boot=4000)
+    result = error_correlation(t, bootstrap=Bootstrap(cluster="sample", n=4000))
     ours = result.query("auxiliary == 'weather' and epoch == 1").iloc[0]
     x = t.error.sel(task="landcover", epoch=1).values.astype(float)
     y = t.error.sel(task="weather", epoch=1).values.astype(float)
@@ -194,7 +195,7 @@ def test_a_loop_over_resampled_groups(trace):
 
     z = np.arctanh(np.corrcoef(x, y)[0, 1])
     se = np.std([one_resample() for _ in range(2000)]) * np.sqrt(40 / 39)
-    row = error_correlation(t, n_boot=4000).query("auxiliary == 'weather'").iloc[0]
+    row = error_correlation(t, bootstrap=Bootstrap(n=4000)).query("auxiliary == 'weather'").iloc[0]
     expected = np.tanh(z + stats.t.ppf([0.025, 0.975], 39) * se)
     np.testing.assert_allclose([row.low, row.high], expected, atol=0.02)
 
@@ -212,8 +213,10 @@ def test_independent_errors_with_spatial_structure():
     unrelated = planted_trace(
         n_samples=440, n_groups=20, n_epochs=100, size=4, pixel_r=0, sample_r=0, clustering=0.6
     )
-    by_block = error_correlation(unrelated, n_boot=400).query("auxiliary == 'weather'")
-    naive = error_correlation(unrelated, n_boot=400, cluster="sample").query("auxiliary == 'weather'")
+    by_block = error_correlation(unrelated, bootstrap=Bootstrap(n=400)).query("auxiliary == 'weather'")
+    naive = error_correlation(unrelated, bootstrap=Bootstrap(n=400, cluster="sample")).query(
+        "auxiliary == 'weather'"
+    )
     fig, axs = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
     both = {"samples pass for independent": naive, "clusters are blocks": by_block}
     for ax, (title, rows) in zip(axs, both.items(), strict=True):
@@ -237,7 +240,9 @@ def test_missing_labels_are_masked_pair_by_pair(trace):
     keep = np.arange(440) % 4 > 0
     gappy = trace.copy(deep=True)
     gappy["error"].loc[dict(task="weather")] = gappy["error"].sel(task="weather").where(keep)
-    rows = error_correlation(gappy, n_boot=200).query("epoch == 0").set_index("auxiliary")
+    rows = (
+        error_correlation(gappy, bootstrap=Bootstrap(n=200)).query("epoch == 0").set_index("auxiliary")
+    )
     assert rows.missing.to_dict() == dict(elevation=0, weather=110, zone=0, climate=0, temperature=0)
     error = trace.error.isel(epoch=0).sel(task=["landcover", "weather"]).values[keep].astype(float)
     assert np.isclose(rows.r["weather"], np.corrcoef(*error.T)[0, 1])
@@ -246,7 +251,7 @@ def test_missing_labels_are_masked_pair_by_pair(trace):
 def test_the_northern_half(trace):
     "Missing labels, subsets, and what cannot be computed."
     north = trace.isel(sample=(trace.lat > trace.lat.median()).values)
-    by_sample = error_correlation(north, n_boot=200).query("basis == 'sample'")
+    by_sample = error_correlation(north, bootstrap=Bootstrap(n=200)).query("basis == 'sample'")
     assert (by_sample.n == north.sizes["sample"]).all()
 
 
@@ -257,7 +262,8 @@ def test_a_trace_that_stays_on_disk_gives_the_same(trace):
         with xr.open_dataset(f"{folder}/trace.nc") as lazy:
             assert not lazy["moments"]._in_memory
             pd.testing.assert_frame_equal(
-                error_correlation(lazy, n_boot=200), error_correlation(trace, n_boot=200)
+                error_correlation(lazy, bootstrap=Bootstrap(n=200)),
+                error_correlation(trace, bootstrap=Bootstrap(n=200)),
             )
             assert not lazy["moments"]._in_memory
 
@@ -267,23 +273,23 @@ def test_what_cannot_be_computed_is_nan_with_a_reason(trace):
     odd = trace.copy(deep=True).isel(sample=slice(0, 44))
     odd["error"].loc[dict(task="zone")] = 1.0
     odd["error"].loc[dict(task="climate")] = np.nan
-    rows = error_correlation(odd, n_boot=200).query("epoch == 0").set_index("auxiliary")
+    rows = error_correlation(odd, bootstrap=Bootstrap(n=200)).query("epoch == 0").set_index("auxiliary")
     assert np.isnan(rows.r["zone"])
     assert rows.note["zone"] == "the errors of one task do not vary"
     assert rows.note["climate"] == "no sample has both labels"
     assert rows.n["climate"] == rows.clusters["climate"] == 0
-    rows = error_correlation(trace.isel(sample=slice(0, 11)), n_boot=200)
+    rows = error_correlation(trace.isel(sample=slice(0, 11)), bootstrap=Bootstrap(n=200))
     one_cluster = rows.query("auxiliary == 'weather'").iloc[0]
     assert np.isfinite(one_cluster.r)
     assert np.isnan([one_cluster.low, one_cluster.p]).all()
     assert one_cluster.note == "1 clusters: no interval below three"
-    rows = error_correlation(trace.isel(sample=[0]), n_boot=200)
+    rows = error_correlation(trace.isel(sample=[0]), bootstrap=Bootstrap(n=200))
     single = rows.query("auxiliary == 'weather'").iloc[0]
     assert np.isnan(single.r)
     assert single.note == "only one value"
     lonely = trace.copy(deep=True).isel(epoch=[0])
     lonely["error"].loc[dict(task="zone")] = (np.arange(440) == 5) * 1.0
-    row = error_correlation(lonely, n_boot=200).query("auxiliary == 'zone'").iloc[0]
+    row = error_correlation(lonely, bootstrap=Bootstrap(n=200)).query("auxiliary == 'zone'").iloc[0]
     assert np.isfinite(row.r)
     assert np.isnan(row.low)
     assert "too few clusters" in row.note
@@ -294,7 +300,7 @@ def test_equal_errors_correlate_perfectly(trace):
     same = trace.copy(deep=True).isel(epoch=[0])
     same["error"].loc[dict(task="weather")] = same["error"].sel(task="landcover")
     same["error"].loc[dict(task="temperature")] = -same["error"].sel(task="landcover")
-    rows = error_correlation(same, n_boot=200).set_index("auxiliary")
+    rows = error_correlation(same, bootstrap=Bootstrap(n=200)).set_index("auxiliary")
     assert rows.r["weather"] > 0.999999
     assert rows.low["weather"] > 0.9999
     assert rows.p["weather"] < 1e-6
@@ -319,25 +325,25 @@ def test_questions_that_cannot_be_asked(trace):
 
 def test_losses_all_by_sample_another_main_task(trace):
     "Missing labels, subsets, and what cannot be computed."
-    rows = error_correlation(trace, measure="loss", n_boot=200)
+    rows = error_correlation(trace, measure="loss", bootstrap=Bootstrap(n=200))
     assert set(rows.basis) == {"sample"}
     assert len(rows) == 20
-    assert set(error_correlation(trace, basis="sample", n_boot=200).basis) == {"sample"}
-    rows = error_correlation(trace, main="elevation", n_boot=200)
+    assert set(error_correlation(trace, basis="sample", bootstrap=Bootstrap(n=200)).basis) == {"sample"}
+    rows = error_correlation(trace, main="elevation", bootstrap=Bootstrap(n=200))
     assert rows.query("auxiliary == 'landcover'").basis.eq("pixel").all()
     assert set(rows.main) == {"elevation"}
     np.testing.assert_allclose(
         rows.query("auxiliary == 'landcover'").r,
-        error_correlation(trace, n_boot=200).query("auxiliary == 'elevation'").r,
+        error_correlation(trace, bootstrap=Bootstrap(n=200)).query("auxiliary == 'elevation'").r,
     )
 
 
 def test_the_same_answer_in_any_order_of_samples_and_for_the_same_seed(trace):
     "Missing labels, subsets, and what cannot be computed."
     shuffled = trace.isel(sample=np.random.default_rng(0).permutation(440))
-    a = error_correlation(trace, n_boot=200)
-    b = error_correlation(shuffled, n_boot=200)
-    c = error_correlation(trace, n_boot=200)
+    a = error_correlation(trace, bootstrap=Bootstrap(n=200))
+    b = error_correlation(shuffled, bootstrap=Bootstrap(n=200))
+    c = error_correlation(trace, bootstrap=Bootstrap(n=200))
     np.testing.assert_allclose(a.r, b.r, rtol=1e-9)
     np.testing.assert_allclose(a.low, b.low, atol=0.05)
     pd.testing.assert_frame_equal(a, c)

@@ -13,6 +13,7 @@ from mtl_explain.data.samples import modalities
 from mtl_explain.explain.hierarchy import (
     agreements_by_chance, chance_inside, hierarchy_adherence, hierarchy_cases, plot_hierarchy_adherence,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.palette import case_colors
 from mtl_explain.testing.planted import planted_world
 from mtl_explain.trace import group_names
@@ -170,7 +171,7 @@ def test_missing_labels_no_labels_nothing_wrong_wrong_kind(trace_and_mods):
     kept = np.arange(2200) % 10 > 0
     for name in ("truth", "predicted"):
         gappy[name].loc[dict(task="zone")] = gappy[name].sel(task="zone").where(kept)
-    rows = hierarchy_adherence(gappy, mods, "climate", n_boot=100)
+    rows = hierarchy_adherence(gappy, mods, "climate", bootstrap=Bootstrap(n=100))
     assert (rows.missing == 220).all()
     assert rows[rows.epoch == 0]["count"].sum() == 1980
     gappy["truth"].loc[dict(task="zone")] = np.nan
@@ -179,7 +180,7 @@ def test_missing_labels_no_labels_nothing_wrong_wrong_kind(trace_and_mods):
     perfect = trace.copy(deep=True).isel(epoch=[0])
     for t in ("zone", "climate"):
         perfect["predicted"].loc[dict(task=t)] = perfect["truth"].sel(task=t)
-    rows = hierarchy_adherence(perfect, mods, "climate", n_boot=100).set_index("case")
+    rows = hierarchy_adherence(perfect, mods, "climate", bootstrap=Bootstrap(n=100)).set_index("case")
     assert rows["count"]["CC-in"] == 2200
     assert rows.within[["CF-in", "FF-in"]].isna().all()
     assert rows.p.isna().all()

@@ -22,6 +22,7 @@ from mtl_explain.explain.overview import (
     Explanation, _is_above, _names, _with_interval, check_traced, explain, label_pairs, read_correlation,
     read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_transitions,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.testing.planted import planted_world
 
 
@@ -37,7 +38,7 @@ def world_and_mods():
 def found(world_and_mods):
     "Everything about the planted world."
     world, mods = world_and_mods
-    return explain(world.trace, mods, world.samples, n_boot=300)
+    return explain(world.trace, mods, world.samples, bootstrap=Bootstrap(n=300))
 
 
 def test_an_explanation_that_does_not_apply():
@@ -170,7 +171,9 @@ def test_all_of_it_applies_and_every_figure_is_its_own(found):
 def test_what_does_not_apply_says_why(world_and_mods):
     "In one call."
     world, mods = world_and_mods
-    one = explain(world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), mods, n_boot=100)
+    one = explain(
+        world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), mods, bootstrap=Bootstrap(n=100)
+    )
     assert not one.applied
     assert set(one.left_out) == {
         "error correlation",
@@ -181,7 +184,11 @@ def test_what_does_not_apply_says_why(world_and_mods):
         "errors on the map",
     }
     assert "one task only, 'landcover'" in one.left_out["error correlation"]
-    two = explain(world.trace.sel(task=["zone", "weather"]).assign_attrs(main="zone"), mods, n_boot=100)
+    two = explain(
+        world.trace.sel(task=["zone", "weather"]).assign_attrs(main="zone"),
+        mods,
+        bootstrap=Bootstrap(n=100),
+    )
     assert set(two.applied) == {
         "error correlation",
         "error of weather by correctness of zone",
@@ -192,20 +199,27 @@ def test_what_does_not_apply_says_why(world_and_mods):
     assert "fewer than two label tasks" in two._repr_html_()
 
 
-def test_a_run_is_enough(world_and_mods):
+def test_a_run_is_enough_no_labels_are_no_harm(world_and_mods):
     "In one call."
-    # a run is enough; a broken hierarchy is a reason, a split without samples an error
+    # a run is enough, no labels are no harm; a broken hierarchy is a reason, an empty split an error
     world, mods = world_and_mods
     first = world.trace.isel(epoch=[0])
     run = SimpleNamespace(trace=first, modalities=mods)
-    short = explain(run, n_boot=100)
-    assert short._repr_html_() == explain(first, mods, n_boot=100)._repr_html_()
+    short = explain(run, bootstrap=Bootstrap(n=100))
+    unlabelled = world.trace.copy(deep=True).assign_attrs(main="temperature")
+    unlabelled["correct"].loc[dict(task="zone")] = np.nan
+    found = explain(unlabelled, mods, bootstrap=Bootstrap(n=100))
+    assert found["transitions (zone, climate)"].reading == "No sample has both labels."
+    assert (
+        "No sample has both labels" in found["error of temperature by groups (zone, climate)"].reading
+    )
+    assert short._repr_html_() == explain(first, mods, bootstrap=Bootstrap(n=100))._repr_html_()
     assert not any(k.startswith(("fate", "transitions")) for k in short)
     assert short["error correlation"].applies
     broken = world.trace.copy(deep=True)
     one = dict(task="zone", sample="p0000")
     broken["truth"].loc[one] = (broken["truth"].sel(one) + 1) % 4
-    left_out = explain(broken, mods, n_boot=100).left_out
+    left_out = explain(broken, mods, bootstrap=Bootstrap(n=100)).left_out
     assert "leaves the hierarchy in 1 of 880" in left_out["hierarchy (zone, climate)"]
     with pytest.raises(ValueError, match="no samples of split 'train'"):
         explain(world.trace, mods, split="train")

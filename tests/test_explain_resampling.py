@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from mtl_explain.explain.resampling import (
-    as_slice, cluster_codes, cluster_sums, resampled_means, resampled_sums, share_interval, t_interval,
+    Bootstrap, as_slice, cluster_codes, cluster_sums, resampled_means, resampled_sums, share_interval,
+    t_interval,
 )
 from mtl_explain.palette import blue, orange
 from mtl_explain.testing.toy_samples import toy_samples
@@ -22,6 +23,14 @@ from mtl_explain.trace import split_positions
 def samples():
     "Sixteen of the toy world's samples are test samples."
     return toy_samples(96, 4)
+
+
+def test_nonsense_is_refused_where_the_value_is_made():
+    "An interval as a value."
+    for wrong, message in ((dict(n=0), "n is 0"), (dict(level=95), "level is 95.*e.g. 0.95")):
+        with pytest.raises(ValueError, match=message):
+            Bootstrap(**wrong)
+    Bootstrap()
 
 
 def test_groups_and_no_groups(samples):

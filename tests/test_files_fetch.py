@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/files/02_fetch.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -21,9 +22,10 @@ from unittest import mock
 import pytest
 
 from mtl_explain.files.fetch import (
-    _unpack_member, check_wheel, download, download_file, fetch_wheels, file_problem, file_url,
-    read_from_wheel, record_files, safe_path, unpack, zenodo,
+    _tar_kind, _unpack_member, check_members, check_wheel, download, download_file, fetch_wheels,
+    file_problem, file_url, read_from_wheel, record_files, safe_path, unpack, zenodo,
 )
+from mtl_explain.files.paths import scratch_file
 
 
 # a wheel with one file in it
@@ -75,17 +77,9 @@ def serving(files, hang_up_after=None, hang_ups=1, ranges=True, error=None):
         listed = [
             dict(name=n, bytes=len(b), md5=hashlib.md5(b).hexdigest()) for n, b in files.items()
         ]
+        places = dict(page=base, url=base + "/{name}", api=base + "/api")
         try:
-            yield (
-                dict(
-                    title="made up",
-                    page=base,
-                    url=base + "/{name}",
-                    api=base + "/api",
-                    files=listed,
-                ),
-                log,
-            )
+            yield dict(title="made up", files=listed, **places), log
         finally:
             server.shutdown()
 
@@ -129,10 +123,8 @@ def test_another_file_under_the_same_name_is_an_error_which_names_both_hashes():
         source = tiny_wheel(folder)
         path = Path(folder) / "wheels" / source["wheel"]
         assert check_wheel(path, source) == path
-        with pytest.raises(
-            ValueError,
-            match=f"tiny 1.0: the wheel .* has sha256 {source['sha256']}, expected 00; remove it and fetch again",
-        ):
+        message = f"tiny 1.0: the wheel .* has sha256 {source['sha256']}, expected 00; remove it"
+        with pytest.raises(ValueError, match=f"{message} and fetch again"):
             check_wheel(path, source | dict(sha256="00"))
 
 
@@ -202,9 +194,8 @@ def test_the_address_of_a_file():
     "A record, as data."
     record = zenodo(8121208, "ben-ge-8k")
     assert record["page"] == "https://zenodo.org/records/8121208"
-    assert (
-        file_url(record, "a b.zip") == "https://zenodo.org/records/8121208/files/a%20b.zip?download=1"
-    )
+    address = "https://zenodo.org/records/8121208/files/a%20b.zip?download=1"
+    assert file_url(record, "a b.zip") == address
     with pytest.raises(ValueError, match="is no web address"):
         file_url(dict(url="file:///etc/{name}"), "hosts")
 
@@ -223,14 +214,9 @@ def test_size_and_checksum():
         file = Path(folder) / "a"
         file.write_bytes(b"abc")
         sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        assert [
-            file_problem(file, e)
-            for e in (
-                {},
-                dict(bytes=3, md5="900150983cd24fb0d6963f7d28e17f72"),
-                dict(sha256=sha, md5=""),
-            )
-        ] == ["", "", ""]
+        md5 = "900150983cd24fb0d6963f7d28e17f72"
+        for right in ({}, dict(bytes=3, md5=md5), dict(sha256=sha, md5="")):
+            assert file_problem(file, right) == ""
         assert file_problem(file, dict(bytes=4)) == "it has 3 bytes instead of 4"
         assert "its md5 is 900150" in file_problem(file, dict(bytes=3, md5="00"))
 
@@ -332,19 +318,34 @@ def test_a_wrong_checksum_leaves_nothing_and_too_many_bytes_are_stopped(payload)
             assert len(log) == 3
 
 
+def test_an_error_of_the_disk_stays_one_and_the_server_is_asked_once(payload):
+    "One file."
+    with tempfile.TemporaryDirectory() as folder, serving({"a.bin": payload}) as (record, log):
+        path = Path(folder) / "a.bin"
+        scratch_file(path).mkdir()  # cannot be written
+        with pytest.raises(OSError) as caught:
+            download_file(file_url(record, "a.bin"), path, progress=False)
+        assert caught.value.errno in (errno.EISDIR, errno.EACCES)
+        assert len(log) == 1
+
+
 def test_the_record_is_asked_for_its_files():
     "A whole record."
-    listing = json.dumps(
-        dict(
-            files=[dict(key="a.zip", size=3, checksum="md5:900150983cd24fb0d6963f7d28e17f72", links={})]
-        )
-    ).encode()
-    with serving({"api": listing, "odd": b"{}"}) as (record, log):
-        assert record_files(record | dict(files=None)) == [
-            dict(name="a.zip", bytes=3, md5="900150983cd24fb0d6963f7d28e17f72")
-        ]
-        for api in ("/odd", "/none"):
-            with pytest.raises(OSError, match="made up: the list of files could not be had"):
+    md5 = "900150983cd24fb0d6963f7d28e17f72"
+    one = dict(key="a.zip", size=3, checksum=f"md5:{md5}", links={})
+    listing = json.dumps(dict(files=[one])).encode()
+    unlike = json.dumps(dict(files=[one | dict(size="3")])).encode()
+    with serving(dict(api=listing, odd=b"{}", cut=listing[:9], unlike=unlike)) as (record, log):
+        assert record_files(record | dict(files=None)) == [dict(name="a.zip", bytes=3, md5=md5)]
+        faults = {
+            "/odd": "files is missing",
+            "/cut": "Expecting value",
+            "/unlike": r"files\[0\].size is '3', expected a whole number",
+            "/none": "404",
+        }
+        for api, fault in faults.items():
+            message = f"made up: the list of files could not be had .*{fault}"
+            with pytest.raises(OSError, match=message):
                 record_files(record | dict(files=None, api=record["page"] + api))
 
 
@@ -357,37 +358,60 @@ def test_a_record_of_two_files_of_which_one_is_half_there(payload):
     ):
         (Path(folder) / "a.bin.mtl_explain-part").write_bytes(payload[:500_000])
         found = download(record, folder, ["a.bin", "b.bin"], said.append, progress=False)
-        assert {n: p.read_bytes() for n, p in found.items()} == {
-            "a.bin": payload,
-            "b.bin": b"abc",
-        }
+        arrived = {n: p.read_bytes() for n, p in found.items()}
+        assert arrived == {"a.bin": payload, "b.bin": b"abc"}
         assert ("/a.bin", 500_000) in log
         assert said[0].startswith("made up: 2 files, 1.0 MB, of which 0.5 MB are to be fetched")
         with pytest.raises(ValueError, match="made up has no file z; it has a.bin, b.bin"):
             download(record, folder, ["z"], said.append)
         with (
             mock.patch("shutil.disk_usage", return_value=mock.Mock(free=10)),
-            pytest.raises(OSError, match="GB are free"),
+            pytest.raises(OSError, match="made up needs 1 MB, but only 0 MB are free"),
         ):
             download(record, Path(folder) / "new", say=said.append, progress=False)
         with pytest.raises(ValueError, match="would lead out"):
             download(record | dict(files=[dict(name="../a", bytes=3)]), folder, say=said.append)
 
 
+def test_what_pythons_own_filter_lets_through_and_what_it_knows_that_a_name():
+    "Unpacking."
+    # what Python's own filter lets through, and what it knows that a name does not tell
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        inside = home / "inside"
+        (home / "elsewhere").mkdir()
+        inside.mkdir()
+        (inside / "s2").symlink_to(home / "elsewhere")
+        link = tarfile.TarInfo("latest")
+        link.type = tarfile.SYMTYPE
+        link.linkname = "s1"
+        large = tarfile.TarInfo("bomb")
+        large.size = 10**15
+        slash = tarfile.TarInfo("/etc/passwd")
+        windows = [tarfile.TarInfo(n) for n in ("C:/a", "a\\..\\..\\b")] if os.name == "posix" else []
+        for member in (link, large, slash, *windows):
+            tarfile.data_filter(member, inside)
+            with pytest.raises(ValueError, match="a.tar: .*; nothing was unpacked"):
+                told = member.name, member.size, _tar_kind(member)
+                check_members("a.tar", [told], inside, 10**9, 10)
+        check_members("a.tar", [("s1/a.tif", 3, "file")], inside, 10**9, 10)
+        with pytest.raises(ValueError, match="'s2/a.tif' would be .*outside the destination"):
+            check_members("a.zip", [("s2/a.tif", 3, "file")], inside, 10**9, 10)
+
+
 def test_honest_archives():
     "Unpacking."
     honest = {"s2/60m/a.tif": b"abc", "labels.json": b"{}" * 999, "s1/": b""}
     with tempfile.TemporaryDirectory() as folder:
+        files = {k: v for k, v in honest.items() if v}
         for archive in (
             zip_of(Path(folder) / "a.zip", honest),
-            tar_of(Path(folder) / "a.tar.gz", {k: v for k, v in honest.items() if v}),
+            tar_of(Path(folder) / "a.tar.gz", files),
         ):
             out = unpack(archive, Path(folder) / archive.stem, progress=False)
-            assert everything(out) == {k: v for k, v in honest.items() if v}
+            assert everything(out) == files
             (out / "labels.json").write_bytes(b"half")
-            assert everything(unpack(archive, out, progress=False)) == {
-                k: v for k, v in honest.items() if v
-            }
+            assert everything(unpack(archive, out, progress=False)) == files
         assert (Path(folder) / "a" / "s1").is_dir()
 
 
@@ -449,6 +473,12 @@ def test_damaged_and_lying_archives():
             _unpack_member(io.BytesIO(b"abc"), 2, folder / "c")
         with pytest.raises(ValueError, match="fewer than the 4 bytes announced"):
             _unpack_member(io.BytesIO(b"abc"), 4, folder / "c")
-        assert not (folder / "c").exists()
+        assert not list(folder.glob("c*"))
         with pytest.raises(FileNotFoundError):
             unpack(folder / "none.zip", folder / "out", progress=False)
+        with (
+            mock.patch("shutil.disk_usage", return_value=mock.Mock(free=10)),
+            pytest.raises(OSError, match="a.zip needs 0 MB") as caught,
+        ):
+            unpack(good, folder / "out", progress=False)
+        assert caught.value.errno == errno.ENOSPC  # the disk, not the archive

@@ -85,12 +85,8 @@ def test_rows_that_cannot_be_used_are_marked():
             [1, 2, 3, 3],
         )
     )
-    assert list(marked.problem) == [
-        "",
-        "unknown split 'holdout'",
-        "no label",
-        "this id occurred before",
-    ]
+    problems = ["", "unknown split 'holdout'", "no label", "this id occurred before"]
+    assert list(marked.problem) == problems
     assert marked.index[0] == "1"
     with pytest.raises(ValueError, match="the index is empty"):
         check_index(pd.DataFrame())

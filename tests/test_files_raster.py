@@ -4,10 +4,12 @@ Written by nbdev-export from the check cells of nbs/api/files/05_raster.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import errno
 import tempfile
 import warnings
 from io import BytesIO
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import matplotlib.pyplot as plt
@@ -17,10 +19,11 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
+from rasterio.windows import Window
 
 from mtl_explain.files.raster import (
-    cut_patches, degree_grid, global_grid, grid_transform, patch_mean, patch_mode, read_hdf, read_raster,
-    to_grid, unroll, valid_mask, write_geotiff,
+    cut_patches, degree_grid, geotiff_writer, global_grid, grid_transform, open_raster, patch_mean,
+    patch_mode, read_hdf, read_raster, to_grid, unroll, valid_mask, write_geotiff,
 )
 
 
@@ -77,6 +80,16 @@ def test_a_raster_which_is_missing_truncated_or_unexpected_is_one_clear_line(tif
         read_raster(tiff, dtype="uint8")
     with pytest.raises(ValueError, match="expected crs EPSG:32632, got EPSG:4326"):
         read_raster(tiff, crs="EPSG:32632")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "no.tif").write_text("no raster")
+        with pytest.raises(ValueError, match="no.tif: cannot be read, it is truncated or no raster"):
+            open_raster(Path(folder) / "no.tif")
+        crowded = OSError(errno.EMFILE, "Too many open files")
+        with (
+            mock.patch("os.open", side_effect=crowded),
+            pytest.raises(OSError, match="Too many open files"),
+        ):
+            open_raster(Path(folder) / "no.tif")
 
 
 def test_a_truncated_jpeg_or_png_is_an_error_and_not_a_grey_area():
@@ -163,9 +176,8 @@ def test_a_wave_that_runs_around_the_earth_is_met_at_its_place_across_the_date()
     # a wave that runs around the Earth is met at its place, across the date line too
     lon = np.arange(0, 360, 0.5)
     lat = np.linspace(90, -90, 361)
-    wave, grid = unroll(
-        np.broadcast_to(np.sin(np.radians(lon + 30)), (361, 720)).astype("float32"), 0.5
-    )
+    wave = np.broadcast_to(np.sin(np.radians(lon + 30)), (361, 720)).astype("float32")
+    wave, grid = unroll(wave, 0.5)
     target = degree_grid(3)
     met = to_grid(wave, grid, target)
     assert np.abs(met - np.sin(np.radians(target.x + 30))).max() < 1e-3
@@ -175,13 +187,8 @@ def test_a_wave_that_runs_around_the_earth_is_met_at_its_place_across_the_date()
 
 def test_nodata_nan_and_infinite_pixels_hold_nothing():
     "What is missing."
-    assert valid_mask(np.array([1.0, np.nan, np.inf, -np.inf, -9999.0]), -9999).tolist() == [
-        True,
-        False,
-        False,
-        False,
-        False,
-    ]
+    values = np.array([1.0, np.nan, np.inf, -np.inf, -9999.0])
+    assert valid_mask(values, -9999).tolist() == [True, False, False, False, False]
     assert valid_mask(np.array([0, 255, 3], "uint8"), 255).tolist() == [True, False, True]
 
 
@@ -225,7 +232,7 @@ def test_a_landscape_its_patches_their_means(landscape):
 
 
 def test_a_small_raster_read_back():
-    "Images at their places."
+    "Writing."
     with tempfile.TemporaryDirectory() as folder:
         write_geotiff(
             Path(folder) / "a/b.tif",
@@ -240,6 +247,49 @@ def test_a_small_raster_read_back():
             assert file.nodata == -1
             assert file.crs.to_epsg() == 32632
             assert tuple(file.bounds) == (500_000, 5_599_980, 500_030, 5_600_000)
+
+
+def test_a_large_raster_window_by_window_with_names_units_and_tags():
+    "Writing."
+    # a large raster, window by window, with names, units and tags; what fails leaves nothing
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a" / "map.tif"
+        maps = np.arange(2 * 32 * 48, dtype="float32").reshape(2, 32, 48)
+        about = dict(
+            names=["classes", "height"],
+            units=["", "m"],
+            tags=[dict(classes="0 field, 1 house"), {}],
+            nodata=np.nan,
+            tiled=True,
+            blockxsize=16,
+            blockysize=16,
+        )
+
+        def write(rows):
+            with geotiff_writer(
+                path, maps.shape, maps.dtype, Affine(1, 0, 5, 0, -1, 7), None, **about
+            ) as file:
+                for row in rows:
+                    window = Window(0, row, 48, 16)
+                    file.write(maps[:, row : row + 16], window=window)
+                    assert not path.exists()
+
+        def power_cut():
+            yield 0
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write(power_cut())
+        assert list(path.parent.iterdir()) == []
+        write([0, 16])
+        assert list(path.parent.iterdir()) == [path]
+        with open_raster(path) as file:
+            assert np.array_equal(file.read(), maps)
+            assert file.descriptions == ("classes", "height")
+            assert file.units == ("", "m") or file.units == (None, "m")
+            assert file.tags(1)["classes"] == "0 field, 1 house"
+            assert np.isnan(file.nodata)
+            assert (file.transform.c, file.transform.f, file.block_shapes[0]) == (5, 7, (16, 16))
 
 
 def test_a_turned_grid_and_points_on_no_grid():

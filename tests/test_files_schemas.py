@@ -48,16 +48,14 @@ def test_the_path_of_a_field_by_names_and_positions_and_faults_of_each_kind_in(s
     assert first_fault(dict(epochs=1, names=["a", 2])) == "names[1] is 2, expected text"
     assert first_fault(dict(epochs=1, names=[])) == "names is [], expected at least 1 entries"
     assert first_fault(dict(epochs=1, kind="video")) == "kind is 'video', expected one of image, mask"
-    assert (
-        first_fault(dict(epochs=1, share="x" * 99))
-        == f"share is '{'x' * 56}..., expected a number or nothing"
-    )
+    long = f"share is '{'x' * 56}..., expected a number or nothing"
+    assert first_fault(dict(epochs=1, share="x" * 99)) == long
     assert first_fault([1]) == "the whole is [1], expected a dictionary"
 
 
 def test_files_that_are_no_json_not_what_was_expected_or_not_there(schema):
     "A document."
-    # files that are no JSON, not what was expected, or not there: one line each, with the name of the file
+    # files that are no JSON, not what was expected, or not there: one line each, with the name
     with tempfile.TemporaryDirectory() as d:
         path = Path(d) / "config.json"
         faults = {
@@ -65,15 +63,16 @@ def test_files_that_are_no_json_not_what_was_expected_or_not_there(schema):
             '{"epochs": NaN}': "NaN is no number that can be used here",
             '{"epochs": 1.5}': "epochs is 1.5, expected a whole number",
             "[" * 100_000: "nested too deep to be read",
+            "9" * 5000: "Exceeds the limit",
             '"epochs"': "the whole is 'epochs', expected a dictionary",
         }
         for text, match in faults.items():
             path.write_text(text)
             with pytest.raises(ValueError) as caught:
                 read_document(path, schema)
-            assert str(caught.value).startswith(f"{path}: {match}") and "\n" not in str(caught.value), (
-                str(caught.value)
-            )
+            message = str(caught.value)
+            assert message.startswith(f"{path}: {match}"), message
+            assert "\n" not in message
         path.write_bytes(b"\xff\xfe\x00")
         with pytest.raises(ValueError, match="config.json: this is no text file"):
             read_document(path, schema)

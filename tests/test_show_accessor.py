@@ -44,11 +44,8 @@ def test_three_samples_by_hand():
     )
     found = trace_table(small)
     assert found.loc["height", ["first", "kept", "last", "units"]].tolist() == [3, 2, 1, "m"]
-    assert found.loc["cover", ["first", "kept", "last"]].astype(float).round(3).tolist() == [
-        0.667,
-        0,
-        0.333,
-    ]
+    cover = found.loc["cover", ["first", "kept", "last"]].astype(float)
+    assert cover.round(3).tolist() == [0.667, 0, 0.333]
     assert found.missing.round(1).tolist() == [0, 33.3]
     assert shown_split(small) == "valid"
     assert shown_split(small.drop_vars("split")) == ""
@@ -62,5 +59,6 @@ def test_both_views_say_the_same_and_what_is_neither_is_refused(trace):
     assert str(trace.sizes["epoch"]) in trace.mtl.headline
     assert list(trace.mtl.table.index) == list(trace.task.values)
     assert toy_samples(5).mtl.table.equals(describe(toy_samples(5)))
+    neither = xr.Dataset(dict(a=("x", [1, 2])))
     with pytest.raises(ValueError, match="neither a sample set .* nor a trace .* dimensions x"):
-        xr.Dataset(dict(a=("x", [1, 2]))).mtl
+        repr(neither.mtl)

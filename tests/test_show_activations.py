@@ -21,7 +21,8 @@ def samples_and_Trained():
     "Two tasks of toy samples, one of which reads the other."
     samples = toy_samples(24, size=8)
     reader = dict(cover=dict(type="soft-threshold", reads="elevation"))
-    setup = Setup(dict(optical=dict(width=4, depth=1)), dict(elevation={}, cover={}) | reader)
+    small = dict(optical=dict(width=4, depth=1))
+    setup = Setup(small, dict(elevation={}, cover={}) | reader)
     class Trained:
         "What a run has, as far as it is needed here."
 
@@ -53,22 +54,19 @@ def test_the_fused_map_and_what_the_soft_threshold_adds_computed_without_hooks(s
     "Of a task."
     samples, Trained = samples_and_Trained
     run = Trained()
-    loader = SampleLoader(SampleDataset(samples, ("optical",)), run.modalities, bs=24, device="cpu")
+    images = SampleDataset(samples, ("optical",))
+    loader = SampleLoader(images, run.modalities, bs=24, device="cpu")
     (x,) = loader.one_batch()
     with torch.no_grad():
         fused = run.network.body(x)
         head = run.network.heads["cover"]
         gate = torch.tanh(run.network(x)["elevation"] / (2 * head.temperature))
         added = head.threshold(gate * fused)
-    np.testing.assert_allclose(
-        task_activations(run, samples, "cover", "threshold", bs=7),
-        added.abs().mean(1),
-        rtol=1e-4,
-        atol=1e-6,
-    )
-    np.testing.assert_allclose(
-        task_activations(run, samples, "cover"), (fused + added).abs().mean(1), rtol=1e-4, atol=1e-6
-    )
+    close = dict(rtol=1e-4, atol=1e-6)
+    found = task_activations(run, samples, "cover", "threshold", bs=7)
+    np.testing.assert_allclose(found, added.abs().mean(1), **close)
+    found = task_activations(run, samples, "cover")
+    np.testing.assert_allclose(found, (fused + added).abs().mean(1), **close)
     assert task_activations(run, samples, "elevation").shape == (24, 8, 8)
     with pytest.raises(ValueError, match="the head of 'elevation' has no soft threshold"):
         task_activations(run, samples, "elevation", "threshold")

@@ -58,9 +58,8 @@ def test_numbers_are_those_of_the_trace_the_worst_first(earth_cover_and_climate)
     table = selection_table(climate.trace, ids, 4)
     assert set(table.index) == set(ids)
     assert table["climate: loss"].is_monotonic_decreasing
-    assert table.loc[ids[0], "climate: loss"] == climate.trace.loss.sel(
-        task="climate", sample=ids[0]
-    ).isel(epoch=4)
+    loss = climate.trace.loss.sel(task="climate", sample=ids[0]).isel(epoch=4)
+    assert table.loc[ids[0], "climate: loss"] == loss
 
 
 def test_predictions_in_the_gallery_are_the_networks_and_labels_are_told_from(earth_cover_and_climate):
@@ -70,17 +69,27 @@ def test_predictions_in_the_gallery_are_the_networks_and_labels_are_told_from(ea
     ids = climate.trace.sample.values[[60, 80]]
     fig = plot_gallery(climate, earth, ids)
     told = fig.axes[1].texts[0].get_text()
-    found = climate.predict(earth.sel(sample=ids))
-    name = climate.modalities["climate"].classes[int(found.climate[0])]
-    assert ("✗ " + name in told) == (int(found.climate[0]) != int(earth.climate.sel(sample=ids[0])))
+    predicted = int(climate.predict(earth.sel(sample=ids)).climate[0])
+    name = climate.modalities["climate"].classes[predicted]
+    is_wrong = predicted != int(earth.climate.sel(sample=ids[0]))
+    assert (f"✗ {name}" in told) == is_wrong
     assert picture_of(earth.optical[0]).shape == (32, 32, 3)
     assert picture_of(earth.elevation[0]).shape == (32, 32)
     plt.close(fig)
 
 
-def test_the_script_is_complete():
+def test_dense_tasks_have_three_maps_each_beside_the_image(earth_cover_and_climate):
+    "Their maps."
+    earth, cover, climate = earth_cover_and_climate
+    fig = plot_gallery(cover, earth, cover.trace.sample.values[[60, 80]])
+    dense = [t for t in cover.setup.targets if cover.modalities[t].kind in ("image", "mask")]
+    assert len([ax for ax in fig.axes if ax.images]) == 2 * (1 + 3 * len(dense))
+    plt.close(fig)
+
+
+def test_the_script_fetches_nothing_and_keeps_its_keys():
     "The explorer."
-    # the script is complete: it fetches nothing, and keeps its keys; the style is that of every page with charts
+    # the script fetches nothing, and keeps its keys; the style is that of every page with charts
     assert "lmSuppressShortcuts" in chart_script()
     assert "esm.sh" not in chart_script()
     assert live_chart(alt.Chart(pd.DataFrame(dict(a=[1]))).mark_point())._css == chart_style
@@ -108,15 +117,13 @@ def test_the_explorer_answers_to_what_the_browser_would_send(earth_cover_and_cli
     assert view.button.disabled
 
 
-def test_without_samples_there_are_no_maps_and_it_says_so(earth_cover_and_climate):
+def test_without_samples_it_says_that_maps_need_them(earth_cover_and_climate):
     "The explorer."
-    # without samples there are no maps, and it says so; two runs stand side by side; an unfinished run is refused
+    # without samples it says that maps need them; two runs side by side; an unfinished run is refused
     earth, cover, climate = earth_cover_and_climate
     assert "Maps need the samples" in explore(cover).children[2].value
-    assert (
-        compare_runs(climate, climate).chart.to_dict()["title"]
-        == "climate: climate-mtl, climate and climate-mtl, climate"
-    )
+    title = compare_runs(climate, climate).chart.to_dict()["title"]
+    assert title == "climate: climate-mtl, climate and climate-mtl, climate"
     unfinished = type("Unfinished", (), dict(finished=False, __repr__=lambda self: "Run(x)"))()
     with pytest.raises(ValueError, match=r"Run\(x\) is not finished"):
         explore(unfinished)

@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/show/00_figures.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+from mtl_explain.palette import blue, green, orange
 from mtl_explain.show.figures import diagram, edge_point
 
 
@@ -16,7 +17,6 @@ def test_where_an_arrow_leaves_its_box():
 
 def test_a_block_of_the_transformer_as_a_diagram():
     "Seeing it."
-    blue, orange, green = "#0173b2", "#de8f05", "#029e73"
     boxes = {
         "in": (0.6, 0.9, "map\nC×H×W"),
         "norm": (1.9, 0.9, "norm"),

@@ -25,33 +25,26 @@ def wrong_and_field():
     row, column = (v.ravel() for v in np.meshgrid(np.arange(4), np.arange(6), indexing="ij"))
     truth = 5.0 + row
     wrong = column == 2
+    dims = ("epoch", "sample", "task")
     field = xr.Dataset(
-        {
-            k: (("epoch", "sample", "task"), v)
-            for k, v in dict(
-                error=both(0.1 * truth, wrong),
-                correct=both(np.nan, ~wrong),
-                predicted=both(1.1 * truth, wrong),
-            ).items()
-        }
-        | dict(truth=(("sample", "task"), both(truth, 0)[0])),
+        dict(
+            error=(dims, both(0.1 * truth, wrong)),
+            correct=(dims, both(np.nan, ~wrong)),
+            predicted=(dims, both(1.1 * truth, wrong)),
+            truth=(("sample", "task"), both(truth, 0)[0]),
+        ),
         dict(
             epoch=[0],
             sample=[f"p{i}" for i in range(24)],
             task=["yield", "crop"],
             kind=("task", ["tabular", "category"]),
             units=("task", ["t/ha", ""]),
-        )
-        | {
-            k: ("sample", v)
-            for k, v in dict(
-                group=np.full(24, "field 4"),
-                row=row,
-                column=column,
-                lon=-64 + 1e-4 * column,
-                lat=-27 - 9e-5 * row,
-            ).items()
-        },
+            group=("sample", np.full(24, "field 4")),
+            row=("sample", row),
+            column=("sample", column),
+            lon=("sample", -64 + 1e-4 * column),
+            lat=("sample", -27 - 9e-5 * row),
+        ),
         dict(main="yield", kept=0),
     )
     return wrong, field
@@ -70,9 +63,8 @@ def test_written_and_read_again_at_the_right_place(wrong_and_field):
     "Fields."
     wrong, field = wrong_and_field
     with tempfile.TemporaryDirectory() as folder:
-        with rasterio.open(
-            export_field(Path(folder) / "field.tif", field, "field 4", "yield", "crop")
-        ) as file:
+        path = export_field(Path(folder) / "field.tif", field, "field 4", "yield", "crop")
+        with rasterio.open(path) as file:
             assert file.descriptions == ("target", "prediction", "relative_error", "wrong")
             assert file.crs.to_epsg() == 4326
             assert np.allclose(file.read(3), 0.1)
@@ -83,7 +75,7 @@ def test_written_and_read_again_at_the_right_place(wrong_and_field):
 
 def test_by_hand():
     "Patches."
-    # by hand: half a degree around a centre; 10 m pixels in zone 32, whose central meridian has x = 500 km
+    # by hand: half a degree around a centre; 10 m in zone 32, whose central meridian has x = 500 km
     centres = xr.Dataset(
         coords=dict(sample=["a", "b"], lat=("sample", [50.0, -10.0]), lon=("sample", [9.0, np.nan]))
     )
@@ -107,23 +99,16 @@ def test_bands_say_what_they_are_stand_at_their_place_and_hold_what_the_trace(wo
     "Patches."
     # bands say what they are, stand at their place, and hold what the trace holds
     world, patches, name = world_patches_and_name
+    names = [f"{t} {w}" for t in ("landcover", "elevation") for w in ("truth", "prediction", "error")]
+    error = world.trace.error.sel(task="elevation", sample=name).isel(epoch=-1)
+    patch = patches.sel(sample=name)
     with tempfile.TemporaryDirectory() as folder:
-        with rasterio.open(
-            export_patch(Path(folder) / "patch.tif", world.trace, patches, name)
-        ) as file:
-            assert file.descriptions == tuple(
-                f"{t} {w}" for t in ("landcover", "elevation") for w in ("truth", "prediction", "error")
-            )
+        path = export_patch(Path(folder) / "patch.tif", world.trace, patches, name)
+        with rasterio.open(path) as file:
+            assert file.descriptions == tuple(names)
             assert file.res == (10, 10)
-            assert np.isclose(
-                file.read(6).mean(),
-                world.trace.error.sel(task="elevation", sample=name).isel(epoch=-1),
-                rtol=1e-4,
-            )
-            assert np.array_equal(file.read(1), patches.landcover.sel(sample=name))
-            lon, lat = reproject(file.crs, "EPSG:4326", *[[v] for v in file.xy(11.5, 11.5)])
-            assert np.allclose(
-                [lat[0], lon[0]],
-                [float(patches[c].sel(sample=name)) for c in ("lat", "lon")],
-                atol=1e-6,
-            )
+            assert np.isclose(file.read(6).mean(), error, rtol=1e-4)
+            assert np.array_equal(file.read(1), patch.landcover)
+            x, y = file.xy(11.5, 11.5)
+            (lon,), (lat,) = reproject(file.crs, "EPSG:4326", [x], [y])
+            assert np.allclose([lat, lon], [float(patch.lat), float(patch.lon)], atol=1e-6)

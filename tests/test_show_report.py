@@ -19,6 +19,7 @@ from markupsafe import Markup
 from mtl_explain.dev.browser import (
     asked_for, browser, browser_missing, console_errors, keep_screenshot, wait_for,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.setup import Setup
 from mtl_explain.show.figures import figure_png
 from mtl_explain.show.report import (
@@ -99,9 +100,8 @@ def test_names_that_look_like_html_are_shown_tables_are_html():
 def test_groups_if_there_are_groups_else_samples_with_what_that_means():
     "The page."
     trace = planted_trace(n_samples=60, n_groups=6, n_epochs=2)
-    assert said_resampling(trace, None).startswith(
-        "intervals resample whole groups of samples, of which there are 6"
-    )
+    said = said_resampling(trace, None)
+    assert said.startswith("intervals resample whole groups of samples, of which there are 6")
     for asked, words in (("group", "no groups"), ("sample", "as was asked")):
         said = said_resampling(trace.drop_vars("group"), "test", asked)
         assert "single samples" in said
@@ -112,17 +112,17 @@ def test_groups_if_there_are_groups_else_samples_with_what_that_means():
 def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
-    page = write_report(runs[-1], samples, others=runs, folder=home / "page", n_boot=100, bar=False)
+    page = write_report(
+        runs[-1], samples, others=runs, folder=home / "page", bar=False, bootstrap=Bootstrap(n=100)
+    )
     text = page.read_text()
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
-    assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == [] and "<script src" not in text, (
-        "nothing points outside the page"
-    )
+    assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == [], "nothing points outside the page"
+    assert "<script src" not in text
     assert markup.count("<img") == 1 + len(list((page.parent / "figures").glob("*.png")))
     assert "{{" not in markup
-    assert {"baseline", "mml", "mtl"} <= set(
-        pd.read_csv(page.parent / "tables" / "scores.csv", header=[0, 1], index_col=0).index
-    )
+    scores = pd.read_csv(page.parent / "tables" / "scores.csv", header=[0, 1], index_col=0)
+    assert {"baseline", "mml", "mtl"} <= set(scores.index)
     assert "Do other tasks fail where cover fails?" in text
 
 
@@ -131,7 +131,8 @@ def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_unet_home_an
     samples, unet, home, runs = samples_unet_home_and_runs
     folder = home / "twice"
     old = write_report(runs[1], folder=folder, bar=False).read_text()
-    broken = mock.patch.dict(write_report.__globals__, explain=mock.Mock(side_effect=OSError("broken")))
+    failing = mock.Mock(side_effect=OSError("broken"))
+    broken = mock.patch.dict(write_report.__globals__, explain=failing)
     with broken, pytest.raises(OSError, match="broken"):
         write_report(runs[0], folder=folder)
     assert (folder / "report.html").read_text() == old
@@ -164,7 +165,9 @@ def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples
 def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
-    text = write_report(runs[-1], folder=home / "bare", n_boot=100, bar=False).read_text()
+    text = write_report(
+        runs[-1], folder=home / "bare", bar=False, bootstrap=Bootstrap(n=100)
+    ).read_text()
     assert "What does not apply" in text
     assert "<b>error maps" in text
 
@@ -173,11 +176,9 @@ def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(sampl
     "A report on the toy world."
     # hostile names of tasks, classes, samples and setups do nothing in a report
     samples, unet, home, runs = samples_unet_home_and_runs
-    image, script, comment = (
-        "<img src=x onerror=alert(1)>",
-        "'\"]; </script><script>alert(1)</script>",
-        "<!--<script",
-    )
+    image = "<img src=x onerror=alert(1)>"
+    script = "'\"]; </script><script>alert(1)</script>"
+    comment = "<!--<script"
     broken = script.replace("/", "")  # a name of a variable may hold no slash
     strange = toy_samples(96).rename(cover=image, climate=broken).drop_vars("group")
     strange = strange.assign_coords(sample=[f"{comment}{i}" for i in range(96)])
@@ -186,11 +187,14 @@ def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(sampl
     for n in strange.data_vars:
         if strange[n].attrs.get("parent") == "climate":
             strange[n].attrs["parent"] = broken
-    named = Setup(unet, (image, "elevation", broken), core="optical", name=comment + image)
+    tasks = (image, "elevation", broken)
+    named = Setup(unet, tasks, core="optical", name=comment + image)
     harmless = train_run(strange, named, home / "strange", epochs=2, bs=16, bar=False, device="cpu")
     assert "<img" not in harmless._repr_html_()
     assert "<script" not in harmless._repr_html_()
-    page = write_report(harmless, strange, folder=home / "strange-page", n_boot=50, bar=False)
+    page = write_report(
+        harmless, strange, folder=home / "strange-page", bar=False, bootstrap=Bootstrap(n=50)
+    )
     assert "intervals resample single samples, since the samples have no groups" in page.read_text()
     if not browser_missing():
         with browser(1000, 1300) as driver:

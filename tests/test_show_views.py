@@ -14,20 +14,20 @@ import pytest
 import xarray as xr
 
 from mtl_explain.data.samples import modalities
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.show.views import (
-    _as_lists, _better, _both, chart_html, comparison_chart, epoch_control, explorer_chart, flow_chart,
-    flow_table, hierarchy_chart, hierarchy_table, linked_chart, measure_of, rows_of, sample_points,
-    script_json,
+    _as_lists, _better, _in_both_runs, chart_html, comparison_chart, epoch_control, explorer_chart,
+    flow_chart, flow_table, hierarchy_chart, hierarchy_table, linked_chart, measure_of, rows_of,
+    sample_points, script_json,
 )
 from mtl_explain.testing.planted import planted_trace, planted_world
 
 
 # a small world with known errors
 def row_counts(chart):
-    return sorted(
-        len(json.loads(v) if isinstance(v, str) else v)
-        for v in chart.to_dict()["datasets"].values()
-    )
+    "How many rows each dataset of a chart has, in order."
+    tables = chart.to_dict()["datasets"].values()
+    return sorted(len(json.loads(v) if isinstance(v, str) else v) for v in tables)
 
 
 @pytest.fixture(scope='module')
@@ -40,10 +40,11 @@ def trace():
 @pytest.fixture(scope='module')
 def world():
     world = planted_world(n_samples=150, n_groups=15, n_epochs=6)
-    alt.vconcat(
+    both = alt.vconcat(
         hierarchy_chart(world.trace, modalities(world.samples), "climate"),
         flow_chart(world.trace, "zone", "climate"),
-    ).add_params(epoch_control(world.trace)).resolve_scale(color="independent")
+    )
+    both.add_params(epoch_control(world.trace)).resolve_scale(color="independent")
     return world
 
 
@@ -69,12 +70,11 @@ def test_lists_are_the_values_of_the_trace_in_order(trace):
     few = sample_points(trace, limit=10)
     assert len(few) == 10
     assert few.attrs["left_out"] == len(points) - 10
-    assert _as_lists(np.array([[[0.0123456, 98765.4, np.nan, 0, -2.5]]]).transpose(2, 0, 1)) == [
-        [[0.01235, 98770.0, None, 0, -2.5]]
-    ]
-    assert json.loads(
-        rows_of(pd.DataFrame(dict(lat=[1.5, np.nan], value=[dict(a=[1, None]), {}]))).values
-    ) == [dict(lat=1.5, value=dict(a=[1, None])), dict(lat=None, value={})]
+    numbers = np.array([[[0.0123456, 98765.4, np.nan, 0, -2.5]]]).transpose(2, 0, 1)
+    assert _as_lists(numbers) == [[[0.01235, 98770.0, None, 0, -2.5]]]
+    table = pd.DataFrame(dict(lat=[1.5, np.nan], value=[dict(a=[1, None]), {}]))
+    rows = [dict(lat=1.5, value=dict(a=[1, None])), dict(lat=None, value={})]
+    assert json.loads(rows_of(table).values) == rows
     assert measure_of(trace, "elevation") == ("error", "elevation: absolute error [m]")
     assert measure_of(trace, "climate") == ("loss", "climate: loss")
 
@@ -82,20 +82,15 @@ def test_lists_are_the_values_of_the_trace_in_order(trace):
 def test_the_chart_names_its_controls_holds_each_sample_once_and_says_what_it(trace):
     "The linked chart."
     # the chart names its controls, holds each sample once, and says what it left out
-    chart = linked_chart(trace, limit=20, n_boot=20)
+    chart = linked_chart(trace, limit=20, bootstrap=Bootstrap(n=20))
     spec = chart.to_dict()
-    assert {p["name"] for p in spec["params"]} >= {
-        "epoch",
-        "main",
-        "auxiliary",
-        "brush",
-    }
+    assert {p["name"] for p in spec["params"]} >= {"epoch", "main", "auxiliary", "brush"}
     assert "A slider chooses the epoch" in spec["description"]
     assert row_counts(chart)[1] == 20
     assert "left out at random" in spec["title"]["subtitle"]
     many = planted_trace(n_samples=5500, n_groups=10, n_epochs=1)
-    assert row_counts(linked_chart(many, n_boot=2))[-1] == 5500
-    nowhere = linked_chart(trace.drop_vars(["lat", "lon"]), n_boot=20).to_dict()
+    assert row_counts(linked_chart(many, bootstrap=Bootstrap(n=2)))[-1] == 5500
+    nowhere = linked_chart(trace.drop_vars(["lat", "lon"]), bootstrap=Bootstrap(n=20)).to_dict()
     assert "no map" in nowhere["title"]["subtitle"]
     with pytest.raises(ValueError, match="one task, 'elevation'"):
         linked_chart(trace.sel(task=["elevation"]))
@@ -107,48 +102,38 @@ def test_by_hand():
     "Groups that flow."
     # by hand: three samples, of which one goes from FF to CC
     error = np.array([[[1.0, 1.0], [0, 0], [0, 1]], [[0, 0], [0, 0], [0, 1]]])
+    dims = ("epoch", "sample", "task")
     mini = xr.Dataset(
-        dict(
-            correct=(("epoch", "sample", "task"), 1 - error), error=(("epoch", "sample", "task"), error)
-        ),
+        dict(correct=(dims, 1 - error), error=(dims, error)),
         dict(epoch=[0, 1], sample=list("abc"), task=["p", "q"], kind=("task", ["category"] * 2)),
         dict(main="p"),
     )
     found = flow_table(mini, "p", "q", None).query("step == 1")
-    assert found.drop_duplicates("band").set_index("band")["count"].to_dict() == {
-        "CC → CC": 1,
-        "CF → CF": 1,
-        "FF → CC": 1,
-    }
-    assert found.query("band == 'FF → CC'")[["side", "low", "high"]].values.tolist() == [
-        ["first epoch", 2, 3],
-        ["chosen epoch", 1, 2],
-    ]
+    counts = found.drop_duplicates("band").set_index("band")["count"].to_dict()
+    assert counts == {"CC → CC": 1, "CF → CF": 1, "FF → CC": 1}
+    corrected = found.query("band == 'FF → CC'")[["side", "low", "high"]]
+    assert corrected.values.tolist() == [["first epoch", 2, 3], ["chosen epoch", 1, 2]]
 
 
 def test_classes_are_counted_right_children_stand_within_their_parents_and_in(trace):
     "A hierarchy with its errors."
     # classes are counted right, children stand within their parents, and -in and -out add up
-    t = hierarchy_table(
-        trace, modalities(planted_world(n_samples=60, n_groups=6, n_epochs=4).samples), "climate"
-    ).query("step == 3")
+    mods = modalities(planted_world(n_samples=60, n_groups=6, n_epochs=4).samples)
+    t = hierarchy_table(trace, mods, "climate").query("step == 3")
     n = (trace.split == "test").sum().item()
     assert t.groupby("level").n.sum().tolist() == [n, n]
-    assert t.groupby("level").x2.max().tolist() == [
-        n,
-        n,
-    ]
+    assert t.groupby("level").x2.max().tolist() == [n, n]
     children = t[t.level == "climate"]
     assert ((children.inside + children.outside) == (children.wrong * children.n).round()).all()
-    assert children.wrong.mul(children.n).sum() / n == pytest.approx(
-        trace.error.sel(task="climate", epoch=3).mean().item(), abs=0.01
-    )
+    wrong = children.wrong.mul(children.n).sum() / n
+    error = trace.error.sel(task="climate", epoch=3).mean().item()
+    assert wrong == pytest.approx(error, abs=0.01)
 
 
 def test_with_a_hierarchy_there_are_two_views_more_without_one_the_reason(world):
     "Everything that applies."
     specs = [
-        explorer_chart(t, modalities(world.samples), n_boot=20).to_dict()
+        explorer_chart(t, modalities(world.samples), bootstrap=Bootstrap(n=20)).to_dict()
         for t in (world.trace, world.trace.sel(task=["landcover", "elevation", "climate"]))
     ]
     assert [len(s["vconcat"]) for s in specs] == [5, 3]
@@ -162,10 +147,10 @@ def test_with_a_hierarchy_there_are_two_views_more_without_one_the_reason(world)
 def test_the_same_run_twice_lies_on_the_line(trace, other):
     "Two runs."
     # the same run twice lies on the line; the other one is compared sample by sample
-    both = _both(trace, other, "landcover", "test")
+    both = _in_both_runs(trace, other, "landcover", "test")
     assert len(both) == (trace.split == "test").sum()
     assert len(both.one[0]) == 3
-    same = _both(trace, trace, "landcover", "test")
+    same = _in_both_runs(trace, trace, "landcover", "test")
     assert same.one.tolist() == same.two.tolist()
     with pytest.raises(ValueError, match="run 'second' has no task 'landcover'"):
         comparison_chart(trace, other.sel(task=["elevation", "weather"]))
@@ -174,9 +159,9 @@ def test_the_same_run_twice_lies_on_the_line(trace, other):
     assert comparison_chart(trace, other, ("MTL", "other")).to_dict()["params"][0]["name"] == "epoch"
 
 
-def test_what_a_name_may_try_and_what_comes_out_of_it():
+def test_what_a_name_may_try():
     "In any page."
-    # what a name may try, and what comes out of it: the same value, and nothing that html or a Vega expression obeys
+    # what a name may try: it comes out as it was, and neither html nor a Vega expression obeys it
     hostile = [
         "<img src=x onerror=alert(1)>",
         "'\"]; </script><script>alert(1)</script>",
@@ -191,18 +176,17 @@ def test_what_a_name_may_try_and_what_comes_out_of_it():
     page = chart_html(small, hostile[0] + '"', scripts=False)
     assert page.count("<") == 6
     assert page.count("<script") == page.count("</script") == 1
-    assert (
-        _better("a", "b'")
-        == """datum.x > datum.y ? "better in b'" : datum.x < datum.y ? "better in a" : 'the same'"""
+    expression = (
+        """datum.x > datum.y ? "better in b'" : datum.x < datum.y ? "better in a" : 'the same'"""
     )
+    assert _better("a", "b'") == expression
 
 
 def test_a_page_with_two_charts_carries_the_scripts_once_and_no_address_of(trace, other):
     "In any page."
     # a page with two charts carries the scripts once, and no address of anybody
-    page = chart_html(comparison_chart(trace, other).to_dict(), "one") + chart_html(
-        linked_chart(trace, n_boot=20).to_dict(), "two", scripts=False
-    )
+    page = chart_html(comparison_chart(trace, other).to_dict(), "one")
+    page += chart_html(linked_chart(trace, bootstrap=Bootstrap(n=20)).to_dict(), "two", scripts=False)
     assert page.count("window.vegaEmbed=") == 1
     assert page.count("vegaEmbed(document") == 2
     assert 'aria-label="Errors of the tasks' in page

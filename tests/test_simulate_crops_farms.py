@@ -15,8 +15,8 @@ from rasterio.features import geometry_mask
 from rasterio.transform import from_origin
 
 from mtl_explain.simulate.crops.farms import (
-    area_of, circle, crop_counts, cut_ring, divide, elevation_grid, farm_rings, field_ground, field_window,
-    heights, net_area, plan_fields, shared_out, simulate_plan, table_4, waves, with_margins, write_outlines,
+    apportion, area_of, circle, crop_counts, cut_margins, cut_ring, divide, elevation_grid, farm_rings,
+    field_ground, field_window, heights, net_area, plan_fields, simulate_plan, table_4, waves, write_outlines,
 )
 
 
@@ -39,19 +39,15 @@ def test_smooth_fields_have_unit_variance_and_do_not_depend_on_the_window():
 
 def test_largest_remainders_by_hand():
     "The plan: crops, farms, years."
-    assert shared_out(10, [1, 1, 1]).tolist() == [4, 3, 3]
-    assert shared_out(12, table_4.fields).tolist() == [4, 7, 1]
-    assert shared_out(497, table_4.fields).tolist() == [147, 289, 61]
+    assert apportion(10, [1, 1, 1]).tolist() == [4, 3, 3]
+    assert apportion(12, table_4.fields).tolist() == [4, 7, 1]
+    assert apportion(497, table_4.fields).tolist() == [147, 289, 61]
 
 
 def test_the_papers_numbers_at_the_papers_size_each_crop_at_the_smallest():
     "The plan: crops, farms, years."
     assert crop_counts(497).equals(table_4[["fields", "farms"]])
-    assert crop_counts(3).fields.tolist() == [
-        1,
-        1,
-        1,
-    ]
+    assert crop_counts(3).fields.tolist() == [1, 1, 1]
     assert crop_counts(12).farms.tolist() == [2, 3, 1]
 
 
@@ -67,16 +63,13 @@ def test_497_fields_have_the_crops_farms_and_years_of_the_paper():
 
 def test_a_triangle_of_base_3_and_height_2_both_ways_around():
     "Outlines."
-    assert (
-        area_of(np.array([[0, 0], [3, 0], [1, 2.0]]))
-        == 3
-        == -area_of(np.array([[1, 2], [3, 0], [0, 0.0]]))
-    )
+    assert area_of(np.array([[0, 0], [3, 0], [1, 2.0]])) == 3
+    assert area_of(np.array([[1, 2], [3, 0], [0, 0.0]])) == -3
 
 
-def test_what_is_left_of_a_unit_square_under_the_diagonal_on_this_side_of_a():
+def test_a_unit_square_under_its_diagonal_on_this_side_of_a_line_beyond_it_and():
     "Outlines."
-    # what is left of a unit square under the diagonal, on this side of a line beyond it, and on the other
+    # a unit square under its diagonal, on this side of a line beyond it, and on the other
     square = np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]])
     half = cut_ring(square, np.array([1.0, 1]), 1)
     assert area_of(half) == 0.5
@@ -98,7 +91,8 @@ def test_a_circle_is_nearly_round():
 
 def test_a_square_of_300_m_keeps_between_268_and_288_m():
     "Outlines."
-    left = with_margins(np.array([[0, 0], [300, 0], [300, 300], [0, 300.0]]), np.random.default_rng(0))
+    square = np.array([[0, 0], [300, 0], [300, 300], [0, 300.0]])
+    left = cut_margins(square, np.random.default_rng(0))
     assert (np.ptp(left, 0) > 268).all()
     assert (np.ptp(left, 0) < 288).all()
     assert left.min() > 6
@@ -106,20 +100,14 @@ def test_a_square_of_300_m_keeps_between_268_and_288_m():
 
 def test_fields_of_a_farm_do_not_overlap_stay_in_its_rectangle_and_have_about():
     "Outlines."
-    # fields of a farm do not overlap, stay in its rectangle, and have about the areas that were asked for
+    # fields of a farm do not overlap, stay in its rectangle, and have about the areas asked for
     areas = np.random.default_rng(1).uniform(5e4, 2e5, 40)
     rings = farm_rings((0, 0), areas, np.random.default_rng(1))
-    x = np.arange(-1800, 1800, 10.0)
-    y = np.arange(1800, -1800, -10.0)
-    cover = sum(
-        geometry_mask(
-            [dict(type="Polygon", coordinates=[r[0].tolist()])],
-            (360, 360),
-            from_origin(-1800, 1800, 10, 10),
-            invert=True,
-        ).astype(int)
-        for r in rings
-    )
+    at = from_origin(-1800, 1800, 10, 10)
+    cover = np.zeros((360, 360), int)
+    for r in rings:
+        outline = dict(type="Polygon", coordinates=[r[0].tolist()])
+        cover += geometry_mask([outline], cover.shape, at, invert=True)
     assert cover.max() == 1
     assert 0.8 < sum(map(net_area, rings)) / areas.sum() < 1.05
     assert len(rings) == 40
@@ -129,28 +117,18 @@ def test_two_farms_from_above(small):
     "Outlines."
     fig, axes = plt.subplots(1, 2, figsize=(9, 4), dpi=75, layout="constrained")
     colors = dict(maize="#de8f05", soybean="#029e73", wheat="#0173b2")
+    label = dict(ha="center", va="center", fontsize=7, color="white")
     for ax, farm in zip(axes, ("farm00", "farm01"), strict=True):
-        corner = np.min([f[0].min(0) for f in small.rings[small.farm == farm]], 0)
-        for _, f in small[small.farm == farm].iterrows():
-            for k, ring in enumerate(f.rings):
-                ax.fill(
-                    *(ring - corner).T, color=colors[f.crop] if k == 0 else "white", ec=".3", lw=0.5
-                )
-            ax.text(
-                *(f.rings[0].mean(0) - corner),
-                f"{f.field}\n{f.year}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white",
-            )
-        ax.set(
-            title=f"{farm}: orange maize, green soybean, blue wheat",
-            xlabel="x [m]",
-            ylabel="y [m]",
-            aspect="equal",
-        )
-        ax.title.set_fontsize(9)
+        fields = small[small.farm == farm]
+        corner = np.min([rings[0].min(0) for rings in fields.rings], 0)
+        for f in fields.itertuples():
+            outline, *holes = (ring - corner for ring in f.rings)
+            ax.fill(*outline.T, color=colors[f.crop], ec=".3", lw=0.5)
+            for hole in holes:
+                ax.fill(*hole.T, color="white", ec=".3", lw=0.5)
+            ax.text(*outline.mean(0), f"{f.field}\n{f.year}", **label)
+        ax.set_title(f"{farm}: orange maize, green soybean, blue wheat", fontsize=9)
+        ax.set(xlabel="x [m]", ylabel="y [m]", aspect="equal")
     net = np.array([net_area(r) for r in small.rings]) / 1e4
     assert 0.75 < net.mean() / 12 < 1.05
     assert net.min() > 1
@@ -169,7 +147,8 @@ def test_too_few_and_too_small_fields():
 def test_outlines_are_closed_and_stand_where_the_plan_says(small):
     "Outlines."
     with tempfile.TemporaryDirectory() as folder:
-        write_outlines(small, path := Path(folder) / "fields.geojson")
+        path = Path(folder) / "fields.geojson"
+        write_outlines(small, path)
         shapes = json.loads(path.read_text())["features"]
     ring = shapes[7]["geometry"]["coordinates"][0]
     assert len(shapes) == 60
@@ -192,19 +171,15 @@ def test_the_landscape_of_the_foothills_and_how_much_flatter_the_plains_are():
 
 def test_a_square_field_of_one_hectare_with_a_hole_by_hand():
     "The ground."
-    window = field_window(
-        [
-            np.array([[100, 100], [200, 100], [200, 200], [100, 200.0]]),
-            np.array([[140, 140], [160, 140], [160, 160], [140, 160.0]]),
-        ]
-    )
+    outline = np.array([[100, 100], [200, 100], [200, 200], [100, 200.0]])
+    hole = np.array([[140, 140], [160, 140], [160, 160], [140, 160.0]])
+    window = field_window([outline, hole])
     assert (window["x0"], window["y0"], window["shape"]) == (60, 240, (18, 18))
     assert window["mask"].sum() == 96
     assert window["x"][0] == 65
     assert window["y"][0] == 235
-    assert (
-        min(field_window(r)["mask"].sum() for r in simulate_plan(497, 3, 1.0).rings) > 9
-    )  # the smallest fields have pixels, too
+    pixels = [field_window(r)["mask"].sum() for r in simulate_plan(497, 3, 1.0).rings]
+    assert min(pixels) > 9  # the smallest fields have pixels, too
 
 
 def test_pixels_in_cells():
@@ -228,25 +203,15 @@ def test_one_fields_ground_against_the_landscape(small):
     assert ground["dem"].shape == tuple(k // 3 + 20 for k in window["shape"])
     assert np.abs(ground["dem"] - elevation_grid(window, "west", 1)["true"]).max() < 2
     assert 0.3 < ground["wet"][window["mask"]].mean() < 0.7
-    fig, axes = plt.subplots(1, 4, figsize=(11, 2.4), dpi=75, layout="constrained")
     inside = np.where(window["mask"], 1, np.nan)
-    for ax, (k, title, cmap) in zip(
-        axes,
-        (
-            ("height", "height [m]", "cividis"),
-            ("wet", "wetness", "Blues"),
-            ("vigour", "vigour", "YlGn"),
-            ("bright", "brightness of the soil", "copper"),
-        ),
-        strict=True,
+    high, wide = window["shape"]
+    fig, axes = plt.subplots(1, 4, figsize=(11, 2.4), dpi=75, layout="constrained")
+    for ax, values, title, cmap in (
+        (axes[0], ground["height"], "height [m]", "cividis"),
+        (axes[1], ground["wet"] * inside, "wetness", "Blues"),
+        (axes[2], ground["vigour"] * inside, "vigour", "YlGn"),
+        (axes[3], ground["bright"] * inside, "brightness of the soil", "copper"),
     ):
-        fig.colorbar(
-            ax.imshow(
-                ground[k] * (1 if k == "height" else inside),
-                cmap=cmap,
-                extent=(0, 10 * window["shape"][1], 0, 10 * window["shape"][0]),
-            ),
-            ax=ax,
-            shrink=0.7,
-        )
+        shown = ax.imshow(values, cmap=cmap, extent=(0, 10 * wide, 0, 10 * high))
+        fig.colorbar(shown, ax=ax, shrink=0.7)
         ax.set(title=title, xlabel="x [m]")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import seaborn as sns
 
-from mtl_explain.data.samples import modalities
+from mtl_explain.data.samples import check_samples, modalities
 from mtl_explain.testing.planted import (
     _climate_zone, _moves, _spoilt, _terrain, apportion, clustered_noise, map_moments, planted_groups,
     planted_labels, planted_partner, planted_samples, planted_trace, planted_world,
@@ -36,8 +36,10 @@ def test_neighbours_correlate_others_do_not():
     noise = clustered_noise(np.repeat(np.arange(2000), 2), 0.6, 3, np.random.default_rng(0))
     assert abs(noise.mean()) < 0.05
     assert abs(noise.var() - 1) < 0.05
-    assert abs(np.corrcoef(noise[:, ::2].ravel(), noise[:, 1::2].ravel())[0, 1] - 0.6) < 0.03
-    assert abs(np.corrcoef(noise[:, 1:-1:2].ravel(), noise[:, 2::2].ravel())[0, 1]) < 0.03
+    within = np.corrcoef(noise[:, ::2].ravel(), noise[:, 1::2].ravel())[0, 1]
+    between = np.corrcoef(noise[:, 1:-1:2].ravel(), noise[:, 2::2].ravel())[0, 1]
+    assert abs(within - 0.6) < 0.03
+    assert abs(between) < 0.03
 
 
 def test_ten_seats_by_hand():
@@ -85,17 +87,9 @@ def test_wrong_exactly_where_it_should_be():
 
 def test_the_sample_set_is_a_good_one():
     "The planted world."
-    from mtl_explain.data.samples import check_samples
-
     made = planted_samples(44, 4, 6, np.random.default_rng(0))
-    assert list(modalities(made)) == [
-        "landcover",
-        "elevation",
-        "weather",
-        "zone",
-        "climate",
-        "temperature",
-    ]
+    names = ["landcover", "elevation", "weather", "zone", "climate", "temperature"]
+    assert list(modalities(made)) == names
     assert modalities(made)["climate"].parent_index == _climate_zone
     assert made.group.values.max() == 3
     with pytest.raises(ValueError, match="split 'train' is empty"):
@@ -109,20 +103,13 @@ def test_errors_moments_and_maps_agree_with_one_another(world):
     shown = s.sel(sample=t.shown.values)
     wrong = (t.map_landcover != shown.landcover.values[None]).astype(float)
     off = np.abs(t.map_elevation - shown.elevation.values[None]).isel(level=0)
-    np.testing.assert_allclose(
-        wrong.mean(["y", "x"]), t.error.sel(task="landcover", sample=t.shown.values), atol=1e-6
-    )
-    np.testing.assert_allclose(
-        map_moments(wrong.values, off.values),
-        t.moments.isel(pair=0).sel(sample=t.shown.values),
-        rtol=1e-4,
-        atol=1e-2,
-    )
-    np.testing.assert_allclose(
-        np.abs(t.predicted - t.truth).sel(task="temperature"),
-        t.error.sel(task="temperature"),
-        atol=1e-5,
-    )
+    kept = t.sel(sample=t.shown.values)
+    np.testing.assert_allclose(wrong.mean(["y", "x"]), kept.error.sel(task="landcover"), atol=1e-6)
+    moments = map_moments(wrong.values, off.values)
+    np.testing.assert_allclose(moments, kept.moments.isel(pair=0), rtol=1e-4, atol=1e-2)
+    temperature = t.sel(task="temperature")
+    off = np.abs(temperature.predicted - temperature.truth)
+    np.testing.assert_allclose(off, temperature.error, atol=1e-5)
     for task in ("zone", "climate"):
         assert ((t.predicted != t.truth).sel(task=task) == t.error.sel(task=task)).all()
     assert t.attrs["main"] == "landcover"
@@ -134,7 +121,8 @@ def test_the_planted_numbers_are_in_it(world):
     "What is in it."
     t = world.trace
     x, y = t.error.sel(task=["landcover", "weather"]).values.transpose(2, 0, 1).astype(float)
-    assert abs(np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)]) - 0.3) < 0.08
+    found = [np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)]
+    assert abs(np.mean(found) - 0.3) < 0.08
     zone, climate = (t.correct.sel(task=k).values == 1 for k in ("zone", "climate"))
     assert [np.sum(zone[0] == a) for a in (True, False)] == [55, 165]
     assert (zone & climate)[0].sum() == 22
@@ -159,9 +147,8 @@ def test_errors_fall_and_blocks_differ(world):
         left.plot(t.epoch, t.loss.sel(task=task).mean("sample"), "o-", label=task)
     left.set(xlabel="epoch", ylabel="mean error relative to epoch 0", ylim=(0, None), title="learning")
     left.legend(frameon=False, fontsize=8, ncols=2)
-    dots = right.scatter(
-        t.lon, t.lat, c=100 * t.error.sel(task="landcover").isel(epoch=0), s=12, cmap="cividis"
-    )
+    wrong = 100 * t.error.sel(task="landcover").isel(epoch=0)
+    dots = right.scatter(t.lon, t.lat, c=wrong, s=12, cmap="cividis")
     right.set(xlabel="longitude [°]", ylabel="latitude [°]", title="land cover, epoch 0")
     fig.colorbar(dots, ax=right, label="wrong pixels [%]")
     assert len(left.lines) == 6

@@ -6,11 +6,13 @@ Do not edit: change the notebook, then `make export`.
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.colors import ListedColormap
 from torch import nn
 
 from mtl_explain.networks.layers import n_parameters
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.networks.pair import PairBody
+from mtl_explain.palette import blue, orange
 from mtl_explain.setup import Setup
 from mtl_explain.testing.scene import (
     example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
@@ -49,22 +51,16 @@ def test_what_the_truth_says_follows_from_the_two_times():
 def test_a_scene_as_a_picture():
     "A place that changes."
     x, y = example_scene(n=1, seed=3)
+    labels = ListedColormap(["#f0f0f0", blue, orange])
     shown = (
-        ("early height [6 m]", x["early_height"][0, 0], "cividis"),
-        ("late image, red", x["late_image"][0, 0], "gray"),
-        (
-            "semantic change",
-            y["semantic_change"][0],
-            plt.matplotlib.colors.ListedColormap(["#f0f0f0", "#0173b2", "#de8f05"]),
-        ),
-        ("height change [12 m]", y["height_change"][0, 0], "PuOr_r"),
+        ("early height [6 m]", x["early_height"][0, 0], "cividis", (0, 2)),
+        ("late image, red", x["late_image"][0, 0], "gray", (-0.2, 1.7)),
+        ("semantic change", y["semantic_change"][0], labels, (-0.5, 2.5)),
+        ("height change [12 m]", y["height_change"][0, 0], "PuOr_r", (-1, 1)),
     )
     fig, axes = plt.subplots(1, 4, figsize=(11, 2.4), layout="constrained", dpi=80)
-    for ax, (title, values, cmap) in zip(axes, shown, strict=True):
-        limits = {"PuOr_r": (-1, 1), "cividis": (0, 2), "gray": (-0.2, 1.7)}.get(
-            cmap if isinstance(cmap, str) else "", (-0.5, 2.5)
-        )
-        image = ax.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    for ax, (title, values, cmap, (low, high)) in zip(axes, shown, strict=True):
+        image = ax.imshow(values, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
         bar = fig.colorbar(image, ax=ax, shrink=0.85)
         if title == "semantic change":
             bar.set_ticks(range(3), labels=["no change", "demolished", "newly built"])
@@ -106,21 +102,16 @@ def test_the_checks_find_what_they_look_for():
 
 def test_a_default_network_part_by_part():
     "How much does it compute?"
-    roles = Setup(
-        dict.fromkeys(("early_height", "late_image"), dict(width=4, depth=1)),
-        ("semantic_change", "height_change"),
-    )
-    table = work(roles, ["body.encoders.early_height", "body", "heads"], size=16)
+    pair = ("early_height", "late_image")
+    small = dict(width=4, depth=1)
+    roles = Setup({n: small for n in pair}, ("semantic_change", "height_change"))
+    parts = ["body.encoders.early_height", "body", "heads"]
+    table = work(roles, parts, size=16)
     net = MultitaskNetwork(scene_modalities(16, 3), roles)
-    assert table.index.tolist() == [
-        "body.encoders.early_height",
-        "body",
-        "heads",
-    ]
+    encoder = net.body.encoders["early_height"]
+    assert table.index.tolist() == parts
     assert table.parameters.sum() == n_parameters(net)
     assert table.parameters["heads"] == n_parameters(net.heads)
-    assert table.parameters["body.encoders.early_height"] == n_parameters(
-        net.body.encoders["early_height"]
-    )
+    assert table.parameters["body.encoders.early_height"] == n_parameters(encoder)
     assert with_total(table).loc["in all", "parameters"] == n_parameters(net)
     assert (table.tabled >= table.computed).all()

@@ -29,8 +29,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/change/03_detect.ipynb #4665007b
-import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -46,11 +45,9 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from mtl_explain.files.paths import scratch_file
-from mtl_explain.files.raster import fill_holes, opened
+from mtl_explain.files.raster import fill_holes, geotiff_writer, open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
-from mtl_explain.palette import blue, orange
 from mtl_explain.training.runs import load_run
 
 
@@ -363,39 +360,34 @@ def standardise_window(
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #4e33581a
-@contextmanager
 def new_raster(
     path: Path,  # to make
     scene,  # a `ScenePair`: where it lies, how large it is
     bands: list,  # of `Band`
-):  # an open raster, which becomes `path` at the end
-    "A GeoTIFF of float32 that appears whole or not at all."
+):  # an open raster, which becomes `path` at the end (a context manager)
+    "A GeoTIFF of float32 that appears whole or not at all; one that exists is an error."
     if path.exists():
         raise FileExistsError(f"{path} exists already: choose another name, or remove it")
-    beside = scratch_file(path)
-    grid = dict(
-        height=scene.shape[0],
-        width=scene.shape[1],
-        crs=scene.files[0].crs,
-        transform=scene.transform,
+    about = dict(
+        names=[b.text for b in bands],
+        units=[b.units for b in bands],
+        tags=[dict(classes=b.classes) if b.classes else {} for b in bands],
     )
-    layout = dict(tiled=True, blockxsize=256, blockysize=256, interleave="band")
-    packing = dict(compress="deflate", zlevel=1, predictor=3, bigtiff="if_safer")
-    numbers = dict(count=len(bands), dtype="float32", nodata=np.nan)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with rasterio.open(
-            beside, "w", driver="GTiff", **numbers, **grid, **layout, **packing
-        ) as file:
-            file.descriptions = [b.text for b in bands]
-            file.units = [b.units for b in bands]
-            for k, b in enumerate(bands, 1):
-                if b.classes:
-                    file.update_tags(k, classes=b.classes)
-            yield file
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    how = dict(
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        compress="deflate",
+        zlevel=1,
+        predictor=3,
+        interleave="band",
+        bigtiff="if_safer",
+        nodata=np.nan,
+    )
+    shape = (len(bands), *scene.shape)
+    return geotiff_writer(
+        path, shape, "float32", scene.transform, scene.files[0].crs, **about, **how
+    )
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #4a51ed97
@@ -520,7 +512,7 @@ def detect_change(
     device = device or default_device()
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
-        files = [stack.enter_context(opened(path)) for path in (dsm, image)]
+        files = [stack.enter_context(open_raster(path)) for path in (dsm, image)]
         scene = ScenePair(files, net.to(device))
         sizes, starts = window_plan(net, scene.shape, size, overlap)
         bands = band_list(mods, targets, probabilities)

@@ -30,23 +30,24 @@ def block_names(
     "The block of each patch."
     north = 90 - np.floor((90 - lat) / degrees) * degrees
     west = np.floor((lon + 180) / degrees) * degrees - 180
-    return np.array(
-        [
-            f"{abs(n):03.0f}{'N' if n >= 0 else 'S'}{abs(w):03.0f}{'E' if w >= 0 else 'W'}"
-            for n, w in zip(north, west, strict=True)
-        ]
-    )
+
+    def corner(n, w):
+        return f"{abs(n):03.0f}{'N' if n >= 0 else 'S'}{abs(w):03.0f}{'E' if w >= 0 else 'W'}"
+
+    return np.array([corner(n, w) for n, w in zip(north, west, strict=True)])
 
 
 # %% ../../nbs/api/data/02_splits.ipynb #33372a7a
 def split_imbalance(
     amounts: np.ndarray,  # (split, class) how much of each class a split has
 ) -> float:  # 0: all splits are alike; larger is worse
-    "How far the class shares of the splits are from those of all, plus a penalty for each class that a split lacks."
+    "How far class shares of the splits are from those of all, plus 0.1 for each class one lacks."
     if not amounts.sum(1).all():
         return np.inf
     shares = amounts / amounts.sum(1, keepdims=True)
-    return np.abs(shares - amounts.sum(0) / amounts.sum()).sum() / 2 + 0.1 * (amounts == 0).sum()
+    of_all = amounts.sum(0) / amounts.sum()
+    lacking = (amounts == 0).sum()
+    return np.abs(shares - of_all).sum() / 2 + 0.1 * lacking
 
 
 # %% ../../nbs/api/data/02_splits.ipynb #8281208a
@@ -58,12 +59,13 @@ def _split_cost(
 ) -> float:  # smaller is better
     "Imbalance of the classes, plus how far the splits are from their sizes."
     member = split == np.arange(len(shares))[:, None]
-    return split_imbalance(member @ table) + 2 * np.abs(member @ size - np.array(shares)).sum()
+    off = np.abs(member @ size - np.array(shares)).sum()
+    return split_imbalance(member @ table) + 2 * off
 
 
 def assign_splits(
     blocks: np.ndarray,  # block of each patch
-    amounts: np.ndarray,  # (patch, class) how much of each class a patch has: what the splits should be alike in
+    amounts: np.ndarray,  # (patch, class) how much of each class a patch has
     shares: tuple = (0.6, 0.2, 0.2),  # of train, valid, test
     seed: int = 0,  # of the random start and the swaps
     trials: int = 20_000,  # how many swaps to try
@@ -83,11 +85,14 @@ def assign_splits(
     cost = _split_cost(split, table, size, shares)
     for i, j, k in rng.integers(0, [len(number), len(number), len(shares)], (trials, 3)):
         other = split.copy()
-        other[i], other[j] = (
-            (split[j], split[i]) if split[i] != split[j] else (k, split[j])
-        )  # swap two blocks, or move one
-        if (new := _split_cost(other, table, size, shares)) < cost:
-            split, cost = other, new
+        if split[i] != split[j]:
+            other[[i, j]] = split[[j, i]]  # swap two blocks
+        elif i != j:
+            other[i] = k  # or move one
+        new = _split_cost(other, table, size, shares)
+        if new < cost:
+            split = other
+            cost = new
     return split[block]
 
 
@@ -101,7 +106,8 @@ def beside_another_split(
     "Which patches to leave out such that no two neighbours stand in different splits."
     grid = np.full((row.max() + 3, columns + 2), -1)
     grid[row + 1, col + 1] = split
-    grid[:, 0], grid[:, -1] = grid[:, -2], grid[:, 1]
+    grid[:, 0] = grid[:, -2]
+    grid[:, -1] = grid[:, 1]
     around = [grid[row + 1 + dy, col + 1 + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     return np.max(around, 0) > split
 
@@ -112,16 +118,16 @@ def said_groups(
 ) -> str:  # half a sentence
     "Whether the groups of a sample set keep to one split; what it means if there are none."
     if "group" not in samples.coords:
-        return "no groups: intervals take samples as independent, and no split is checked for neighbours"
-    found = (
-        pd.Series(samples["split"].values).groupby(samples["group"].values.astype(str)).nunique()
-    )
-    shared = int((found > 1).sum())
-    return (
-        f"{shared} of {len(found)} groups in more than one split"
-        if shared
-        else f"{len(found)} groups, each in one split"
-    )
+        return (
+            "no groups: intervals take samples as independent, "
+            "and no split is checked for neighbours"
+        )
+    group = samples["group"].values.astype(str)
+    n_splits = pd.Series(samples["split"].values).groupby(group).nunique()
+    shared = int((n_splits > 1).sum())
+    if shared:
+        return f"{shared} of {len(n_splits)} groups in more than one split"
+    return f"{len(n_splits)} groups, each in one split"
 
 
 # %% ../../nbs/api/data/02_splits.ipynb #0d665000

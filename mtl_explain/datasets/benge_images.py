@@ -30,7 +30,7 @@ from mtl_explain.files.fetch import fetch_wheels, read_from_wheel, unpack
 from mtl_explain.files.paths import scratch_file
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #a649750f
-bands = dict(
+bands = dict(  # pixels a side of 1,200 m
     B01=20,
     B02=120,
     B03=120,
@@ -43,7 +43,7 @@ bands = dict(
     B09=20,
     B11=60,
     B12=60,
-)  # pixels a side of 1,200 m
+)
 
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #129ba948
@@ -56,9 +56,9 @@ def parse_ids(
         r"^(?P<scene>S2[AB]_MSIL2A_\d{8}T\d{5,6})_(?P<column>\d+)_(?P<row>\d+)$"
     )
     tile = patch_id_s1.str.extract(r"_(\d{2}[A-Z]{3})_\d+_\d+$")[0]
-    return two.assign(
-        tile=tile, scene=two.scene + "_" + tile, place=tile + "_" + two.column + "_" + two.row
-    )
+    scene = two.scene + "_" + tile
+    place = tile + "_" + two.column + "_" + two.row
+    return two.assign(tile=tile, scene=scene, place=place)
 
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #b55497ce
@@ -67,16 +67,16 @@ def tile_corner(
 ) -> tuple:  # EPSG code of its zone, easting and northing of its north-western corner in metres
     "Where a tile begins: the square of the military grid, on the 60 m raster."
     zone = int(tile[:2])
-    column = tile[3]
-    row = tile[4]
+    band, column, row = tile[2:]
     east = 1 + ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")[(zone - 1) % 3].index(column)
     north = ("ABCDEFGHJKLMNPQRSTUV".index(row) - 5 * (zone % 2 == 0)) % 20
-    band = -80 + 8 * "CDEFGHJKLMNPQRSTUVWX".index(tile[2])
-    low = int(
-        band * 1.105
-    )  # hundreds of kilometres from the equator, a little less than where the band begins
+    # letters of rows repeat every 2,000 km: take the first at or above a little below the band
+    latitude = -80 + 8 * "CDEFGHJKLMNPQRSTUVWX".index(band)
+    low = int(latitude * 1.105)  # hundreds of kilometres from the equator
     north += 20 * -(-(low - north) // 20)
-    return 32600 + zone, 1e5 * east // 60 * 60, -(-1e5 * (north + 1) // 60) * 60
+    x = 1e5 * east // 60 * 60
+    y = -(-1e5 * (north + 1) // 60) * 60
+    return 32600 + zone, x, y
 
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #108ed21a
@@ -95,17 +95,16 @@ def _expect(
         raise BadSample(sample, path, f"expected {wanted}, got {got}")
     place.setdefault("bounds", src.bounds)
     place.setdefault("crs", src.crs)
-    if src.crs == place["crs"] and np.abs(np.subtract(src.bounds, place["bounds"])).max() <= 1:
+    apart = np.abs(np.subtract(src.bounds, place["bounds"])).max()
+    if src.crs == place["crs"] and apart <= 1:
         return
 
     def where(bounds, crs):
         return f"({', '.join(f'{v:.0f}' for v in bounds)}) in {crs or 'no coordinate system'}"
 
-    raise BadSample(
-        sample,
-        path,
-        f"lies at {where(src.bounds, src.crs)}, the patch at {where(place['bounds'], place['crs'])}",
-    )
+    here = where(src.bounds, src.crs)
+    there = where(place["bounds"], place["crs"])
+    raise BadSample(sample, path, f"lies at {here}, the patch at {there}")
 
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #c46acdc9
@@ -122,11 +121,9 @@ def read_band(
             _expect(sample, path, src, size, dtype, place)
             return src.read(1)
     except RasterioIOError as error:
-        raise BadSample(
-            sample,
-            path,
-            "cannot be read: truncated, or no GeoTIFF" if os.path.exists(path) else "no such file",
-        ) from error
+        there = os.path.exists(path)
+        why = "cannot be read: truncated, or no GeoTIFF" if there else "no such file"
+        raise BadSample(sample, path, why) from error
 
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #0b13e793
@@ -134,7 +131,7 @@ def upsampling(
     size: int,  # pixels a side on disk
     target: int = 120,  # pixels a side wanted
 ) -> np.ndarray:  # (target, size) float32; rows sum to 1
-    "Weights of bilinear interpolation along one axis; beyond the outermost centres the edge is repeated."
+    "Weights of bilinear interpolation along one axis; beyond the outer centres the edge repeats."
     at = ((np.arange(target) + 0.5) * size / target - 0.5).clip(0, size - 1)
     return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(size))).astype("float32")
 
@@ -161,12 +158,11 @@ def read_optical(
 ) -> np.ndarray:  # (12, 120, 120) uint16
     "The twelve bands of Sentinel-2, all at 10 m."
     path = f"{root}/sentinel-2/{row.name}/{row.name}_"
-    image = np.stack(
-        [
-            to_ten_metres(read_band(row.name, f"{path}{b}.tif", size, "uint16", place))
-            for b, size in bands.items()
-        ]
-    )
+
+    def read(band, size):
+        return to_ten_metres(read_band(row.name, f"{path}{band}.tif", size, "uint16", place))
+
+    image = np.stack([read(band, size) for band, size in bands.items()])
     if not image.any():
         raise BadSample(row.name, f"{path}*.tif", "all bands are zero: no data")
     return image
@@ -181,9 +177,11 @@ def read_radar(
 ) -> np.ndarray:  # (2, 120, 120) float32, dB
     "VV and VH of Sentinel-1."
     path = f"{root}/sentinel-1/{row.patch_id_s1}/{row.patch_id_s1}_"
-    image = np.stack(
-        [read_band(row.name, f"{path}{b}.tif", 120, "float32", place) for b in ("VV", "VH")]
-    )
+
+    def read(band):
+        return read_band(row.name, f"{path}{band}.tif", 120, "float32", place)
+
+    image = np.stack([read("VV"), read("VH")])
     lit = np.isfinite(image)
     if not lit.any((1, 2)).all():
         raise BadSample(row.name, f"{path}*.tif", "no finite value: no data")
@@ -191,7 +189,8 @@ def read_radar(
         raise BadSample(
             row.name,
             f"{path}*.tif",
-            f"{(~lit).sum():,} of {lit.size:,} values are not finite: give `radar_floor`, e.g. -25 dB, to put a number there",
+            f"{(~lit).sum():,} of {lit.size:,} values are not finite: "
+            "give `radar_floor`, e.g. -25 dB, to put a number there",
         )
     return np.where(lit, image, np.float32(0 if floor is None else floor))
 
@@ -217,11 +216,10 @@ def unpack_examples(
     wheel = fetch_wheels(dict(examples=examples), data, progress)["examples"]
     folder = Path(folder)
     for number in (1, 2):
+        name = f"BigEarthNet-S{number}-Example"
         packed = scratch_file(folder / f"{number}.tar.bz2")
-        packed.write_bytes(
-            read_from_wheel(wheel, f"bigearthnet_common/BigEarthNet-S{number}-Example.tar.bz2")
-        )
+        packed.write_bytes(read_from_wheel(wheel, f"bigearthnet_common/{name}.tar.bz2"))
         unpack(packed, folder, max_bytes=10**8, progress=False)
         packed.unlink()
-        (folder / f"BigEarthNet-S{number}-Example").rename(folder / f"sentinel-{number}")
+        (folder / name).rename(folder / f"sentinel-{number}")
     return sorted(folder.glob("sentinel-1/*/*.json"))

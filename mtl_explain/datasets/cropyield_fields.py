@@ -16,17 +16,17 @@ __all__ = [
     "average_points",
     "read_points",
     "one_hot_classes",
-    "coarser",
+    "coarsen_grid",
     "enlarge",
-    "blamed",
-    "placed_raster",
-    "check_placed",
+    "blame",
+    "read_placed",
+    "check_place",
     "scene_paths",
     "field_grid",
     "read_scene",
     "read_weather",
     "field_weather",
-    "between_scenes",
+    "aggregate_between_scenes",
     "read_terrain",
     "read_field",
 ]
@@ -69,13 +69,12 @@ def _row_problem(
     if not np.isfinite([row.year, row.lat, row.lon]).all():
         return "year, lat and lon must be numbers"
     try:
-        return (
-            ""
-            if rasterio.CRS.from_user_input(row.crs).is_projected
-            else f"crs must be one in metres, as EPSG:32720; got {row.crs}"
-        )
+        crs = rasterio.CRS.from_user_input(row.crs)
     except ValueError:
         return f"unknown coordinate system '{row.crs}'"
+    if not crs.is_projected:
+        return f"crs must be one in metres, as EPSG:32720; got {row.crs}"
+    return ""
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #46f5156b
@@ -85,52 +84,50 @@ def split_fields(
 ) -> np.ndarray:  # 'train', 'valid' or 'test', one a field
     "60/20/20 by field, with similar shares of the years."
     amounts = (np.asarray(year)[:, None] == np.unique(year)).astype(float)
-    return np.array(["train", "valid", "test"], object)[
-        assign_splits(np.arange(len(amounts)), amounts, seed=seed, trials=50 * len(amounts))
-    ]
+    n = len(amounts)
+    split = assign_splits(np.arange(n), amounts, seed=seed, trials=50 * n)
+    return np.array(["train", "valid", "test"], object)[split]
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #03e610c7
 def read_fields(
     source: str | os.PathLike,  # folder in the layout above
     seed: int = 0,  # of the split
-) -> pd.DataFrame:  # one row a field, its name as the index; dates, numbers, `split`, and `problem`, '' where all is well
+) -> pd.DataFrame:  # one row a field, its name as the index; with `split` and `problem`
     "Read and check the table of fields."
+    path = Path(source) / "fields.csv"
     if not Path(source).is_dir():
         raise FileNotFoundError(f"no such folder: {source}")
-    if not (Path(source) / "fields.csv").exists():
+    if not path.exists():
         raise FileNotFoundError(f"{source} has no fields.csv: it is no CropYield folder")
-    table = read_csv_checked(
-        Path(source) / "fields.csv", field_columns, dtype=str, keep_default_na=False
-    )
+    table = read_csv_checked(path, field_columns, dtype=str, keep_default_na=False)
     if len(table) < 3:
         raise ValueError(
-            f"{source}: fields.csv lists {len(table)} fields; it takes at least three to train, validate and test"
+            f"{source}: fields.csv lists {len(table)} fields; "
+            "it takes at least three to train, validate and test"
         )
     for c in ("sowing", "harvest"):
         table[c] = pd.to_datetime(table[c], errors="coerce", format="%Y-%m-%d")
     for c in ("lat", "lon", "year"):
         table[c] = pd.to_numeric(table[c], errors="coerce")
-    table = table.assign(
-        problem=table.apply(_row_problem, axis=1), split=split_fields(table.year.fillna(0), seed)
-    )
+    table["problem"] = table.apply(_row_problem, axis=1)
+    table["split"] = split_fields(table.year.fillna(0), seed)
     return check_index(table.set_index("field")).rename_axis("field")
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #3dbd1deb
 def average_points(
-    points: pd.DataFrame,  # x, y [m], yield [t/ha]
+    points: pd.DataFrame,  # x, y [m], yield [t/ha]; those outside of the grid do not count
     grid: Grid,  # of the pixels
-) -> tuple:  # mean (NaN without points) and number of points, (row, column) each; points outside do not count
+) -> tuple:  # mean (NaN without points) and number of points, (row, column) each
     "Average points over the cells of a grid."
     t = grid.transform
-    column, row = (
-        np.floor(v).astype(int)
-        for v in ((points.x.values - t.c) / t.a, (points.y.values - t.f) / t.e)
-    )
-    inside = (row >= 0) & (row < grid.shape[0]) & (column >= 0) & (column < grid.shape[1])
-    size = grid.shape[0] * grid.shape[1]
-    cell = (row * grid.shape[1] + column)[inside]
+    rows, columns = grid.shape
+    column = np.floor((points.x.values - t.c) / t.a).astype(int)
+    row = np.floor((points.y.values - t.f) / t.e).astype(int)
+    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    size = rows * columns
+    cell = (row * columns + column)[inside]
     count = np.bincount(cell, minlength=size)
     total = np.bincount(cell, points["yield"].values[inside], size)
     mean = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
@@ -146,19 +143,23 @@ def read_points(
     limits: tuple | None = None,  # t/ha: points outside are left out; None: all must be plausible
 ) -> pd.DataFrame:  # x, y, yield
     "Read the points of a harvester."
-    table = read_csv_checked(path, ("x", "y", "yield"))[["x", "y", "yield"]].apply(
-        pd.to_numeric, errors="coerce"
-    )
+    columns = ["x", "y", "yield"]
+    table = read_csv_checked(path, tuple(columns))[columns]
+    table = table.apply(pd.to_numeric, errors="coerce")
+    n = len(table)
     odd = ~np.isfinite(table).all(axis=1)
     if odd.any():
         raise ValueError(
-            f"{odd.sum():,} of {len(table):,} points have something else than numbers, first in row {odd.idxmax() + 1}"
+            f"{odd.sum():,} of {n:,} points have something else than numbers, "
+            f"first in row {odd.idxmax() + 1}"
         )
     low, high = limits or plausible
     out = ~table["yield"].between(low, high)
     if out.any() and not limits:
+        example = table["yield"][out.idxmax()]
         raise ValueError(
-            f"{out.sum():,} of {len(table):,} points outside {low:g} .. {high:g} t/ha, e.g. {table['yield'][out.idxmax()]:g}: other units? `limits` leaves faults of the sensor out"
+            f"{out.sum():,} of {n:,} points outside {low:g} .. {high:g} t/ha, "
+            f"e.g. {example:g}: other units? `limits` leaves faults of the sensor out"
         )
     if out.all():
         raise ValueError(f"no point with a yield from {low:g} to {high:g} t/ha")
@@ -172,9 +173,8 @@ scene_parts = {  # part of a scene -> metres, type, bands
     "60m": (60, "uint16", ("B01", "B09")),
     "SCL": (20, "uint8", ("SCL",)),
 }
-bands = tuple(
-    "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B11 B12".split()
-)  # in the order of the features
+# in the order of the features
+bands = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 scene_classes = (
     "no data",
     "saturated",
@@ -196,23 +196,22 @@ def one_hot_classes(
     codes: np.ndarray,  # (row, column) 0 .. 11; 255: none
 ) -> np.ndarray:  # (13, row, column), one 1 a pixel
     "Scene classes as features."
-    if (odd := codes[(codes > 11) & (codes != 255)]).size:
+    odd = codes[(codes > 11) & (codes != 255)]
+    if odd.size:
         raise ValueError(f"unknown scene class {odd[0]}; known: 0 .. 11, and 255 for none")
     return np.where(codes == 255, 12, codes) == np.arange(13)[:, None, None]
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #efad5ba8
-def coarser(
+def coarsen_grid(
     grid: Grid,  # of the 10 m pixels
     metres: int,  # 10, 20 or 60
 ) -> Grid:  # of the same window
     "The grid of a lower resolution."
     k = metres // 10
-    return Grid(
-        (grid.shape[0] // k, grid.shape[1] // k),
-        from_origin(grid.transform.c, grid.transform.f, metres, metres),
-        grid.crs,
-    )
+    rows, columns = grid.shape
+    t = grid.transform
+    return Grid((rows // k, columns // k), from_origin(t.c, t.f, metres, metres), grid.crs)
 
 
 def enlarge(
@@ -227,13 +226,15 @@ def enlarge(
         return zoom(v.astype("float32"), (1, k, k), order=1, mode="nearest", grid_mode=True)
 
     known = values > 0
-    mean = bilinear(values) if known.all() else bilinear(values) / np.maximum(bilinear(known), 1e-6)
+    mean = bilinear(values)
+    if not known.all():
+        mean = mean / np.maximum(bilinear(known), 1e-6)
     return np.rint(mean).astype(values.dtype) * known.repeat(k, 1).repeat(k, 2)
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #bba3aaae
 @contextmanager
-def blamed(
+def blame(
     field: str,  # its name
     path: Path,  # the file that is read
 ):
@@ -248,19 +249,15 @@ def blamed(
         raise BadSample(field, path, str(error).removeprefix(f"{path}: ")) from None
 
 
-def placed_raster(
+def read_placed(
     path: Path,  # GeoTIFF
     **expected,  # for `read_raster`: shape, dtype, crs
-) -> tuple:  # values (band, row, column), `Grid`, the value that means no data, names of the bands
+) -> tuple:  # values (band, row, column), `Grid`, value that means no data, names of the bands
     "Read a raster with its place."
     values = read_raster(path, **expected)
     with rasterio.open(path) as file:
-        return (
-            values,
-            Grid(file.shape, file.transform, str(file.crs)),
-            file.nodata,
-            file.descriptions,
-        )
+        grid = Grid(file.shape, file.transform, str(file.crs))
+        return values, grid, file.nodata, file.descriptions
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #cea4c35c
@@ -270,45 +267,47 @@ def _corner(grid: Grid) -> str:  # for messages
     return f"upper left corner {t.c:.1f}, {t.f:.1f} with pixels of {t.a:g} × {-t.e:g} m"
 
 
-def check_placed(
-    found: tuple,  # as from `placed_raster`
+def check_place(
+    found: tuple,  # as from `read_placed`
     grid: Grid,  # where it should lie
     names: tuple,  # bands it should have
 ) -> np.ndarray:  # the values
-    "Raise `ValueError` where a raster lies elsewhere or has other bands; names of bands count where the file has some."
+    "Raise `ValueError` where a raster lies elsewhere, or says that it has other bands."
     values, place, _, titles = found
-    if len(values) != len(names) or all(titles) and titles != names:
-        raise ValueError(
-            f"expected the bands {' '.join(names)}, got {len(values)}: {' '.join(t or '?' for t in titles)}"
-        )
+    misnamed = all(titles) and titles != names
+    if len(values) != len(names) or misnamed:
+        got = " ".join(t or "?" for t in titles)
+        raise ValueError(f"expected the bands {' '.join(names)}, got {len(values)}: {got}")
     if not np.allclose(place.transform, grid.transform, rtol=0, atol=1e-3):
         raise ValueError(f"lies elsewhere: {_corner(place)}, expected {_corner(grid)}")
     return values
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #3195cef1
+def _scene_day(
+    field: str,  # its name
+    path: Path,  # of a file of a scene
+) -> pd.Timestamp:
+    "The date in a file's name."
+    match = re.fullmatch(rf"(\d{{8}})_({'|'.join(scene_parts)})\.tif", path.name)
+    day = pd.to_datetime(match[1], format="%Y%m%d", errors="coerce") if match else pd.NaT
+    if pd.isna(day):
+        why = "expected a name as 20201231_10m.tif, with 10m, 20m, 60m or SCL"
+        raise BadSample(field, path, why)
+    return day
+
+
 def scene_paths(
     source: Path,  # the folder
     row: pd.Series,  # of the table of fields
 ) -> dict:  # date -> {part: path}, from sowing to harvest, in the order of time
     "The scenes of a field; an incomplete one has paths that do not exist."
     folder = source / "sentinel2" / row.name
-    days = set()
-    for path in folder.glob("*.tif"):
-        match = re.fullmatch(rf"(\d{{8}})_({'|'.join(scene_parts)})\.tif", path.name)
-        day = pd.to_datetime(match[1], format="%Y%m%d", errors="coerce") if match else pd.NaT
-        if pd.isna(day):
-            raise BadSample(
-                row.name, path, "expected a name as 20201231_10m.tif, with 10m, 20m, 60m or SCL"
-            )
-        days.add(day)
+    days = {_scene_day(row.name, path) for path in folder.glob("*.tif")}
     days = sorted(d for d in days if row.sowing <= d <= row.harvest)
     if not days:
-        raise BadSample(
-            row.name,
-            folder,
-            f"no scene between sowing ({row.sowing:%Y-%m-%d}) and harvest ({row.harvest:%Y-%m-%d})",
-        )
+        season = f"sowing ({row.sowing:%Y-%m-%d}) and harvest ({row.harvest:%Y-%m-%d})"
+        raise BadSample(row.name, folder, f"no scene between {season}")
     return {d: {p: folder / f"{d:%Y%m%d}_{p}.tif" for p in scene_parts} for d in days}
 
 
@@ -318,15 +317,19 @@ def field_grid(
     path: Path,  # a 10 m file
 ) -> Grid:  # of the field's 10 m pixels
     "Where the pixels of a field lie: its first scene says it."
-    with blamed(row.name, path):
-        grid = placed_raster(path, crs=row.crs)[1]
+    with blame(row.name, path):
+        _, grid, _, _ = read_placed(path, crs=row.crs)
     t = grid.transform
-    if (t.a, t.b, t.d, t.e) == (10, 0, 0, -10) and not any(n % 6 for n in grid.shape):
+    north_up = (t.a, t.b, t.d, t.e) == (10, 0, 0, -10)
+    whole = not any(n % 6 for n in grid.shape)
+    if north_up and whole:
         return grid
+    rows, columns = grid.shape
     raise BadSample(
         row.name,
         path,
-        f"expected 10 m pixels from north to south in a window of whole 60 m, got {t.a:g} × {-t.e:g} m and {grid.shape[0]} × {grid.shape[1]} pixels",
+        "expected 10 m pixels from north to south in a window of whole 60 m, "
+        f"got {t.a:g} × {-t.e:g} m and {rows} × {columns} pixels",
     )
 
 
@@ -339,13 +342,10 @@ def read_scene(
     "One scene on the field's 10 m pixels."
     found = {}
     for part, (metres, dtype, names) in scene_parts.items():
-        place = coarser(grid, metres)
-        with blamed(field, paths[part]):
-            values = check_placed(
-                placed_raster(paths[part], shape=place.shape, dtype=dtype, crs=grid.crs),
-                place,
-                names,
-            )
+        place = coarsen_grid(grid, metres)
+        with blame(field, paths[part]):
+            raster = read_placed(paths[part], shape=place.shape, dtype=dtype, crs=grid.crs)
+            values = check_place(raster, place, names)
             if part == "SCL":
                 classes = one_hot_classes(values[0].repeat(2, 0).repeat(2, 1))
             else:
@@ -354,12 +354,12 @@ def read_scene(
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #bbeeb2ee
-weather_features = dict(
+weather_features = dict(  # ours -> ERA5's
     temperature_min="t2m_min",
     temperature_mean="t2m_mean",
     temperature_max="t2m_max",
     precipitation="tp",
-)  # ours -> ERA5's
+)
 
 
 def read_weather(
@@ -372,7 +372,8 @@ def read_weather(
     table = read_csv_checked(path, ("date", "latitude", "longitude", *weather_features.values()))
     table["date"] = pd.to_datetime(table.date, errors="coerce", format="%Y-%m-%d")
     numbers = table.drop(columns="date").apply(pd.to_numeric, errors="coerce")
-    if (odd := numbers.isna().any(axis=1) | table.date.isna()).any():
+    odd = numbers.isna().any(axis=1) | table.date.isna()
+    if odd.any():
         raise ValueError(
             f"{path}: {odd.sum():,} rows with missing values or dates, first row {odd.idxmax() + 1}"
         )
@@ -380,9 +381,12 @@ def read_weather(
         raise ValueError(f"{path}: temperatures must be in kelvin")
     if not numbers.tp.between(-1e-6, 2).all():
         raise ValueError(f"{path}: precipitation (tp) must be in metres a day")
-    celsius = {k: numbers[v] - 273.15 for k, v in weather_features.items() if v != "tp"}
     return numbers[["latitude", "longitude"]].assign(
-        date=table.date, **celsius, precipitation=1000 * numbers.tp
+        date=table.date,
+        temperature_min=numbers.t2m_min - 273.15,
+        temperature_mean=numbers.t2m_mean - 273.15,
+        temperature_max=numbers.t2m_max - 273.15,
+        precipitation=1000 * numbers.tp,
     )
 
 
@@ -392,30 +396,25 @@ def field_weather(
     row: pd.Series,  # of the table of fields
 ) -> pd.DataFrame:  # one row a day from sowing to harvest
     "Daily weather of a field."
-    far = np.hypot(
-        weather.latitude - row.lat, (weather.longitude - row.lon) * np.cos(np.radians(row.lat))
-    )
+    north = weather.latitude - row.lat
+    east = (weather.longitude - row.lon) * np.cos(np.radians(row.lat))
+    far = np.hypot(north, east)
     if far.min() > 0.5:
-        raise BadSample(
-            row.name,
-            "era5_daily.csv",
-            f"the next grid point of the weather is {far.min():.1f}° away",
-        )
+        why = f"the next grid point of the weather is {far.min():.1f}° away"
+        raise BadSample(row.name, "era5_daily.csv", why)
     near = weather.loc[far.idxmin()]
-    wanted = pd.date_range(row.sowing, row.harvest)
     here = weather[(weather.latitude == near.latitude) & (weather.longitude == near.longitude)]
     day = here.set_index("date").sort_index().loc[row.sowing : row.harvest, list(weather_features)]
+    wanted = pd.date_range(row.sowing, row.harvest)
     if not day.index.equals(wanted):
-        raise BadSample(
-            row.name,
-            "era5_daily.csv",
-            f"{len(day)} rows of weather for the {len(wanted)} days from {row.sowing:%Y-%m-%d} to {row.harvest:%Y-%m-%d}",
-        )
+        season = f"from {row.sowing:%Y-%m-%d} to {row.harvest:%Y-%m-%d}"
+        why = f"{len(day)} rows of weather for the {len(wanted)} days {season}"
+        raise BadSample(row.name, "era5_daily.csv", why)
     return day
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #e6851c6b
-def between_scenes(
+def aggregate_between_scenes(
     day: pd.DataFrame,  # daily weather, the four features
     dates: list,  # of the scenes, rising
 ) -> np.ndarray:  # (scene, 4)
@@ -423,12 +422,9 @@ def between_scenes(
     how = dict(
         temperature_min="min", temperature_mean="mean", temperature_max="max", precipitation="sum"
     )
-    return (
-        day.groupby(np.searchsorted(pd.DatetimeIndex(dates), day.index))
-        .agg(how)
-        .loc[range(len(dates)), list(weather_features)]
-        .values
-    )
+    step = np.searchsorted(pd.DatetimeIndex(dates), day.index)
+    by_step = day.groupby(step).agg(how)
+    return by_step.loc[range(len(dates)), list(weather_features)].values
 
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #67e63eca
@@ -440,19 +436,18 @@ def read_terrain(
     crs: str,  # of x and y
 ) -> np.ndarray:  # (pixel, 5)
     "Terrain features at pixels."
-    with blamed(field, path):
-        values, place, nodata, _ = placed_raster(path, crs=crs)
+    with blame(field, path):
+        values, place, nodata, _ = read_placed(path, crs=crs)
         t = place.transform
         heights = np.where(valid_mask(values[0], nodata), values[0], np.nan)
         if (t.b, t.d) != (0, 0) or not np.isclose(t.a, -t.e):
             raise ValueError(f"expected square cells from north to south, got {t.a:g} × {-t.e:g} m")
+        rows, columns = heights.shape
         column = (x - t.c) / t.a
         row = (y - t.f) / t.e
-        if (
-            min(row.min(), column.min()) < 1
-            or row.max() > heights.shape[0] - 1
-            or column.max() > heights.shape[1] - 1
-        ):
+        inside_rows = row.min() >= 1 and row.max() <= rows - 1
+        inside_columns = column.min() >= 1 and column.max() <= columns - 1
+        if not inside_rows or not inside_columns:
             raise ValueError("does not cover the field with a margin of at least one cell")
         return terrain(heights, t.a, row - 0.5, column - 0.5).T
 
@@ -465,12 +460,14 @@ def _yield_pixels(
     limits: tuple | None,  # for `read_points`
 ) -> dict:  # yield (pixel, 1), row, column, points (number of them), x, y
     "The pixels that have a yield."
-    with blamed(row.name, path):
+    with blame(row.name, path):
         points = read_points(path, limits)
         mean, count = average_points(points, grid)
-        if out := len(points) - count.sum():
+        outside = len(points) - count.sum()
+        if outside:
             raise ValueError(
-                f"{out:,} of {len(points):,} points lie outside the scenes: is their coordinate system {row.crs}?"
+                f"{outside:,} of {len(points):,} points lie outside the scenes: "
+                f"is their coordinate system {row.crs}?"
             )
     r, c = np.nonzero(count)
     return {
@@ -493,11 +490,8 @@ def _satellite(
     "The series of some pixels."
     found = np.stack([read_scene(row.name, paths, grid)[:, *at] for paths in scenes.values()])
     if not found[:, :12].any():
-        raise BadSample(
-            row.name,
-            next(iter(scenes.values()))["10m"].parent,
-            f"no data in any of its {len(scenes)} scenes",
-        )
+        folder = next(iter(scenes.values()))["10m"].parent
+        raise BadSample(row.name, folder, f"no data in any of its {len(scenes)} scenes")
     return found.transpose(2, 0, 1)
 
 
@@ -508,7 +502,7 @@ def read_field(
     weather: pd.DataFrame,  # as from `read_weather`
     daily: bool = False,  # weather day by day instead of between scenes
     limits: tuple | None = None,  # t/ha, see `read_points`
-) -> dict:  # satellite (pixel, scene, 25), weather (step, 4), dem (pixel, 5), yield (pixel, 1); satellite_time, weather_time; row, column, points, x, y of each pixel
+) -> dict:  # satellite (pixel, scene, 25), weather (step, 4), dem (pixel, 5), yield (pixel, 1), …
     "All samples of one field."
     if row.problem:
         raise BadSample(row.name, "", row.problem)
@@ -516,15 +510,17 @@ def read_field(
     day = field_weather(weather, row)
     grid = field_grid(row, next(iter(scenes.values()))["10m"])
     pixels = _yield_pixels(row, source / "yield" / f"{row.name}.csv", grid, limits)
+    dem = source / "dem" / f"{row.name}.tif"
+    ground = read_terrain(row.name, dem, pixels["x"], pixels["y"], grid.crs)
+    steps = day.values if daily else aggregate_between_scenes(day, list(scenes))
 
     def to_harvest(dates):
         return np.array([(row.harvest - d).days for d in dates], "float32")
 
-    return pixels | dict(
-        dem=read_terrain(
-            row.name, source / "dem" / f"{row.name}.tif", pixels["x"], pixels["y"], grid.crs
-        ).astype("float32"),
-        weather=(day.values if daily else between_scenes(day, list(scenes))).astype("float32"),
+    return dict(
+        **pixels,
+        dem=ground.astype("float32"),
+        weather=steps.astype("float32"),
         weather_time=to_harvest(day.index if daily else scenes),
         satellite=_satellite(row, scenes, grid, (pixels["row"], pixels["column"])),
         satellite_time=to_harvest(scenes),

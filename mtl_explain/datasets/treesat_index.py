@@ -36,10 +36,9 @@ def read_lists(
     "The official lists."
     paths = {s: Path(folder) / f"{s}_filenames.lst" for s in ("train", "val", "test")}
     for s in ("train", "test"):
+        name = paths[s].name
         if not paths[s].exists():
-            raise FileNotFoundError(
-                f"no {paths[s].name} in {folder}: is this the folder of TreeSatAI?"
-            )
+            raise FileNotFoundError(f"no {name} in {folder}: is this the folder of TreeSatAI?")
     return {s: read_list_checked(p) for s, p in paths.items() if p.exists()}
 
 
@@ -49,7 +48,8 @@ def _unique(
 ) -> dict:
     "The table; a name with two different values is an error."
     found = dict(pairs)
-    if twice := [n for n, v in pairs if found[n] != v]:
+    twice = [n for n, v in pairs if found[n] != v]
+    if twice:
         raise ValueError(f"'{twice[0]}' occurs again with other values")
     return found
 
@@ -59,11 +59,12 @@ def read_fractions(
 ) -> dict:  # file name -> [[genus, area fraction], ...]
     "The labels: which genera a patch has, and how much of each."
     name = "TreeSatBA_v9_60m_multi_labels.json"
-    path = next(
-        (p for p in (Path(folder) / "labels" / name, Path(folder) / name) if p.exists()), None
-    )
-    if path is None:
-        raise FileNotFoundError(f"no {name} in {Path(folder) / 'labels'}")
+    labels = Path(folder) / "labels"
+    path = labels / name
+    if not path.exists():
+        path = Path(folder) / name
+    if not path.exists():
+        raise FileNotFoundError(f"no {name} in {labels}")
     text = read_text_checked(path)
     try:
         found = json.loads(text, object_pairs_hook=_unique)
@@ -92,38 +93,37 @@ def _centre(
 
 
 # %% ../../nbs/api/datasets/07_treesat_index.ipynb #857b1414
+def _box_row(
+    feature: dict,  # GeoJSON
+) -> tuple:  # file name, x, y, year
+    "What a feature says of its patch."
+    about = feature["properties"]
+    file = about["IMG_ID"].removesuffix(".tif") + ".tif"
+    return (file, *_centre(feature), about.get("YEAR", np.nan))
+
+
 def read_places(
     folder: str | os.PathLike,  # of the archive
-) -> pd.DataFrame:  # index: file name; easting, northing [m, EPSG:25832], lat, lon [degrees], year; empty if there is no geojson
-    "Where the patches lie, and the year of the aerial image."
+) -> pd.DataFrame:  # by file name: easting, northing [m, EPSG:25832], lat, lon [degrees], year
+    "Where the patches lie, and the year of the aerial image; empty if there is no geojson."
     path = Path(folder) / "geojson" / "bb_60m.GeoJSON"
     if not path.exists():
         return pd.DataFrame(columns=["easting", "northing", "lat", "lon", "year"], dtype=float)
     boxes = read_json_checked(path)
     try:
-        rows = [
-            (
-                f["properties"]["IMG_ID"].removesuffix(".tif") + ".tif",
-                *_centre(f),
-                f["properties"].get("YEAR", np.nan),
-            )
-            for f in boxes["features"]
-        ]
+        rows = [_box_row(f) for f in boxes["features"]]
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ValueError(
-            f"{path}: not the boxes of TreeSatAI ({type(error).__name__}: {error})"
-        ) from None
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: not the boxes of TreeSatAI ({why})") from None
     places = pd.DataFrame(rows, columns=["file", "easting", "northing", "year"]).set_index("file")
-    degrees = places[["easting", "northing"]].abs().to_numpy().max() <= 180
-    crs = (boxes.get("crs") or {}).get("properties", {}).get("name") or (
-        "EPSG:4326" if degrees else "EPSG:25832"
-    )
-    places["lon"], places["lat"] = transform(
-        crs, "EPSG:4326", places.easting.to_numpy(), places.northing.to_numpy()
-    )
-    places["easting"], places["northing"] = transform(
-        crs, "EPSG:25832", places.easting.to_numpy(), places.northing.to_numpy()
-    )
+    x = places.easting.to_numpy()
+    y = places.northing.to_numpy()
+    in_degrees = np.abs([x, y]).max() <= 180
+    crs = (boxes.get("crs") or {}).get("properties", {}).get("name")
+    if not crs:
+        crs = "EPSG:4326" if in_degrees else "EPSG:25832"
+    places["lon"], places["lat"] = transform(crs, "EPSG:4326", x, y)
+    places["easting"], places["northing"] = transform(crs, "EPSG:25832", x, y)
     return places[~places.reset_index().duplicated().values]
 
 
@@ -133,8 +133,11 @@ def block_of(
     block: float = 1000.0,  # edge of a block [m]
 ) -> pd.Series:  # text, e.g. 'E0412N5801': south-western corner in units of the edge
     "The block that each patch lies in."
-    east, north = (np.floor(places[c] / block).astype(int) for c in ("easting", "northing"))
-    return "E" + east.astype(str).str.zfill(4) + "N" + north.astype(str).str.zfill(4)
+
+    def digits(metres):
+        return np.floor(metres / block).astype(int).astype(str).str.zfill(4)
+
+    return "E" + digits(places.easting) + "N" + digits(places.northing)
 
 
 # %% ../../nbs/api/datasets/07_treesat_index.ipynb #b1c1cbf6
@@ -154,19 +157,17 @@ def halve(
     seed: int = 0,  # of the division
 ) -> dict:  # 'valid' and 'test' -> file names
     "Divide the test list into validation and test: whole blocks, like genera."
+    n = len(set(files))
+    if n < 2:
+        raise ValueError(f"{n} test patches cannot be divided into validation and test")
     block = np.array([blocks.get(f, f) for f in files])
     if len(set(block)) < 2:
         block = np.array(files)
-    if len(set(files)) < 2:
-        raise ValueError(
-            f"{len(set(files))} test patches cannot be divided into validation and test"
-        )
     genus = np.array([genera.index(species[parse_patch_file(f).species].genus) for f in files])
     half = assign_splits(block, np.eye(len(genera))[genus], (0.5, 0.5), seed, trials=2000)
-    return {
-        s: [f for f, h in zip(files, half, strict=True) if h == k]
-        for k, s in enumerate(("valid", "test"))
-    }
+    valid = [f for f, h in zip(files, half, strict=True) if h == 0]
+    test = [f for f, h in zip(files, half, strict=True) if h == 1]
+    return dict(valid=valid, test=test)
 
 
 # %% ../../nbs/api/datasets/07_treesat_index.ipynb #f08c2d98
@@ -175,9 +176,10 @@ def _name_problem(
 ) -> str:  # empty if it says what it should
     "What is wrong with a file name."
     try:
-        return parse_patch_file(file) and ""
+        parse_patch_file(file)
     except ValueError as error:
         return str(error)
+    return ""
 
 
 # %% ../../nbs/api/datasets/07_treesat_index.ipynb #3b3e9e5b
@@ -187,32 +189,28 @@ def official_splits(
     block: float = 1000.0,  # edge of the blocks [m]
     seed: int = 0,  # of the division of the test list
 ) -> dict:  # 'train', 'valid', 'test' -> file names
-    "Training list as it is; validation and test from the test list, unless there is an official validation list."
+    "The training list; validation and test from the test list, unless there is a list of each."
     lists = {
         s: [f.removesuffix(".tif") + ".tif" for f in files]
         for s, files in read_lists(folder).items()
     }
+    train = lists["train"]
+    test = lists["test"]
     if "val" in lists:
-        return dict(train=lists["train"], valid=lists["val"], test=lists["test"])
-    named = [f for f in lists["test"] if _name_problem(f) == ""]
+        return dict(train=train, valid=lists["val"], test=test)
+    named = [f for f in test if _name_problem(f) == ""]
+    nameless = sorted(set(test) - set(named))
     halves = halve(named, blocks_of(places, block), seed)
-    return dict(
-        train=lists["train"],
-        valid=halves["valid"],
-        test=halves["test"] + sorted(set(lists["test"]) - set(named)),
-    )
+    return dict(train=train, valid=halves["valid"], test=halves["test"] + nameless)
 
 
 # %% ../../nbs/api/datasets/07_treesat_index.ipynb #138ee6e8
 def nearest_training(
     index,  # as from `patch_index`, or a prepared sample set: split, easting, northing
-) -> pd.Series:  # metres from each patch outside of the training list to the nearest training patch
+) -> pd.Series:  # metres from each patch outside of training to the nearest training patch
     "Distance to the next training patch, centre to centre."
     at = np.stack([index["easting"], index["northing"]], -1).astype(float)
     train = np.asarray(index["split"]) == "train"
     names = index.index if isinstance(index, pd.DataFrame) else index["sample"].values
-    return pd.Series(
-        cKDTree(at[train]).query(at[~train])[0],
-        np.asarray(names)[~train],
-        name="metres to the next training patch",
-    )
+    metres, _ = cKDTree(at[train]).query(at[~train])
+    return pd.Series(metres, np.asarray(names)[~train], name="metres to the next training patch")

@@ -44,29 +44,26 @@ class Species(NamedTuple):
 
 
 species = {
-    name: Species(*row.split(", "))
-    for name, row in {
-        "Abies alba": "Abies, fir, needleleaf, silver fir",
-        "Acer pseudoplatanus": "Acer, long-lived deciduous, broadleaf, sycamore maple",
-        "Alnus spec.": "Alnus, short-lived deciduous, broadleaf, alder",
-        "Betula spec.": "Betula, short-lived deciduous, broadleaf, birch",
-        "Cleared": "Cleared, cleared, cleared, cleared",
-        "Fagus sylvatica": "Fagus, beech, broadleaf, European beech",
-        "Fraxinus excelsior": "Fraxinus, long-lived deciduous, broadleaf, European ash",
-        "Larix decidua": "Larix, larch, needleleaf, European larch",
-        "Larix kaempferi": "Larix, larch, needleleaf, Japanese larch",
-        "Picea abies": "Picea, spruce, needleleaf, Norway spruce",
-        "Pinus nigra": "Pinus, pine, needleleaf, black pine",
-        "Pinus strobus": "Pinus, pine, needleleaf, Weymouth pine",
-        "Pinus sylvestris": "Pinus, pine, needleleaf, Scots pine",
-        "Populus spec.": "Populus, short-lived deciduous, broadleaf, poplar",
-        "Prunus spec.": "Prunus, long-lived deciduous, broadleaf, cherry",
-        "Pseudotsuga menziesii": "Pseudotsuga, Douglas fir, needleleaf, Douglas fir",
-        "Quercus petraea": "Quercus, oak, broadleaf, sessile oak",
-        "Quercus robur": "Quercus, oak, broadleaf, English oak",
-        "Quercus rubra": "Quercus, oak, broadleaf, red oak",
-        "Tilia spec.": "Tilia, long-lived deciduous, broadleaf, linden",
-    }.items()
+    "Abies alba": Species("Abies", "fir", "needleleaf", "silver fir"),
+    "Acer pseudoplatanus": Species("Acer", "long-lived deciduous", "broadleaf", "sycamore maple"),
+    "Alnus spec.": Species("Alnus", "short-lived deciduous", "broadleaf", "alder"),
+    "Betula spec.": Species("Betula", "short-lived deciduous", "broadleaf", "birch"),
+    "Cleared": Species("Cleared", "cleared", "cleared", "cleared"),
+    "Fagus sylvatica": Species("Fagus", "beech", "broadleaf", "European beech"),
+    "Fraxinus excelsior": Species("Fraxinus", "long-lived deciduous", "broadleaf", "European ash"),
+    "Larix decidua": Species("Larix", "larch", "needleleaf", "European larch"),
+    "Larix kaempferi": Species("Larix", "larch", "needleleaf", "Japanese larch"),
+    "Picea abies": Species("Picea", "spruce", "needleleaf", "Norway spruce"),
+    "Pinus nigra": Species("Pinus", "pine", "needleleaf", "black pine"),
+    "Pinus strobus": Species("Pinus", "pine", "needleleaf", "Weymouth pine"),
+    "Pinus sylvestris": Species("Pinus", "pine", "needleleaf", "Scots pine"),
+    "Populus spec.": Species("Populus", "short-lived deciduous", "broadleaf", "poplar"),
+    "Prunus spec.": Species("Prunus", "long-lived deciduous", "broadleaf", "cherry"),
+    "Pseudotsuga menziesii": Species("Pseudotsuga", "Douglas fir", "needleleaf", "Douglas fir"),
+    "Quercus petraea": Species("Quercus", "oak", "broadleaf", "sessile oak"),
+    "Quercus robur": Species("Quercus", "oak", "broadleaf", "English oak"),
+    "Quercus rubra": Species("Quercus", "oak", "broadleaf", "red oak"),
+    "Tilia spec.": Species("Tilia", "long-lived deciduous", "broadleaf", "linden"),
 }
 
 genera = sorted({s.genus for s in species.values()})
@@ -76,39 +73,31 @@ spruce_and_fir = {"fir": "spruce and fir", "spruce": "spruce and fir"}  # groups
 
 
 def label_levels(
-    cleared: str = "class",  # 'class': a class of its own on all levels; 'unlabelled': no stand type
+    cleared: str = "class",  # 'class': one of its own on all levels; 'unlabelled': no stand type
     merge: dict = spruce_and_fir,  # group -> what it becomes part of
 ) -> dict:  # modality -> classes, and parent, parent_index where there is a coarser level
     "The four levels of the labels and how they hang together."
     if cleared not in ("class", "unlabelled"):
         raise ValueError(f"cleared is '{cleared}', expected 'class' or 'unlabelled'")
-    rows = {n: (s.genus, merge.get(s.group, s.group), s.foliage) for n, s in species.items()}
-    genus, group, foliage = (
-        list(dict.fromkeys(sorted(v))) for v in zip(*rows.values(), strict=True)
-    )
+    # from each class to the one above it
+    genus_of = {name: s.genus for name, s in species.items()}
+    group_of = {s.genus: merge.get(s.group, s.group) for s in species.values()}
+    foliage_of = {group_of[s.genus]: s.foliage for s in species.values()}
+    genus = sorted(group_of)
+    group = sorted(foliage_of)
+    foliage = sorted(set(foliage_of.values()))
     if cleared == "unlabelled":
         group.remove("cleared")
 
-    def place(name, classes):
-        return classes.index(name) if name in classes else -1
+    def level(classes, parent, parents, parent_of):
+        above = [parent_of[c] for c in classes]
+        index = [parents.index(p) if p in parents else -1 for p in above]
+        return dict(classes=classes, parent=parent, parent_index=index)
 
-    parents = {(1, g): p for g, p, _ in rows.values()} | {(2, p): f for _, p, f in rows.values()}
     return dict(
-        species=dict(
-            classes=list(species),
-            parent="genus",
-            parent_index=[place(rows[n][0], genus) for n in species],
-        ),
-        genus=dict(
-            classes=genus,
-            parent="stand_type",
-            parent_index=[place(parents[1, g], group) for g in genus],
-        ),
-        stand_type=dict(
-            classes=group,
-            parent="foliage",
-            parent_index=[place(parents[2, p], foliage) for p in group],
-        ),
+        species=level(list(species), "genus", genus, genus_of),
+        genus=level(genus, "stand_type", group, group_of),
+        stand_type=level(group, "foliage", foliage, foliage_of),
         foliage=dict(classes=foliage),
     )
 
@@ -118,12 +107,16 @@ def level_classes(
     levels: dict,  # as from `label_levels`
 ) -> dict:  # modality -> class of each species
     "The classes on all levels, by species."
-    found = {"species": list(range(len(species)))}
-    for child, parent in (("species", "genus"), ("genus", "stand_type"), ("stand_type", "foliage")):
-        up = levels[child]["parent_index"] + [-1]  # the last one for a missing class
-        found[parent] = [up[c] for c in found[child]]
-    found["foliage"] = [levels["foliage"]["classes"].index(s.foliage) for s in species.values()]
-    return found
+
+    def step_up(level, classes):
+        index = levels[level]["parent_index"] + [-1]  # the last one for a missing class
+        return [index[c] for c in classes]
+
+    names = list(range(len(species)))
+    genus = step_up("species", names)
+    stand_type = step_up("genus", genus)
+    foliage = [levels["foliage"]["classes"].index(s.foliage) for s in species.values()]
+    return dict(species=names, genus=genus, stand_type=stand_type, foliage=foliage)
 
 
 # %% ../../nbs/api/datasets/06_treesat_labels.ipynb #444be0d0
@@ -131,7 +124,7 @@ class PatchName(NamedTuple):
     "What the name of a file says."
 
     species: str  # e.g. 'Fagus sylvatica', 'Alnus spec.' or 'Cleared'
-    age: int  # age class of 20 years, 0 to 11 in the archive; 0 for cleared plots and what was only just planted
+    age: int  # age class of 20 years, 0 to 11; 0: cleared, or only just planted
     number: int  # of the sample
     source: str  # data set and provider, e.g. 'WEFL_NLF'
 
@@ -154,12 +147,16 @@ def parse_patch_file(
     file: str,  # name of a file
 ) -> PatchName:  # what it says
     "The parts of a file name; `ValueError` if it is none."
-    if not (found := _name_parts.fullmatch(file)):
+    found = _name_parts.fullmatch(file)
+    if not found:
         raise ValueError(
             "no file name of TreeSatAI (<species>_<age class>_<number>_<data set>_<provider>.tif)"
         )
     name = PatchName(
-        found["species"].replace("_", " "), int(found["age"]), int(found["number"]), found["source"]
+        species=found["species"].replace("_", " "),
+        age=int(found["age"]),
+        number=int(found["number"]),
+        source=found["source"],
     )
     if name.species not in species:
         raise ValueError(f"unknown species '{name.species}'")
@@ -193,5 +190,10 @@ def labelled_species(
         raise ValueError(f"label is '{label}', expected 'name' or 'largest'")
     if label == "name":
         return list(index.species)
-    first = [next(i for i, s in enumerate(species.values()) if s.genus == g) for g in genera]
-    return [first[int(np.argmax(f))] if isinstance(f, np.ndarray) else -1 for f in index.fraction]
+    kinds = [s.genus for s in species.values()]
+    first = [kinds.index(g) for g in genera]  # the first species of each genus
+
+    def largest(fraction):
+        return first[int(np.argmax(fraction))] if isinstance(fraction, np.ndarray) else -1
+
+    return [largest(f) for f in index.fraction]

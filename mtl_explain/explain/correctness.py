@@ -29,6 +29,7 @@ from scipy import stats
 
 from mtl_explain.explain.correlation import merge_moments, pair_basis
 from mtl_explain.explain.resampling import (
+    Bootstrap,
     cluster_codes,
     resampled_means,
     share_interval,
@@ -144,12 +145,12 @@ def plot_correctness_groups(
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #a5e8cc06
-def _shares(now, chosen, codes, level, n_boot, seed):
+def _shares(now, chosen, codes, bootstrap):
     "Share of each group (rows of `now`) among the chosen samples, with interval: 4 rows a row."
     chosen = np.repeat(chosen & (now >= 0), 4, axis=0)
     hit = (now[:, None] == np.arange(4)[:, None]).reshape(chosen.shape)
-    share, replicates, clusters = resampled_means(hit, chosen, codes, n_boot, seed)
-    low, high = share_interval(share, replicates, clusters, level)
+    share, replicates, clusters = resampled_means(hit, chosen, codes, bootstrap.n, bootstrap.seed)
+    low, high = share_interval(share, replicates, clusters, bootstrap.level)
     return pd.DataFrame(
         dict(
             count=(hit & chosen).sum(1),
@@ -170,10 +171,7 @@ def group_fate(
     group: str = "FF",  # whom to follow
     epoch: int = 0,  # from when on (a value of the coordinate `epoch`)
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, group, count, share, low, high, n, clusters
     "What became of the samples that were in one group at one epoch (paper A, figure 6b)."
     at = split_positions(trace, split)
@@ -184,8 +182,8 @@ def group_fate(
         raise ValueError(f"no sample is {group} at epoch {epoch}")
     later = g[start:, member]
     everybody = np.ones(later.shape, bool)
-    codes, _ = pd.factorize(cluster_codes(trace, at, cluster)[member])
-    shares = _shares(later, everybody, codes, level, n_boot, seed)
+    codes, _ = pd.factorize(cluster_codes(trace, at, bootstrap.cluster)[member])
+    shares = _shares(later, everybody, codes, bootstrap)
     shares.loc[:3, ["low", "high"]] = np.nan  # at the start it is so by definition
     result = shares.set_axis(_epoch_index(trace["epoch"].values[start:])).reset_index()
     result.attrs.update(first=first, second=second, start=group, start_epoch=epoch)
@@ -231,10 +229,7 @@ def transition_matrix(
     start: int = None,  # epoch to go from; the first one if None
     end: int = None,  # epoch to go to; the last one if None
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # source, target, count, share (of the source), low, high, n, clusters
     "From which group to which, between two epochs."
     at = split_positions(trace, split)
@@ -244,8 +239,8 @@ def transition_matrix(
     before, after = correctness(trace.sel(epoch=[start, end]), first, second, at)
     source = before == np.arange(4)[:, None]
     target = np.tile(after, (4, 1))
-    codes = cluster_codes(trace, at, cluster)
-    shares = _shares(target, source, codes, level, n_boot, seed)
+    codes = cluster_codes(trace, at, bootstrap.cluster)
+    shares = _shares(target, source, codes, bootstrap)
     index = pd.MultiIndex.from_product([group_names, group_names], names=["source", "target"])
     result = shares.set_axis(index).reset_index()
     result.attrs.update(first=first, second=second, start=int(start), end=int(end))
@@ -319,19 +314,19 @@ def _rank_test(right, wrong):
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #c5ea1225
-def _compare(error, correct, codes, level, n_boot, seed):
+def _compare(error, correct, codes, bootstrap):
     "Errors (epoch, s) of samples with a wrong label against those with a right one, by epoch."
     known = np.isfinite(error) & np.isfinite(correct)
     right = known & (correct == 1)
     wrong = known & (correct != 1)
     both = np.concatenate([right, wrong])
     errors = np.concatenate([error, error])
-    mean, replicates, clusters = resampled_means(errors, both, codes, n_boot, seed)
+    mean, replicates, clusters = resampled_means(errors, both, codes, bootstrap.n, bootstrap.seed)
     k = len(error)
     difference = mean[k:] - mean[:k]
     differences = replicates[:, k:] - replicates[:, :k]
     clusters = np.minimum(clusters[:k], clusters[k:])
-    low, high, p = t_interval(difference, differences, clusters, level)
+    low, high, p = t_interval(difference, differences, clusters, bootstrap.level)
     ranks = [_rank_test(e[r], e[w]) for e, r, w in zip(error, right, wrong, strict=True)]
     effect, p_rank = np.array(ranks).T
     return pd.DataFrame(
@@ -365,22 +360,19 @@ def error_by_correctness(
     by: str = None,  # coordinate (e.g. the field): one comparison for each of its values
     relative: bool = False,  # errors relative to the true value
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent; samples, where it is `by`
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, (by,) right, wrong, difference, low, high, p, effect, p_rank, ...
     "Is the error of a regression larger where a label is wrong (paper A, figure 2)?"
     everywhere = split_positions(trace, split)
     keys = trace[by].values[everywhere] if by else np.zeros(len(everywhere))
-    cluster = "sample" if by == cluster else cluster
+    cluster = "sample" if by == bootstrap.cluster else bootstrap.cluster
     parts = []
     for key in np.unique(keys):
         at = everywhere[keys == key]
         codes = cluster_codes(trace, at, cluster)
         error = regression_error(trace, regression, at, relative)
         correct = label_correct(trace, label, at)
-        rows = _compare(error, correct, codes, level, n_boot, seed)
+        rows = _compare(error, correct, codes, bootstrap)
         rows = rows.assign(epoch=trace["epoch"].values)
         parts.append(rows.assign(**{by: key}) if by else rows)
     result = pd.concat(parts, ignore_index=True)
@@ -452,10 +444,7 @@ def error_by_groups(
     second: str,  # task of the second letter
     relative: bool = False,  # errors relative to the true value
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, group, error, low, high, p, n, clusters; 'FC-CF' is a difference
     "Mean error in CC, CF, FC and FF, and which false label hurts more (paper A, figure 12)."
     at = split_positions(trace, split)
@@ -464,8 +453,8 @@ def error_by_groups(
     values = np.repeat(error, 4, axis=0)
     member = (group[:, None] == np.arange(4)[:, None]).reshape(values.shape)
     chosen = member & np.isfinite(values)
-    codes = cluster_codes(trace, at, cluster)
-    mean, replicates, clusters = resampled_means(values, chosen, codes, n_boot, seed)
+    codes = cluster_codes(trace, at, bootstrap.cluster)
+    mean, replicates, clusters = resampled_means(values, chosen, codes, bootstrap.n, bootstrap.seed)
 
     def by_group(v):
         return v.reshape(*v.shape[:-1], -1, 4)
@@ -474,7 +463,7 @@ def error_by_groups(
     replicates = _with_pair(by_group(replicates))
     clusters = _with_pair(by_group(clusters), np.minimum)
     n = _with_pair(by_group(chosen.sum(1)), np.add)
-    low, high, p = t_interval(mean, replicates, clusters, level)
+    low, high, p = t_interval(mean, replicates, clusters, bootstrap.level)
     p[:, :4] = np.nan  # that a mean error is not zero is no news
     columns = dict(error=mean, low=low, high=high, p=p, n=n, clusters=clusters)
     result = pd.DataFrame(

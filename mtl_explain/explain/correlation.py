@@ -20,7 +20,13 @@ import pandas as pd
 import seaborn as sns
 import xarray as xr
 
-from mtl_explain.explain.resampling import as_slice, cluster_codes, resampled_sums, t_interval
+from mtl_explain.explain.resampling import (
+    Bootstrap,
+    as_slice,
+    cluster_codes,
+    resampled_sums,
+    t_interval,
+)
 from mtl_explain.trace import split_positions
 
 
@@ -186,7 +192,7 @@ def _fisher(r):
     return np.arctanh(r.clip(-edge, edge))
 
 
-def _estimate(moments, positions, codes, level, n_boot, seed):
+def _estimate(moments, positions, codes, bootstrap):
     "Correlations with their intervals, for all epochs and pairs at once: arrays (epoch, pair)."
     pooled = _pooled(moments, positions)
     keep, back = _distinct_sums(pooled, len(positions))
@@ -197,10 +203,10 @@ def _estimate(moments, positions, codes, level, n_boot, seed):
     shape = pooled.shape[:2]
     k = pooled[..., 0].size
     r = correlation_of_moments(pooled[..., :6])
-    totals, present = resampled_sums(sums, codes, n_boot, seed)
+    totals, present = resampled_sums(sums, codes, bootstrap.n, bootstrap.seed)
     clusters = present[back][:k].reshape(shape)
-    replicates = _correlation_of_sums(totals[:, back]).reshape(n_boot, *shape)
-    low, high, p = t_interval(_fisher(r), _fisher(replicates), clusters, level)
+    replicates = _correlation_of_sums(totals[:, back]).reshape(bootstrap.n, *shape)
+    low, high, p = t_interval(_fisher(r), _fisher(replicates), clusters, bootstrap.level)
     return dict(
         r=r,
         low=np.tanh(low),
@@ -251,24 +257,21 @@ def error_correlation(
     main: str = None,  # the task all others are compared with; the trace's main task if None
     split: str = "test",  # which samples; None: all
     measure: str = "error",  # `'error'` (native units, 0/1 wrong) or `'loss'`
-    level: float = 0.95,  # of the interval
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # what is not independent: a coordinate; `'sample'` if every sample is
     basis: str = "auto",  # by pixel where both tasks are dense, else by sample; `'sample'`: always
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, main, auxiliary, basis, r, low, high, p, n, clusters, missing, note
     "Correlation of the errors of the main and of each other task, by epoch (paper A, figure 4)."
     main = main or trace.attrs["main"]
     _check_pair_request(trace, main, measure, basis)
     positions = split_positions(trace, split)
-    codes = cluster_codes(trace, positions, cluster)
+    codes = cluster_codes(trace, positions, bootstrap.cluster)
     others = [t for t in trace["task"].values.tolist() if t != main]
     pair = {t: pair_basis(trace, main, t, measure) if basis == "auto" else -1 for t in others}
     by_pixel = [t for t in others if pair[t] >= 0]
     by_sample = [t for t in others if pair[t] < 0]
 
     def table(moments, tasks, kind):
-        found = _estimate(moments, positions, codes, level, n_boot, seed)
+        found = _estimate(moments, positions, codes, bootstrap)
         index = pd.MultiIndex.from_product(
             [trace["epoch"].values, tasks], names=["epoch", "auxiliary"]
         )

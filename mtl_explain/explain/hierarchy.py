@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from mtl_explain.explain.resampling import cluster_codes, resampled_means, share_interval
+from mtl_explain.explain.resampling import Bootstrap, cluster_codes, resampled_means, share_interval
 from mtl_explain.modality import ancestor_index
 from mtl_explain.palette import case_colors
 from mtl_explain.trace import group_names, split_positions
@@ -110,19 +110,20 @@ def _predictions(trace, tasks, positions):
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #ee96fc7f
-def _case_rows(group, inside, parents, codes, level, n_boot, seed):
+def _case_rows(group, inside, parents, codes, bootstrap):
     "Counts of the six cases of one epoch, their shares within the group, and what chance gives."
     member = group == np.arange(4)[:, None]
     share, replicates, clusters = resampled_means(
-        np.tile(inside, (4, 1)), member, codes, n_boot, seed
+        np.tile(inside, (4, 1)), member, codes, bootstrap.n, bootstrap.seed
     )
-    low, high = share_interval(share, replicates, clusters, level)
+    low, high = share_interval(share, replicates, clusters, bootstrap.level)
     rows = []
     for k, name in enumerate(group_names):
         free = name in ("CF", "FF")  # CC and FC could not be otherwise
         n = member[k].sum()
         if free:
-            chance, c_low, c_high, p = chance_inside(*parents[:, member[k]], n_boot, level, seed)
+            drawing = (bootstrap.n, bootstrap.level, bootstrap.seed)
+            chance, c_low, c_high, p = chance_inside(*parents[:, member[k]], *drawing)
             ends = (low[k], high[k])
         else:
             chance = c_low = c_high = p = np.nan
@@ -149,10 +150,7 @@ def hierarchy_adherence(
     parent: str = None,  # the coarser label, a task; the child's parent if None
     epochs: list = None,  # values of the coordinate `epoch`; the first and the last if None
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of the intervals
-    n_boot: int = 1000,  # number of resamples, and of random tables
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, case, count, share, within, low, high, chance, ..., kappa, n, missing
     "How often the predicted child lies in the predicted parent, and by chance (paper A, figure 7)."
     parent, index = ancestor_index(modalities, child, parent)
@@ -166,13 +164,13 @@ def hierarchy_adherence(
         raise ValueError(f"no sample has both labels, '{parent}' and '{child}'")
     true = true[:, known].astype(int)
     predicted = predicted[..., known].astype(int)
-    codes = cluster_codes(trace, at[known], cluster)
+    codes = cluster_codes(trace, at[known], bootstrap.cluster)
     group, inside = hierarchy_cases(true, predicted, index)
     parts = []
     for i, epoch in enumerate(epochs):
         predicted_parent, predicted_child = predicted[:, i]
         parents = np.stack([predicted_parent, index[predicted_child]])
-        rows = _case_rows(group[i], inside[i], parents, codes, level, n_boot, seed)
+        rows = _case_rows(group[i], inside[i], parents, codes, bootstrap)
         parts.append(rows.assign(epoch=epoch))
     result = pd.concat(parts, ignore_index=True).assign(missing=int((~known).sum()))
     result.attrs.update(parent=parent, child=child)

@@ -53,6 +53,7 @@ from mtl_explain.explain.maps import (
     plot_errors_on_map,
     samples_worth_showing,
 )
+from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.modality import ancestor_index
 from mtl_explain.trace import chosen_epoch, group_names, split_positions
 
@@ -140,8 +141,10 @@ def read_transitions(
     level: float = 0.95,  # of the intervals in it
 ) -> str:
     "Which groups were corrected, and whether FF was corrected more often than CF and FC."
-    rows = result[result["target"] == "CC"].set_index("source").drop("CC")
     a = result.attrs
+    if not result["n"].any():
+        return "No sample has both labels."
+    rows = result[result["target"] == "CC"].set_index("source").drop("CC")
     told = [f"{g} {_with_interval(r, 'share', '.0%', level)}" for g, r in rows.iterrows() if r["n"]]
     if not told:
         return f"All samples had both labels right at epoch {a['start']}."
@@ -263,6 +266,8 @@ def read_error_by_groups(
     rows = result[result["epoch"] == epoch].set_index("group")
     units = f" {a['units']}" if a["units"] else ""
     present = [g for g in group_names if rows["n"][g]]
+    if not present:
+        return f"Epoch {epoch}. No sample has both labels and {a['regression']}."
     told = _names(f"{g} {rows['error'][g]:.3g}{units}" for g in present)
     text = f"Epoch {epoch}. Mean error of {a['regression']} ({a['first']}, {a['second']}): {told}."
     pair = rows.loc["FC-CF"]
@@ -364,7 +369,7 @@ def _ask_correlation(trace, epoch, how):
         f"Do other tasks fail where {trace.attrs['main']} fails?",
         partial(error_correlation, trace, **how),
         plot_error_correlation,
-        partial(read_correlation, epoch=epoch, level=how["level"]),
+        partial(read_correlation, epoch=epoch, level=how["bootstrap"].level),
     )
 
 
@@ -388,7 +393,7 @@ def _ask_fate(trace, first, second, how):
         f"What becomes of the samples whose {first} and {second} were both wrong at first?",
         partial(group_fate, trace, first, second, "FF", start, **how),
         plot_group_fate,
-        partial(read_fate, level=how["level"]),
+        partial(read_fate, level=how["bootstrap"].level),
     )
 
 
@@ -399,7 +404,7 @@ def _ask_transitions(trace, first, second, how):
         "Which group is corrected most often?",
         partial(transition_matrix, trace, first, second, **how),
         plot_transition_matrix,
-        partial(read_transitions, level=how["level"]),
+        partial(read_transitions, level=how["bootstrap"].level),
     )
 
 
@@ -412,7 +417,7 @@ def _ask_hierarchy(trace, modalities, parent, child, epoch, how):
         "and more often than by chance?",
         partial(hierarchy_adherence, trace, modalities, child, parent, epochs, **how),
         plot_hierarchy_adherence,
-        partial(read_hierarchy, epoch=epoch, level=how["level"]),
+        partial(read_hierarchy, epoch=epoch, level=how["bootstrap"].level),
     )
 
 
@@ -456,7 +461,7 @@ def _ask_error_by_correctness(trace, regression, label, epoch, how):
         f"Is {regression} worse where {label} is wrong?",
         partial(error_by_correctness, trace, regression, label, **how),
         partial(_plot_errors, trace=trace),
-        partial(read_error_by_correctness, epoch=epoch, level=how["level"]),
+        partial(read_error_by_correctness, epoch=epoch, level=how["bootstrap"].level),
     )
 
 
@@ -467,7 +472,7 @@ def _ask_error_by_groups(trace, regression, first, second, epoch, how):
         f"Which goes with larger errors of {regression}: a wrong {first} or a wrong {second}?",
         partial(error_by_groups, trace, regression, first, second, **how),
         plot_error_by_groups,
-        partial(read_error_by_groups, epoch=epoch, level=how["level"]),
+        partial(read_error_by_groups, epoch=epoch, level=how["bootstrap"].level),
     )
 
 
@@ -608,10 +613,7 @@ def explain(
     samples: xr.Dataset = None,  # the sample set, for maps
     epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
-    level: float = 0.95,  # of all intervals
-    n_boot: int = 1000,  # number of resamples
-    cluster: str = "group",  # coordinate with what is not independent
-    seed: int = 0,  # of the resampling
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> Explanations:  # name -> `Explanation`; `.applied`, `.left_out`
     "All explanations that apply to a run, and why the others do not."
     trace = getattr(run, "trace", run)
@@ -620,7 +622,7 @@ def explain(
     if samples is not None:
         check_traced(trace, samples)
     epoch = chosen_epoch(trace, epoch)
-    how = dict(split=split, level=level, n_boot=n_boot, cluster=cluster, seed=seed)
+    how = dict(split=split, bootstrap=bootstrap)
     found = [
         compute_explanation(_ask_correlation(trace, epoch, how)),
         *_label_explanations(trace, modalities, epoch, how),

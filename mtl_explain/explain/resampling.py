@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "Bootstrap",
     "cluster_codes",
     "as_slice",
     "cluster_sums",
@@ -14,10 +15,29 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #f744c0c3
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #05add120
+@dataclass(frozen=True)
+class Bootstrap:
+    "How an interval is found: by resampling whole clusters."
+
+    n: int = 1000  # number of resamples
+    level: float = 0.95  # how often such an interval should hold the truth
+    cluster: str = "group"  # coordinate with what is not independent; 'sample' if every sample is
+    seed: int = 0  # of the drawing
+
+    def __post_init__(self):
+        if self.n < 1:
+            raise ValueError(f"n is {self.n}: expected at least one resample")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level}: expected a share between 0 and 1, e.g. 0.95")
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #e72bb316

@@ -15,7 +15,6 @@ __all__ = [
     "download_file",
     "record_files",
     "download_plan",
-    "check_room",
     "download",
     "check_members",
     "unpack",
@@ -27,7 +26,6 @@ import http.client
 import json
 import lzma
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -36,14 +34,17 @@ import tempfile
 import time
 import zipfile
 import zlib
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from mtl_explain.files.paths import data_folder, scratch_file
+from mtl_explain.files.paths import atomic_file, check_space, data_folder, scratch_file
+from mtl_explain.files.schemas import check_document
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #3c7dde32
@@ -53,39 +54,32 @@ def check_wheel(
 ) -> Path:  # the same path
     "Raise `ValueError` if the file is not the one that was pinned."
     got = hashlib.sha256(path.read_bytes()).hexdigest()
-    if got != source["sha256"]:
+    expected = source["sha256"]
+    if got != expected:
         raise ValueError(
-            f"{source['package']} {source['version']}: the wheel {path} has sha256 {got}, expected {source['sha256']}; remove it and fetch again"
+            f"{source['package']} {source['version']}: the wheel {path} has sha256 {got}, "
+            f"expected {expected}; remove it and fetch again"
         )
     return path
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #b840ed55
+_pip_download = "-m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all:"
+
+
 def download_wheel(
     source: dict,  # row of the table
     folder: Path,  # where the wheel shall lie
 ) -> Path:  # of the wheel, its hash checked
     "Let pip download one wheel; it appears in the folder when it is complete and right."
+    wanted = f"{source['package']}=={source['version']}"
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--dest",
-            temporary,
-        ]
-        done = subprocess.run(
-            command + [f"{source['package']}=={source['version']}"], capture_output=True, text=True
-        )
+        command = [sys.executable, *_pip_download.split(), "--dest", temporary, wanted]
+        done = subprocess.run(command, capture_output=True, text=True)
         wheel = Path(temporary) / source["wheel"]
         if done.returncode or not wheel.exists():
-            why = (done.stderr.strip().splitlines() or ["no such wheel arrived"])[-1]
-            raise OSError(f"could not download {source['package']}=={source['version']}: {why}")
+            why = done.stderr.strip().splitlines() or ["no such wheel arrived"]
+            raise OSError(f"could not download {wanted}: {why[-1]}")
         check_wheel(wheel, source)
         os.replace(wheel, folder / source["wheel"])
     return folder / source["wheel"]
@@ -103,9 +97,10 @@ def fetch_wheels(
     wheels = {}
     for name, source in tqdm(sources.items(), desc="fetching", unit="wheel", disable=not progress):
         path = folder / source["wheel"]
-        wheels[name] = (
-            check_wheel(path, source) if path.exists() else download_wheel(source, folder)
-        )
+        if path.exists():
+            wheels[name] = check_wheel(path, source)
+        else:
+            wheels[name] = download_wheel(source, folder)
     return wheels
 
 
@@ -128,8 +123,7 @@ def read_from_wheel(
 def zenodo(
     number: int,  # of the record
     title: str,  # what it is
-    files: list
-    | None = None,  # dictionaries with name, bytes, md5; None: ask for them when they are needed
+    files: list | None = None,  # dictionaries with name, bytes, md5; None: ask when needed
 ) -> dict:  # a record
     "A record on Zenodo."
     site = "https://zenodo.org"
@@ -166,6 +160,17 @@ def safe_path(
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #70792c89
+def _file_hash(
+    path: Path,  # a file
+    kind: str,  # 'sha256' or 'md5'
+) -> str:  # hexadecimal digits
+    "Hash of a file, read piece by piece."
+    with open(path, "rb") as file:
+        return hashlib.file_digest(
+            file, partial(hashlib.new, kind, usedforsecurity=False)
+        ).hexdigest()
+
+
 def file_problem(
     path: Path,  # a downloaded file
     expected: dict,  # its row: bytes, and md5 or sha256, as far as they are known
@@ -177,29 +182,50 @@ def file_problem(
         return f"it has {size:,} bytes instead of {wanted:,}"
     for kind in ("sha256", "md5"):
         if wanted := expected.get(kind):
-            with open(path, "rb") as file:
-                got = hashlib.file_digest(
-                    file, lambda: hashlib.new(kind, usedforsecurity=False)
-                ).hexdigest()
+            got = _file_hash(path, kind)
             return "" if got == wanted else f"its {kind} is {got} instead of {wanted}"
     return ""
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #9d596031
+@contextmanager
+def _network():
+    "What breaks while a server is spoken to is a `ConnectionError`; its answers are not."
+    try:
+        yield
+    except HTTPError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise ConnectionError(error) from error
+
+
 def _open_at(
     url: str,  # address of a file
     begin: int,  # bytes that are there already
 ) -> tuple:  # the open response, and at which byte it begins
     "Ask for the rest of a file."
-    headers = {"User-Agent": "mtl_explain", "Accept-Encoding": "identity"} | (
-        {"Range": f"bytes={begin}-"} if begin else {}
-    )
-    response = urlopen(Request(url, headers=headers), timeout=60)
+    headers = {"User-Agent": "mtl_explain", "Accept-Encoding": "identity"}
+    if begin:
+        headers["Range"] = f"bytes={begin}-"
+    with _network():
+        response = urlopen(Request(url, headers=headers), timeout=60)
     if response.status != 206:
         return response, 0
     if not (response.headers.get("Content-Range") or "").startswith(f"bytes {begin}-"):
-        raise OSError(f"{url}: the server sent another part than the one asked for")
+        raise ConnectionError(f"{url}: the server sent another part than the one asked for")
     return response, begin
+
+
+def _chunks(
+    response,  # open
+):  # yields bytes
+    "What arrives, piece by piece."
+    while True:
+        with _network():
+            chunk = response.read(2**18)
+        if not chunk:
+            return
+        yield chunk
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #cd16d2f5
@@ -209,7 +235,7 @@ def _transfer(
     limit: int | None,  # bytes it should have; None: as many as the server announces
     bar,  # progress bar, counts bytes
 ) -> None:
-    "Fetch what is missing of a file; raises `OSError` where the line breaks."
+    "Fetch what is missing of a file; raises `ConnectionError` where the line breaks."
     have = part.stat().st_size if part.exists() else 0
     if limit is not None and have >= limit > 0:
         return
@@ -220,12 +246,12 @@ def _transfer(
     with response, open(part, "r+b" if part.exists() else "wb") as file:
         file.truncate(begin)
         file.seek(begin)
-        while chunk := response.read(2**18):
+        for chunk in _chunks(response):
             bar.update(file.write(chunk))
             if limit is not None and file.tell() > limit:
                 raise ValueError(f"{url}: the server sends more than the {limit:,} bytes announced")
     if limit is not None and (size := part.stat().st_size) < limit:
-        raise OSError(f"the line broke after {size:,} of {limit:,} bytes")
+        raise ConnectionError(f"the line broke after {size:,} of {limit:,} bytes")
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #decb5759
@@ -240,16 +266,15 @@ def _patiently(
         try:
             return action()
         except HTTPError as error:
-            if error.code < 500 and error.code not in (408, 429):
+            passing = error.code >= 500 or error.code in (408, 429)
+            if not passing:
                 raise OSError(f"{url}: the server says {error.code} {error.reason}") from None
             reason = error
-        except (URLError, http.client.HTTPException, OSError) as error:
+        except ConnectionError as error:
             reason = error
         if attempt < attempts - 1:
             time.sleep(pause * 2**attempt)
-    raise OSError(
-        f"{url}: {reason}; what has arrived is kept, the next call goes on from there"
-    ) from None
+    raise OSError(f"{url}: {reason}; what has arrived is kept, the next call goes on from there")
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #63467b53
@@ -273,29 +298,61 @@ def _finish(
 def download_file(
     url: str,  # its address
     path: str | os.PathLike,  # where it shall stand
-    expected: dict = {},  # bytes, and md5 or sha256, as far as they are known
+    expected: dict | None = None,  # bytes, and md5 or sha256, as far as they are known
     attempts: int = 5,  # how often to try
     pause: float = 2.0,  # seconds before the second attempt, doubled each time
     progress: bool = True,  # show a progress bar
 ) -> Path:  # the same path, when the file is whole and right
     "Fetch one file, going on where an earlier attempt stopped."
     path = Path(path)
-    part = scratch_file(path)
-    if path.exists() and (problem := file_problem(path, expected)):
-        raise ValueError(
-            f"{path} is not what the record says: {problem}; remove it and fetch again"
-        )
+    expected = expected or {}
     if path.exists():
+        if problem := file_problem(path, expected):
+            raise ValueError(
+                f"{path} is not what the record says: {problem}; remove it and fetch again"
+            )
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(
-        total=expected.get("bytes"), desc=path.name, unit="B", unit_scale=True, disable=not progress
-    ) as bar:
-        _patiently(lambda: _transfer(url, part, expected.get("bytes"), bar), url, attempts, pause)
+    part = scratch_file(path)
+    size = expected.get("bytes")
+    options = dict(desc=path.name, unit="B", unit_scale=True, disable=not progress)
+    with tqdm(total=size, **options) as bar:
+        _patiently(lambda: _transfer(url, part, size, bar), url, attempts, pause)
     return _finish(part, path, expected, url)
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #d41db360
+_listing_schema = dict(
+    type="object",
+    required=["files"],
+    properties=dict(
+        files=dict(
+            type="array",
+            items=dict(
+                type="object",
+                required=["key", "size", "checksum"],
+                properties=dict(
+                    key=dict(type="string"),
+                    size=dict(type="integer"),
+                    checksum=dict(type="string"),
+                ),
+            ),
+        )
+    ),
+)
+
+
+def _zenodo_listing(
+    url: str,  # where Zenodo describes a record
+) -> list:  # dictionaries with key, size, checksum
+    "The files of a record, as Zenodo lists them."
+    headers = {"User-Agent": "mtl_explain", "Accept": "application/json"}
+    with _network(), urlopen(Request(url, headers=headers), timeout=60) as response:
+        found = json.load(response)
+    check_document(found, _listing_schema, url)
+    return found["files"]
+
+
 def record_files(
     record: dict,  # as from `zenodo`
 ) -> list:  # dictionaries with name, bytes, md5
@@ -303,21 +360,16 @@ def record_files(
     if record.get("files"):
         return record["files"]
     try:
-        with urlopen(
-            Request(
-                record["api"], headers={"User-Agent": "mtl_explain", "Accept": "application/json"}
-            ),
-            timeout=60,
-        ) as response:
-            found = json.load(response)
-        return [
-            dict(name=f["key"], bytes=f["size"], md5=f["checksum"].removeprefix("md5:"))
-            for f in found["files"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        listing = _zenodo_listing(record["api"])
+    except (HTTPError, ConnectionError, ValueError) as error:
         raise OSError(
-            f"{record['title']}: the list of files could not be had ({error}); the record is {record['page']}"
+            f"{record['title']}: the list of files could not be had ({error}); "
+            f"the record is {record['page']}"
         ) from None
+    return [
+        dict(name=f["key"], bytes=f["size"], md5=f["checksum"].removeprefix("md5:"))
+        for f in listing
+    ]
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #1a500134
@@ -326,28 +378,16 @@ def download_plan(
     folder: Path,  # where they shall stand
 ) -> tuple:  # bytes in all, bytes still to come
     "How much is to be fetched."
-
-    def have(name):
-        path = safe_path(folder, name)
-        return next((p.stat().st_size for p in (path, scratch_file(path)) if p.exists()), 0)
-
-    return sum(f.get("bytes") or 0 for f in files), sum(
-        max((f.get("bytes") or 0) - have(f["name"]), 0) for f in files
-    )
-
-
-# %% ../../nbs/api/files/02_fetch.ipynb #aaed2a06
-def check_room(
-    folder: Path,  # where something shall be written
-    needed: int,  # bytes
-) -> None:
-    "Raise `OSError` if the disk has no room."
-    while not folder.exists():
-        folder = folder.parent
-    if (free := shutil.disk_usage(folder).free) < needed:
-        raise OSError(
-            f"{needed / 1e9:,.1f} GB are needed, but only {free / 1e9:,.1f} GB are free at {folder}"
-        )
+    total = 0
+    missing = 0
+    for file in files:
+        size = file.get("bytes") or 0
+        path = safe_path(folder, file["name"])
+        there = [p.stat().st_size for p in (path, scratch_file(path)) if p.exists()]
+        have = there[0] if there else 0
+        total += size
+        missing += max(size - have, 0)
+    return total, missing
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #2a789c72
@@ -359,94 +399,107 @@ def download(
     **options,  # for `download_file`: attempts, pause, progress
 ) -> dict:  # name -> path
     "Fetch the files of a record and check them; what is there already is kept."
-    files = record_files(record)
     folder = Path(folder)
-    if unknown := set(names or ()) - {f["name"] for f in files}:
-        raise ValueError(
-            f"{record['title']} has no file {min(unknown)}; it has {', '.join(f['name'] for f in files)}"
-        )
+    title = record["title"]
+    files = record_files(record)
+    known = [f["name"] for f in files]
+    if unknown := set(names or ()) - set(known):
+        raise ValueError(f"{title} has no file {min(unknown)}; it has {', '.join(known)}")
     files = [f for f in files if names is None or f["name"] in names]
     total, missing = download_plan(files, folder)
     say(
-        f"{record['title']}: {len(files)} file{'s' * (len(files) != 1)}, {total / 1e6:,.1f} MB, of which {missing / 1e6:,.1f} MB are to be fetched from {record['page']} to {folder}"
+        f"{title}: {len(files)} file{'s' * (len(files) != 1)}, {total / 1e6:,.1f} MB, of which "
+        f"{missing / 1e6:,.1f} MB are to be fetched from {record['page']} to {folder}"
     )
-    check_room(folder, missing)
-    return {
-        f["name"]: download_file(
-            file_url(record, f["name"]), safe_path(folder, f["name"]), f, **options
-        )
-        for f in files
-    }
+    check_space(folder, missing, title)
+    found = {}
+    for file in files:
+        name = file["name"]
+        url = file_url(record, name)
+        found[name] = download_file(url, safe_path(folder, name), file, **options)
+    return found
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #8f56afe8
+def _zip_kind(
+    member: zipfile.ZipInfo,
+) -> str:  # 'file', 'folder' or what else it is
+    "What a member of a zip archive is."
+    mode = stat.S_IFMT(member.external_attr >> 16)
+    if member.flag_bits & 1:
+        return "encrypted"
+    if member.is_dir():
+        return "folder"
+    if mode in (0, stat.S_IFREG):
+        return "file"
+    return "link" if mode == stat.S_IFLNK else "special file"
+
+
 def _zip_members(
     archive: zipfile.ZipFile,
 ) -> list:  # (name, bytes, 'file', 'folder' or what else it is, the member)
     "What is in a zip archive."
-
-    def kind(m):
-        if m.flag_bits & 1:
-            return "encrypted"
-        mode = stat.S_IFMT(m.external_attr >> 16)
-        return (
-            "folder"
-            if m.is_dir()
-            else "file"
-            if mode in (0, stat.S_IFREG)
-            else "link"
-            if mode == stat.S_IFLNK
-            else "special file"
-        )
-
-    return [(m.filename, m.file_size, kind(m), m) for m in archive.infolist()]
+    return [(m.filename, m.file_size, _zip_kind(m), m) for m in archive.infolist()]
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #3effbf5b
+def _tar_kind(
+    member: tarfile.TarInfo,
+) -> str:  # 'file', 'folder' or what else it is
+    "What a member of a tar archive is."
+    if member.isdir():
+        return "folder"
+    if member.isreg():
+        return "file"
+    return "link" if member.islnk() or member.issym() else "special file"
+
+
 def _tar_members(
     archive: tarfile.TarFile,
 ) -> list:  # (name, bytes, 'file', 'folder' or what else it is, the member)
     "What is in a tar archive."
-
-    def kind(m):
-        return (
-            "folder"
-            if m.isdir()
-            else "file"
-            if m.isreg()
-            else "link"
-            if m.islnk() or m.issym()
-            else "special file"
-        )
-
-    return [(m.name, m.size, kind(m), m) for m in archive]
+    return [(m.name, m.size, _tar_kind(m), m) for m in archive]
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #0662c00d
+def _member_problem(
+    member: str,  # its name
+    kind: str,  # 'file', 'folder' or what else it is
+    folder: Path,  # where it would go
+) -> str:  # empty if it may be unpacked
+    "What speaks against unpacking a member."
+    if kind == "encrypted":
+        return f"{member!r} is encrypted, which is refused"
+    if kind not in ("file", "folder"):
+        return f"{member!r} is a {kind}, which is refused"
+    try:
+        safe_path(folder, member if kind == "file" else member + "/x")
+        tarfile.data_filter(tarfile.TarInfo(member), folder)
+    except (ValueError, tarfile.FilterError) as error:
+        return str(error)
+    return ""
+
+
 def check_members(
     name: str,  # of the archive, for messages
     members: list,  # (name, bytes, kind, ...)
+    folder: Path,  # where they shall go
     max_bytes: int,  # the unpacked files may have together
     max_files: int,  # how many there may be
 ) -> None:
     "Raise `ValueError` before anything is unpacked that should not be."
+
+    def refuse(why):
+        raise ValueError(f"{name}: {why}; nothing was unpacked")
+
+    total = sum(m[1] for m in members)
     if len(members) > max_files:
-        raise ValueError(
-            f"{name}: {len(members):,} members, more than {max_files:,}; nothing was unpacked"
-        )
-    if (total := sum(m[1] for m in members)) > max_bytes:
-        raise ValueError(
-            f"{name}: {total:,} bytes unpacked, more than {max_bytes:,}; nothing was unpacked"
-        )
+        refuse(f"{len(members):,} members, more than {max_files:,}")
+    if total > max_bytes:
+        refuse(f"{total:,} bytes unpacked, more than {max_bytes:,}")
     for member, _, kind, *_ in members:
-        if kind not in ("file", "folder"):
-            raise ValueError(
-                f"{name}: {member!r} is {kind if kind == 'encrypted' else 'a ' + kind}, which is refused; nothing was unpacked"
-            )
-        try:
-            safe_path(".", member if kind == "file" else member + "/x")
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}; nothing was unpacked") from None
+        if problem := _member_problem(member, kind, folder):
+            refuse(problem)
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #db5d4df1
@@ -459,32 +512,14 @@ def _unpack_member(
     if path.is_file() and path.stat().st_size == size:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = scratch_file(path)
-    with source, open(part, "wb") as file:
-        while chunk := source.read(2**20):
-            if file.write(chunk) and file.tell() > size:
-                raise ValueError(f"{path.name} is larger than the {size:,} bytes announced")
-    if part.stat().st_size != size:
-        raise ValueError(f"{path.name} has fewer than the {size:,} bytes announced")
-    os.replace(part, path)
-
-
-# %% ../../nbs/api/files/02_fetch.ipynb #cb9b095a
-def _unpack_all(
-    archive,  # an open archive
-    opened,  # function member -> open file
-    members: list,  # (name, bytes, kind, member)
-    folder: Path,  # where it shall go
-    progress: bool,  # show a progress bar
-) -> None:
-    "Write the files of an archive that was checked."
-    for name, size, kind, member in tqdm(
-        members, desc="unpacking", unit="file", disable=not progress
-    ):
-        if kind == "folder":
-            safe_path(folder, name + "/x").parent.mkdir(parents=True, exist_ok=True)
-        else:
-            _unpack_member(opened(member), size, safe_path(folder, name))
+    with source, atomic_file(path) as scratch:
+        with open(scratch, "wb") as file:
+            while chunk := source.read(2**20):
+                file.write(chunk)
+                if file.tell() > size:
+                    raise ValueError(f"{path.name} is larger than the {size:,} bytes announced")
+        if scratch.stat().st_size != size:
+            raise ValueError(f"{path.name} has fewer than the {size:,} bytes announced")
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #b6a9e0b9
@@ -497,14 +532,25 @@ def _unpack_open(
     progress: bool,  # show a progress bar
 ) -> None:
     "Check an open archive, then unpack it."
-    is_zip = isinstance(archive, zipfile.ZipFile)
-    members = (_zip_members if is_zip else _tar_members)(archive)
-    check_members(path.name, members, max_bytes, max_files)
-    check_room(folder, sum(m[1] for m in members))
-    _unpack_all(archive, archive.open if is_zip else archive.extractfile, members, folder, progress)
+    if isinstance(archive, zipfile.ZipFile):
+        members = _zip_members(archive)
+        open_member = archive.open
+    else:
+        members = _tar_members(archive)
+        open_member = archive.extractfile
+    check_members(path.name, members, folder, max_bytes, max_files)
+    check_space(folder, sum(m[1] for m in members), path.name)
+    for name, size, kind, member in tqdm(members, "unpacking", unit="file", disable=not progress):
+        if kind == "folder":
+            safe_path(folder, name + "/x").parent.mkdir(parents=True, exist_ok=True)
+        else:
+            _unpack_member(open_member(member), size, safe_path(folder, name))
 
 
 # %% ../../nbs/api/files/02_fetch.ipynb #e8139bb9
+_damaged = zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError
+
+
 def unpack(
     path: str | os.PathLike,  # a zip or tar archive, compressed or not
     folder: str | os.PathLike,  # where its files shall go
@@ -518,15 +564,8 @@ def unpack(
     try:
         with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as archive:
             _unpack_open(archive, path, folder, max_bytes, max_files, progress)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        OSError,
-    ) as error:
+    except (OSError, *_damaged) as error:
         if isinstance(error, OSError) and error.errno:
-            raise
+            raise  # of the system: a full disk, no such file
         raise ValueError(f"{path} is damaged or no archive: {error}") from None
     return folder

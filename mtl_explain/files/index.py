@@ -32,8 +32,10 @@ def read_text_checked(
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
+        place = error.start
         raise ValueError(
-            f"{path}: not in the encoding UTF-8 (byte 0x{error.object[error.start]:02x} at place {error.start}); save it as UTF-8"
+            f"{path}: not in the encoding UTF-8 (byte 0x{error.object[place]:02x} "
+            f"at place {place}); save it as UTF-8"
         ) from None
     if "\0" in text:
         raise ValueError(f"{path}: no text file, or damaged (it contains zero bytes)")
@@ -84,10 +86,10 @@ def file_source(
     name: str | None = None,  # what to call it; its file name if None
 ) -> dict:  # name, bytes, sha256
     "A file as a row of the `sources` of a store."
-    data = Path(path).read_bytes()
-    return dict(
-        name=name or Path(path).name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
-    )
+    path = Path(path)
+    data = path.read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    return dict(name=name or path.name, bytes=len(data), sha256=sha256)
 
 
 # %% ../../nbs/api/files/04_index.ipynb #1ec59aa7
@@ -102,18 +104,14 @@ def check_index(
             "the index has no column `split` with 'train', 'valid' or 'test' for each sample"
         )
     index = index.set_axis(index.index.astype(str)).rename_axis("sample")
-    known = (
-        index["problem"].fillna("").values
-        if "problem" in index
-        else np.full(len(index), "", object)
-    )
+    if "problem" in index:
+        known = index["problem"].fillna("").values
+    else:
+        known = np.full(len(index), "", object)
     odd = ~index["split"].isin(["train", "valid", "test"]).values
     again = index.index.duplicated()
-    found = np.where(
-        again,
-        "this id occurred before",
-        np.where(odd, [f"unknown split '{s}'" for s in index["split"]], ""),
-    )
+    found = np.where(odd, [f"unknown split '{s}'" for s in index["split"]], "")
+    found = np.where(again, "this id occurred before", found)
     return index.assign(problem=np.where(known != "", known, found))
 
 
@@ -121,20 +119,15 @@ def check_index(
 def index_from_splits(
     table: pd.DataFrame,  # one row a sample, its id as the index: paths, coordinates ...
     splits: dict,  # split -> ids, as in the official lists
-) -> (
-    pd.DataFrame
-):  # the listed samples in the order of the lists, with columns `split` and `problem`
+) -> pd.DataFrame:  # the listed samples in this order, with columns `split` and `problem`
     "The index of an official split: what is listed, joined with what is known."
-    listed = pd.DataFrame(
-        [(str(i), s) for s, ids in splits.items() for i in ids], columns=["sample", "split"]
-    ).set_index("sample")
+    rows = [(str(i), split) for split, ids in splits.items() for i in ids]
+    listed = pd.DataFrame(rows, columns=["sample", "split"]).set_index("sample")
     table = table.set_axis(table.index.astype(str)).drop(columns="split", errors="ignore")
     index = listed.join(table[~table.index.duplicated()])
     unknown = ~index.index.isin(table.index)
     twice = index.index.isin(table.index[table.index.duplicated()])
-    found = np.where(
-        unknown,
-        [f"listed in split {s}, but nothing else is known of it" for s in index["split"]],
-        np.where(twice, "this id has several rows in the table", ""),
-    )
+    stray = [f"listed in split {s}, but nothing else is known of it" for s in index["split"]]
+    found = np.where(twice, "this id has several rows in the table", "")
+    found = np.where(unknown, stray, found)
     return check_index(index.assign(problem=found))

@@ -19,23 +19,20 @@ from mtl_explain.trace import chosen_epoch, shown_split, split_names, split_posi
 def trace_table(
     trace: xr.Dataset,  # a trace
     split: str | None = None,  # whose samples; None: test, or else what there is
-) -> pd.DataFrame:  # index task; kind, units, mean error at the first, the kept and the last epoch, missing labels in %
+) -> (
+    pd.DataFrame
+):  # index task; kind, units, mean error (first, kept, last epoch), missing labels [%]
     "Each task's mean error when training began, at the epoch that is kept, and at the end."
     split = shown_split(trace) if split is None else split
     part = trace.isel(sample=split_positions(trace, split)) if split else trace
-    error = part["error"].mean("sample").to_pandas()
     epochs = trace["epoch"].values
-    columns = {
-        c: error.loc[e]
-        for c, e in dict(first=epochs[0], kept=chosen_epoch(trace), last=epochs[-1]).items()
-    }
-    missing = 100 * part["error"].isel(epoch=-1).isnull().mean("sample").to_pandas()
-    about = {c: trace[c].to_series() for c in ("kind", "units") if c in trace.coords}
-    return (
-        pd.DataFrame(about | columns | dict(missing=missing))
-        .loc[trace["task"].values]
-        .rename_axis("task")
-    )
+    error = part["error"].mean("sample").to_pandas()
+    columns = {c: trace[c].to_series() for c in ("kind", "units") if c in trace.coords}
+    columns["first"] = error.loc[epochs[0]]
+    columns["kept"] = error.loc[chosen_epoch(trace)]
+    columns["last"] = error.loc[epochs[-1]]
+    columns["missing"] = 100 * part["error"].isel(epoch=-1).isnull().mean("sample").to_pandas()
+    return pd.DataFrame(columns).loc[trace["task"].values].rename_axis("task")
 
 
 # %% ../../nbs/api/show/05_accessor.ipynb #31d2466c
@@ -54,10 +51,18 @@ def headline(
 ) -> str:  # one line
     "What it is, how large it is, and what it is about."
     splits = counted_splits(ds)
-    n = f"{ds.sizes['sample']:,} samples" + (f" ({splits})" if splits else "")
+    n = f"{ds.sizes['sample']:,} samples"
+    if splits:
+        n += f" ({splits})"
     if "task" not in ds.dims:
-        return f"{ds.attrs.get('title') or 'Sample set'}: {n}, {len(modalities(ds))} modalities, {ds.nbytes / 1e6:,.1f} MB"
-    return f"Trace of {ds.attrs['main']}: {ds.sizes['epoch']} epochs × {n} × {ds.sizes['task']} tasks; epoch {chosen_epoch(ds)} kept, errors of {shown_split(ds) or 'all'} samples"
+        title = ds.attrs.get("title") or "Sample set"
+        return f"{title}: {n}, {len(modalities(ds))} modalities, {ds.nbytes / 1e6:,.1f} MB"
+    size = f"{ds.sizes['epoch']} epochs × {n} × {ds.sizes['task']} tasks"
+    whose = shown_split(ds) or "all"
+    return (
+        f"Trace of {ds.attrs['main']}: {size}; "
+        f"epoch {chosen_epoch(ds)} kept, errors of {whose} samples"
+    )
 
 
 # %% ../../nbs/api/show/05_accessor.ipynb #5c1b239b
@@ -71,8 +76,11 @@ class Summary:
     ):
         is_trace = {"epoch", "sample", "task"} <= set(ds.dims) and "main" in ds.attrs
         if not is_trace and not ("sample" in ds.dims and modalities(ds)):
+            dims = ", ".join(map(str, ds.dims)) or "none"
             raise ValueError(
-                f"neither a sample set (dimension sample, variables with the attribute kind) nor a trace (dimensions epoch, sample, task; attribute main): this dataset has the dimensions {', '.join(map(str, ds.dims)) or 'none'}"
+                "neither a sample set (dimension sample, variables with the attribute kind) "
+                "nor a trace (dimensions epoch, sample, task; attribute main): "
+                f"this dataset has the dimensions {dims}"
             )
         self.headline = headline(ds)
         self.table = trace_table(ds) if is_trace else describe(ds)
@@ -81,6 +89,5 @@ class Summary:
         return f"{self.headline}\n\n{self.table.to_string(float_format='{:.4g}'.format)}"
 
     def _repr_html_(self):
-        return f"<p><b>{escape(self.headline)}</b></p>" + self.table.to_html(
-            float_format="{:.4g}".format, border=0
-        )
+        table = self.table.to_html(float_format="{:.4g}".format, border=0)
+        return f"<p><b>{escape(self.headline)}</b></p>{table}"

@@ -25,10 +25,13 @@ def activation_map(
 ) -> Tensor:  # (B,H,W) mean absolute value over the channels
     "How much there is at each pixel before or after a layer."
     found = []
+
+    def keep(layer, args, out):
+        values = args[0] if entering else out
+        found.append(values.abs().mean(1))
+
     training = network.training
-    hook = layer.register_forward_hook(
-        lambda m, args, out: found.append((args[0] if entering else out).abs().mean(1))
-    )
+    hook = layer.register_forward_hook(keep)
     try:
         network.eval()(x)
     finally:
@@ -43,7 +46,7 @@ def activation_map(
 def task_layer(
     network: MultitaskNetwork,  # a network
     task: str,  # one of its tasks
-    place: str = "last",  # 'last': before its last convolution; 'threshold': behind its soft threshold
+    place: str = "last",  # before its last convolution; 'threshold': behind its soft threshold
 ) -> tuple:  # the layer, and whether it is what enters that counts
     "Where to look at a task's activations."
     head = network.heads[part_name(task)]
@@ -66,9 +69,7 @@ def task_activations(
 ) -> np.ndarray:  # (sample, y, x)
     "Mean absolute activations of a task for some samples."
     layer, entering = task_layer(run.network, task, place)
-    loader = SampleLoader(
-        SampleDataset(samples, run.setup.inputs), run.modalities, bs=bs, device="cpu"
-    )
-    return np.concatenate(
-        [activation_map(run.network, layer, *batch, entering).numpy() for batch in loader]
-    )
+    inputs = SampleDataset(samples, run.setup.inputs)
+    loader = SampleLoader(inputs, run.modalities, bs=bs, device="cpu")
+    maps = [activation_map(run.network, layer, *batch, entering) for batch in loader]
+    return np.concatenate([m.numpy() for m in maps])

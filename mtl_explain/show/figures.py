@@ -20,8 +20,8 @@ def figure_png(
 ) -> bytes:
     "A figure as PNG; the figure is closed."
     first = np.ravel(drawn)[0]
-    out = io.BytesIO()
     fig = first if hasattr(first, "savefig") else first.figure
+    out = io.BytesIO()
     fig.savefig(out, format="png", dpi=dpi, bbox_inches="tight")
     plt.close(fig)
     return out.getvalue()
@@ -40,6 +40,30 @@ def edge_point(
     return x + t * dx, y + t * dy
 
 
+def _arrow_ends(start, end, bend):
+    "Where an arrow leaves one box and reaches the other: above or below them if it bends."
+    if not bend:
+        return edge_point(start, end), edge_point(end, start)
+    return tuple((x, y + math.copysign(h, bend)) for x, y, _, h in (start, end))
+
+
+def _draw_boxes(ax, boxes):
+    "Draw boxes with text; for each name the centre and half the size of its box, with a margin."
+    texts = {}
+    for name, (x, y, text, *color) in boxes.items():
+        (edge,) = color or ["black"]
+        frame = dict(boxstyle="round,pad=.35", fc="white", ec=edge, lw=1.5)
+        texts[name] = ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox=frame)
+    ax.figure.canvas.draw()  # only now the boxes have a size
+    to_data = ax.transData.inverted()
+    places = {}
+    for name, text in texts.items():
+        extent = text.get_bbox_patch().get_window_extent().transformed(to_data)
+        half = (abs(extent.width) / 2 + 0.04, abs(extent.height) / 2 + 0.04)
+        places[name] = (*boxes[name][:2], *half)
+    return places
+
+
 def diagram(
     boxes: dict,  # name -> (x, y, text, colour), or without a colour
     arrows,  # pairs of names; with a third entry, the arrow bends: upwards if negative
@@ -47,49 +71,23 @@ def diagram(
     title: str = "",  # of the figure
 ) -> plt.Axes:
     "Boxes and arrows; x runs to the right and y downwards, in inches."
+    width, height = size
+    top = 0.3 if title else 0.0  # room for it
     fig = plt.figure(figsize=size, dpi=80)
-    top = 0.3 * bool(title)
     ax = fig.add_axes(
-        (0, 0, 1, 1 - top / size[1]), xlim=(0, size[0]), ylim=(size[1] - top, 0), title=title
+        (0, 0, 1, 1 - top / height), xlim=(0, width), ylim=(height - top, 0), title=title
     )
     ax.axis("off")
-    texts = {
-        n: ax.text(
-            x,
-            y,
-            text,
-            ha="center",
-            va="center",
-            fontsize=8,
-            bbox=dict(boxstyle="round,pad=.35", fc="white", ec=(*color, "black")[0], lw=1.5),
-        )
-        for n, (x, y, text, *color) in boxes.items()
-    }
-    fig.canvas.draw()  # only now the boxes have a size
-    extents = {
-        n: t.get_bbox_patch().get_window_extent().transformed(ax.transData.inverted())
-        for n, t in texts.items()
-    }
-    at = {
-        n: (*boxes[n][:2], abs(e.width) / 2 + 0.04, abs(e.height) / 2 + 0.04)
-        for n, e in extents.items()
-    }
+    places = _draw_boxes(ax, boxes)
     for a, b, *bend in arrows:
         (rad,) = bend or [0]
-        start = at[a]
-        end = at[b]
-        side = lambda p: (p[0], p[1] + math.copysign(p[3], rad))
-        ends = (side(start), side(end)) if rad else (edge_point(start, end), edge_point(end, start))
-        ax.annotate(
-            "",
-            ends[1],
-            ends[0],
-            arrowprops=dict(
-                arrowstyle="->",
-                color="#555555",
-                shrinkA=0,
-                shrinkB=0,
-                connectionstyle=f"arc3,rad={rad}",
-            ),
+        start, end = _arrow_ends(places[a], places[b], rad)
+        arrow = dict(
+            arrowstyle="->",
+            color="#555555",
+            shrinkA=0,
+            shrinkB=0,
+            connectionstyle=f"arc3,rad={rad}",
         )
+        ax.annotate("", end, start, arrowprops=arrow)
     return ax

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from mtl_explain.explain.overview import explain
-from mtl_explain.explain.resampling import cluster_codes
+from mtl_explain.explain.resampling import Bootstrap, cluster_codes
 from mtl_explain.files.paths import (
     check_replaceable,
     discard_folder,
@@ -27,6 +27,7 @@ from mtl_explain.files.paths import (
     take_folder,
     write_beside,
 )
+from mtl_explain.palette import blue, role_colors
 from mtl_explain.show.figures import figure_png
 from mtl_explain.show.views import chart_html, explorer_chart
 from mtl_explain.trace import split_positions
@@ -35,10 +36,8 @@ from mtl_explain.training.runs import Run
 
 
 # %% ../../nbs/api/show/04_report.ipynb #b33b99cb
-def _inside(
-    png: bytes,  # a picture
-) -> str:  # address of an image that is part of the page
-    "A picture for the `src` of an image."
+def _inside(png):
+    "A picture for the `src` of an image that is part of the page."
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
@@ -48,38 +47,33 @@ def table_html(
     rows: int = 60,  # more are left to the CSV file
 ) -> str:  # html
     "A table as plain html, numbers to four significant digits."
-    cut = (
-        f'<p class="small">the first {rows} of {len(df)} rows; all are in the CSV file</p>'
-        if len(df) > rows
-        else ""
-    )
-    return df.head(rows).to_html(float_format=lambda v: f"{v:.4g}", border=0, na_rep="–") + cut
+    html = df.head(rows).to_html(float_format=lambda v: f"{v:.4g}", border=0, na_rep="–")
+    if len(df) <= rows:
+        return html
+    cut = f"the first {rows} of {len(df)} rows; all are in the CSV file"
+    return f'{html}<p class="small">{cut}</p>'
 
 
 # %% ../../nbs/api/show/04_report.ipynb #f08f9dbf
 def training_curves(
     run: Run,  # a run
 ):  # matplotlib Figure
-    "The training table as curves: the loss, and the first metric of each task on the validation samples."
+    "The training table as curves: the loss, and the first metric of each task in validation."
     m = run.metrics
-    first = [next(c for c in m.columns if c.startswith(f"{t}_")) for t in run.setup.targets]
-    fig, axs = plt.subplots(
-        1,
-        1 + len(first),
-        figsize=(2.6 * (1 + len(first)), 2.4),
-        layout="constrained",
-        squeeze=False,
-    )
-    for c, style in (("train_loss", "--"), ("valid_loss", "-")):
-        axs[0, 0].plot(
-            m.index, m[c], style, marker=".", color="#0173b2", label=c.removesuffix("_loss")
-        )
-    axs[0, 0].legend(fontsize=8)
-    axs[0, 0].set(title="loss", xlabel="epoch")
-    for ax, c, t in zip(axs[0, 1:], first, run.setup.targets, strict=True):
-        units = run.modalities[t].units if c.endswith("mae") else ""
-        ax.plot(m.index, m[c], marker=".", color="#de8f05" if t == run.setup.main else "#949494")
-        ax.set(title=c.replace("_", " "), xlabel="epoch", ylabel=units)
+    tasks = run.setup.targets
+    n = 1 + len(tasks)
+    fig, axs = plt.subplots(1, n, figsize=(2.6 * n, 2.4), layout="constrained", squeeze=False)
+    loss, *others = axs[0]
+    for name, style in (("train", "--"), ("valid", "-")):
+        loss.plot(m.index, m[f"{name}_loss"], style, marker=".", color=blue, label=name)
+    loss.legend(fontsize=8)
+    loss.set(title="loss", xlabel="epoch")
+    for ax, task in zip(others, tasks, strict=True):
+        metric = next(c for c in m.columns if c.startswith(f"{task}_"))
+        units = run.modalities[task].units if metric.endswith("mae") else ""
+        role = "main" if task == run.setup.main else "auxiliary"
+        ax.plot(m.index, m[metric], marker=".", color=role_colors[role])
+        ax.set(title=metric.replace("_", " "), xlabel="epoch", ylabel=units)
     for ax in axs.flat:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return fig
@@ -87,8 +81,17 @@ def training_curves(
 
 # %% ../../nbs/api/show/04_report.ipynb #fceeba37
 _style = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); --accent: #0173b2 }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 56rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
+:root {
+  color-scheme: light dark;
+  --line: color-mix(in srgb, currentColor 18%, transparent);
+  --accent: ACCENT;
+}
+body {
+  font: 16px/1.55 system-ui, sans-serif;
+  max-width: 56rem;
+  margin: 0 auto;
+  padding: 1.5rem 1rem 4rem;
+}
 h1 { line-height: 1.15; margin-bottom: .2rem }
 h2 { margin-top: 2.6rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem }
 h3 { margin: 2rem 0 .2rem }
@@ -104,11 +107,12 @@ details { margin: .5rem 0 }
 summary { cursor: pointer }
 code, pre { font-size: .85rem }
 pre { overflow-x: auto }
-"""
+""".replace("ACCENT", blue)
 
 # %% ../../nbs/api/show/04_report.ipynb #659906c4
 _page = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title><style>{{ style }}</style></head><body>
 <h1>{{ title }}</h1>
 <p class="lead">{{ lead }}</p>
@@ -116,27 +120,41 @@ _page = """<!doctype html>
 <p>The network reads the modalities marked →□ and predicts those marked □→ (□⇒: the main task).
 Scores on the <b>{{ split }}</b> split{{ seeds }}.</p>
 <div class="wide">{{ scores }}</div>
-<p class="small">Trained for {{ options.epochs }} {{ 'epoch' if options.epochs == 1 else 'epochs' }}, {{ options.bs }} samples a batch, learning rate up to {{ options.lr }}. {{ about }}
+<p class="small">Trained for {{ options.epochs }}
+{{ 'epoch' if options.epochs == 1 else 'epochs' }}, {{ options.bs }} samples a batch,
+learning rate up to {{ options.lr }}. {{ about }}
 Seconds a training: {{ durations }}.</p>
 <h2>How it learnt</h2>
 <img src="{{ curves }}" alt="training curves of {{ title }}">
 <h2>What its errors tell</h2>
 <p>{{ main }} is the main task. All numbers are about the <b>{{ split }}</b> split;
 {{ resampled }}.</p>
-<ol>{% for e in explanations %}<li><a href="#q{{ loop.index }}">{{ e.question }}</a></li>{% endfor %}</ol>
+<ol>
+{%- for e in explanations -%}
+<li><a href="#q{{ loop.index }}">{{ e.question }}</a></li>
+{%- endfor -%}
+</ol>
 {% for e in explanations %}<h3 id="q{{ loop.index }}">{{ e.question }}</h3>
 <p class="answer">{{ e.reading }}</p>
 {% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
-{% if e.table %}<details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>{% endif %}
+{% if e.table -%}
+<details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>
+{%- endif %}
 {% endfor %}
 {% if chart %}<h2>Look for yourself</h2>
-<p>Move the epoch, choose two tasks, and draw a rectangle over the points: the map and the counts answer. The same numbers stand in the tables above.</p>
+<p>Move the epoch, choose two tasks, and draw a rectangle over the points: the map and the counts
+answer. The same numbers stand in the tables above.</p>
 {{ chart }}{% endif %}
 {% if left_out %}<h2>What does not apply</h2>
-<ul>{% for name, reason in left_out.items() %}<li><b>{{ name }}</b>: {{ reason }}</li>{% endfor %}</ul>{% endif %}
+<ul>
+{%- for name, reason in left_out.items() -%}
+<li><b>{{ name }}</b>: {{ reason }}</li>
+{%- endfor -%}
+</ul>{% endif %}
 <h2>How it was made</h2>
 <details><summary>configuration</summary><pre>{{ config }}</pre></details>
-<p class="small">mtl_explain {{ versions.mtl_explain }}, torch {{ versions.torch }}, fastai {{ versions.fastai }}.
+<p class="small">mtl_explain {{ versions.mtl_explain }}, torch {{ versions.torch }},
+fastai {{ versions.fastai }}.
 The folder of this page holds the figures and the tables.</p>
 </body></html>"""
 
@@ -150,96 +168,76 @@ def said_resampling(
     "What the intervals resample."
     if cluster == "sample" or cluster not in trace.coords:
         why = "as was asked" if cluster == "sample" else "since the samples have no groups"
-        return f"intervals resample single samples, {why}: if neighbouring samples resemble each other, they are too narrow"
+        return (
+            f"intervals resample single samples, {why}: "
+            "if neighbouring samples resemble each other, they are too narrow"
+        )
     n = cluster_codes(trace, split_positions(trace, split), cluster).max() + 1
     whole = "one whole group" if n == 1 else f"whole groups of samples, of which there are {n:,}"
     return f"intervals resample {whole} (coordinate {cluster}), not single samples"
 
 
 # %% ../../nbs/api/show/04_report.ipynb #dde0d46a
-def _explained(
-    found,  # as `explain` returns it
-    folder: Path,  # where figures and tables go
-    bar: bool,  # show progress
-) -> list:  # of dict for the page: name, question, reading, picture, table
-    "Draw and write every explanation that applies."
-    out = []
+def _explained(found, folder, bar):
+    "Draw and write every explanation that applies; a dictionary each for the page."
+    entries = []
     for name, e in tqdm(found.applied.items(), desc="explaining", unit="figure", disable=not bar):
         stem = name.replace(" ", "-").replace("/", "-")
-        png = figure_png(e.figure()) if e.figure else b""
-        if png:
+        entry = dict(name=name, question=e.question, reading=e.reading, picture="", table="")
+        if e.figure:
+            png = figure_png(e.figure())
             (folder / "figures" / f"{stem}.png").write_bytes(png)
+            entry["picture"] = _inside(png)
         if e.result is not None:
             e.result.to_csv(folder / "tables" / f"{stem}.csv", index=False)
-        table = "" if e.result is None else Markup(table_html(e.result))
-        out.append(
-            dict(
-                name=name,
-                question=e.question,
-                reading=e.reading,
-                picture=_inside(png) if png else "",
-                table=table,
-            )
-        )
-    return out
+            entry["table"] = Markup(table_html(e.result))
+        entries.append(entry)
+    return entries
 
 
 # %% ../../nbs/api/show/04_report.ipynb #94952262
-def _explorer(
-    run: Run,  # the run to explain
-    split: str,  # of the samples
-) -> str:  # html; '' for a run with one task
-    "The linked views, with at most 2,000 samples."
+def _explorer(run, split):
+    "The linked views as html, with at most 2,000 samples; '' for a run with one task."
     if run.trace.sizes["task"] < 2:
         return ""
-    return chart_html(
-        explorer_chart(run.trace, run.modalities, split, limit=2000).to_dict(), "explorer"
-    )
+    chart = explorer_chart(run.trace, run.modalities, split, limit=2000)
+    return chart_html(chart.to_dict(), "explorer")
 
 
-def _page_text(
-    run: Run,  # the run to explain
-    runs: list,  # all runs of the table, the explained one among them
-    explanations: list,  # of dict, from `_explained`
-    left_out: dict,  # name -> reason
-    split: str,  # of scores and explanations
-    cluster: str = "group",  # what the intervals resample
-) -> str:
-    "The html page."
-    n = len({r.options["seed"] for r in runs})
+def _page_text(run, runs, explanations, left_out, split, cluster="group"):
+    "The html page about a run; the table of scores has further runs."
     setup = run.setup
     config = run.config
-    reads = f"reads {', '.join(setup.inputs)} and predicts {', '.join(setup.targets)}"
-    return (
-        Environment(autoescape=True)
-        .from_string(_page)
-        .render(
-            title=f"{row_name(setup)}: what the errors tell",
-            style=Markup(_style),
-            main=setup.main,
-            split=split,
-            options=run.options,
-            about=run.about,
-            resampled=said_resampling(run.trace, split, cluster),
-            lead=f"A multitask network on {config['dataset'] or 'these samples'}: it {reads}.",
-            seeds=f", mean ± standard deviation over {n} seeds" if n > 1 else ", one seed",
-            scores=Markup(table_html(paper_table(runs, split).T)),
-            durations=", ".join(f"{k} {v:.0f}" for k, v in durations(runs).items()),
-            curves=_inside(figure_png(training_curves(run))),
-            chart=Markup(_explorer(run, split)),
-            explanations=explanations,
-            left_out=left_out,
-            versions=config["versions"],
-            config=json.dumps(config["setup"] | run.options, indent=1, ensure_ascii=False),
-        )
+    n_seeds = len({r.options["seed"] for r in runs})
+    data = config["dataset"] or "these samples"
+    roles = f"reads {', '.join(setup.inputs)} and predicts {', '.join(setup.targets)}"
+    seconds = ", ".join(f"{name} {v:.0f}" for name, v in durations(runs).items())
+    seeds = f", mean ± standard deviation over {n_seeds} seeds" if n_seeds > 1 else ", one seed"
+    template = Environment(autoescape=True).from_string(_page)
+    return template.render(
+        title=f"{row_name(setup)}: what the errors tell",
+        style=Markup(_style),
+        main=setup.main,
+        split=split,
+        options=run.options,
+        about=run.about,
+        resampled=said_resampling(run.trace, split, cluster),
+        lead=f"A multitask network on {data}: it {roles}.",
+        seeds=seeds,
+        scores=Markup(table_html(paper_table(runs, split).T)),
+        durations=seconds,
+        curves=_inside(figure_png(training_curves(run))),
+        chart=Markup(_explorer(run, split)),
+        explanations=explanations,
+        left_out=left_out,
+        versions=config["versions"],
+        config=json.dumps(config["setup"] | run.options, indent=1, ensure_ascii=False),
     )
 
 
 # %% ../../nbs/api/show/04_report.ipynb #a8b5449d
-def _claim_report(
-    folder: Path,  # where the report shall be
-) -> Path:  # an empty folder beside it, with places for figures and tables
-    "Where to write; `FileExistsError` if something else than a report of ours is in the way."
+def _claim_report(folder):
+    "An empty folder beside that of a report; `FileExistsError` if something else is in the way."
     check_replaceable(folder, "report")
     partial = folder.with_name(folder.name + ".partial")
     discard_folder(partial, "report")
@@ -257,24 +255,19 @@ def write_report(
     folder=None,  # where to write; `report` in the run's folder if None
     split: str = "test",  # of scores and explanations
     bar: bool = True,  # show progress
-    **how,  # of `explain`: level, n_boot, cluster, seed, epoch
+    epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
+    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
 ) -> Path:  # of the html page
-    "Write figures, tables and one self-contained html page; an older report there is replaced, anything else refused."
+    "Figures, tables and one self-contained page; only an older report is replaced."
     folder = Path(folder or run.folder / "report")
     partial = _claim_report(folder)
-    found = explain(run.trace, run.modalities, samples, split=split, **how)
+    found = explain(
+        run.trace, run.modalities, samples, split=split, epoch=epoch, bootstrap=bootstrap
+    )
     runs = [*(r for r in others if r.folder != run.folder), run]
     paper_table(runs, split).to_csv(partial / "tables" / "scores.csv")
-    write_beside(
-        partial / "report.html",
-        _page_text(
-            run,
-            runs,
-            _explained(found, partial, bar),
-            found.left_out,
-            split,
-            how.get("cluster", "group"),
-        ),
-    )
+    entries = _explained(found, partial, bar)
+    page = _page_text(run, runs, entries, found.left_out, split, bootstrap.cluster)
+    write_beside(partial / "report.html", page)
     replace_folder(partial, folder, "report")
     return folder / "report.html"

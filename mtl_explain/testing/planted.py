@@ -24,7 +24,8 @@ import numpy as np
 import xarray as xr
 
 from mtl_explain.data.samples import modalities, modality_array
-from mtl_explain.trace import empty_trace
+from mtl_explain.palette import blue, green, grey, yellow
+from mtl_explain.trace import empty_trace, moment_names
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #d262ec0a
@@ -36,7 +37,9 @@ def planted_partner(
     "Values that correlate with `x` by `r` in each epoch (in expectation)."
     axes = tuple(range(1, x.ndim))
     r = np.broadcast_to(r, len(x)).reshape(-1, *[1] * len(axes))
-    z = (x - x.mean(axes, keepdims=True)) / np.maximum(x.std(axes, keepdims=True), 1e-12)
+    mean = x.mean(axes, keepdims=True)
+    std = np.maximum(x.std(axes, keepdims=True), 1e-12)
+    z = (x - mean) / std
     return r * z + np.sqrt(1 - r**2) * noise
 
 
@@ -49,16 +52,17 @@ def clustered_noise(
 ) -> np.ndarray:  # (epoch, samples), mean 0, variance 1
     "Normal noise of which samples of one cluster share a part."
     common = rng.normal(size=(n_epochs, codes.max() + 1))[:, codes]
-    return np.sqrt(clustering) * common + np.sqrt(1 - clustering) * rng.normal(size=common.shape)
+    own = rng.normal(size=common.shape)
+    return np.sqrt(clustering) * common + np.sqrt(1 - clustering) * own
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #468dad02
-_moves = (
+_moves = (  # from a row's group to a column's
     (0.95, 0.03, 0.02, 0.00),
     (0.10, 0.80, 0.02, 0.08),
     (0.08, 0.02, 0.80, 0.10),
     (0.20, 0.05, 0.05, 0.70),
-)  # from a row's group to a column's
+)
 
 
 def apportion(
@@ -68,7 +72,8 @@ def apportion(
     "Whole numbers as near as possible to `n * shares` (largest remainders)."
     exact = n * np.asarray(shares, float)
     count = np.floor(exact + 1e-9).astype(int)
-    count[np.argsort(count - exact, kind="stable")[: n - count.sum()]] += 1
+    largest_remainders = np.argsort(count - exact, kind="stable")
+    count[largest_remainders[: n - count.sum()]] += 1
     return count
 
 
@@ -82,59 +87,57 @@ def planted_groups(
 ) -> np.ndarray:  # (epoch, samples) int8, index into `group_names`
     "Groups that follow a Markov chain whose shares are exact in every step."
 
-    def deal(at, shares):
-        out[at] = rng.permutation(np.repeat(np.arange(4), apportion(len(at), shares)))
+    def dealt(n, shares):
+        return rng.permutation(np.repeat(np.arange(4), apportion(n, shares)))
 
+    now = dealt(n, start).astype("int8")
     chain = []
-    out = np.zeros(n, "int8")
-    deal(np.arange(n), start)
     for _ in range(n_epochs):
-        chain.append(out.copy())
-        for g, shares in enumerate(moves):
-            deal(np.flatnonzero(chain[-1] == g), shares)
+        chain.append(now)
+        now = now.copy()
+        for group, shares in enumerate(moves):
+            at = np.flatnonzero(chain[-1] == group)
+            now[at] = dealt(len(at), shares)
     return np.stack(chain)
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #b4c269c4
-def _pick(
-    allowed: np.ndarray,  # (n, classes) bool, at least one True a row
-    rng: np.random.Generator,  # source of randomness
-) -> np.ndarray:  # (n,) int
-    "One allowed class a row, at random."
+def _pick(allowed, rng):
+    "One allowed class a row of a table (n, classes) of bool, at random."
     return np.where(allowed, rng.random(allowed.shape), -1).argmax(1)
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #5152048a
 def planted_labels(
-    group: np.ndarray,  # (samples,) index into `group_names`: first letter the parent, second the child
+    group: np.ndarray,  # (samples,) index into `group_names`: first the parent, second the child
     child: np.ndarray,  # (samples,) true child class
-    parent_index: np.ndarray,  # parent class of each child class; at least two children a parent, three parents
+    parent_index: np.ndarray,  # parent of each child class; three parents of two children at least
     inside: float,  # share of CF and of FF whose predicted child lies in the predicted parent
     rng: np.random.Generator,  # source of randomness
 ) -> tuple:  # predicted parent, predicted child: (samples,) int
-    "Predictions that give each sample its group, and respect the hierarchy in exactly the given share of what is free."
+    "Predictions that give each sample its group, and respect the hierarchy in an exact share."
     parent_index = np.asarray(parent_index)
     parent = parent_index[child]
-    n = len(child)
-    others = np.arange(parent_index.max() + 1) != parent[:, None]
-    guess = np.where(group < 2, parent, _pick(others, rng))
-    keep = np.zeros(n, bool)
+    other_parents = np.arange(parent_index.max() + 1) != parent[:, None]
+    parent_is_right = group < 2
+    predicted_parent = np.where(parent_is_right, parent, _pick(other_parents, rng))
+    keeps = np.zeros(len(child), bool)  # who respects the hierarchy, where the child is wrong
     for g in (1, 3):
         at = rng.permutation(np.flatnonzero(group == g))
-        keep[at[: apportion(len(at), [inside, 1 - inside])[0]]] = True
-    wrong = np.arange(len(parent_index)) != child[:, None]
-    allowed = wrong & ((parent_index == guess[:, None]) == keep[:, None])
-    return guess, np.where(group % 2 == 0, child, _pick(allowed, rng))
+        n_inside, _ = apportion(len(at), [inside, 1 - inside])
+        keeps[at[:n_inside]] = True
+    other_children = np.arange(len(parent_index)) != child[:, None]
+    lies_inside = parent_index == predicted_parent[:, None]
+    allowed = other_children & (lies_inside == keeps[:, None])
+    child_is_right = group % 2 == 0
+    return predicted_parent, np.where(child_is_right, child, _pick(allowed, rng))
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #beca9b98
-_moment_names = ("n", "mean_x", "mean_y", "m_xx", "m_yy", "m_xy")
-
-
 def map_moments(
     x: np.ndarray,  # (..., y, x) errors of one task; NaN where there is no label
     y: np.ndarray,  # (..., y, x) errors of the other
-) -> np.ndarray:  # (..., 6) float64, in the order of `_moment_names`
+) -> np.ndarray:  # (..., 6) float64, in the order of `moment_names`
     "Count, means and centred co-moments of pairs of maps, over the pixels that are valid in both."
     both = np.isfinite(x) & np.isfinite(y)
     axes = (-2, -1)
@@ -145,46 +148,37 @@ def map_moments(
         mean = v.sum(axes) / np.maximum(n, 1)
         return mean, np.where(both, v - mean[..., None, None], 0)
 
-    (mx, dx) = centred(x)
-    (my, dy) = centred(y)
-    return np.stack([n, mx, my, (dx * dx).sum(axes), (dy * dy).sum(axes), (dx * dy).sum(axes)], -1)
+    mean_x, dx = centred(x)
+    mean_y, dy = centred(y)
+    m_xx = (dx * dx).sum(axes)
+    m_yy = (dy * dy).sum(axes)
+    m_xy = (dx * dy).sum(axes)
+    return np.stack([n, mean_x, mean_y, m_xx, m_yy, m_xy], -1)
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #17eff940
-def _terrain(
-    n: int,  # number of samples
-    size: int,  # pixels a side
-    rng: np.random.Generator,  # source of randomness
-) -> tuple:  # cover (n,size,size) int8 in 0..3, elevation (n,size,size) float32 in metres
-    "Smooth hills, and land cover that follows their height."
+def _terrain(n, size, rng):
+    "Land cover (n, size, size) in 0..3 that follows the height of smooth hills, and these."
     row, col = np.mgrid[:size, :size] / size
     wave = rng.normal(0, 4, (n, 3, 2, 1, 1))
     phase = rng.uniform(0, 6.28, (n, 3, 1, 1))
     height = 600 + 180 * np.sin(wave[:, :, 0] * row + wave[:, :, 1] * col + phase).sum(1)
-    return np.digitize(height, [400, 600, 800]).astype("int8"), height.astype("float32")
+    cover = np.digitize(height, [400, 600, 800])
+    return cover.astype("int8"), height.astype("float32")
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #de84bfbd
-def _spoilt(
-    x: np.ndarray,  # (n,size,size) labels in 0..k-1
-    wrong: np.ndarray,  # (epoch,n,size,size) bool
-    k: int,  # number of classes
-    rng: np.random.Generator,  # source of randomness
-) -> np.ndarray:  # (epoch,n,size,size) int8
-    "Another label where it should be wrong."
-    return np.where(wrong, (x + rng.integers(1, k, wrong.shape)) % k, x).astype("int8")
+def _spoilt(labels, wrong, k, rng):
+    "Another one of k labels where it should be wrong (epoch, n, size, size)."
+    other = (labels + rng.integers(1, k, wrong.shape)) % k
+    return np.where(wrong, other, labels).astype("int8")
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #b537e1e5
 _zones = ("tropical", "dry", "temperate", "continental")
 _climates = ("Af", "Am", "Aw", "BW", "BS", "Cs", "Cw", "Cf", "Ds", "Dw", "Df")
 _climate_zone = (0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3)
-_effects = (
-    1.0,
-    1.2,
-    1.6,
-    2.0,
-)  # mean absolute error of temperature in CC, CF, FC, FF, relative to CC
+_effects = (1.0, 1.2, 1.6, 2.0)  # mean error of temperature in CC, CF, FC, FF, relative to CC
 
 
 def learning_curve(
@@ -215,7 +209,7 @@ def planted_samples(
             "mask",
             ("y", "x"),
             classes=["water", "meadow", "forest", "rock"],
-            colors=["#0173b2", "#ece133", "#029e73", "#949494"],
+            colors=[blue, yellow, green, grey],
             long_name="land cover",
         ),
         modality_array(
@@ -260,79 +254,59 @@ def planted_samples(
             long_name="mean temperature",
         ),
     ]
-    coords = {
-        k: ("sample", v)
-        for k, v in dict(split=["test"] * n_samples, group=block, lat=lat, lon=lon).items()
-    }
-    return xr.Dataset({da.name: da for da in arrays}).assign_coords(
-        sample=[f"p{i:04d}" for i in range(n_samples)], **coords
+    samples = xr.Dataset({da.name: da for da in arrays})
+    return samples.assign_coords(
+        sample=[f"p{i:04d}" for i in range(n_samples)],
+        split=("sample", ["test"] * n_samples),
+        group=("sample", block),
+        lat=("sample", lat),
+        lon=("sample", lon),
     )
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #dbed018e
-def _plant_maps(
-    trace: xr.Dataset,  # to fill in: landcover, elevation, their moments and maps
-    samples: xr.Dataset,  # the true values
-    r: float,  # correlation of their pixel errors; one number, or one an epoch
-    hard: np.ndarray,  # (epoch, samples) difficulty, mean 0, variance 1
-    shown: int,  # how many samples keep their maps
-    rng: np.random.Generator,  # source of randomness
-) -> None:
-    "Land cover that is more often wrong where it is hard, and elevation whose absolute error is its planted partner."
+def _plant_maps(trace, samples, r, hard, shown, rng):
+    "Land cover that is wrong where it is hard, and elevation whose error is its planted partner."
     curve = learning_curve(trace.sizes["epoch"])[:, None]
     cover = samples["landcover"].values
     height = samples["elevation"].values[:, 0]
-    wrong = (
-        rng.random((*hard.shape, *cover.shape[1:]))
-        < (0.45 * curve * np.exp(0.35 * hard)).clip(0, 0.95)[..., None, None]
-    )
-    off = (
-        40
-        * curve[..., None, None]
-        * np.maximum(4 + planted_partner(wrong * 1.0, r, rng.exponential(1, wrong.shape) - 1), 0)
-    )
+    chance_wrong = (0.45 * curve * np.exp(0.35 * hard)).clip(0, 0.95)[..., None, None]
+    wrong = rng.random((*hard.shape, *cover.shape[1:])) < chance_wrong
+    noise = rng.exponential(1, wrong.shape) - 1
+    partner = np.maximum(4 + planted_partner(wrong * 1.0, r, noise), 0)
+    off = 40 * curve[..., None, None] * partner
+    predicted_height = height + off * rng.choice([-1, 1], off.shape)
+    predicted_cover = _spoilt(cover, wrong, 4, rng)
     error = trace["error"].values
-    error[..., 0], error[..., 1] = wrong.mean((2, 3)), off.mean((2, 3))
+    error[..., 0] = wrong.mean((2, 3))
+    error[..., 1] = off.mean((2, 3))
     trace["correct"].values[..., 0] = 1 - error[..., 0]
     trace["moments"] = ("epoch", "sample", "pair", "moment"), map_moments(wrong, off)[:, :, None]
-    guess = height + off * rng.choice([-1, 1], off.shape)
-    trace["map_landcover"] = ("epoch", "shown", "y", "x"), _spoilt(cover, wrong, 4, rng)[:, :shown]
+    trace["map_landcover"] = ("epoch", "shown", "y", "x"), predicted_cover[:, :shown]
     trace["map_elevation"] = (
         ("epoch", "shown", "level", "y", "x"),
-        guess[:, :shown, None].astype("float32"),
+        predicted_height[:, :shown, None].astype("float32"),
     )
 
 
 # %% ../../nbs/api/testing/01_planted.ipynb #3d2d9476
-def _plant_labels(
-    trace: xr.Dataset,  # to fill in: zone, climate, temperature
-    samples: xr.Dataset,  # the true values
-    group: np.ndarray,  # (epoch, samples) index into `group_names`
-    inside: float,  # share of the free cases that respects the hierarchy
-    effects,  # mean absolute error of temperature in each group
-    rng: np.random.Generator,  # source of randomness
-) -> None:
-    "Labels in their groups, and a temperature that is worse in some groups than in others."
+def _plant_labels(trace, samples, group, inside, effects, rng):
+    "Labels in their groups (epoch, samples), and a temperature that is worse in some of them."
     for name in ("zone", "climate", "temperature"):
         trace["truth"].loc[dict(task=name)] = samples[name].values.reshape(len(group[0]))
     child = samples["climate"].values
-    guess = np.stack(
-        [planted_labels(g, child, _climate_zone, inside, rng) for g in group]
-    )  # (epoch, 2, sample)
-    off = (
-        learning_curve(len(group))[:, None]
-        * np.asarray(effects)[group]
-        * rng.gamma(4, 1 / 4, group.shape)
-    )
-    predicted = dict(
-        zone=guess[:, 0],
-        climate=guess[:, 1],
-        temperature=samples["temperature"].values[:, 0] + off * rng.choice([-1, 1], off.shape),
-    )
-    for name, p in predicted.items():
-        trace["predicted"].loc[dict(task=name)] = p
+    labels = [planted_labels(g, child, _climate_zone, inside, rng) for g in group]
+    zone, climate = np.stack(labels, 1)  # (epoch, sample) each
+    curve = learning_curve(len(group))[:, None]
+    off = curve * np.asarray(effects)[group] * rng.gamma(4, 1 / 4, group.shape)
+    sign = rng.choice([-1, 1], off.shape)
+    temperature = samples["temperature"].values[:, 0] + off * sign
+    trace["predicted"].loc[dict(task="zone")] = zone
+    trace["predicted"].loc[dict(task="climate")] = climate
+    trace["predicted"].loc[dict(task="temperature")] = temperature
     for name, wrong in dict(zone=group >= 2, climate=group % 2 == 1).items():
-        trace["error"].loc[dict(task=name)], trace["correct"].loc[dict(task=name)] = wrong, ~wrong
+        trace["error"].loc[dict(task=name)] = wrong
+        trace["correct"].loc[dict(task=name)] = ~wrong
     trace["error"].loc[dict(task="temperature")] = off
 
 
@@ -346,17 +320,17 @@ class World(NamedTuple):
 
 # %% ../../nbs/api/testing/01_planted.ipynb #080fa93a
 def planted_world(
-    n_samples: int = 440,  # number of samples; a multiple of the number of classes (11) and of blocks is neat
+    n_samples: int = 440,  # number of samples; neat: a multiple of the classes (11) and the blocks
     n_epochs: int = 8,  # number of epochs
     n_groups: int = 40,  # number of blocks
     size: int = 12,  # pixels a side
-    pixel_r: float = 0.4,  # correlation of the pixel errors of landcover and elevation; a number, or one an epoch
-    sample_r: float = 0.3,  # correlation of the sample errors of landcover and weather; a number, or one an epoch
+    pixel_r: float = 0.4,  # of the pixel errors of landcover and elevation; one, or one an epoch
+    sample_r: float = 0.3,  # of the sample errors of landcover and weather; one, or one an epoch
     clustering: float = 0.2,  # share of the difficulty that samples of a block have in common
     start: tuple = (0.10, 0.15, 0.15, 0.60),  # shares of CC, CF, FC, FF (zone, climate) at epoch 0
     moves: tuple = _moves,  # shares of each group that move to each other group by the next epoch
     inside: float = 0.7,  # share of CF and FF whose climate lies in the predicted zone
-    effects: tuple = _effects,  # mean absolute error of temperature in CC, CF, FC, FF, relative to CC
+    effects: tuple = _effects,  # mean error of temperature in CC, CF, FC, FF, relative to CC
     shown: int = 6,  # how many samples keep their maps
     seed: int = 0,  # of everything random
 ) -> World:  # .samples and .trace
@@ -364,25 +338,21 @@ def planted_world(
     rng = np.random.default_rng(seed)
     samples = planted_samples(n_samples, n_groups, size, rng)
     trace = empty_trace(samples, list(modalities(samples)), n_epochs)
-    codes = samples["group"].values
     trace = trace.assign_coords(
         shown=trace["sample"].values[:shown],
-        moment=list(_moment_names),
+        moment=list(moment_names),
         pair_x=("pair", ["landcover"]),
         pair_y=("pair", ["elevation"]),
     )
-    _plant_maps(
-        trace, samples, pixel_r, clustered_noise(codes, clustering, n_epochs, rng), shown, rng
-    )
-    partner = planted_partner(
-        trace["error"].values[..., 0].astype(float),
-        sample_r,
-        clustered_noise(codes, clustering, n_epochs, rng),
-    )
-    trace["error"].values[..., 2] = learning_curve(n_epochs)[:, None] * np.maximum(5 + partner, 0)
-    _plant_labels(
-        trace, samples, planted_groups(n_samples, n_epochs, start, moves, rng), inside, effects, rng
-    )
+    codes = samples["group"].values
+    hard = clustered_noise(codes, clustering, n_epochs, rng)
+    _plant_maps(trace, samples, pixel_r, hard, shown, rng)
+    error = trace["error"].values
+    noise = clustered_noise(codes, clustering, n_epochs, rng)
+    partner = planted_partner(error[..., 0].astype(float), sample_r, noise)
+    error[..., 2] = learning_curve(n_epochs)[:, None] * np.maximum(5 + partner, 0)
+    group = planted_groups(n_samples, n_epochs, start, moves, rng)
+    _plant_labels(trace, samples, group, inside, effects, rng)
     trace["loss"] = trace["error"] / trace["error"].isel(epoch=0).mean("sample")
     return World(samples, trace)
 

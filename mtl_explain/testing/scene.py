@@ -16,7 +16,7 @@ __all__ = [
 # %% ../../nbs/api/testing/02_scene.ipynb #ae6520de
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mtl_explain.modality import Modality
 from mtl_explain.networks.cost import operations
@@ -33,22 +33,17 @@ def scene_modalities(
     "Early height, late image, semantic change and height change."
 
     def image(name, n):
-        return Modality(
-            name, "image", (n, size, size), channels=tuple(f"{name} {i}" for i in range(n))
-        )
+        names = tuple(f"{name} {i}" for i in range(n))
+        return Modality(name, "image", (n, size, size), channels=names)
 
-    change = Modality(
-        "semantic_change", "mask", (size, size), classes=("no change", "demolished", "newly built")
+    classes = ("no change", "demolished", "newly built")
+    mods = (
+        image("early_height", channels),
+        image("late_image", 3),
+        Modality("semantic_change", "mask", (size, size), classes=classes),
+        image("height_change", 1),
     )
-    return {
-        m.name: m
-        for m in (
-            image("early_height", channels),
-            image("late_image", 3),
-            change,
-            image("height_change", 1),
-        )
-    }
+    return {m.name: m for m in mods}
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #53f243b8
@@ -68,19 +63,16 @@ def scene_setup(
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #ae9dd536
-def _houses(
-    size: int,  # side of the scene, pixels
-    n: int,  # houses
-    g: torch.Generator,  # source of randomness
-) -> Tensor:  # (n,H,W), height of each house in metres, 0 beside it
-    "Boxes of random place, size and height."
+def _houses(size, n, g):
+    "Boxes of random place, size and height: (n, H, W), metres, 0 beside them."
     side = torch.randint(size // 8, size // 3, (n, 2), generator=g)
     start = (torch.rand(n, 2, generator=g) * (size - side)).long()
-    inside = [
-        (torch.arange(size) >= a[:, None]) & (torch.arange(size) < (a + s)[:, None])
-        for a, s in zip(start.T, side.T, strict=True)
-    ]
-    return (inside[0][:, :, None] & inside[1][:, None]) * (3 + 9 * torch.rand(n, 1, 1, generator=g))
+    height = 3 + 9 * torch.rand(n, 1, 1, generator=g)
+    pixel = torch.arange(size)
+    inside = (pixel >= start[..., None]) & (pixel < (start + side)[..., None])  # (n, 2, size)
+    rows = inside[:, 0, :, None]
+    columns = inside[:, 1, None]
+    return (rows & columns) * height
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #9a32f3cb
@@ -92,22 +84,26 @@ def example_scene(
 ) -> tuple:  # inputs and targets, each name -> batch
     "A few standardised samples of a place that changes: x and y."
     g = torch.Generator().manual_seed(seed)
-    stays, gone, new = ([_houses(size, 3, g).amax(0) for _ in range(n)] for _ in range(3))
-    early, late = (
-        torch.stack([torch.maximum(a, b) for a, b in zip(stays, other, strict=True)])[:, None]
-        for other in (gone, new)
-    )
+
+    def blocks():
+        return torch.stack([_houses(size, 3, g).amax(0) for _ in range(n)])[:, None]
+
+    def noise(*shape):
+        return 0.04 * torch.randn(shape, generator=g)
+
+    stays = blocks()
+    gone = blocks()
+    new = blocks()
+    early = torch.maximum(stays, gone)
+    late = torch.maximum(stays, new)
     colour = torch.tensor([1.5, -0.5, -0.8]).view(3, 1, 1)  # of roofs, against the ground
-    noise = lambda *shape: 0.04 * torch.randn(shape, generator=g)
-    x = {
-        "early_height": (early / 6).expand(-1, channels, -1, -1) + noise(n, channels, size, size),
-        "late_image": (late > 0) * colour + noise(n, 3, size, size),
-    }
+    heights = (early / 6).expand(-1, channels, -1, -1) + noise(n, channels, size, size)
+    image = (late > 0) * colour + noise(n, 3, size, size)
     change = (late - early) * ((late > 0) != (early > 0))
-    return x, {
-        "semantic_change": torch.where(change > 0, 2, (change < 0).long())[:, 0],
-        "height_change": change / 12,
-    }
+    label = torch.where(change > 0, 2, (change < 0).long())[:, 0]
+    x = {"early_height": heights, "late_image": image}
+    y = {"semantic_change": label, "height_change": change / 12}
+    return x, y
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #94b36510
@@ -140,19 +136,18 @@ def unused_weights(
 ) -> list:  # names of parameters
     "Parameters that receive no gradient."
     net.train().zero_grad()
-    sum((out.float() * torch.randn(out.shape)).sum() for out in net(x).values()).backward()
+    total = sum((out.float() * torch.randn(out.shape)).sum() for out in net(x).values())
+    total.backward()
     return [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #1ca95c18
 def work(
     setup: Setup,  # which network
-    parts: list,  # beginnings of the layers' names, e.g. 'body.encoder'; a layer belongs to the first one that fits
+    parts: list,  # beginnings of the layers' names, e.g. 'body.encoder'; the first that fits counts
     size: int = 1024,  # side of the images, pixels
     channels: int = 3,  # of the height model; three in Table 3
-) -> (
-    pd.DataFrame
-):  # part -> parameters, and multiply-adds in units of 10⁹: as Table 3 counts, and in truth
+) -> pd.DataFrame:  # part -> parameters, 10⁹ multiply-adds as Table 3 counts (tabled) and computed
     "Parameters and multiply-adds of the parts of a network, counted on shapes alone."
     with torch.device("meta"):
         mods = scene_modalities(size, channels)
@@ -162,16 +157,12 @@ def work(
     def part(name):
         return next((p for p in parts if f"{name}.".startswith(f"{p}.")), "others")
 
-    made = pd.Series({name: p.numel() for name, p in net.named_parameters()}).groupby(part).sum()
-    found = (
-        (table[["tabled", "computed"]].groupby(part).sum() / 1e9)
-        .join(made.rename("parameters"), how="outer")
-        .fillna(0)
-        .astype({"parameters": int})
-    )
-    return found.loc[
-        [p for p in (*parts, "others") if p in found.index], ["parameters", "tabled", "computed"]
-    ]
+    weights = pd.Series({name: p.numel() for name, p in net.named_parameters()})
+    parameters = weights.groupby(part).sum().rename("parameters")
+    multiply_adds = table[["tabled", "computed"]].groupby(part).sum() / 1e9
+    found = multiply_adds.join(parameters, how="outer").fillna(0).astype({"parameters": int})
+    rows = [p for p in (*parts, "others") if p in found.index]
+    return found.loc[rows, ["parameters", "tabled", "computed"]]
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #a4aea585

@@ -13,12 +13,8 @@ from mtl_explain.data.samples import modality_array
 
 
 # %% ../../nbs/api/testing/00_toy_samples.ipynb #7694aae0
-def _hills(
-    n: int,  # number of samples
-    size: int,  # pixels a side
-    rng: np.random.Generator,  # source of randomness
-) -> np.ndarray:  # (n, size, size) float32, metres
-    "Smooth random terrain: a few plane waves with random direction, wavelength and phase."
+def _hills(n, size, rng):
+    "Smooth random terrain (n, size, size), metres: plane waves of random direction and phase."
     y, x = np.mgrid[:size, :size] / size
     k = rng.normal(0, 5, (n, 4, 2, 1, 1))
     phase = rng.uniform(0, 2 * np.pi, (n, 4, 1, 1))
@@ -28,12 +24,11 @@ def _hills(
 
 
 # %% ../../nbs/api/testing/00_toy_samples.ipynb #0ea63b15
-def _toy_values(
-    n: int,  # number of samples
-    size: int,  # pixels a side
-    rng: np.random.Generator,  # source of randomness
-) -> dict:  # arrays by name, samples first
-    "The numbers of the toy world."
+_albedo = np.array([[40, 90, 60], [60, 130, 40], [150, 140, 120]])  # of meadow, forest, rock
+
+
+def _toy_values(n, size, rng):
+    "The numbers of the toy world: arrays by name, samples first."
     lat = rng.uniform(-60, 60, n)
     lon = rng.uniform(-180, 180, n)
     height = _hills(n, size, rng)
@@ -43,16 +38,9 @@ def _toy_values(
     time = np.arange(15, 360, 30.0)
     seasons = 8 * np.cos(2 * np.pi * time / 360) * np.sign(lat)[:, None]
     months = warmth[:, None] - seasons + rng.normal(0, 1, (n, 12))
-    albedo = np.array([[40, 90, 60], [60, 130, 40], [150, 140, 120]])[cover] + rng.normal(
-        0, 18, (n, size, size, 3)
-    )
-    image = (
-        (albedo + 2 * (15 - warmth)[:, None, None, None])
-        .clip(0, 255)
-        .round()
-        .astype("uint8")
-        .transpose(0, 3, 1, 2)
-    )
+    seen = _albedo[cover] + rng.normal(0, 18, (n, size, size, 3))
+    haze = 2 * (15 - warmth)[:, None, None, None]
+    image = (seen + haze).clip(0, 255).round().astype("uint8")
     return dict(
         lat=lat,
         lon=lon,
@@ -62,16 +50,12 @@ def _toy_values(
         climate=climate,
         time=time,
         months=months,
-        image=image,
+        image=image.transpose(0, 3, 1, 2),
     )
 
 
 # %% ../../nbs/api/testing/00_toy_samples.ipynb #380a40b8
-def _toy_coords(
-    n: int,  # number of samples
-    lat: np.ndarray,  # (n,) degrees
-    lon: np.ndarray,  # (n,) degrees
-) -> dict:  # coordinates on `sample`
+def _toy_coords(n, lat, lon):
     "Ids, positions, groups and splits of the toy world."
     group = (np.arange(n) * 24) // n
     split = np.array(["train", "train", "valid", "train", "train", "test"])[group % 6]
@@ -89,62 +73,68 @@ def toy_samples(
     n: int = 96,  # number of samples; two thirds for training, a sixth each for validation and test
     size: int = 16,  # pixels a side
     seed: int = 0,  # of everything random
-) -> xr.Dataset:  # modalities optical (image), elevation (image), cover (mask), climate, zone (category), months (series), warmth (tabular)
+) -> xr.Dataset:  # optical, elevation, cover (mask), climate, zone (category), months, warmth
     "A small made-up world with all five kinds of modality and known relations between them."
     v = _toy_values(n, size, np.random.default_rng(seed))
-    plane = ("y", "x")
-    cover = dict(
+    celsius = dict(channels=["temperature"], units="°C")
+    optical = modality_array(
+        "optical",
+        v["image"],
+        "image",
+        ("band", "y", "x"),
+        ["red", "green", "blue"],
+        long_name="image",
+    )
+    elevation = modality_array(
+        "elevation",
+        v["height"][:, None],
+        "image",
+        ("level", "y", "x"),
+        ["elevation"],
+        units="m",
+        long_name="elevation",
+    )
+    cover = modality_array(
+        "cover",
+        v["cover"].astype("int8"),
+        "mask",
+        ("y", "x"),
         classes=["meadow", "forest", "rock"],
         colors=["#ccbb44", "#228833", "#bbbbbb"],
         long_name="land cover",
     )
-    climate = dict(
+    climate = modality_array(
+        "climate",
+        v["climate"],
+        "category",
         classes=["hot", "warm", "mild", "cold"],
         long_name="climate",
         parent="zone",
         parent_index=[0, 0, 1, 1],
     )
-    months = v["months"][..., None].astype("float32")
-    celsius = dict(channels=["temperature"], units="°C")
-    arrays = [
-        modality_array(
-            "optical",
-            v["image"],
-            "image",
-            ("band", *plane),
-            ["red", "green", "blue"],
-            long_name="image",
-        ),
-        modality_array(
-            "elevation",
-            v["height"][:, None],
-            "image",
-            ("level", *plane),
-            ["elevation"],
-            units="m",
-            long_name="elevation",
-        ),
-        modality_array("cover", v["cover"].astype("int8"), "mask", plane, **cover),
-        modality_array("climate", v["climate"], "category", **climate),
-        modality_array(
-            "zone",
-            v["climate"] // 2,
-            "category",
-            classes=["warm half", "cold half"],
-            long_name="climate zone",
-        ),
-        modality_array(
-            "months", months, "series", time=v["time"], long_name="monthly temperature", **celsius
-        ),
-        modality_array(
-            "warmth",
-            v["warmth"][:, None].astype("float32"),
-            "tabular",
-            long_name="mean temperature",
-            **celsius,
-        ),
-    ]
-    found = xr.Dataset({da.name: da for da in arrays}).assign_coords(
-        _toy_coords(n, v["lat"], v["lon"])
+    zone = modality_array(
+        "zone",
+        v["climate"] // 2,
+        "category",
+        classes=["warm half", "cold half"],
+        long_name="climate zone",
     )
-    return found.assign_attrs(title="toy world", source=f"made up, seed {seed}")
+    months = modality_array(
+        "months",
+        v["months"][..., None].astype("float32"),
+        "series",
+        time=v["time"],
+        long_name="monthly temperature",
+        **celsius,
+    )
+    warmth = modality_array(
+        "warmth",
+        v["warmth"][:, None].astype("float32"),
+        "tabular",
+        long_name="mean temperature",
+        **celsius,
+    )
+    arrays = (optical, elevation, cover, climate, zone, months, warmth)
+    samples = xr.Dataset({da.name: da for da in arrays})
+    samples = samples.assign_coords(_toy_coords(n, v["lat"], v["lon"]))
+    return samples.assign_attrs(title="toy world", source=f"made up, seed {seed}")
