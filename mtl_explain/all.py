@@ -60,6 +60,7 @@ from mtl_explain.explain.fields import (
 )
 from mtl_explain.explain.hierarchy import hierarchy_adherence, plot_hierarchy_adherence
 from mtl_explain.explain.maps import (
+    errors_at_positions,
     patch_maps,
     plot_error_maps,
     plot_errors_on_map,

@@ -131,13 +131,13 @@ def test_the_harvester_on_the_field_above(field_window_ground_and_grown):
     near_x = (points.x - points.x.median()).abs() < 60
     near_y = (points.y - points.y.median()).abs() < 60
     fig, axes = plt.subplots(1, 2, figsize=(8, 3), dpi=60, layout="constrained", width_ratios=(1.2, 1))
-    for ax, some, size, title in (
-        (axes[0], points, 1, "points of a harvester"),
-        (axes[1], points[near_x & near_y], 14, "close up"),
+    for ax, some, dots, title in (
+        (axes[0], points, dict(s=1, lw=0), "points of a harvester"),
+        (axes[1], points[near_x & near_y], dict(s=14), "close up"),
     ):
         x = some.x - window["x0"]
         y = some.y - window["y0"]
-        shown = ax.scatter(x, y, size, some["yield"], vmin=low, vmax=high, lw=0)
+        shown = ax.scatter(x, y, c=some["yield"], vmin=low, vmax=high, **dots)
         ax.set(title=title, xlabel="x [m]", ylabel="y [m]", aspect="equal")
     fig.colorbar(shown, ax=axes[0], label="yield [t/ha]")
 

@@ -555,7 +555,7 @@ def plot_detection(
     side: int = 800,  # pixels to draw at most, in a row or column
 ):  # the axes
     "Draw the classes and the heights of a result, thinned out if it is large."
-    with rasterio.open(path) as file:
+    with open_raster(path) as file:
         names = file.descriptions
         units = file.units
         tags = [file.tags(k) for k in file.indexes]

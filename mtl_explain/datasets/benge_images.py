@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import rasterio
-from rasterio.errors import RasterioIOError
+from rasterio.errors import RasterioError
 
 from mtl_explain.data.native import BadSample
 from mtl_explain.files.fetch import fetch_wheels, read_from_wheel, unpack
 from mtl_explain.files.paths import scratch_file
+from mtl_explain.files.raster import open_raster
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #a649750f
 bands = dict(  # pixels a side of 1,200 m
@@ -116,14 +116,19 @@ def read_band(
     place: dict,  # bounds and crs of the patch; filled by its first file, compared with the others
 ) -> np.ndarray:  # (size, size)
     "Read one band; raises `BadSample`."
+    damaged = BadSample(sample, path, "cannot be read: truncated, or no GeoTIFF")
     try:
-        with rasterio.open(path) as src:
-            _expect(sample, path, src, size, dtype, place)
-            return src.read(1)
-    except RasterioIOError as error:
-        there = os.path.exists(path)
-        why = "cannot be read: truncated, or no GeoTIFF" if there else "no such file"
-        raise BadSample(sample, path, why) from error
+        file = open_raster(path)
+    except FileNotFoundError:
+        raise BadSample(sample, path, "no such file") from None
+    except ValueError as error:
+        raise damaged from error
+    with file:
+        _expect(sample, path, file, size, dtype, place)
+        try:
+            return file.read(1)
+        except RasterioError as error:
+            raise damaged from error
 
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #0b13e793

@@ -39,7 +39,7 @@ from rasterio.warp import transform as project
 from mtl_explain.data.native import BadSample, complaint, full_template, over_cores, read_sample
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import existing_store, identity, open_store, write_store
-from mtl_explain.datasets.catalog import Dataset, load_prepared
+from mtl_explain.datasets.catalog import Dataset, load_prepared, simulator
 from mtl_explain.datasets.cropyield_fields import (
     bands,
     crops,
@@ -384,9 +384,8 @@ def load_sample(
 ) -> xr.Dataset:  # in memory
     "A few simulated fields, made on the spot in some seconds."
     with tempfile.TemporaryDirectory() as folder:
-        made = dataset.simulate(
-            Path(folder) / "world", n, seed, hectares=2.0, workers=1, progress=False
-        )
+        world = Path(folder) / "world"
+        made = simulator("cropyield")(world, n, seed, hectares=2.0, workers=1, progress=False)
         store = prepare(made, Path(folder) / "store", workers=1, progress=False)
         return open_store(store).copy(deep=True)
 

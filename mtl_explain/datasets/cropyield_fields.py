@@ -46,7 +46,7 @@ from scipy.ndimage import zoom
 from mtl_explain.data.native import BadSample
 from mtl_explain.data.splits import assign_splits
 from mtl_explain.files.index import check_index, read_csv_checked
-from mtl_explain.files.raster import Grid, read_raster, valid_mask
+from mtl_explain.files.raster import Grid, open_raster, read_raster, valid_mask
 from mtl_explain.files.terrain import terrain
 
 # %% ../../nbs/api/datasets/02_cropyield_fields.ipynb #198bfa46
@@ -255,7 +255,7 @@ def read_placed(
 ) -> tuple:  # values (band, row, column), `Grid`, value that means no data, names of the bands
     "Read a raster with its place."
     values = read_raster(path, **expected)
-    with rasterio.open(path) as file:
+    with open_raster(path) as file:
         grid = Grid(file.shape, file.transform, str(file.crs))
         return values, grid, file.nodata, file.descriptions
 

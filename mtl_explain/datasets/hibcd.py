@@ -37,7 +37,6 @@ __all__ = [
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #99c158e5
 import os
 import re
-import warnings
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -46,10 +45,8 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import rasterio
 import xarray as xr
 from matplotlib.colors import ListedColormap
-from rasterio.errors import NotGeoreferencedWarning
 from scipy.ndimage import label
 
 from mtl_explain.change.labels import classes, colors, disk_codes, pseudo_label
@@ -59,7 +56,7 @@ from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.paths import data_folder
-from mtl_explain.files.raster import fill_holes, known_heights, read_raster
+from mtl_explain.files.raster import fill_holes, known_heights, open_raster, read_raster
 from mtl_explain.setup import Setup
 from mtl_explain.training.recipe import Recipe
 
@@ -140,17 +137,12 @@ def read_header(
 ) -> Header | None:  # None if it cannot be opened
     "The header of a raster."
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as file:
-                return Header(
-                    file.shape,
-                    file.crs,
-                    file.transform,
-                    file.lnglat() if file.crs else (np.nan, np.nan),
-                )
-    except rasterio.errors.RasterioIOError:
+        file = open_raster(path)
+    except (FileNotFoundError, ValueError):
         return None
+    with file:
+        middle = file.lnglat() if file.crs else (np.nan, np.nan)
+        return Header(file.shape, file.crs, file.transform, middle)
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #a30c85d3

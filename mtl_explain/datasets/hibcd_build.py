@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from mtl_explain.change.labels import height_difference, semantic_label
 from mtl_explain.files.paths import new_folder
-from mtl_explain.files.raster import write_geotiff
+from mtl_explain.files.raster import open_raster, write_geotiff
 
 # %% ../../nbs/api/datasets/09_hibcd_build.ipynb #b42bceba
 published_shares = dict(train=0.68, val=0.08, test=0.24)  # of the tiles
@@ -79,10 +79,7 @@ def open_rasters(
     missing = [n for n in raster_names if n not in rasters]
     if missing:
         raise ValueError(f"no raster '{missing[0]}'; expected {', '.join(raster_names)}")
-    gone = [p for p in rasters.values() if not Path(p).exists()]
-    if gone:
-        raise FileNotFoundError(f"no such raster: {gone[0]}")
-    found = {n: stack.enter_context(rasterio.open(rasters[n])) for n in raster_names}
+    found = {n: stack.enter_context(open_raster(rasters[n])) for n in raster_names}
     reference = rasters["early_dsm"]
     first = found["early_dsm"]
     for (name, raster), what in product(found.items(), ("shape", "crs", "transform")):

@@ -29,7 +29,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import rasterio
 import xarray as xr
 from rasterio.transform import Affine
 
@@ -59,7 +58,7 @@ from mtl_explain.datasets.treesat_labels import (
 from mtl_explain.files.fetch import download, record_files, unpack, zenodo
 from mtl_explain.files.index import file_source, index_from_splits
 from mtl_explain.files.paths import data_folder
-from mtl_explain.files.raster import Grid, read_raster, to_grid, valid_mask
+from mtl_explain.files.raster import Grid, open_raster, read_raster, to_grid, valid_mask
 from mtl_explain.setup import Setup, with_weights
 from mtl_explain.training.recipe import Recipe
 
@@ -165,10 +164,10 @@ def _check_places(
     centres = {"geojson": (row.easting, row.northing)} if np.isfinite(row.easting) else {}
     for sensor in ("aerial", "s1", "s2"):
         try:
-            with rasterio.open(row[sensor]) as file:
+            with open_raster(row[sensor]) as file:
                 crs = file.crs
                 box = file.bounds
-        except rasterio.errors.RasterioIOError:
+        except (FileNotFoundError, ValueError):
             raise BadSample(
                 row.name, row[sensor], "cannot be read, it is truncated or no raster"
             ) from None
@@ -336,9 +335,9 @@ def _first_size(
     "The size of the aerial images: that of the first one that can be opened."
     for path in index.aerial[index.problem == ""]:
         try:
-            with rasterio.open(path) as file:
+            with open_raster(path) as file:
                 return file.height
-        except rasterio.errors.RasterioIOError:
+        except (FileNotFoundError, ValueError):
             continue
     raise ValueError("no aerial image of this archive can be opened")
 

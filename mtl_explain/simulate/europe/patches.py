@@ -207,7 +207,11 @@ def plan(
     while sum(len(p["visits"]) for p in places) < blocks:
         places = choose_places(len(places) + 1, seed, side)
     visits = [_patches(p, seed, side) for p in places]
-    ordered = [p for i in range(4) for v in visits if len(v) > i for p in v[i]]
+    ordered = []
+    for i in range(4):
+        for v in visits:
+            if len(v) > i:
+                ordered += v[i]
     return pd.DataFrame(ordered[:n])
 
 
