@@ -7,11 +7,11 @@ __all__ = []
 
 # %% ../nbs/api/99_all.ipynb #0796beb9
 # ruff: noqa: F401 (these names are for others)
-from .change.detect import detect_change, plot_detection
-from .change.labels import height_difference, pseudo_label, semantic_label
-from .change.losses import range_scaling, scaled_zero, with_losses
-from .change.metrics import HeightScores, SemanticScores, change_scores, height_scores
-from .data.augment import Augment
+from mtl_explain.change.detect import detect_change, plot_detection
+from mtl_explain.change.labels import height_difference, pseudo_label, semantic_label
+from mtl_explain.change.losses import range_scaling, scaled_zero, with_losses
+from mtl_explain.change.metrics import HeightScores, SemanticScores, change_scores, height_scores
+from mtl_explain.data.augment import Augment
 from mtl_explain.data.batches import (
     SampleDataset,
     SampleLoader,
@@ -21,10 +21,10 @@ from mtl_explain.data.batches import (
     scaled_modalities,
     split_loaders,
 )
-from .data.native import BadSample, prepare_samples
-from .data.samples import check_samples, describe, modalities, modality_array
-from .data.splits import assign_splits, plot_split, split_imbalance
-from .data.statistics import training_statistics
+from mtl_explain.data.native import BadSample, prepare_samples
+from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
+from mtl_explain.data.splits import assign_splits, plot_split, split_imbalance
+from mtl_explain.data.statistics import training_statistics
 from mtl_explain.data.store import (
     open_store,
     read_manifest,
@@ -32,8 +32,8 @@ from mtl_explain.data.store import (
     verify_store,
     write_store,
 )
-from .datasets import benge, cropyield, globe, hibcd, levir, treesat
-from .datasets.catalog import Dataset, catalog, dataset
+from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat
+from mtl_explain.datasets.catalog import Dataset, catalog, dataset
 from mtl_explain.explain.correctness import (
     correctness_groups,
     error_by_correctness,
@@ -47,7 +47,7 @@ from mtl_explain.explain.correctness import (
     plot_transition_matrix,
     transition_matrix,
 )
-from .explain.correlation import error_correlation, plot_error_correlation
+from mtl_explain.explain.correlation import error_correlation, plot_error_correlation
 from mtl_explain.explain.fields import (
     field_maps,
     field_performance,
@@ -58,7 +58,7 @@ from mtl_explain.explain.fields import (
     scores_by_class,
     truth_by_groups,
 )
-from .explain.hierarchy import hierarchy_adherence, plot_hierarchy_adherence
+from mtl_explain.explain.hierarchy import hierarchy_adherence, plot_hierarchy_adherence
 from mtl_explain.explain.maps import (
     errors_at_positions,
     patch_maps,
@@ -68,7 +68,7 @@ from mtl_explain.explain.maps import (
     samples_worth_showing,
     task_maps,
 )
-from .explain.overview import Explanation, Explanations, explain
+from mtl_explain.explain.overview import Explanation, Explanations, explain
 from mtl_explain.explain.resampling import (
     Resampling,
     Statistic,
@@ -79,9 +79,9 @@ from mtl_explain.explain.resampling import (
     mean_statistic,
     p_text,
 )
-from .files.paths import data_folder
-from .modality import Modality, ancestor_index, kind_table, modality_of
-from .networks.cost import operations
+from mtl_explain.files.paths import data_folder
+from mtl_explain.modality import Modality, ancestor_index, kind_table, modality_of
+from mtl_explain.networks.cost import operations
 from mtl_explain.networks.encoders import (
     ConvEncoder,
     EmbeddingEncoder,
@@ -90,9 +90,9 @@ from mtl_explain.networks.encoders import (
     SeriesTransformer,
     UNet,
 )
-from .networks.fusion import Fusion
-from .networks.heads import DenseHead, SoftThresholdHead, VectorHead, soft_threshold
-from .networks.layers import n_parameters
+from mtl_explain.networks.fusion import Fusion
+from mtl_explain.networks.heads import DenseHead, SoftThresholdHead, VectorHead, soft_threshold
+from mtl_explain.networks.layers import n_parameters
 from mtl_explain.networks.multitask import (
     MultitaskNetwork,
     example_inputs,
@@ -107,16 +107,16 @@ from mtl_explain.papers import (
     reported_scores,
     rows_in_paper,
 )
-from .setup import Setup, main_share, plot_setup, setup_table, with_weights
-from .show.accessor import trace_table
-from .show.activations import activation_map, task_activations
-from .show.explore import Explorer, compare_runs, explore, plot_gallery
-from .show.geotiff import export_field, export_patch
-from .show.report import write_report
-from .show.views import explorer_chart, linked_chart
-from .testing.planted import planted_trace, planted_world
-from .testing.toy_samples import toy_samples
-from .trace import best_epoch, chosen_epoch, split_positions
+from mtl_explain.setup import Setup, main_share, plot_setup, setup_table, with_weights
+from mtl_explain.show.accessor import trace_table
+from mtl_explain.show.activations import activation_map, task_activations
+from mtl_explain.show.explore import Explorer, compare_runs, explore, plot_gallery
+from mtl_explain.show.geotiff import export_field, export_patch
+from mtl_explain.show.report import write_report
+from mtl_explain.show.views import explorer_chart, linked_chart
+from mtl_explain.testing.planted import planted_trace, planted_world
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import best_epoch, chosen_epoch, split_positions
 from mtl_explain.training.experiments import (
     comparison,
     durations,
@@ -128,13 +128,13 @@ from mtl_explain.training.experiments import (
     train_table,
     training_options,
 )
-from .training.learner import MultitaskLearner, multitask_learner, predict_samples
-from .training.losses import MultitaskLoss, sample_losses, task_loss
-from .training.metrics import predictions, score_table, task_scores
-from .training.recipe import Recipe, recipe_table, small_recipe, with_recipe
-from .training.recorder import TraceRecorder
-from .training.relations import Consistency, HierarchyConsistency
-from .training.runs import Run, load_run, train_run
+from mtl_explain.training.learner import MultitaskLearner, multitask_learner, predict_samples
+from mtl_explain.training.losses import MultitaskLoss, sample_losses, task_loss
+from mtl_explain.training.metrics import predictions, score_table, task_scores
+from mtl_explain.training.recipe import Recipe, recipe_table, small_recipe, with_recipe
+from mtl_explain.training.recorder import TraceRecorder
+from mtl_explain.training.relations import Consistency, HierarchyConsistency
+from mtl_explain.training.runs import Run, load_run, train_run
 from mtl_explain.training.weighting import (
     AggregateGradients,
     Aggregation,

@@ -21,7 +21,7 @@ from mtl_explain.explain.correlation import error_correlation
 from mtl_explain.explain.hierarchy import hierarchy_adherence
 from mtl_explain.explain.overview import (
     Explanation, _is_above, _names, _with_interval, check_traced, explain, label_pairs, read_correlation,
-    read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_together,
+    read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_ranges, read_together,
     read_transitions,
 )
 from mtl_explain.testing.planted import map_moments, planted_world
@@ -130,6 +130,27 @@ def test_hierarchy_in_words_planted_and_blind(world_and_mods):
     assert read_hierarchy(blind, 5).count("not distinguishable from chance") == 2
 
 
+def test_blocks_that_are_large_enough_and_blocks_that_are_not():
+    "Readings."
+    rows = pd.DataFrame(
+        dict(
+            task=["cover", "rain"],
+            epoch=3,
+            block=1100.0,
+            range=[300.0, 2000.0],
+            beyond=[False, True],
+            smaller=[False, True],
+        )
+    )
+    assert read_ranges(rows) == (
+        "Epoch 3. The side of a typical block is 1,100 km. The errors of cover do not reach further. "
+        "Further than that reach the errors of rain (at least 2,000 km): neighbouring blocks are not "
+        "independent there, and the intervals are too narrow."
+    )
+    assert read_ranges(rows[:1]).endswith("The errors of cover do not reach further.")
+    assert "own block" in read_ranges(rows.assign(block=0.0))
+
+
 def test_regression_errors_in_words(world_and_mods):
     "Readings."
     world, mods = world_and_mods
@@ -200,6 +221,7 @@ def test_what_does_not_apply_says_why(world_and_mods):
         "correctness groups",
         "hierarchy",
         "error by correctness",
+        "reach of errors",
         "error maps",
         "errors on the map",
     }
@@ -211,9 +233,10 @@ def test_what_does_not_apply_says_why(world_and_mods):
     assert set(two.applied) == {
         "error correlation",
         "error of weather by correctness of zone",
+        "reach of errors",
         "errors on the map",
     }
-    assert repr(two).startswith("Explanations: 3 apply")
+    assert repr(two).startswith("Explanations: 4 apply")
     assert "left out" in one._repr_html_()
     assert "fewer than two label tasks" in two._repr_html_()
 
