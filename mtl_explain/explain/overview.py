@@ -7,6 +7,7 @@ __all__ = [
     "Explanation",
     "read_correlation",
     "read_transitions",
+    "read_together",
     "read_groups",
     "read_fate",
     "read_hierarchy",
@@ -14,6 +15,7 @@ __all__ = [
     "read_error_by_groups",
     "read_worth_showing",
     "read_errors_at_positions",
+    "read_ranges",
     "label_pairs",
     "Question",
     "compute_explanation",
@@ -34,10 +36,12 @@ import pandas as pd
 import xarray as xr
 
 from mtl_explain.explain.correctness import (
+    corrected_together,
     correctness_groups,
     error_by_correctness,
     error_by_groups,
     group_fate,
+    plot_corrected_together,
     plot_correctness_groups,
     plot_error_by_correctness,
     plot_error_by_groups,
@@ -53,7 +57,8 @@ from mtl_explain.explain.maps import (
     plot_errors_on_map,
     samples_worth_showing,
 )
-from mtl_explain.explain.resampling import Bootstrap
+from mtl_explain.explain.resampling import Resampling, p_text
+from mtl_explain.explain.variogram import error_range, error_ranges, plot_error_range
 from mtl_explain.modality import ancestor_index
 from mtl_explain.trace import chosen_epoch, group_names, split_positions
 
@@ -93,17 +98,29 @@ def _names(items):
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #425b604e
-def _read_pair(main, name, row, first, level):
+_where = dict(
+    pixel="in pixels of all samples together (which does not tell hard pixels from hard samples)",
+    within="in the same pixels of a sample",
+    between="in the same samples",
+    sample="in the same samples",
+)
+
+
+def _read_pair(main, row, first, level):
     "What one correlation says, and whether it was another one at first."
-    where = "in the same pixels" if row["basis"] == "pixel" else "in the same samples"
-    how = "fail" if row["r"] > 0 else "tend not to fail"
-    text = f"{main} and {name} {how} {where}: r = {_with_interval(row, 'r', level=level)}."
-    at_first = f"({first['r']:.2f} at epoch {first['epoch']})"
-    if row["high"] < first["low"]:
-        text += f" It was higher at first {at_first}."
-    elif row["low"] > first["high"]:
-        text += f" It was lower at first {at_first}."
+    how = "fail" if row.r > 0 else "tend not to fail"
+    value = _with_interval(row._asdict(), "r", level=level)
+    text = f"{main} and {row.auxiliary} {how} {_where[row.basis]}: r = {value}."
+    if row.change_p_holm < 1 - level:
+        text += f" It was {'lower' if row.change > 0 else 'higher'} at first "
+        text += f"({first:.2f} at epoch {row.start})."
     return text
+
+
+def _not_shown(rows):
+    "The names of what is not shown; of dense pairs, within or between samples."
+    parts = dict(within=" (within samples)", between=" (between samples)", pixel=" (all pixels)")
+    return _names([row.auxiliary + parts.get(row.basis, "") for row in rows.itertuples()])
 
 
 def read_correlation(
@@ -112,30 +129,32 @@ def read_correlation(
     level: float = 0.95,  # of the intervals in it
 ) -> str:
     "What the correlations say at one epoch, and whether they changed since the first."
-    now = result[result["epoch"] == epoch].set_index("auxiliary")
-    first = result[result["epoch"] == result["epoch"].min()].set_index("auxiliary")
-    shown = now[(now["low"] > 0) | (now["high"] < 0)]
-    zero = now[(now["low"] <= 0) & (now["high"] >= 0)]
-    none = now[now["low"].isna()]
+    start = result["epoch"].min()
+    first = result[result["epoch"] == start].set_index(["auxiliary", "basis"])["r"]
+    now = result[result["epoch"] == epoch].assign(start=start)
+    if (now["basis"] == "within").any():
+        now = now[now["basis"] != "pixel"]
     main = now["main"].iloc[0]
-    text = [_read_pair(main, name, row, first.loc[name], level) for name, row in shown.iterrows()]
+    none = now[now["low"].isna()]
+    known = now[now["low"].notna()]
+    shown = known[known["p_holm"] < 1 - level]
+    zero = known[(known["low"] <= 0) & (known["high"] >= 0)]
+    lost = known.drop(shown.index).drop(zero.index)
+    text = [
+        _read_pair(main, row, first[row.auxiliary, row.basis], level) for row in shown.itertuples()
+    ]
     if len(zero):
-        names = _names(zero.index)
-        text.append(f"For {names} the interval includes zero: no correlation is shown.")
-    text += [f"{name}: {row['note'] or 'no interval'}." for name, row in none.iterrows()]
+        text.append(f"For {_not_shown(zero)} the interval includes zero: no correlation is shown.")
+    if len(lost):
+        text.append(
+            f"For {_not_shown(lost)} the interval excludes zero, but not after correction for "
+            f"{len(known)} questions: no correlation is shown."
+        )
+    text += [f"{row.auxiliary}: {row.note or 'no interval'}." for row in none.itertuples()]
     return f"Epoch {epoch}. " + " ".join(text)
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #6f236321
-def _compare_rates(a, b):
-    "How one share with its interval compares with another; None if the intervals overlap."
-    if a["low"] > b["high"]:
-        return "more often than"
-    if a["high"] < b["low"]:
-        return "less often than"
-    return None
-
-
 def read_transitions(
     result: pd.DataFrame,  # from `transition_matrix`
     level: float = 0.95,  # of the intervals in it
@@ -152,32 +171,66 @@ def read_transitions(
         f"From epoch {a['start']} to {a['end']}, the share that became correct in both, "
         f"{a['first']} and {a['second']}: {_names(told)}."
     )
-    ff = rows.loc["FF"]
-    for other in ("CF", "FC"):
-        row = rows.loc[other]
-        if not np.isfinite([ff["low"], row["low"]]).all():
-            continue
-        verdict = _compare_rates(ff, row)
-        if verdict:
-            text += f" FF was corrected {verdict} {other}."
-        else:
-            text += f" The intervals of FF and {other} overlap: no difference is shown."
+    comparable = rows.loc[["CF", "FC"]]
+    comparable = comparable[comparable["less_ff_low"].notna()]
+    for other, row in comparable.iterrows():
+        points = (
+            f"{100 * row['less_ff']:+.0f} points "
+            f"({level:.0%}: {100 * row['less_ff_low']:+.0f} to {100 * row['less_ff_high']:+.0f})"
+        )
+        verdict = "no difference is shown"
+        if row["less_ff_p_holm"] < 1 - level:
+            verdict = f"{other} was corrected {'more' if row['less_ff'] > 0 else 'less'} often"
+        text += f" {other} (one correction) against FF (two corrections): {points}; {verdict}."
     return text
+
+
+def read_together(
+    result: pd.DataFrame,  # from `corrected_together`
+    level: float = 0.95,  # of the intervals in it
+) -> str:
+    "Whether two wrong labels were corrected together more often than each by itself."
+    a = result.attrs
+    rows = result.set_index("share")
+    if not rows["n"].iloc[0]:
+        return f"No sample has both labels wrong at epoch {a['start']}."
+    both = rows.loc["together"]
+    gap = rows.loc["difference"]
+    text = (
+        f"Of {int(both['n'])} samples with {a['first']} and {a['second']} wrong at epoch "
+        f"{a['start']}, {_with_interval(both, 'value', '.0%', level)} had both right at epoch "
+        f"{a['end']}; if each were corrected by itself it would be "
+        f"{rows.loc['independent', 'value']:.0%}. The difference is "
+        f"{_with_interval(gap, 'value', '.3f', level)}"
+    )
+    if not np.isfinite(gap["low"]):
+        return f"{text}."
+    if not gap["p"] < 1 - level:
+        return f"{text}, which includes zero: that they are corrected together is not shown."
+    how = "more" if gap["value"] > 0 else "less"
+    return f"{text}: together {how} often than each by itself ({p_text(gap['p'])})."
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #0cf815a5
 def read_groups(
     result: pd.DataFrame,  # from `correctness_groups`
+    level: float = 0.95,  # of the intervals in it
 ) -> str:
     "How the four groups changed from the first to the last epoch."
     start = result["epoch"].min()
     end = result["epoch"].max()
-    first = result[result["epoch"] == start].set_index("group")["share"]
-    last = result[result["epoch"] == end].set_index("group")["share"]
-    if first.isna().any():
+    last = result[result["epoch"] == end].set_index("group")
+    if last["share"].isna().any():
         return "No sample has both labels."
-    changes = _names(f"{g} from {first[g]:.0%} to {last[g]:.0%}" for g in first.index)
-    return f"From epoch {start} to {end}, of all samples: {changes}."
+    told = _names(f"{g} {_with_interval(r, 'share', '.0%', level)}" for g, r in last.iterrows())
+    text = f"At epoch {end}, of all samples: {told}."
+    if start == end or last["change_low"].isna().any():
+        return text
+    points = _names(
+        f"{g} {100 * r.change:+.0f} ({100 * r.change_low:+.0f} to {100 * r.change_high:+.0f})"
+        for g, r in last.iterrows()
+    )
+    return f"{text} Since epoch {start}, in percentage points ({level:.0%}): {points}."
 
 
 def read_fate(
@@ -194,12 +247,10 @@ def read_fate(
 # %% ../../nbs/api/explain/06_overview.ipynb #2cc15956
 def _against_chance(row, level):
     "The verdict on a share within the hierarchy."
-    if not np.isfinite(row["low"]):
+    if not np.isfinite(row["excess_low"]):
         return "no interval, no verdict"
-    if row["low"] > row["chance"] and row["p"] < 1 - level:
-        return "more than chance"
-    if row["high"] < row["chance"]:
-        return "less than chance"
+    if row["p_holm"] < 1 - level:
+        return "more than chance" if row["excess"] > 0 else "less than chance"
     return "not distinguishable from chance"
 
 
@@ -219,12 +270,26 @@ def read_hierarchy(
         if not row["n"]:
             text.append(f"There is no sample where {when}.")
             continue
-        share = _with_interval(row, "within", ".0%", level)
+        apart = ""
+        if row["single"] or row["alone"]:
+            apart = f", of {row['asked']:.0f} samples that can tell"
+        if not row["asked"]:
+            text.append(f"Where {when} no sample can tell: {_apart(row, parent, child)}.")
+            continue
         text.append(
-            f"Where {when}, the predicted {child} lies in the predicted {parent} in {share}; "
-            f"chance gives {row['chance']:.0%}: {_against_chance(row, level)}."
+            f"Where {when}, the predicted {child} lies in the predicted {parent} in "
+            f"{_with_interval(row, 'within', '.0%', level)}{apart}; children of other samples of "
+            f"the same true {child} would in {row['chance']:.0%}: {_against_chance(row, level)}."
         )
     return f"Epoch {epoch}. " + " ".join(text)
+
+
+def _apart(row, parent, child):
+    "Why samples cannot tell whether a hierarchy is kept."
+    return (
+        f"{row['single']:.0f} have a predicted {parent} with a single {child}, "
+        f"{row['alone']:.0f} are the only one of their true {child} with a wrong one"
+    )
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #e54470ea
@@ -251,7 +316,8 @@ def read_error_by_correctness(
         return f"{text}."
     if row["low"] <= 0 <= row["high"]:
         return f"{text}, which includes zero: no difference is shown."
-    larger = f"{row['effect']:.0%} of comparisons"
+    ends = dict(effect=row["effect"], low=row["effect_low"], high=row["effect_high"])
+    larger = f"{_with_interval(ends, 'effect', '.0%', level)} of comparisons"
     return f"{text}. A sample with a wrong label has the larger error in {larger}."
 
 
@@ -301,6 +367,31 @@ def read_errors_at_positions(
     return (
         f"Errors of {a['task']} at the position of each of {len(result)} samples, "
         f"epoch {a['epoch']}."
+    )
+
+
+# %% ../../nbs/api/explain/06_overview.ipynb #ee43ee5e
+def read_ranges(
+    result: pd.DataFrame,  # from `error_ranges`
+) -> str:
+    "Whether the blocks that are left out are larger than the reach of the errors."
+    block = result["block"].iloc[0]
+    if not block:
+        return "Every sample is its own block, so the intervals take neighbours for independent."
+    far = result[result["smaller"]]
+    text = f"Epoch {result['epoch'].iloc[0]}. The side of a typical block is {block:,.0f} km."
+    if len(far) < len(result):
+        near = _names(result["task"][~result["smaller"]])
+        text += f" The errors of {near} do not reach further."
+    if not len(far):
+        return text
+    told = _names(
+        f"{row.task} ({'at least ' if row.beyond else ''}{row.range:,.0f} km)"
+        for row in far.itertuples()
+    )
+    return (
+        f"{text} Further than that reach the errors of {told}: neighbouring blocks are not "
+        "independent there, and the intervals are too narrow."
     )
 
 
@@ -369,7 +460,7 @@ def _ask_correlation(trace, epoch, how):
         f"Do other tasks fail where {trace.attrs['main']} fails?",
         partial(error_correlation, trace, **how),
         plot_error_correlation,
-        partial(read_correlation, epoch=epoch, level=how["bootstrap"].level),
+        partial(read_correlation, epoch=epoch, level=how["resampling"].level),
     )
 
 
@@ -379,9 +470,9 @@ def _ask_groups(trace, first, second, how):
     return Question(
         f"correctness groups ({first}, {second})",
         f"How often are {first} and {second} right or wrong together, epoch by epoch?",
-        partial(correctness_groups, trace, first, second, how["split"]),
+        partial(correctness_groups, trace, first, second, **how),
         plot_correctness_groups,
-        read_groups,
+        partial(read_groups, level=how["resampling"].level),
     )
 
 
@@ -393,7 +484,7 @@ def _ask_fate(trace, first, second, how):
         f"What becomes of the samples whose {first} and {second} were both wrong at first?",
         partial(group_fate, trace, first, second, "FF", start, **how),
         plot_group_fate,
-        partial(read_fate, level=how["bootstrap"].level),
+        partial(read_fate, level=how["resampling"].level),
     )
 
 
@@ -404,7 +495,18 @@ def _ask_transitions(trace, first, second, how):
         "Which group is corrected most often?",
         partial(transition_matrix, trace, first, second, **how),
         plot_transition_matrix,
-        partial(read_transitions, level=how["bootstrap"].level),
+        partial(read_transitions, level=how["resampling"].level),
+    )
+
+
+def _ask_together(trace, first, second, how):
+    "Whether two wrong labels are corrected together."
+    return Question(
+        f"corrected together ({first}, {second})",
+        f"Are {first} and {second} corrected together, or each by itself?",
+        partial(corrected_together, trace, first, second, **how),
+        plot_corrected_together,
+        partial(read_together, level=how["resampling"].level),
     )
 
 
@@ -417,7 +519,7 @@ def _ask_hierarchy(trace, modalities, parent, child, epoch, how):
         "and more often than by chance?",
         partial(hierarchy_adherence, trace, modalities, child, parent, epochs, **how),
         plot_hierarchy_adherence,
-        partial(read_hierarchy, epoch=epoch, level=how["bootstrap"].level),
+        partial(read_hierarchy, epoch=epoch, level=how["resampling"].level),
     )
 
 
@@ -435,6 +537,7 @@ def _label_explanations(trace, modalities, epoch, how):
         if trace.sizes["epoch"] > 1:
             yield compute_explanation(_ask_fate(trace, first, second, how))
             yield compute_explanation(_ask_transitions(trace, first, second, how))
+            yield compute_explanation(_ask_together(trace, first, second, how))
     nested = [pair for pair in pairs if _is_above(modalities, *pair)]
     if not nested:
         yield Explanation(
@@ -461,7 +564,7 @@ def _ask_error_by_correctness(trace, regression, label, epoch, how):
         f"Is {regression} worse where {label} is wrong?",
         partial(error_by_correctness, trace, regression, label, **how),
         partial(_plot_errors, trace=trace),
-        partial(read_error_by_correctness, epoch=epoch, level=how["bootstrap"].level),
+        partial(read_error_by_correctness, epoch=epoch, level=how["resampling"].level),
     )
 
 
@@ -472,7 +575,7 @@ def _ask_error_by_groups(trace, regression, first, second, epoch, how):
         f"Which goes with larger errors of {regression}: a wrong {first} or a wrong {second}?",
         partial(error_by_groups, trace, regression, first, second, **how),
         plot_error_by_groups,
-        partial(read_error_by_groups, epoch=epoch, level=how["bootstrap"].level),
+        partial(read_error_by_groups, epoch=epoch, level=how["resampling"].level),
     )
 
 
@@ -503,6 +606,26 @@ def _regression_explanations(trace, modalities, epoch, how):
             yield compute_explanation(
                 _ask_error_by_groups(trace, regression, first, second, epoch, how)
             )
+
+
+# %% ../../nbs/api/explain/06_overview.ipynb #741e05ea
+def _plot_ranges(result, trace, split, resampling):
+    "The semivariograms that the table sums up."
+    epoch = int(result["epoch"].iloc[0])
+    return plot_error_range(
+        [error_range(trace, task, epoch, split, resampling) for task in result["task"]]
+    )
+
+
+def _ask_ranges(trace, epoch, how):
+    "All tasks, and the blocks of the intervals."
+    return Question(
+        "reach of errors",
+        "Are the blocks larger than what neighbours have in common?",
+        partial(error_ranges, trace, epoch, **how),
+        partial(_plot_ranges, trace=trace, **how),
+        read_ranges,
+    )
 
 
 # %% ../../nbs/api/explain/06_overview.ipynb #4346e5dc
@@ -613,7 +736,7 @@ def explain(
     samples: xr.Dataset = None,  # the sample set, for maps
     epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
+    resampling: Resampling = Resampling(),  # how the intervals are found
 ) -> Explanations:  # name -> `Explanation`; `.applied`, `.left_out`
     "All explanations that apply to a run, and why the others do not."
     trace = getattr(run, "trace", run)
@@ -622,11 +745,12 @@ def explain(
     if samples is not None:
         check_traced(trace, samples)
     epoch = chosen_epoch(trace, epoch)
-    how = dict(split=split, bootstrap=bootstrap)
+    how = dict(split=split, resampling=resampling)
     found = [
         compute_explanation(_ask_correlation(trace, epoch, how)),
         *_label_explanations(trace, modalities, epoch, how),
         *_regression_explanations(trace, modalities, epoch, how),
+        compute_explanation(_ask_ranges(trace, epoch, how)),
         *_map_explanations(trace, samples, epoch, split),
     ]
     return Explanations({e.name: e for e in found})
