@@ -1,6 +1,6 @@
 """Explain
 
-Written by nbdev-export from the check cells of nbs/api/explain/06_overview.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/11_overview.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
