@@ -8,6 +8,8 @@ __all__ = [
     "igbp",
     "koeppen",
     "groups",
+    "degree_metres",
+    "derived",
     "store_version",
     "sample_shares",
     "sample_file",
@@ -19,6 +21,8 @@ __all__ = [
     "climate_levels",
     "read_earth",
     "find_patches",
+    "patch_slope",
+    "with_derived",
     "cut_earth",
     "prepare",
     "make_sample",
@@ -56,6 +60,7 @@ from mtl_explain.files.raster import (
     to_grid,
     unroll,
 )
+from mtl_explain.files.terrain import gradient
 from mtl_explain.setup import Setup, main_share
 from mtl_explain.training.recipe import Recipe
 
@@ -433,6 +438,98 @@ def _number_arrays(
     ]
 
 
+# %% ../../nbs/api/datasets/01_globe.ipynb #918e2ad6
+degree_metres = 111_195.0  # a degree of latitude
+
+
+def patch_slope(
+    elevation: np.ndarray,  # (patch, y, x) metres, rows from north to south
+    lat: np.ndarray,  # (patch,) of the centres
+    pixel_degrees: float,  # edge of a pixel
+) -> np.ndarray:  # (patch, y, x) degrees, 0 flat
+    "Steepness of the ground, on cells that are narrower towards the poles."
+    metres = degree_metres * pixel_degrees
+
+    def steepness(z, narrow):
+        east, north = gradient(z, metres)
+        return np.degrees(np.arctan(np.hypot(east / narrow, north)))
+
+    narrow = np.cos(np.radians(lat))
+    return np.stack([steepness(z, n) for z, n in zip(elevation, narrow, strict=True)])
+
+
+# %% ../../nbs/api/datasets/01_globe.ipynb #a8dc1c66
+derived = (
+    "relief",
+    "slope",
+    "monthly_temperature",
+    "monthly_precipitation",
+    "precipitation_log",
+)
+
+
+def with_derived(
+    samples: xr.Dataset,  # with elevation, weather and precipitation in native values
+) -> xr.Dataset:  # the same, and five modalities more
+    "Add relief, slope, the two series of the weather, and precipitation on a log scale."
+    height = samples["elevation"].values[:, 0].astype("float32")
+    relief = height - height.mean((1, 2), keepdims=True)
+    slope = patch_slope(height, samples["lat"].values, samples.attrs["pixel_degrees"])
+    weather = samples["weather"].values
+    middle = samples["weather_time"].values
+    plane = ("level", "y", "x")
+    year = ("month",)
+    arrays = [
+        modality_array(
+            "relief",
+            relief.round().astype("int16")[:, None],
+            "image",
+            plane,
+            ["elevation"],
+            units="m",
+            long_name="height above the mean of the patch",
+        ),
+        modality_array(
+            "slope",
+            slope.astype("float32")[:, None],
+            "image",
+            plane,
+            ["elevation"],
+            units="°",
+            long_name="slope",
+        ),
+        modality_array(
+            "monthly_temperature",
+            weather[..., :1],
+            "series",
+            (*year, "temperature_feature"),
+            ["temperature"],
+            time=middle,
+            units="°C",
+            long_name="monthly temperature",
+        ),
+        modality_array(
+            "monthly_precipitation",
+            np.log1p(weather[..., 1:]),
+            "series",
+            (*year, "precipitation_feature"),
+            ["precipitation"],
+            time=middle,
+            units="ln(1 + mm/month)",
+            long_name="monthly precipitation, log scale",
+        ),
+        modality_array(
+            "precipitation_log",
+            np.log1p(samples["precipitation"].values),
+            "tabular",
+            channels=["precipitation"],
+            units="ln(1 + mm/yr)",
+            long_name="annual precipitation, log scale",
+        ),
+    ]
+    return samples.assign({a.name: a for a in arrays})
+
+
 # %% ../../nbs/api/datasets/01_globe.ipynb #87b80266
 def cut_earth(
     earth: xr.Dataset,  # as from `read_earth`
@@ -470,11 +567,11 @@ def cut_earth(
     samples = samples.assign_attrs(
         title="globe", credit=credit, pixel_degrees=180 / earth.sizes["lat"]
     )
-    return samples, dropped
+    return with_derived(samples), dropped
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1bf3dc7a
-store_version = 2  # raised when `cut_earth` makes other samples: older stores are not reused
+store_version = 3  # raised when `cut_earth` makes other samples: older stores are not reused
 
 
 def prepare(
@@ -519,7 +616,7 @@ def make_sample(
         rows = rng.permutation(np.flatnonzero(samples.split.values == split))
         rank = pd.Series(rows).groupby(samples.climate.values[rows]).cumcount()
         chosen += sorted(rows[np.argsort(rank.values, kind="stable")[:n]])
-    part = samples.isel(sample=chosen).load()
+    part = samples.isel(sample=chosen).drop_vars(derived).load()
     encoding = {
         n: dict(zlib=True, complevel=9, shuffle=v.dtype.itemsize > 1)
         for n, v in part.data_vars.items()
@@ -535,7 +632,7 @@ sample_file = Path(mtl_explain.__file__).parent / "sample" / "globe.nc"  # insid
 def load_sample() -> xr.Dataset:  # 270 patches in memory
     "The small real sample that ships with the package."
     with xr.open_dataset(sample_file, engine="h5netcdf", decode_times=False) as file:
-        return file.load()
+        return with_derived(file.load())
 
 
 def load(
