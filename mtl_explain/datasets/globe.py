@@ -14,6 +14,7 @@ __all__ = [
     "sample_shares",
     "sample_file",
     "unet",
+    "flips",
     "setups",
     "recipe",
     "dataset",
@@ -687,8 +688,9 @@ def plot_patch(
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #26dde3d4
-unet = dict(type="unet", width=16, depth=3)  # four levels: 32, 16, 8 and 4 pixels a side
-_encoders = dict(optical=unet, elevation=unet | dict(width=12))  # where a map is predicted
+unet = dict(type="unet", width=8, depth=3)  # four levels: 32, 16, 8 and 4 pixels a side
+_encoders = dict(optical=unet, relief=unet)  # where a map is predicted
+flips = dict(place=dict(zoom=0, shift=0))  # mirrored and turned, pixel by pixel as it was
 
 
 def _setup(
@@ -703,25 +705,27 @@ def _setup(
         targets=main_share(tuple(targets.split()), 0.6),
         name=name,
         core=("optical",),
+        training=dict(augment=flips),
     )
 
 
+_known = "relief climate monthly_temperature monthly_precipitation"
 _rows = (
     ("landcover-baseline", "optical", "landcover"),
-    ("landcover-mml", "optical elevation climate weather", "landcover"),
-    ("landcover-mtl", "optical", "landcover elevation climate weather"),
+    ("landcover-mml", f"optical {_known}", "landcover"),
+    ("landcover-mtl", "optical", f"landcover {_known}"),
     ("climate-baseline", "optical", "climate"),
     ("climate-mml", "optical elevation_mean", "climate"),
     ("climate-mtl", "optical", "climate climate_type climate_group elevation_mean"),
-    ("precipitation-baseline", "optical", "precipitation"),
-    ("precipitation-mml", "optical climate_type", "precipitation"),
-    ("precipitation-mml-elevation", "optical elevation_mean", "precipitation"),
-    ("precipitation-mtl", "optical", "precipitation climate_type"),
+    ("precipitation-baseline", "optical", "precipitation_log"),
+    ("precipitation-mml", "optical climate_type", "precipitation_log"),
+    ("precipitation-mml-elevation", "optical elevation_mean", "precipitation_log"),
+    ("precipitation-mtl", "optical", "precipitation_log climate_type"),
 )
 setups = {name: _setup(name, inputs, targets) for name, inputs, targets in _rows}
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #f5a6b349
-recipe = Recipe("this library", epochs=6, bs=32, lr=2e-3)
+recipe = Recipe("this library", epochs=20, bs=32, lr=3e-3)
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1b1cb0cc
 dataset = Dataset(

@@ -176,7 +176,11 @@ def _fitted(
     flat = rows.truth.reshape(len(rows.truth), -1)
     mean = flat.mean(0)
     std = np.maximum(flat.std(0), 1e-12)
-    forest = RandomForestRegressor(**options).fit(rows.features, (flat - mean) / std)
+    standard = (flat - mean) / std
+    one = standard.shape[1] == 1
+    forest = RandomForestRegressor(**options).fit(
+        rows.features, standard[:, 0] if one else standard
+    )
 
     def predict(features):
         found = forest.predict(features).reshape(len(features), -1)
