@@ -144,6 +144,23 @@ def label(self: Modality) -> str:
     return (self.long_name or self.name) + (f" [{self.units}]" if self.units else "")
 
 
+@patch(as_prop=True)
+def is_vector(self: Modality) -> bool:
+    return not self.is_label and self.n_channels > 1
+
+
+@patch(as_prop=True)
+def channel_units(self: Modality) -> tuple:
+    "The units of each channel: as many as are listed, with commas, or the same for all."
+    listed = tuple(u.strip() for u in self.units.split(","))
+    return listed if len(listed) == self.n_channels else (self.units,) * self.n_channels
+
+
+@patch(as_prop=True)
+def error_units(self: Modality) -> str:
+    return "sd" if self.is_vector else self.units
+
+
 # %% ../nbs/api/00_modality.ipynb #e6a4feda
 def _check_modality(
     m: Modality,  # the modality to check
@@ -240,6 +257,19 @@ def to_native(
     mean = _broadcastable(self.mean, self.kind, z)
     std = _broadcastable(self.std, self.kind, z)
     return z * std + mean
+
+
+# %% ../nbs/api/00_modality.ipynb #ed607a22
+@patch
+def to_error_units(
+    self: Modality,
+    v,  # (B, *shape) values or differences of values, native units: a tensor or an array
+):  # the same; of several channels each divided by its standard deviation
+    "Native numbers in the units in which errors are told."
+    if not self.is_vector:
+        return v
+    _check_scaled(self)
+    return v / _broadcastable(self.std, self.kind, v)
 
 
 # %% ../nbs/api/00_modality.ipynb #148219c5

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 
 from mtl_explain.data.batches import scaled_modalities
 from mtl_explain.data.constants import (
-    best_constants, constant_errors, constant_losses, drawn_rows, sample_errors,
+    best_constants, channel_errors, constant_errors, constant_losses, drawn_rows, sample_errors,
 )
 from mtl_explain.modality import Modality
 from mtl_explain.testing.toy_samples import toy_samples
@@ -68,6 +68,13 @@ def test_errors_by_hand(label):
     metres = np.array([[20.0], [np.nan]])
     np.testing.assert_equal(sample_errors(np.array([30.0]), metres, scaled), [10, np.nan])
     np.testing.assert_equal(constant_losses(np.array([40.0]), metres, scaled), [4, np.nan])
+    both = dict(mean=(0.0, 0.0), std=(5.0, 50.0))
+    month = Modality("month", "tabular", (2,), channels=("t", "p"), **both)
+    truth = np.array([[10.0, 100.0], [np.nan, 50.0]])
+    np.testing.assert_equal(sample_errors(np.zeros(2), truth, month), [2, 1])
+    off, squared = channel_errors(dict(error=np.zeros(2), loss=np.zeros(2)), truth, month)
+    np.testing.assert_equal(off, [[10, 100], [np.nan, 50]])
+    np.testing.assert_allclose(squared, [[4, 4], [np.nan, 1]])
 
 
 def test_against_scikit_learn(samples_train_test_names_and_mods):

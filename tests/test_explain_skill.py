@@ -1,6 +1,6 @@
 """Was it learnt?
 
-Written by nbdev-export from the check cells of nbs/api/explain/07_skill.ipynb.
+Written by nbdev-export from the check cells of nbs/api/explain/06_skill.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

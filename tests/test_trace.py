@@ -12,8 +12,8 @@ from mtl_explain.modality import modality_of
 from mtl_explain.testing.planted import planted_samples, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import (
-    best_epoch, check_trace, chosen_epoch, empty_trace, joined, joined_folds, label_correct, shown_split,
-    split_positions,
+    best_epoch, by_channel, check_trace, chosen_epoch, empty_trace, joined, joined_folds, label_correct,
+    shown_split, split_positions,
 )
 
 
@@ -150,6 +150,7 @@ def test_a_trace_passes(world):
         "'error' is infinite for some samples": changed("error", np.inf, task="landcover"),
         "errors of 'elevation' are below 0": changed("error", -1, task="elevation"),
         "'correct' of 'landcover' lies outside 0 to 1": changed("correct", 2, task="landcover"),
+        "'confidence' of 'zone' lies outside 0 to 1": changed("confidence", 2, task="zone"),
         "a trace has the variable 'loss'": trace.drop_vars("loss"),
         "'loss' has dimensions": trace.isel(epoch=0),
         "'truth' is of type object": trace.assign(truth=trace.truth.astype(object)),
@@ -164,6 +165,44 @@ def test_a_trace_passes(world):
             check_trace(t, mods, "here")
     with pytest.raises(ValueError, match="task 'landcover' is no modality of this run"):
         check_trace(trace, {"climate": mods["climate"]})
+
+
+def test_weather_of_two_channels_is_taken_apart_the_rest_stays(world):
+    "Channel by channel."
+    rng = np.random.default_rng(0)
+    off = rng.gamma(2, 1, (3, 24, 2)).astype("float32")
+    channels = dict(
+        channel=["weather (t)", "weather (p)"],
+        channel_task=("channel", ["weather", "weather"]),
+        channel_units=("channel", ["°C", "mm"]),
+    )
+    both = dict(
+        channel_error=(("epoch", "sample", "channel"), off * [1, 50]),
+        channel_loss=(("epoch", "sample", "channel"), off**2),
+        channel_constant_error=(("sample", "channel"), off[0] * [1, 50]),
+        channel_constant_loss=(("sample", "channel"), off[0] ** 2),
+    )
+    vector = world.trace.assign(both).assign_coords(channels)
+    apart = by_channel(vector)
+    assert apart.task.values.tolist() == [
+        "landcover",
+        "elevation",
+        "weather (t)",
+        "weather (p)",
+        "zone",
+        "climate",
+        "temperature",
+    ]
+    np.testing.assert_allclose(apart.error.sel(task="weather (p)"), off[..., 1] * 50, rtol=1e-6)
+    assert apart.units.sel(task="weather (p)").item() == "mm"
+    assert apart.error.sel(task="zone").equals(world.trace.error.sel(task="zone"))
+    assert apart.moments.equals(world.trace.moments)
+    assert "channel_error" not in apart
+    with pytest.raises(ValueError, match="none of its tasks has several"):
+        by_channel(world.trace)
+    with pytest.raises(ValueError, match="say which of weather .t., weather .p. is `main`"):
+        by_channel(vector.assign_attrs(main="weather"))
+    assert by_channel(vector.assign_attrs(main="weather"), "weather (t)").attrs["main"] == "weather (t)"
 
 
 def test_every_sample_once_at_the_epoch_that_its_fold_kept(thirds_and_turns, world):

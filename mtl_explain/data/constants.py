@@ -10,6 +10,7 @@ __all__ = [
     "best_constants",
     "sample_errors",
     "constant_losses",
+    "channel_errors",
     "constant_errors",
 ]
 
@@ -90,12 +91,12 @@ def sample_errors(
     predicted: np.ndarray,  # class indices, or native values; broadcasts against `truth`
     truth: np.ndarray,  # (sample, *shape)
     m: Modality,  # what it is
-) -> np.ndarray:  # (sample,) share of wrong labels, or mean absolute error in native units
+) -> np.ndarray:  # (sample,) share of wrong labels, or mean absolute error in `error_units`
     "The `error` of a trace."
     if m.is_label:
         return _valid_mean(predicted != truth, truth >= 0)
     truth = truth.astype(float)
-    return _valid_mean(np.abs(predicted - truth), ~np.isnan(truth))
+    return _valid_mean(np.abs(m.to_error_units(predicted - truth)), ~np.isnan(truth))
 
 
 def constant_losses(
@@ -112,6 +113,24 @@ def constant_losses(
     return _valid_mean(((constant - truth) / std) ** 2, ~np.isnan(truth))
 
 
+# %% ../../nbs/api/data/07_constants.ipynb #bd12be88
+def channel_errors(
+    best: dict,  # from `best_constants`
+    truth: np.ndarray,  # (sample, *shape), native units
+    m: Modality,  # a vector, with its scaling
+) -> tuple:  # absolute errors in native units, squared errors of standardised values: (sample, C)
+    "Errors of the constants by channel."
+    axis = 1 + channel_axis(m.kind)
+
+    def mean(v):
+        v = np.moveaxis(v, axis, 1).reshape(len(v) * m.n_channels, -1)
+        return _valid_mean(v, ~np.isnan(v)).reshape(-1, m.n_channels)
+
+    truth = truth.astype(float)
+    scaled = m.to_error_units(best["loss"] - truth)
+    return mean(np.abs(best["error"] - truth)), mean(scaled**2)
+
+
 # %% ../../nbs/api/data/07_constants.ipynb #8efc5df4
 def constant_errors(
     samples: xr.Dataset,  # the sample set
@@ -120,17 +139,22 @@ def constant_errors(
     train: np.ndarray,  # positions of the training samples
     rows: np.ndarray,  # positions of the samples whose errors are wanted
     cap: int = constant_cap,  # training samples to learn from, at most
-) -> xr.Dataset:  # `constant_error`, `constant_loss` (sample, task), float32
+) -> xr.Dataset:  # `constant_error`, `constant_loss` (sample, task), float32; of vectors by channel
     "What the best constants would have got wrong; NaN for a task without any training label."
     seen = drawn_rows(train, cap)
     nothing = np.full(len(rows), np.nan)
     found = dict(constant_error=[], constant_loss=[])
+    channels = dict(channel_constant_error=[], channel_constant_loss=[])
     for t in targets:
         m = mods[t]
         values = samples[t].isel(sample=seen).values
         if (values < 0).all() if m.is_label else np.isnan(values).all():
             found["constant_error"].append(nothing)
             found["constant_loss"].append(nothing)
+            if m.is_vector:
+                unknown = np.full((len(rows), m.n_channels), np.nan)
+                channels["channel_constant_error"].append(unknown)
+                channels["channel_constant_loss"].append(unknown)
             continue
         best = best_constants(values, m)
         blocks = [b.values for b in sample_blocks(samples[t].isel(sample=rows))]
@@ -138,8 +162,17 @@ def constant_errors(
         losses = [constant_losses(best["loss"], b, m) for b in blocks]
         found["constant_error"].append(np.concatenate(errors))
         found["constant_loss"].append(np.concatenate(losses))
+        if m.is_vector:
+            by_channel = [channel_errors(best, b, m) for b in blocks]
+            for name, parts in zip(channels, zip(*by_channel, strict=True), strict=True):
+                channels[name].append(np.concatenate(parts))
     coords = dict(sample=samples["sample"].values[rows], task=list(targets))
     variables = {
         k: (("sample", "task"), np.stack(v, -1).astype("float32")) for k, v in found.items()
     }
+    if channels["channel_constant_error"]:
+        variables |= {
+            k: (("sample", "channel"), np.concatenate(v, -1).astype("float32"))
+            for k, v in channels.items()
+        }
     return xr.Dataset(variables, coords)

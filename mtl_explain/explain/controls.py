@@ -64,7 +64,9 @@ def look_up(
     looked_up = np.full(known.shape, np.nan)
     looked_up[known] = classes[predicted[..., fine][known].astype(int)]
     wrong = np.where(known & np.isfinite(truth), looked_up != truth, np.nan)
-    new = dict(predicted=looked_up, error=wrong, correct=1 - wrong, loss=np.nan)
+    nobody = dict(loss=np.nan, confidence=np.nan)  # who looks up a label has no doubts
+    new = dict(predicted=looked_up, error=wrong, correct=1 - wrong) | nobody
+    new = {name: values for name, values in new.items() if name in trace}
     for name, values in new.items():
         found[name].loc[dict(task=parent)] = xr.DataArray(
             np.broadcast_to(values, known.shape),
@@ -95,7 +97,7 @@ def shuffle_within_class(
         at = np.flatnonzero(deck == cards)
         source[at] = rng.permutation(at)
     found = trace.copy(deep=True)
-    for name in ("loss", "error", "correct", "predicted", "truth"):
+    for name in (v for v in trace.data_vars if {"sample", "task"} <= set(trace[v].dims)):
         one = trace[name].sel(task=task)
         found[name].loc[dict(task=task)] = one.isel(sample=source).values
     if "moments" in found:

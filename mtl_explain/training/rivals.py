@@ -189,6 +189,15 @@ def _fitted(
     return predict
 
 
+def _in_error_units(
+    v: np.ndarray,  # (row, ..., channel) native units
+    m: Modality,  # what it is
+) -> np.ndarray:  # (rows and times, channel) float32
+    "Numbers by channel, which come last here, in the units of their errors."
+    scale = m.std if m.is_vector else (1.0,)
+    return (v.reshape(-1, m.n_channels) / np.asarray(scale)).astype("float32")
+
+
 def _scores(
     predicted: np.ndarray,  # (row,) classes or (row, ...) native units
     truth: np.ndarray,  # the same shape
@@ -197,9 +206,7 @@ def _scores(
     "The metrics of a task, by the functions that score networks."
     metrics = task_scores(m)
     if not m.is_label:
-        channels = (-1, m.n_channels)
-        predicted = predicted.astype("float32").reshape(channels)
-        truth = truth.astype("float32").reshape(channels)
+        predicted, truth = (_in_error_units(v, m) for v in (predicted, truth))
     pair = torch.as_tensor(np.ascontiguousarray(predicted)), torch.as_tensor(truth.copy())
     if m.is_label:
         pair = tuple(v.long() for v in pair)
@@ -243,8 +250,10 @@ def _by_sample(
     m: Modality,  # the target
 ) -> np.ndarray:  # (sample,) NaN where no row is known
     "Mean error of the rows of each sample."
-    off = predicted != rows.truth if m.is_label else np.abs(predicted - rows.truth)
-    off = off.reshape(len(off), -1).mean(1)
+    wrong = predicted != rows.truth if m.is_label else np.abs(predicted - rows.truth)
+    if not m.is_label:
+        wrong = _in_error_units(wrong, m).reshape(len(wrong), -1)
+    off = wrong.reshape(len(wrong), -1).mean(1)
     at = np.searchsorted(samples, rows.sample)
     total = np.bincount(at, off, minlength=len(samples))
     count = np.bincount(at, minlength=len(samples))
@@ -287,7 +296,9 @@ def rivals(
                 table += [(name, task, key, v, part, *counts) for key, v in scores.items()]
     columns = ["setup", "task", "metric", "value", "split", "train_rows", "rows"]
     scores = pd.DataFrame(table, columns=columns).assign(seed=seed, reads=" ".join(inputs))
-    units = [mods[t].units if k == "mae" else "" for t, k in scores[["task", "metric"]].values]
+    units = [
+        mods[t].error_units if k == "mae" else "" for t, k in scores[["task", "metric"]].values
+    ]
     coords = dict(rival=list(rival_names), sample=samples["sample"].values[scored])
     found = xr.DataArray(
         errors,
