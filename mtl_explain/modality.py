@@ -101,6 +101,7 @@ class Modality:
     long_name: str = ""  # what plots call it
     parent: str = ""  # the coarser level of a label hierarchy: name of another modality
     parent_index: tuple = ()  # for each class, the index of its parent's class
+    derived_from: tuple = ()  # modalities that it is computed from, if any: they are tied to it
     mean: tuple = ()  # one number a channel, in `units`: its scaling, once it has been learnt
     std: tuple = ()  # one number a channel, like `mean`
 
@@ -304,6 +305,7 @@ def modality_of(
         a.get("long_name", ""),
         a.get("parent", ""),
         tuple(int(i) for i in np.atleast_1d(a.get("parent_index", ()))),
+        _names(a.get("derived_from", ())),
     )
 
 
@@ -355,6 +357,7 @@ modality_schema = dict(
         long_name=_text,
         parent=_text,
         parent_index=dict(type="array", items=_whole),
+        derived_from=_names_schema,
         mean=_numbers,
         std=_positive_numbers,
     ),
@@ -380,6 +383,8 @@ def ancestor_index(
     name = child
     index = np.arange(modalities[child].n_classes)
     while name != parent or name == child:
+        if name not in modalities:
+            raise ValueError(f"the hierarchy of '{child}' leads to '{name}', which is not here")
         m = modalities[name]
         if not m.parent:
             raise ValueError(

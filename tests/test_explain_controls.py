@@ -9,7 +9,8 @@ import pytest
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.explain.controls import (
-    _at, against_control, asked_of, look_up, plot_control, read_control, shuffle_within_class, true_classes,
+    _at, against_control, asked_of, look_up, plot_control, read_control, read_controls, shuffle_within_class,
+    true_classes,
 )
 from mtl_explain.explain.correlation import correlation_statistic
 from mtl_explain.explain.resampling import difference, estimate
@@ -96,7 +97,8 @@ def test_the_questions_of_a_trace_with_all_kinds_of_tasks(trace, mods):
     assert len(asked) == 2 + 4 + 2
     assert "r of errors, landcover and weather, by sample" in asked
     assert "climate inside the predicted zone, where both are wrong" in asked
-    assert all(len(s.index) == 1 for s in asked.values())
+    assert all(len(a.statistic.index) == 1 for a in asked.values())
+    assert asked["r of errors, landcover and weather, by sample"].tasks == ("landcover", "weather")
     labelled = trace.assign_attrs(main="temperature")
     assert "error of temperature, zone wrong less right" in asked_of(labelled, mods)
 
@@ -155,6 +157,16 @@ def test_the_three_sentences(beside_not_tied_question_beside_tied_there_and_noth
     empty["difference"] = np.nan
     assert "not defined" in read_control(empty)
     print(read_control(there), read_control(nothing), sep="\n")
+
+
+def test_a_row_a_sentence_and_none_about_what_was_not_learnt(beside_not_tied_question_beside_tied_there_and_nothing):
+    "In words."
+    beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
+    said = read_controls(beside_tied)
+    assert said.count("in networks that share nothing") == beside_tied["difference"].notna().sum()
+    said = read_controls(beside_tied, unlearnt=("weather",))
+    assert "landcover and weather" not in said
+    assert said.endswith("since not shown to be learnt: weather.")
 
 
 def test_a_row_a_question_in_both_axes(beside_not_tied_question_beside_tied_there_and_nothing):

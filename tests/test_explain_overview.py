@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -20,9 +21,9 @@ from mtl_explain.explain.correctness import (
 from mtl_explain.explain.correlation import error_correlation
 from mtl_explain.explain.hierarchy import hierarchy_adherence
 from mtl_explain.explain.overview import (
-    Explanation, _is_above, _names, _with_interval, check_traced, explain, label_pairs, read_correlation,
-    read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy, read_ranges, read_together,
-    read_transitions,
+    Explanation, _ask_construction, _is_above, _names, _with_interval, check_traced, explain, label_pairs,
+    read_correlation, read_error_by_correctness, read_error_by_groups, read_groups, read_hierarchy,
+    read_ranges, read_together, read_transitions, tied_by_construction,
 )
 from mtl_explain.testing.planted import map_moments, planted_world
 
@@ -40,6 +41,17 @@ def found(world_and_mods):
     "Everything about the planted world."
     world, mods = world_and_mods
     return explain(world.trace, mods, world.samples)
+
+
+@pytest.fixture(scope='module')
+def apart_and_gated(world_and_mods):
+    world, mods = world_and_mods
+    other = planted_world(n_samples=880, n_groups=40, n_epochs=6, size=8, sample_r=0.0, seed=5)
+    apart = other.trace.assign_coords(sample=world.trace.sample, group=world.trace.group)
+    hopeless = world.trace.copy(deep=True)
+    hopeless["constant_loss"].loc[dict(task="weather")] = 1e-6
+    gated = explain(hopeless, mods, control=apart)
+    return apart, gated
 
 
 def test_an_explanation_that_does_not_apply():
@@ -83,6 +95,10 @@ def test_correlations_in_words_with_and_without_something_to_say():
         "For dem (between samples) the interval excludes zero, but not after correction for "
         "3 questions: no correlation is shown. age: only one value."
     )
+    silent = read_correlation(result, 3, unlearnt=("dem", "age"))
+    assert silent.startswith("Epoch 3. For zone the interval includes zero")
+    assert silent.endswith("Not interpreted, since not shown to be learnt: age and dem.")
+    assert read_correlation(result, 3, unlearnt=("dem", "age", "zone")).startswith("Epoch 3. Not inter")
 
 
 def test_hard_samples_are_not_hard_pixels():
@@ -178,6 +194,17 @@ def test_the_coarser_label_comes_first(world_and_mods):
     assert not _is_above(mods, "zone", "zone")
 
 
+def test_the_zone_is_a_function_of_the_climate(world_and_mods):
+    "Before anything is read."
+    # the zone is a function of the climate; what is said to be derived is named, too
+    world, mods = world_and_mods
+    assert tied_by_construction(["zone", "climate", "weather"], mods) == [("zone", "climate")]
+    from_weather = mods | dict(climate=replace(mods["climate"], derived_from=("weather",)))
+    assert ("climate", "weather") in tied_by_construction(["climate"], from_weather)
+    assert "zone from climate" in _ask_construction(world.trace, mods).reading
+    assert not _ask_construction(world.trace, {}).applies
+
+
 def test_the_own_samples_pass(world_and_mods):
     "In one call."
     # the own samples pass; others are told by what they lack
@@ -192,17 +219,17 @@ def test_the_own_samples_pass(world_and_mods):
 
 def test_all_of_it_applies_and_every_figure_is_its_own(found):
     "In one call."
-    assert not found.left_out
-    assert list(found)[:4] == [
-        "error correlation",
-        "correctness groups (zone, climate)",
-        "fate of FF (zone, climate)",
-        "transitions (zone, climate)",
-    ]
-    for e in found.values():
+    assert list(found.left_out) == ["control: networks that share nothing"]
+    assert list(found)[:3] == ["skill", "tied by construction", "error correlation"]
+    assert "control: zone looked up from climate" in found
+    assert "control: dealt out within the true zone" in found
+    assert "transitions (zone, climate)" in found
+    for e in found.applied.values():
+        assert len(e.result)
+        if not e.figure:
+            continue
         fig = e.figure()
         assert isinstance(fig, plt.Figure)
-        assert len(e.result)
         assert e.reading.endswith(".")
         assert e.question.endswith("?")
         if e.name.startswith("error of elevation by correctness of"):
@@ -211,12 +238,35 @@ def test_all_of_it_applies_and_every_figure_is_its_own(found):
         plt.close(fig)
 
 
+def test_the_control_has_its_row(world_and_mods, apart_and_gated):
+    "In one call."
+    # the control has its row; weather and what concerns it is not interpreted
+    world, mods = world_and_mods
+    apart, gated = apart_and_gated
+    against = explain(world.trace, mods, control=[apart, apart])
+    said = against["control: networks that share nothing"].reading
+    assert "landcover and weather, by sample" in said
+    assert "in networks that share nothing" in said
+    assert "Not shown to be learnt: weather" in gated["skill"].reading
+    assert (
+        "Not interpreted, since not shown to be learnt: weather." in gated["error correlation"].reading
+    )
+    assert "landcover and weather" not in gated["control: networks that share nothing"].reading
+    guessed = world.trace.copy(deep=True)
+    guessed["constant_error"].loc[dict(task="zone")] = 1e-6
+    silent = explain(guessed, mods)["transitions (zone, climate)"].reading
+    assert silent.startswith("Not interpreted: zone was not shown to be learnt")
+
+
 def test_what_does_not_apply_says_why(world_and_mods):
     "In one call."
     world, mods = world_and_mods
     one = explain(world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), mods)
-    assert not one.applied
+    assert set(one.applied) == {"skill"}
     assert set(one.left_out) == {
+        "tied by construction",
+        "control: networks that share nothing",
+        "rival explanations",
         "error correlation",
         "correctness groups",
         "hierarchy",
@@ -231,12 +281,15 @@ def test_what_does_not_apply_says_why(world_and_mods):
         mods,
     )
     assert set(two.applied) == {
+        "skill",
+        "control: dealt out within the true zone",
+        "rival explanations",
         "error correlation",
         "error of weather by correctness of zone",
         "reach of errors",
         "errors on the map",
     }
-    assert repr(two).startswith("Explanations: 4 apply")
+    assert repr(two).startswith("Explanations: 7 apply")
     assert "left out" in one._repr_html_()
     assert "fewer than two label tasks" in two._repr_html_()
 
@@ -250,7 +303,8 @@ def test_a_run_is_enough_no_labels_are_no_harm(world_and_mods):
     short = explain(run)
     unlabelled = world.trace.copy(deep=True).assign_attrs(main="temperature")
     unlabelled["correct"].loc[dict(task="zone")] = np.nan
-    found = explain(unlabelled, mods)
+    found = explain(unlabelled.drop_vars("constant_error"), mods)
+    assert "written by an earlier version" in found.left_out["skill"]
     assert found["transitions (zone, climate)"].reading == "No sample has both labels."
     assert (
         "No sample has both labels" in found["error of temperature by groups (zone, climate)"].reading

@@ -243,3 +243,6 @@ def test_parent_and_grandparent(mods):
         ancestor_index(mods, "zone")
     with pytest.raises(ValueError, match="'half' is not above 'climate': the hierarchy ends at 'zone'"):
         ancestor_index(mods, "climate", "half")
+    finest = min(mods, key=lambda n: not mods[n].parent)
+    with pytest.raises(ValueError, match="leads to '.*', which is not here"):
+        ancestor_index({finest: mods[finest]}, finest, "elsewhere")

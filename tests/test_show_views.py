@@ -88,6 +88,9 @@ def test_the_chart_names_its_controls_holds_each_sample_once_and_says_what_it(tr
     assert row_counts(chart)[1] == 20
     assert "left out at random" in spec["title"]["subtitle"]
     many = planted_trace(n_samples=5500, n_groups=10, n_epochs=1)
+    beside = linked_chart(trace, limit=20, control=trace).to_dict()
+    assert "share nothing" in beside["vconcat"][0]["title"][1]
+    assert len(beside["vconcat"][0]["layer"]) == len(spec["vconcat"][0]["layer"]) + 1
     assert row_counts(linked_chart(many))[-1] == 5500
     nowhere = linked_chart(trace.drop_vars(["lat", "lon"])).to_dict()
     assert "no map" in nowhere["title"]["subtitle"]

@@ -7,14 +7,17 @@ __all__ = [
     "look_up",
     "shuffle_within_class",
     "true_classes",
+    "Asked",
     "asked_of",
     "against_control",
     "read_control",
+    "read_controls",
     "plot_control",
 ]
 
 # %% ../../nbs/api/explain/09_controls.ipynb #62690956
 from dataclasses import replace
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,6 +29,7 @@ from mtl_explain.explain.correlation import correlation_statistic, pair_basis
 from mtl_explain.explain.hierarchy import hierarchy_statistic
 from mtl_explain.explain.resampling import (
     Resampling,
+    Statistic,
     difference,
     estimate,
     holm,
@@ -64,9 +68,7 @@ def look_up(
     looked_up = np.full(known.shape, np.nan)
     looked_up[known] = classes[predicted[..., fine][known].astype(int)]
     wrong = np.where(known & np.isfinite(truth), looked_up != truth, np.nan)
-    nobody = dict(loss=np.nan, confidence=np.nan)  # who looks up a label has no doubts
-    new = dict(predicted=looked_up, error=wrong, correct=1 - wrong) | nobody
-    new = {name: values for name, values in new.items() if name in trace}
+    new = dict(predicted=looked_up, error=wrong, correct=1 - wrong, loss=np.nan)
     for name, values in new.items():
         found[name].loc[dict(task=parent)] = xr.DataArray(
             np.broadcast_to(values, known.shape),
@@ -97,7 +99,7 @@ def shuffle_within_class(
         at = np.flatnonzero(deck == cards)
         source[at] = rng.permutation(at)
     found = trace.copy(deep=True)
-    for name in (v for v in trace.data_vars if {"sample", "task"} <= set(trace[v].dims)):
+    for name in ("loss", "error", "correct", "predicted", "truth"):
         one = trace[name].sel(task=task)
         found[name].loc[dict(task=task)] = one.isel(sample=source).values
     if "moments" in found:
@@ -119,6 +121,13 @@ def true_classes(
 
 
 # %% ../../nbs/api/explain/09_controls.ipynb #dc253a78
+class Asked(NamedTuple):
+    "A reading that is one number."
+
+    statistic: Statistic  # with one value
+    tasks: tuple  # the tasks that it is about
+
+
 def _one(statistic, k):
     "A single value of a statistic."
 
@@ -149,7 +158,8 @@ def _correlations(trace, split, cluster):
         found = correlation_statistic(trace, [task], asked, split=split, cluster=cluster)
         names = dict(within="within patches", between="between patches", sample="by sample")
         for k, basis in enumerate(asked):
-            yield f"r of errors, {main} and {task}, {names[basis]}", _one(found, k)
+            question = f"r of errors, {main} and {task}, {names[basis]}"
+            yield question, Asked(_one(found, k), (main, task))
 
 
 def asked_of(
@@ -158,7 +168,7 @@ def asked_of(
     epoch: int = None,  # the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
     cluster: str = "group",  # coordinate with what is not independent
-) -> dict:  # question -> `Statistic` with one value
+) -> dict:  # question -> `Asked`
     "All readings of a trace that are one number, by what they are about."
     trace = _at(trace, chosen_epoch(trace, epoch))
     tasks = dict(zip(trace["task"].values.tolist(), trace["kind"].values.tolist(), strict=True))
@@ -174,7 +184,7 @@ def asked_of(
             for k, (_, value, group) in enumerate(adherence.index):
                 if value == "within":
                     name = f"{child} inside the predicted {parent}, {_wrong[group]}"
-                    found[name] = _one(adherence, k)
+                    found[name] = Asked(_one(adherence, k), (child, parent))
     main = trace.attrs["main"]
     for label in labels:
         for number in numbers:
@@ -182,7 +192,7 @@ def asked_of(
                 compared = comparison_statistic(trace, number, label, split=split, cluster=cluster)
                 k = compared.index.get_level_values("quantity").get_loc("difference")
                 name = f"error of {number}, {label} wrong less right"
-                found[name] = _one(compared, k)
+                found[name] = Asked(_one(compared, k), (number, label))
     return found
 
 
@@ -191,9 +201,12 @@ _wrong = dict(CF="where it alone is wrong", FF="where both are wrong")
 
 # %% ../../nbs/api/explain/09_controls.ipynb #c6d1c1fc
 def _mean(traces, modalities, epochs, split, cluster):
-    "Question -> the mean over runs of its statistic."
+    "Question -> the mean over runs of its statistic, and the tasks that it is about."
     each = [asked_of(t, modalities, e, split, cluster) for t, e in zip(traces, epochs, strict=True)]
-    return {name: mean_of([s[name] for s in each]) for name in each[0]}
+    return {
+        name: Asked(mean_of([asked[name].statistic for asked in each]), first.tasks)
+        for name, first in each[0].items()
+    }
 
 
 def _as_list(value):
@@ -208,6 +221,7 @@ def against_control(
     epoch: int = None,  # of `trace`; each run's own kept epoch if None
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # how the intervals are found
+    about: str = None,  # only questions about this task; all if None
 ) -> pd.DataFrame:  # question, value, control, difference, low, high, p, p_holm, clusters, ...
     "Every reading beside the same reading of a control, and their paired difference."
     ours = _as_list(trace)
@@ -217,13 +231,19 @@ def against_control(
     own = _mean(ours, modalities, [epoch] * len(ours), *how)
     other = _mean(theirs, modalities, [None] * len(theirs), *how)
     rows = []
-    for name in (n for n in own if n in other):
-        left = estimate(difference(own[name], other[name]), resampling).iloc[0]
-        value = estimate(own[name], resampling).iloc[0]
-        beside = estimate(other[name], resampling).iloc[0]
+    asked = [name for name in own if name in other and about in (None, *own[name].tasks)]
+    if not asked:
+        raise ValueError("this trace and the control have no question in common")
+    for name in asked:
+        mine = own[name].statistic
+        its = other[name].statistic
+        left = estimate(difference(mine, its), resampling).iloc[0]
+        value = estimate(mine, resampling).iloc[0]
+        beside = estimate(its, resampling).iloc[0]
         rows.append(
             dict(
                 question=name,
+                tasks=own[name].tasks,
                 value=value["value"],
                 value_low=value["low"],
                 value_high=value["high"],
@@ -280,6 +300,25 @@ def read_control(
     if row["difference"] > 0:
         return f"{text}: more than there."
     return f"{text}: less than there."
+
+
+# %% ../../nbs/api/explain/09_controls.ipynb #2a4b36e4
+def read_controls(
+    table: pd.DataFrame,  # from `against_control`
+    name: str = "networks that share nothing",  # what the control is
+    level: float = 0.95,  # of the intervals
+    unlearnt: tuple = (),  # tasks that were not shown to be learnt: nothing is said of them
+) -> str:
+    "All readings of a table beside their control."
+    told = [not set(tasks) & set(unlearnt) for tasks in table["tasks"]]
+    text = [read_control(row, name, level) for _, row in table[told].iterrows()]
+    if not all(told):
+        of = sorted({t for tasks in table["tasks"] for t in tasks} & set(unlearnt))
+        text.append(
+            f"Not interpreted ({len(told) - sum(told)} of {len(told)} readings), since not shown "
+            f"to be learnt: {', '.join(of)}."
+        )
+    return " ".join(text)
 
 
 # %% ../../nbs/api/explain/09_controls.ipynb #919eaefa

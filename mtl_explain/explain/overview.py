@@ -19,6 +19,7 @@ __all__ = [
     "label_pairs",
     "Question",
     "compute_explanation",
+    "tied_by_construction",
     "Explanations",
     "check_traced",
     "explain",
@@ -35,6 +36,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mtl_explain.explain.controls import (
+    against_control,
+    look_up,
+    plot_control,
+    read_controls,
+    shuffle_within_class,
+    true_classes,
+)
 from mtl_explain.explain.correctness import (
     corrected_together,
     correctness_groups,
@@ -58,6 +67,8 @@ from mtl_explain.explain.maps import (
     samples_worth_showing,
 )
 from mtl_explain.explain.resampling import Resampling, p_text
+from mtl_explain.explain.skill import plot_skill, read_skill, skill
+from mtl_explain.explain.variance import plot_variance, read_variance, variance_told
 from mtl_explain.explain.variogram import error_range, error_ranges, plot_error_range
 from mtl_explain.modality import ancestor_index
 from mtl_explain.trace import chosen_epoch, group_names, split_positions
@@ -127,8 +138,14 @@ def read_correlation(
     result: pd.DataFrame,  # from `error_correlation`
     epoch: int,  # which epoch to speak of
     level: float = 0.95,  # of the intervals in it
+    unlearnt: tuple = (),  # tasks that were not shown to be learnt: nothing is said of them
 ) -> str:
     "What the correlations say at one epoch, and whether they changed since the first."
+    silent = sorted(set(result["auxiliary"]) & set(unlearnt))
+    result = result[~result["auxiliary"].isin(silent)]
+    apart = f"Not interpreted, since not shown to be learnt: {_names(silent)}." if silent else ""
+    if not len(result):
+        return f"Epoch {epoch}. {apart}"
     start = result["epoch"].min()
     first = result[result["epoch"] == start].set_index(["auxiliary", "basis"])["r"]
     now = result[result["epoch"] == epoch].assign(start=start)
@@ -151,6 +168,7 @@ def read_correlation(
             f"{len(known)} questions: no correlation is shown."
         )
     text += [f"{row.auxiliary}: {row.note or 'no interval'}." for row in none.itertuples()]
+    text += [apart] if apart else []
     return f"Epoch {epoch}. " + " ".join(text)
 
 
@@ -432,16 +450,20 @@ class Question:
     compute: Callable  # without arguments: the result
     plot: Callable  # the result -> axes or figure
     read: Callable  # the result -> text
+    tasks: tuple = ()  # which must have been learnt for the answer to be read
 
 
 def _draw(plot, result):
     "The figure of a result."
     drawn = plot(result)
+    if isinstance(drawn, np.ndarray):
+        drawn = drawn.flat[0]
     return getattr(drawn, "figure", None) or drawn
 
 
 def compute_explanation(
     question: Question,  # what is asked
+    unlearnt: tuple = (),  # tasks that were not shown to be learnt
 ) -> Explanation:
     "Compute one explanation; what cannot be asked of these data becomes a reason."
     try:
@@ -449,18 +471,26 @@ def compute_explanation(
     except ValueError as error:
         return Explanation(question.name, question.text, reason=str(error))
     figure = partial(_draw, question.plot, result)
-    return Explanation(question.name, question.text, result, figure, question.read(result))
+    silent = [t for t in question.tasks if t in unlearnt]
+    reading = question.read(result)
+    if silent:
+        reading = (
+            f"Not interpreted: {_names(silent)} {'were' if len(silent) > 1 else 'was'} not shown "
+            "to be learnt better than a constant. The numbers stand in the table."
+        )
+    return Explanation(question.name, question.text, result, figure, reading)
 
 
 # %% ../../nbs/api/explain/11_overview.ipynb #88ee0577
-def _ask_correlation(trace, epoch, how):
+def _ask_correlation(trace, epoch, how, unlearnt):
     "The main task and all others."
     return Question(
         "error correlation",
         f"Do other tasks fail where {trace.attrs['main']} fails?",
         partial(error_correlation, trace, **how),
         plot_error_correlation,
-        partial(read_correlation, epoch=epoch, level=how["resampling"].level),
+        partial(read_correlation, epoch=epoch, level=how["resampling"].level, unlearnt=unlearnt),
+        (trace.attrs["main"],),
     )
 
 
@@ -473,6 +503,7 @@ def _ask_groups(trace, first, second, how):
         partial(correctness_groups, trace, first, second, **how),
         plot_correctness_groups,
         partial(read_groups, level=how["resampling"].level),
+        (first, second),
     )
 
 
@@ -485,6 +516,7 @@ def _ask_fate(trace, first, second, how):
         partial(group_fate, trace, first, second, "FF", start, **how),
         plot_group_fate,
         partial(read_fate, level=how["resampling"].level),
+        (first, second),
     )
 
 
@@ -496,6 +528,7 @@ def _ask_transitions(trace, first, second, how):
         partial(transition_matrix, trace, first, second, **how),
         plot_transition_matrix,
         partial(read_transitions, level=how["resampling"].level),
+        (first, second),
     )
 
 
@@ -507,6 +540,7 @@ def _ask_together(trace, first, second, how):
         partial(corrected_together, trace, first, second, **how),
         plot_corrected_together,
         partial(read_together, level=how["resampling"].level),
+        (first, second),
     )
 
 
@@ -520,6 +554,7 @@ def _ask_hierarchy(trace, modalities, parent, child, epoch, how):
         partial(hierarchy_adherence, trace, modalities, child, parent, epochs, **how),
         plot_hierarchy_adherence,
         partial(read_hierarchy, epoch=epoch, level=how["resampling"].level),
+        (parent, child),
     )
 
 
@@ -533,11 +568,11 @@ def _label_explanations(trace, modalities, epoch, how):
             reason="fewer than two label tasks (category) among the targets",
         )
     for first, second in pairs:
-        yield compute_explanation(_ask_groups(trace, first, second, how))
+        yield _ask_groups(trace, first, second, how)
         if trace.sizes["epoch"] > 1:
-            yield compute_explanation(_ask_fate(trace, first, second, how))
-            yield compute_explanation(_ask_transitions(trace, first, second, how))
-            yield compute_explanation(_ask_together(trace, first, second, how))
+            yield _ask_fate(trace, first, second, how)
+            yield _ask_transitions(trace, first, second, how)
+            yield _ask_together(trace, first, second, how)
     nested = [pair for pair in pairs if _is_above(modalities, *pair)]
     if not nested:
         yield Explanation(
@@ -547,7 +582,7 @@ def _label_explanations(trace, modalities, epoch, how):
             "(attributes `parent` and `parent_index`)",
         )
     for parent, child in nested:
-        yield compute_explanation(_ask_hierarchy(trace, modalities, parent, child, epoch, how))
+        yield _ask_hierarchy(trace, modalities, parent, child, epoch, how)
 
 
 # %% ../../nbs/api/explain/11_overview.ipynb #8c868c65
@@ -565,6 +600,7 @@ def _ask_error_by_correctness(trace, regression, label, epoch, how):
         partial(error_by_correctness, trace, regression, label, **how),
         partial(_plot_errors, trace=trace),
         partial(read_error_by_correctness, epoch=epoch, level=how["resampling"].level),
+        (regression, label),
     )
 
 
@@ -576,6 +612,7 @@ def _ask_error_by_groups(trace, regression, first, second, epoch, how):
         partial(error_by_groups, trace, regression, first, second, **how),
         plot_error_by_groups,
         partial(read_error_by_groups, epoch=epoch, level=how["resampling"].level),
+        (regression, first, second),
     )
 
 
@@ -599,13 +636,151 @@ def _regression_explanations(trace, modalities, epoch, how):
         )
     for regression in regressions:
         for label in labels:
-            yield compute_explanation(
-                _ask_error_by_correctness(trace, regression, label, epoch, how)
-            )
+            yield _ask_error_by_correctness(trace, regression, label, epoch, how)
         for first, second in label_pairs(trace, modalities):
-            yield compute_explanation(
-                _ask_error_by_groups(trace, regression, first, second, epoch, how)
+            yield _ask_error_by_groups(trace, regression, first, second, epoch, how)
+
+
+# %% ../../nbs/api/explain/11_overview.ipynb #3e37ead6
+def _ask_skill(trace, epoch, how):
+    "All tasks against the best constant."
+    return Question(
+        "skill",
+        "Was each task learnt, better than one answer for everybody?",
+        partial(skill, trace, epoch=epoch, **how),
+        plot_skill,
+        partial(read_skill, level=how["resampling"].level),
+    )
+
+
+def tied_by_construction(
+    tasks: list,  # names
+    modalities: dict,  # name -> `Modality`
+) -> list:  # of (task, what it is computed from)
+    "Which labels are functions of other modalities: of a finer label, or as `derived_from` says."
+    known = [modalities[t] for t in tasks if t in modalities]
+    found = []
+    for m in known:
+        found += [(m.name, source) for source in m.derived_from if source in modalities]
+        children = [c.name for c in known if _is_above(modalities, m.name, c.name)]
+        found += [(m.name, child) for child in children]
+    return list(dict.fromkeys(found))
+
+
+def _ask_construction(trace, modalities):
+    "Pairs that are tied before any network sees them."
+    pairs = tied_by_construction(trace["task"].values.tolist(), modalities)
+    if not pairs:
+        return Explanation(
+            "tied by construction",
+            "Which tasks are tied by construction?",
+            reason="no task is said to be computed from another modality (`parent`, "
+            "`derived_from`)",
+        )
+    told = _names(f"{task} from {source}" for task, source in pairs)
+    return Explanation(
+        "tied by construction",
+        "Which tasks are tied by construction?",
+        pd.DataFrame(pairs, columns=["task", "computed from"]),
+        None,
+        f"By construction: {told}. Where both are tasks, or one is read and the other predicted, "
+        "what they have in common is not a finding about the network.",
+    )
+
+
+# %% ../../nbs/api/explain/11_overview.ipynb #be4d321d
+_deals = 5  # shuffles whose mean is the control
+
+
+def _dealt(trace, label, seed):
+    "All tasks but the main one dealt out within the true class of a label."
+    classes = true_classes(trace, label)
+    for k, task in enumerate(t for t in trace["task"].values if t != trace.attrs["main"]):
+        trace = shuffle_within_class(trace, task, classes, seed=1000 * seed + k)
+    return trace
+
+
+def _dealt_control(trace, label, modalities, epoch, how):
+    "The readings of a trace beside those of errors dealt out within the true class."
+    deals = [_dealt(trace, label, seed) for seed in range(_deals)]
+    deals = [d.assign_attrs(kept=epoch) for d in deals]
+    return against_control(trace, deals, modalities, epoch, **how)
+
+
+def _looked_up_control(trace, modalities, parent, child, epoch, how):
+    "All that is said of a coarser label, beside the same of one computed from the finer label."
+    control = look_up(trace, modalities, child, parent).assign_attrs(kept=epoch)
+    return against_control(trace, control, modalities, epoch, about=parent, **how)
+
+
+def _ask_control(name, text, compute, control, how, unlearnt):
+    "A table of readings beside a control."
+    level = how["resampling"].level
+    return Question(
+        name,
+        text,
+        compute,
+        partial(plot_control, name=control),
+        partial(read_controls, name=control, level=level, unlearnt=unlearnt),
+    )
+
+
+def _control_explanations(trace, modalities, control, epoch, how, unlearnt):
+    "What is left of the readings beside their controls."
+    name = "control: networks that share nothing"
+    text = "Does the network tie the tasks, or are some samples hard for everybody?"
+    if control:
+        yield _ask_control(
+            name,
+            text,
+            partial(against_control, trace, control, modalities, epoch, **how),
+            "networks that share nothing",
+            how,
+            unlearnt,
+        )
+    else:
+        yield Explanation(
+            name,
+            text,
+            reason="no control was given: train `setup.separate()` on the same samples and pass "
+            "the run as `control`",
+        )
+    main = trace.attrs["main"]
+    labels = _tasks_of_kind(trace, "category")
+    for parent, child in (p for p in combinations(labels, 2)):
+        pair = (parent, child) if _is_above(modalities, parent, child) else (child, parent)
+        if _is_above(modalities, *pair):
+            yield _ask_control(
+                f"control: {pair[0]} looked up from {pair[1]}",
+                f"Would a {pair[0]} that is looked up from the predicted {pair[1]} say the same?",
+                partial(_looked_up_control, trace, modalities, *pair, epoch, how),
+                f"a looked-up {pair[0]}",
+                how,
+                unlearnt,
             )
+    if labels and trace.sizes["task"] > 1:
+        label = main if main in labels else labels[0]
+        yield _ask_control(
+            f"control: dealt out within the true {label}",
+            f"Do errors meet in the same samples, or only in samples of the same {label}?",
+            partial(_dealt_control, trace, label, modalities, epoch, how),
+            f"errors dealt out within the true {label}",
+            how,
+            unlearnt,
+        )
+
+
+# %% ../../nbs/api/explain/11_overview.ipynb #df6903da
+def _ask_variance(trace, samples, epoch, how):
+    "Confidence, true class, mixture; and what the other tasks add."
+    return Question(
+        "rival explanations",
+        f"What tells the errors of {trace.attrs['main']} already, and what do other tasks add?",
+        partial(variance_told, trace, samples, epoch, **how),
+        plot_variance,
+        partial(read_variance, level=how["resampling"].level),
+        (trace.attrs["main"],),
+    )
 
 
 # %% ../../nbs/api/explain/11_overview.ipynb #741e05ea
@@ -645,6 +820,7 @@ def _ask_error_maps(trace, samples, task, epoch, split):
         partial(samples_worth_showing, trace, main, task, epoch, split),
         partial(_plot_highest, trace=trace, samples=samples),
         read_worth_showing,
+        (main, task),
     )
 
 
@@ -681,8 +857,8 @@ def _map_explanations(trace, samples, epoch, split):
         yield Explanation("error maps", question, reason=why)
     else:
         for task in dense:
-            yield compute_explanation(_ask_error_maps(trace, samples, task, epoch, split))
-    yield compute_explanation(_ask_errors_on_map(trace, epoch, split))
+            yield _ask_error_maps(trace, samples, task, epoch, split)
+    yield _ask_errors_on_map(trace, epoch, split)
 
 
 # %% ../../nbs/api/explain/11_overview.ipynb #13670671
@@ -730,6 +906,14 @@ def check_traced(
 
 
 # %% ../../nbs/api/explain/11_overview.ipynb #8300e8f8
+def _as_traces(control):
+    "Traces of a run, a learner, a trace, or of several of them."
+    if control is None:
+        return []
+    several = control if isinstance(control, list | tuple) else [control]
+    return [getattr(c, "trace", c) for c in several]
+
+
 def explain(
     run,  # a run, a learner, or a trace
     modalities: dict = None,  # name -> `Modality`; those of the run or learner if None
@@ -737,6 +921,7 @@ def explain(
     epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # how the intervals are found
+    control=None,  # networks that share nothing, `setup.separate()`: a run, or one a seed
 ) -> Explanations:  # name -> `Explanation`; `.applied`, `.left_out`
     "All explanations that apply to a run, and why the others do not."
     trace = getattr(run, "trace", run)
@@ -746,11 +931,20 @@ def explain(
         check_traced(trace, samples)
     epoch = chosen_epoch(trace, epoch)
     how = dict(split=split, resampling=resampling)
-    found = [
-        compute_explanation(_ask_correlation(trace, epoch, how)),
+    learnt = compute_explanation(_ask_skill(trace, epoch, how))
+    unlearnt = tuple(learnt.result.index[~learnt.result["learnt"]]) if learnt.applies else ()
+    asked = [
+        _ask_construction(trace, modalities),
+        _ask_correlation(trace, epoch, how, unlearnt),
+        *_control_explanations(trace, modalities, _as_traces(control), epoch, how, unlearnt),
+        _ask_variance(trace, samples, epoch, how),
         *_label_explanations(trace, modalities, epoch, how),
         *_regression_explanations(trace, modalities, epoch, how),
-        compute_explanation(_ask_ranges(trace, epoch, how)),
+        _ask_ranges(trace, epoch, how),
         *_map_explanations(trace, samples, epoch, split),
     ]
+    found = [learnt]
+    for one in asked:
+        ready = isinstance(one, Explanation)
+        found.append(one if ready else compute_explanation(one, unlearnt))
     return Explanations({e.name: e for e in found})

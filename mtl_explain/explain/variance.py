@@ -103,7 +103,7 @@ def cross_fitted(
     error: np.ndarray,  # (sample,) what is told
     table: pd.DataFrame,  # by what: numbers, and classes in columns that begin with `class`
     codes: np.ndarray,  # (sample,) cluster of each sample
-    folds: int = 10,  # at most; as many as clusters if these are fewer
+    folds: int = 5,  # at most; as many as clusters if these are fewer
 ) -> np.ndarray:  # (sample,) what is predicted by a model that has not seen the sample's cluster
     "Errors as told by other clusters."
     predicted = np.full(len(error), np.nan)

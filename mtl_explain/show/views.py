@@ -215,8 +215,8 @@ def _epoch_axis():
     return alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"))
 
 
-def _curves(trace, split, resampling):
-    "Correlations over the epochs; the chosen pair stands out, with its interval."
+def _curves(trace, split, resampling, control=None):
+    "Correlations over the epochs; the chosen pair stands out, with its interval and its control."
     curves = alt.Chart(correlation_curves(trace, split, resampling))
     base = curves.transform_filter("datum.main == main")
     chosen = base.transform_filter("datum.auxiliary == auxiliary")
@@ -235,8 +235,20 @@ def _curves(trace, split, resampling):
     said = said.mark_text(align="left", fontWeight="bold")
     said = said.encode(x=alt.value(6), y=alt.value(10), text="text:N")
     zero = alt.Chart(pd.DataFrame(dict(r=[0]))).mark_rule(color=grey).encode(y="r:Q")
-    return alt.layer(zero, band, lines, now, said).properties(
-        width=600, height=170, title="Do the two tasks fail together?"
+    layers = [zero, band, lines, now, said]
+    title = "Do the two tasks fail together?"
+    if control is not None:
+        layers.append(_control_curve(control, split, resampling, x))
+        title = [title, "dashed: the chosen pair in networks that share nothing"]
+    return alt.layer(*layers).properties(width=600, height=170, title=title)
+
+
+def _control_curve(control, split, resampling, x):
+    "The chosen pair in another trace."
+    curves = alt.Chart(correlation_curves(control, split, resampling))
+    chosen = curves.transform_filter("datum.main == main && datum.auxiliary == auxiliary")
+    return chosen.mark_line(color="black", strokeDash=[6, 4]).encode(
+        x, y="r:Q", tooltip=["auxiliary", "epoch", "r", "low", "high"]
     )
 
 
@@ -301,6 +313,7 @@ def linked_chart(
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
     resampling: Resampling = Resampling(),  # how the intervals are found
+    control: xr.Dataset = None,  # trace of networks that share nothing, drawn beside
 ) -> alt.VConcatChart:
     "Correlations, samples, map and counts, with a slider, two choosers and a brush."
     tasks = trace["task"].values.tolist()
@@ -328,7 +341,7 @@ def linked_chart(
         "a rectangle drawn over the points selects samples."
     )
     title = alt.Title(f"Errors of {trace.attrs['main']} and its companions", subtitle=said)
-    chart = alt.vconcat(_curves(trace, split, resampling), middle, counts)
+    chart = alt.vconcat(_curves(trace, split, resampling, control), middle, counts)
     chart = chart.add_params(*task_controls(trace))
     chart = chart.properties(title=title, description=description)
     chart = chart.resolve_scale(color="independent", shape="independent")
@@ -534,9 +547,10 @@ def explorer_chart(
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
     resampling: Resampling = Resampling(),  # how the intervals are found
+    control: xr.Dataset = None,  # trace of networks that share nothing, drawn beside
 ) -> alt.VConcatChart:
     "All linked views of one run in one chart."
-    chart = linked_chart(trace, split, limit, resampling)
+    chart = linked_chart(trace, split, limit, resampling, control)
     more, reasons = label_views(trace, modalities, split)
     chart.vconcat += more
     chart.title.subtitle = [chart.title.subtitle, *reasons]
