@@ -1401,6 +1401,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview._plot_ranges': ( 'api/explain/overview.html#_plot_ranges',
                                                                                              'mtl_explain/explain/overview.py'),
+                                              'mtl_explain.explain.overview._plus': ( 'api/explain/overview.html#_plus',
+                                                                                      'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview._read_pair': ( 'api/explain/overview.html#_read_pair',
                                                                                            'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview._regression_explanations': ( 'api/explain/overview.html#_regression_explanations',

@@ -56,6 +56,12 @@ def beside_not_tied_question_beside_tied_there_and_nothing(two_tasks_tied_not_ti
     return beside_not_tied, question, beside_tied, there, nothing
 
 
+@pytest.fixture(scope='module')
+def several(two_tasks_tied_not_tied_and_share_nothing, mods):
+    two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
+    return against_control([tied, two_tasks(1.0, 11)], [share_nothing, not_tied], mods)
+
+
 def test_the_looked_up_label_always_lies_in_the_hierarchy_is_right_where_the(trace, mods):
     "A label that is looked up."
     # the looked-up label always lies in the hierarchy, is right where the child is, and ties to it
@@ -115,11 +121,10 @@ def test_a_tie_is_found_beyond_the_difficulty(beside_not_tied_question_beside_ti
     beside_not_tied[["question", "value", "control", "difference", "low", "high"]].round(2)
 
 
-def test_seeds_are_averaged_and_comparing_what_differs_is_refused(two_tasks_tied_not_tied_and_share_nothing, mods, beside_not_tied_question_beside_tied_there_and_nothing):
+def test_seeds_are_averaged_and_comparing_what_differs_is_refused(several, beside_not_tied_question_beside_tied_there_and_nothing, two_tasks_tied_not_tied_and_share_nothing, mods):
     "Against a control."
-    two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
-    several = against_control([tied, two_tasks(1.0, 11)], [share_nothing, not_tied], mods)
+    two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
     assert several.attrs["seeds"] == 2
     assert several.set_index("question").loc[question, "low"] > 0
     assert (several["p_holm"].dropna() >= several["p"].dropna()).all()

@@ -27,7 +27,7 @@ __all__ = [
 
 # %% ../../nbs/api/explain/11_overview.ipynb #f27d2500
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from itertools import combinations
@@ -142,6 +142,9 @@ def read_correlation(
 ) -> str:
     "What the correlations say at one epoch, and whether they changed since the first."
     silent = sorted(set(result["auxiliary"]) & set(unlearnt))
+    family = result[(result["epoch"] == epoch) & result["low"].notna()]
+    if (family["basis"] == "within").any():
+        family = family[family["basis"] != "pixel"]
     result = result[~result["auxiliary"].isin(silent)]
     apart = f"Not interpreted, since not shown to be learnt: {_names(silent)}." if silent else ""
     if not len(result):
@@ -165,7 +168,7 @@ def read_correlation(
     if len(lost):
         text.append(
             f"For {_not_shown(lost)} the interval excludes zero, but not after correction for "
-            f"{len(known)} questions: no correlation is shown."
+            f"{len(family)} questions: no correlation is shown."
         )
     text += [f"{row.auxiliary}: {row.note or 'no interval'}." for row in none.itertuples()]
     text += [apart] if apart else []
@@ -725,12 +728,17 @@ def _ask_control(name, text, compute, control, how, unlearnt):
     )
 
 
+def _plus(read, text):
+    "A reading with a sentence more."
+    return lambda result: f"{read(result)} {text}"
+
+
 def _control_explanations(trace, modalities, control, epoch, how, unlearnt):
     "What is left of the readings beside their controls."
     name = "control: networks that share nothing"
     text = "Does the network tie the tasks, or are some samples hard for everybody?"
     if control:
-        yield _ask_control(
+        asked = _ask_control(
             name,
             text,
             partial(against_control, trace, control, modalities, epoch, **how),
@@ -738,6 +746,8 @@ def _control_explanations(trace, modalities, control, epoch, how, unlearnt):
             how,
             unlearnt,
         )
+        caution = "This is one training: what another seed would give is not in these intervals."
+        yield replace(asked, read=_plus(asked.read, caution))
     else:
         yield Explanation(
             name,
