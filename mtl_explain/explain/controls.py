@@ -329,11 +329,12 @@ def plot_control(
 ):  # the axes
     "Each reading and its control with their intervals, and the paired difference beside them."
     rows = table[np.isfinite(table["difference"].astype(float))]
+    below = dict(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     if axs is None:
         _, axs = plt.subplots(
             1,
             2,
-            figsize=(10, 1.2 + 0.42 * len(rows)),
+            figsize=(10, 1.5 + 0.42 * len(rows)),
             layout="constrained",
             sharey=True,
             width_ratios=[3, 2],
@@ -352,5 +353,5 @@ def plot_control(
     axs[0].set_yticks(at, rows["question"], fontsize=8)
     axs[0].set(xlabel="reading", title="The same questions", ylim=(-0.6, len(rows) - 0.4))
     axs[1].set(xlabel="difference, 95 % paired interval", title="What is left")
-    axs[0].legend(frameon=False, fontsize=8, loc="best")
+    axs[0].figure.legend(*axs[0].get_legend_handles_labels(), **below)
     return axs

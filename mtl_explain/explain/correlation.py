@@ -309,7 +309,12 @@ def error_correlation(
     basis: str = "auto",  # dense pairs by pixel, within and between; or only by 'pixel', 'sample'
     resampling: Resampling = Resampling(),  # how the intervals are found
 ) -> pd.DataFrame:  # a row an epoch, auxiliary and basis: r, low, high, p, p_holm, ..., note
-    "Correlation of the errors of the main and of each other task, by epoch (paper A, figure 4)."
+    """
+    Correlation of the errors of the main and of each other task, by epoch (paper A, figure 4).
+
+    Coverage in planted worlds (study on calibration): intervals 93 to 97 % for normal and binary
+    errors, 91 to 95 % for log-normal ones; bands over epochs 95 %, for log-normal errors 85 to 90 %.
+    """
     main = main or trace.attrs["main"]
     _check_pair_request(trace, main, measure)
     if basis not in ("auto", "pixel", "sample"):

