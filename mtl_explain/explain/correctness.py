@@ -506,8 +506,8 @@ def comparison_statistic(
     """
     Errors of a regression where a label is right and where it is wrong, as a statistic.
 
-    Intervals hold 93 to 97 % in planted worlds, 91 to 92 % where errors are log-normal and the label
-    goes with them (study on calibration).
+    Intervals hold 93 to 97 % in planted worlds, 91 to 92 % where errors are log-normal and the
+    label goes with them (study on calibration).
     """
     at = split_positions(trace, split) if positions is None else positions
     error = regression_error(trace, regression, at, relative)

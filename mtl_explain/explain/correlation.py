@@ -313,7 +313,7 @@ def error_correlation(
     Correlation of the errors of the main and of each other task, by epoch (paper A, figure 4).
 
     Coverage in planted worlds (study on calibration): intervals 93 to 97 % for normal and binary
-    errors, 91 to 95 % for log-normal ones; bands over epochs 95 %, for log-normal errors 85 to 90 %.
+    errors, 91 to 95 % for log-normal ones; bands over epochs 95 %, for log-normal ones 85 to 90.
     """
     main = main or trace.attrs["main"]
     _check_pair_request(trace, main, measure)
