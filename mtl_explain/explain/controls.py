@@ -9,6 +9,7 @@ __all__ = [
     "true_classes",
     "Asked",
     "asked_of",
+    "mean_readings",
     "against_control",
     "read_control",
     "read_controls",
@@ -200,8 +201,15 @@ _wrong = dict(CF="where it alone is wrong", FF="where both are wrong")
 
 
 # %% ../../nbs/api/explain/09_controls.ipynb #c6d1c1fc
-def _mean(traces, modalities, epochs, split, cluster):
-    "Question -> the mean over runs of its statistic, and the tasks that it is about."
+def mean_readings(
+    traces: list,  # one a seed
+    modalities: dict,  # name -> `Modality`
+    epochs: list = None,  # of each trace; the one whose weights were kept if None
+    split: str = "test",  # which samples; None: all
+    cluster: str = "group",  # coordinate with what is not independent
+) -> dict:  # question -> `Asked`
+    "All readings as means over the seeds, which then are part of their uncertainty."
+    epochs = epochs or [None] * len(traces)
     each = [asked_of(t, modalities, e, split, cluster) for t, e in zip(traces, epochs, strict=True)]
     return {
         name: Asked(mean_of([asked[name].statistic for asked in each]), first.tasks)
@@ -228,8 +236,8 @@ def against_control(
     theirs = _as_list(control)
     _check_comparable(ours + theirs, split)
     how = (split, resampling.cluster)
-    own = _mean(ours, modalities, [epoch] * len(ours), *how)
-    other = _mean(theirs, modalities, [None] * len(theirs), *how)
+    own = mean_readings(ours, modalities, [epoch] * len(ours), *how)
+    other = mean_readings(theirs, modalities, None, *how)
     rows = []
     asked = [name for name in own if name in other and about in (None, *own[name].tasks)]
     if not asked:
