@@ -73,9 +73,6 @@ from mtl_explain.explain.overview import Explanation, Explanations, explain
 from mtl_explain.explain.resampling import (
     Resampling,
     Statistic,
-    difference,
-    estimate,
-    holm,
     mean_of,
     mean_statistic,
     p_text,
