@@ -140,6 +140,26 @@ def test_each_sample_once_by_a_network_that_did_not_see_its_group(turns_home_tur
     assert joined_folds([r.trace for r in again]).identical(whole)
 
 
+def test_where_a_sample_is_tested_one_that_touches_it_on_the_grid_is_neither(samples, setups, turns_home_turn_options_and_turns):
+    "Every sample tested once."
+    # where a sample is tested, one that touches it on the grid is neither trained on nor validated on
+    turns_home, turn_options, turns = turns_home_turn_options_and_turns
+    folds = block_folds(samples, ("climate",), 3)
+    other = np.flatnonzero(folds != folds[0])[0]
+    place = 2 * np.arange(samples.sizes["sample"])
+    place[other] = 1
+    grid = dict(row=("sample", np.zeros_like(place)), col=("sample", place))
+    with tempfile.TemporaryDirectory() as folder:
+        touching = samples.assign_coords(grid)
+        found = cross_validate(touching, setups[2], folder, ("climate",), **turn_options)
+        tested = joined_folds([r.trace for r in found])
+        names = [set(r.trace.sample.values) for r in found]
+    assert sorted(tested.sample.values) == sorted(samples.sample.values)
+    a, b = samples.sample.values[[0, other]]
+    assert a in names[folds[0]] and b not in names[folds[0]]
+    assert b in names[folds[other]] and a not in names[folds[other]]
+
+
 def test_what_a_network_has_learnt_of_one_fold_is_not_in_its_own_test_samples(samples, turns_home_turn_options_and_turns):
     "Every sample tested once."
     # what a network has learnt of one fold is not in its own test samples: a label that is the group

@@ -725,7 +725,7 @@ _rows = (
 setups = {name: _setup(name, inputs, targets) for name, inputs, targets in _rows}
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #f5a6b349
-recipe = Recipe("this library", epochs=20, bs=32, lr=3e-3)
+recipe = Recipe("this library", epochs=12, bs=32, lr=3e-3)
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1b1cb0cc
 dataset = Dataset(

@@ -26,6 +26,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from fastai.callback.training import GradientAccumulation
@@ -124,12 +125,13 @@ def cross_validate(
     bar: bool = True,  # show progress over the folds
     **options,  # of `train_run`: epochs, lr, bs, ...
 ) -> list:  # of `Run`, fold by fold
-    "Train one network a fold, such that every sample is tested once and unseen."
+    "One network a fold: every sample is tested once, by one that saw neither block nor neighbours."
     folds = block_folds(samples, names, k)
     runs = []
     for turn in tqdm(range(k), desc=row_name(setup), unit="fold", disable=not bar):
         split = fold_split(samples, folds, turn, columns)
         part = samples.assign_coords(split=("sample", split))
+        part = part.isel(sample=np.flatnonzero(split != ""))
         folder = Path(root) / f"{row_name(setup)}-fold{turn}of{k}-seed{seed}"
         runs.append(train_run(part, setup, folder, seed=seed, bar=False, **options))
     return runs
