@@ -67,6 +67,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'mtl_explain/change/losses.py'),
                                            'mtl_explain.change.losses._named_relations': ( 'api/change/losses.html#_named_relations',
                                                                                            'mtl_explain/change/losses.py'),
+                                           'mtl_explain.change.losses.in_other_units': ( 'api/change/losses.html#in_other_units',
+                                                                                         'mtl_explain/change/losses.py'),
                                            'mtl_explain.change.losses.range_scaling': ( 'api/change/losses.html#range_scaling',
                                                                                         'mtl_explain/change/losses.py'),
                                            'mtl_explain.change.losses.scaled_zero': ( 'api/change/losses.html#scaled_zero',
