@@ -69,7 +69,16 @@ from mtl_explain.explain.maps import (
     task_maps,
 )
 from mtl_explain.explain.overview import Explanation, Explanations, explain
-from mtl_explain.explain.resampling import Bootstrap, resampled_means, share_interval
+from mtl_explain.explain.resampling import (
+    Resampling,
+    Statistic,
+    difference,
+    estimate,
+    holm,
+    mean_of,
+    mean_statistic,
+    p_text,
+)
 from mtl_explain.files.paths import data_folder
 from mtl_explain.modality import Modality, ancestor_index, kind_table, modality_of
 from mtl_explain.networks.cost import operations

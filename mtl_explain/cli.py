@@ -442,11 +442,11 @@ def explain(
 ):
     "What the errors of a run tell: questions, answers, and what does not apply."
     from mtl_explain.explain.overview import explain
-    from mtl_explain.explain.resampling import Bootstrap
+    from mtl_explain.explain.resampling import Resampling
     from mtl_explain.training.runs import load_run
 
     opened = load_run(run)
-    found = explain(opened.trace, opened.modalities, split=split, bootstrap=Bootstrap(seed=seed))
+    found = explain(opened.trace, opened.modalities, split=split, resampling=Resampling(seed=seed))
     typer.echo(f"{opened!r}\n{opened.about}\n")
     for e in found.applied.values():
         typer.echo(f"{typer.style(e.question, bold=True)}\n  {e.reading}")
@@ -479,14 +479,14 @@ def report(
 ):
     "Write figures, tables and one self-contained html page."
     from mtl_explain.data.store import open_store
-    from mtl_explain.explain.resampling import Bootstrap
+    from mtl_explain.explain.resampling import Resampling
     from mtl_explain.show.report import write_report
     from mtl_explain.training.runs import load_run
 
     samples = open_store(store) if store else None
     others = [load_run(r) for r in compare or ()]
-    how = Bootstrap(seed=seed)
-    page = write_report(load_run(run), samples, others, out, bootstrap=how)
+    how = Resampling(seed=seed)
+    page = write_report(load_run(run), samples, others, out, resampling=how)
     typer.echo(f"report: {page}")
 
 
@@ -589,7 +589,7 @@ def demo(
 
     rows = [find_setup(globe.dataset, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]
     samples, which = demo_samples(globe, sample)
-    from mtl_explain.explain.resampling import Bootstrap
+    from mtl_explain.explain.resampling import Resampling
     from mtl_explain.show.report import write_report
     from mtl_explain.training.experiments import paper_table, train_table
 
@@ -602,5 +602,5 @@ def demo(
         lr=2e-3,
         bs=32,
     )
-    page = write_report(runs[-1], samples, runs, bootstrap=Bootstrap(seed=seed))
+    page = write_report(runs[-1], samples, runs, resampling=Resampling(seed=seed))
     typer.echo(f"\n{paper_table(runs).T.to_string()}\n\nreport: {page.resolve()}")

@@ -19,7 +19,6 @@ from markupsafe import Markup
 from mtl_explain.dev.browser import (
     asked_for, browser, browser_missing, console_errors, keep_screenshot, wait_for,
 )
-from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.setup import Setup
 from mtl_explain.show.figures import figure_png
 from mtl_explain.show.report import (
@@ -112,9 +111,7 @@ def test_groups_if_there_are_groups_else_samples_with_what_that_means():
 def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
-    page = write_report(
-        runs[-1], samples, others=runs, folder=home / "page", bar=False, bootstrap=Bootstrap(n=100)
-    )
+    page = write_report(runs[-1], samples, others=runs, folder=home / "page", bar=False)
     text = page.read_text()
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == [], "nothing points outside the page"
@@ -165,9 +162,7 @@ def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples
 def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_unet_home_and_runs):
     "A report on the toy world."
     samples, unet, home, runs = samples_unet_home_and_runs
-    text = write_report(
-        runs[-1], folder=home / "bare", bar=False, bootstrap=Bootstrap(n=100)
-    ).read_text()
+    text = write_report(runs[-1], folder=home / "bare", bar=False).read_text()
     assert "What does not apply" in text
     assert "<b>error maps" in text
 
@@ -192,9 +187,7 @@ def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(sampl
     harmless = train_run(strange, named, home / "strange", epochs=2, bs=16, bar=False, device="cpu")
     assert "<img" not in harmless._repr_html_()
     assert "<script" not in harmless._repr_html_()
-    page = write_report(
-        harmless, strange, folder=home / "strange-page", bar=False, bootstrap=Bootstrap(n=50)
-    )
+    page = write_report(harmless, strange, folder=home / "strange-page", bar=False)
     assert "intervals resample single samples, since the samples have no groups" in page.read_text()
     if not browser_missing():
         with browser(1000, 1300) as driver:

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from mtl_explain.explain.overview import explain
-from mtl_explain.explain.resampling import Bootstrap, cluster_codes
+from mtl_explain.explain.resampling import Resampling, cluster_codes
 from mtl_explain.files.paths import (
     check_replaceable,
     discard_folder,
@@ -256,18 +256,18 @@ def write_report(
     split: str = "test",  # of scores and explanations
     bar: bool = True,  # show progress
     epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
+    resampling: Resampling = Resampling(),  # how the intervals are found
 ) -> Path:  # of the html page
     "Figures, tables and one self-contained page; only an older report is replaced."
     folder = Path(folder or run.folder / "report")
     partial = _claim_report(folder)
     found = explain(
-        run.trace, run.modalities, samples, split=split, epoch=epoch, bootstrap=bootstrap
+        run.trace, run.modalities, samples, split=split, epoch=epoch, resampling=resampling
     )
     runs = [*(r for r in others if r.folder != run.folder), run]
     paper_table(runs, split).to_csv(partial / "tables" / "scores.csv")
     entries = _explained(found, partial, bar)
-    page = _page_text(run, runs, entries, found.left_out, split, bootstrap.cluster)
+    page = _page_text(run, runs, entries, found.left_out, split, resampling.cluster)
     write_beside(partial / "report.html", page)
     replace_folder(partial, folder, "report")
     return folder / "report.html"
