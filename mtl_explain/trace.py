@@ -15,6 +15,7 @@ __all__ = [
     "empty_trace",
     "joined",
     "check_trace",
+    "joined_folds",
 ]
 
 # %% ../nbs/api/02_trace.ipynb #ac18eb41
@@ -233,3 +234,40 @@ def check_trace(
                     f"{mods[task].n_classes - 1}"
                 )
     return trace
+
+
+# %% ../nbs/api/02_trace.ipynb #31e2fac3
+def joined_folds(
+    traces: list,  # of one fold each, with the attribute `kept`; their test samples differ
+    aligned: bool = False,  # keep all epochs by number instead of the one that each fold kept
+) -> xr.Dataset:  # a trace of test samples; coordinates `fold` and `kept_epoch` on `sample`
+    "The test samples of all folds as one trace."
+    parts = []
+    shown = []
+    for fold, trace in enumerate(traces):
+        at = split_positions(trace, "test")
+        kept = chosen_epoch(trace)
+        part = trace.isel(sample=at)
+        if not aligned:
+            part = part.sel(epoch=[kept]).assign_coords(epoch=[0])
+        maps = [v for v in part.data_vars if "shown" in part[v].dims]
+        if "shown" in part.dims:
+            tested = np.isin(part["shown"].values, part["sample"].values)
+            shown.append(part[maps].isel(shown=tested).drop_dims("sample", errors="ignore"))
+            part = part.drop_dims("shown")
+        parts.append(
+            part.assign_coords(
+                fold=("sample", np.full(len(at), fold)),
+                kept_epoch=("sample", np.full(len(at), kept)),
+            )
+        )
+    options = dict(data_vars="minimal", coords="minimal", compat="override", join="exact")
+    found = xr.concat(parts, "sample", combine_attrs="override", **options)
+    names, count = np.unique(found["sample"].values, return_counts=True)
+    if (count > 1).any():
+        raise ValueError(
+            f"sample '{names[count > 1][0]}' is tested in {count.max()} folds, expected one"
+        )
+    if shown:
+        found = found.merge(xr.concat(shown, "shown", **options), join="exact")
+    return found.assign_attrs(kept=int(found["epoch"].values[-1]))

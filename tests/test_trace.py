@@ -12,7 +12,8 @@ from mtl_explain.modality import modality_of
 from mtl_explain.testing.planted import planted_samples, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import (
-    best_epoch, check_trace, chosen_epoch, empty_trace, joined, label_correct, shown_split, split_positions,
+    best_epoch, check_trace, chosen_epoch, empty_trace, joined, joined_folds, label_correct, shown_split,
+    split_positions,
 )
 
 
@@ -26,6 +27,19 @@ def samples():
 def world():
     "A planted world."
     return planted_world(n_samples=24, n_groups=4, n_epochs=3, size=8, shown=2)
+
+
+@pytest.fixture(scope='module')
+def thirds_and_turns(world):
+    "Three folds of the planted world, whose kept epochs differ."
+    thirds = np.arange(24) * 3 // 24
+    def of_fold(f, kept):
+        "The trace of one fold: its third is tested, the next one decides."
+        split = np.select([thirds == f, thirds == (f + 1) % 3], ["test", "valid"], "train")
+        part = world.trace.assign_coords(split=("sample", split)).assign_attrs(kept=kept)
+        return part.isel(sample=np.flatnonzero(split != "train"))
+    turns = [of_fold(f, kept) for f, kept in enumerate((2, 0, 1))]
+    return thirds, turns
 
 
 def test_the_positions_of_a_split(samples):
@@ -150,3 +164,35 @@ def test_a_trace_passes(world):
             check_trace(t, mods, "here")
     with pytest.raises(ValueError, match="task 'landcover' is no modality of this run"):
         check_trace(trace, {"climate": mods["climate"]})
+
+
+def test_every_sample_once_at_the_epoch_that_its_fold_kept(thirds_and_turns, world):
+    "Fold by fold."
+    thirds, turns = thirds_and_turns
+    whole = joined_folds(turns)
+    assert whole.sizes["sample"] == 24
+    assert whole.sample.values.tolist() == world.trace.sample.values.tolist()
+    assert set(whole.split.values) == {"test"}
+    assert whole.sizes["epoch"] == 1
+    assert best_epoch(whole) == chosen_epoch(whole) == 0
+    for f, kept in enumerate((2, 0, 1)):
+        at = np.flatnonzero(thirds == f)
+        assert (whole.kept_epoch.values[at] == kept).all()
+        for name in ("error", "loss", "predicted", "moments"):
+            a = whole[name].isel(epoch=0, sample=at).values
+            np.testing.assert_array_equal(a, world.trace[name].isel(epoch=kept, sample=at).values)
+    np.testing.assert_array_equal(whole.constant_error, world.trace.constant_error)
+    mods = {n: modality_of(da) for n, da in world.samples.data_vars.items()}
+    assert check_trace(whole, mods) is whole
+    assert whole.shown.values.tolist() == world.trace.shown.values.tolist()
+
+
+def test_all_epochs_by_number(thirds_and_turns, world):
+    "Fold by fold."
+    # all epochs by number; a sample that is tested twice is refused
+    thirds, turns = thirds_and_turns
+    aligned = joined_folds(turns, aligned=True)
+    np.testing.assert_array_equal(aligned.error, world.trace.error)
+    assert chosen_epoch(aligned) == 2
+    with pytest.raises(ValueError, match="is tested in 2 folds, expected one"):
+        joined_folds([turns[0], turns[0]])

@@ -214,6 +214,26 @@ def test_the_trace_agrees_with_a_direct_evaluation_of_the_network(learn_and_trac
     )
 
 
+def test_the_constants_in_the_trace_are_those_of_a_network_that_always_says_the(learn_and_trace, samples):
+    "A trace."
+    # the constants in the trace are those of a network that always says the same
+    learn, trace = learn_and_trace
+    dl = learn.dls[2]
+    _, y = next(iter(dl.new(bs=16)))
+    test = trace.isel(epoch=-1, sample=np.flatnonzero(trace.split.values == "test"))
+    train = samples.isel(sample=np.flatnonzero(samples.split.values == "train"))
+    frequent = int(np.bincount(train.cover.values.ravel()).argmax())
+    always = torch.eye(3)[frequent].reshape(1, 3, 1, 1).expand(16, 3, 16, 16)
+    middle = torch.quantile(torch.tensor(train.warmth.values), 0.5, dim=0)
+    warm = dl.mods["warmth"].standardise(middle.expand(16, 1))
+    for task, pred in dict(cover=always, warmth=warm).items():
+        record = sample_record(pred, y[task], dl.mods[task])
+        np.testing.assert_allclose(test.constant_error.sel(task=task), record["error"], rtol=1e-4)
+    mean = sample_record(torch.zeros(16, 1, 16, 16), y["elevation"], dl.mods["elevation"])
+    np.testing.assert_allclose(test.constant_loss.sel(task="elevation"), mean["loss"], rtol=1e-4)
+    assert test.constant_error.dims == test.constant_loss.dims == ("sample", "task")
+
+
 def test_only_validation_after_a_training_epoch_is_traced(tiny_learner, samples):
     "A trace."
     class Stop(Callback):

@@ -26,6 +26,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from mtl_explain.data.batches import split_loaders
+from mtl_explain.data.constants import constant_errors
 from mtl_explain.modality import Modality
 from mtl_explain.trace import joined, moment_names, split_names
 from mtl_explain.training.losses import sample_losses, valid_elements
@@ -216,7 +217,10 @@ class TraceRecorder(Callback):
         self.active = False
 
     def before_fit(self):
-        self.armed, self.active, (self.rows, self.shown_rows) = False, False, self._traced_rows()
+        self.armed = False
+        self.active = False
+        self.rows, self.shown_rows = self._traced_rows()
+        self.constants = self._constants()
 
     def after_train(self):
         self.armed = not hasattr(self.learn, "lr_finder")
@@ -247,6 +251,14 @@ def _loaders(self: TraceRecorder) -> dict:  # split -> loader, the traced ones, 
         for s in self.splits
         if s in named
     }
+
+
+@patch
+def _constants(self: TraceRecorder) -> xr.Dataset:  # constant_error, constant_loss (sample, task)
+    "What the best constants of the training split get wrong in the traced samples."
+    data = self.learn.dls.train.dataset
+    mods = self.learn.dls.train.mods
+    return constant_errors(self.samples, mods, data.targets, data.rows, self.rows)
 
 
 @patch
@@ -348,6 +360,7 @@ def _epoch(self: TraceRecorder) -> xr.Dataset:  # dims epoch (1), sample, task, 
     d = self.learn.dls.train
     coords = sample_coords(self.samples, self.rows)
     piece = epoch_dataset(records, len(self.epochs), d.dataset.targets, d.mods, coords)
+    piece = piece.assign({n: v.variable for n, v in self.constants.items()})
     return piece.merge(self._maps(records)).assign_attrs(
         main=self.main, dataset=str(self.samples.attrs.get("title", ""))
     )
