@@ -767,6 +767,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'mtl_explain/datasets/treesat.py'),
                                               'mtl_explain.datasets.treesat.fill_nodata': ( 'api/datasets/treesat.html#fill_nodata',
                                                                                             'mtl_explain/datasets/treesat.py'),
+                                              'mtl_explain.datasets.treesat.for_few_patches': ( 'api/datasets/treesat.html#for_few_patches',
+                                                                                                'mtl_explain/datasets/treesat.py'),
                                               'mtl_explain.datasets.treesat.genus_presence': ( 'api/datasets/treesat.html#genus_presence',
                                                                                                'mtl_explain/datasets/treesat.py'),
                                               'mtl_explain.datasets.treesat.load': ( 'api/datasets/treesat.html#load',
