@@ -691,7 +691,7 @@ recipe = Recipe(
     origin=_stated | _released,
 )
 
-# %% ../../nbs/api/datasets/10_hibcd.ipynb #2fe9077e
+# %% ../../nbs/api/datasets/10_hibcd.ipynb #5ca62166
 _pyramid = dict(widths=[16, 32, 80, 128], features=16)
 narrow_networks = dict(  # type of network -> its options
     fcsiamese=dict(widths=[8, 16, 32, 64]),
@@ -707,9 +707,9 @@ city_weights = (0.2, 0.95, 0.95)  # unchanged, demolished, newly built
 city_scaling = dict(mean=[0.0], std=[10.0])  # heights, metres
 city_recipe = Recipe(
     "the study of made-up cities",
-    epochs=10,
+    epochs=12,
     bs=8,
-    lr=1e-3,
+    lr=2e-3,
     keep="last",
     augment=dict(place=dict(zoom=0.0, shift=0.0)),
 )
