@@ -594,11 +594,11 @@ def demo_samples(
 def demo(
     family: Annotated[
         str, typer.Option(help="Which question: landcover, climate or precipitation.")
-    ] = "landcover",
+    ] = "climate",
     out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path(
         "runs/demo"
     ),
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 12,
     seed: Seed = 0,
     sample: Annotated[
         bool, typer.Option("--sample", help="Use the small sample in the package; no download.")
@@ -620,7 +620,7 @@ def demo(
         out / dict(full="globe", sample="sample")[which],
         (seed,),
         epochs=epochs,
-        lr=2e-3,
+        lr=3e-3,
         bs=32,
     )
     *others, mtl, apart = runs

@@ -91,6 +91,7 @@ def test_power_against_simulated_studies():
     t = x.mean(1) / (x.std(1, ddof=1) / np.sqrt(n))
     found = (np.abs(t) > student.ppf(0.975, n - 1)).mean()
     assert abs(found - power_of(0.8, 1 / np.sqrt(n), n - 1)) < 0.01
+    assert power_of(1.0, 1e-3, 20) == 1.0  # so large that the other tail cannot be computed
     x = rng.normal(0, 1, (20_000, n))
     half = student.ppf(0.95, n - 1) * x.std(1, ddof=1) / np.sqrt(n)
     shown = (np.abs(x.mean(1)) + half < 1.1).mean()

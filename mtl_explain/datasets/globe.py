@@ -198,8 +198,17 @@ groups = {
     "E polar": "#b2b2b2",
 }
 
-
 # %% ../../nbs/api/datasets/01_globe.ipynb #a740be2d
+_of_weather = [  # what Köppen-Geiger zones are computed from, in all the forms that it has here
+    "weather",
+    "temperature",
+    "precipitation",
+    "precipitation_log",
+    "monthly_temperature",
+    "monthly_precipitation",
+]
+
+
 def climate_levels(
     zones: list,  # zones that occur, e.g. ['Af', 'BWh', 'BWk']
 ) -> dict:  # modality -> its attributes: classes, colors, parent, parent_index
@@ -215,14 +224,18 @@ def climate_levels(
             colors=[koeppen[z] for z in zones],
             parent="climate_type",
             parent_index=[types.index(z[:2]) for z in zones],
+            derived_from=_of_weather,
         ),
         climate_type=dict(
             classes=types,
             colors=[koeppen[z] for z in first.values()],
             parent="climate_group",
             parent_index=[main_letters.index(t[0]) for t in types],
+            derived_from=_of_weather,
         ),
-        climate_group=dict(classes=mains, colors=[groups[m] for m in mains]),
+        climate_group=dict(
+            classes=mains, colors=[groups[m] for m in mains], derived_from=_of_weather
+        ),
     )
 
 

@@ -331,6 +331,7 @@ def template(
             (size, size),
             plane,
             long_name="semantic change",
+            derived_from=["height_change"],
             **change,
         ),
         empty(

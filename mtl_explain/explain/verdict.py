@@ -40,7 +40,8 @@ def power_of(
     df = min(df, 1e6)
     critical = stats.t.ppf((1 + level) / 2, df)
     shift = abs(effect) / se
-    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    other_side = np.nan_to_num(stats.nct.cdf(-critical, df, shift))  # NaN in the far tail
+    return float(stats.nct.sf(critical, df, shift) + other_side)
 
 
 def equivalence_power(
