@@ -188,6 +188,9 @@ def test_two_months_of_two_channels_by_hand(scaling, height):
     made = channel_record(torch.tensor([[[1.0, 2.0], [3.0, 9.0]]]), truth, year)
     assert made["channel_error"].tolist() == [[10, 100]]
     assert made["channel_loss"].tolist() == [[5, 4]]
+    month = Modality("month", "tabular", (2,), channels=("t", "p"), **scaling)
+    made = channel_record(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, torch.nan]]), month)
+    np.testing.assert_equal(made["channel_error"].numpy(), [[5, np.nan]])
     assert vector_channels(dict(year=year, height=height), ("height", "year")) == [
         ("year", "year (t)", "°C"),
         ("year", "year (p)", "mm"),

@@ -158,7 +158,7 @@ def channel_record(
     axis = 1 + channel_axis(m.kind)
 
     def mean(v):
-        return v.movedim(axis, 1).flatten(2).nanmean(2)
+        return v.movedim(axis, 1).reshape(len(v), m.n_channels, -1).nanmean(2)
 
     return dict(
         channel_error=mean((m.to_native(pred) - m.to_native(y)).abs()),
