@@ -23,7 +23,7 @@ $(INSTALLED): constraints.txt settings.ini setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,simulate,aggregation]'
 	@touch $@
 
-demo: $(INSTALLED) ## train baseline, MML and MTL on real data and write a report (minutes)
+demo: $(INSTALLED) ## train baseline, MML, MTL and a control on real data and write a report (minutes)
 	$(BIN)/mtl_explain demo
 
 test: $(INSTALLED) ## all that must hold: lines in form, exports up to date, notebooks run, the site builds, tests pass

@@ -34,6 +34,7 @@ from mtl_explain.data.store import (
 )
 from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat
 from mtl_explain.datasets.catalog import Dataset, catalog, dataset
+from mtl_explain.explain.controls import against_control, look_up, plot_control
 from mtl_explain.explain.correctness import (
     correctness_groups,
     error_by_correctness,
@@ -69,7 +70,14 @@ from mtl_explain.explain.maps import (
     task_maps,
 )
 from mtl_explain.explain.overview import Explanation, Explanations, explain
-from mtl_explain.explain.resampling import Bootstrap, resampled_means, share_interval
+from mtl_explain.explain.resampling import (
+    Resampling,
+    Statistic,
+    mean_of,
+    mean_statistic,
+    p_text,
+)
+from mtl_explain.explain.variance import plot_variance, variance_told
 from mtl_explain.files.paths import data_folder
 from mtl_explain.modality import Modality, ancestor_index, kind_table, modality_of
 from mtl_explain.networks.cost import operations
@@ -107,9 +115,10 @@ from mtl_explain.show.report import write_report
 from mtl_explain.show.views import explorer_chart, linked_chart
 from mtl_explain.testing.planted import planted_trace, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.trace import best_epoch, chosen_epoch, split_positions
+from mtl_explain.trace import best_epoch, by_channel, chosen_epoch, split_positions
 from mtl_explain.training.experiments import (
     comparison,
+    cross_validate,
     durations,
     find_runs,
     mean_sd,
@@ -125,6 +134,7 @@ from mtl_explain.training.metrics import predictions, score_table, task_scores
 from mtl_explain.training.recipe import Recipe, recipe_table, small_recipe, with_recipe
 from mtl_explain.training.recorder import TraceRecorder
 from mtl_explain.training.relations import Consistency, HierarchyConsistency
+from mtl_explain.training.rivals import rival_scores
 from mtl_explain.training.runs import Run, load_run, train_run
 from mtl_explain.training.weighting import (
     AggregateGradients,

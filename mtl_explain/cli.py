@@ -15,6 +15,7 @@ __all__ = [
     "Batch",
     "Width",
     "expected",
+    "Control",
     "main",
     "parse_options",
     "data_list",
@@ -261,10 +262,12 @@ def find_setup(
     known,  # a `Dataset`
     name: str,  # of a setup
 ):  # `Setup`
-    "A setup of a dataset by name, or an error that lists the names."
-    if name not in known.setups:
+    "A setup of a dataset by name, `NAME-separate` for its control; or an error with the names."
+    shared = name.removesuffix("-separate")
+    if shared not in known.setups:
         raise ValueError(f"there is no setup '{name}'; known: {', '.join(known.setups)}")
-    return known.setups[name]
+    found = known.setups[shared]
+    return found if name == shared else found.separate()
 
 
 # %% ../nbs/api/90_cli.ipynb #bc933f1b
@@ -432,21 +435,36 @@ def table(
 
 
 # %% ../nbs/api/90_cli.ipynb #96367917
+Control = Annotated[
+    Path | None,
+    typer.Option(
+        help="Run folder of networks that share nothing, for comparison; "
+        "`mtl_explain train DATA SETUP-separate` trains them."
+    ),
+]
+
+
 @app.command()
 def explain(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     split: Annotated[
         str, typer.Option(help="Which samples: train, valid or test, if they were traced.")
     ] = "test",
+    control: Control = None,
     seed: Seed = 0,
 ):
     "What the errors of a run tell: questions, answers, and what does not apply."
     from mtl_explain.explain.overview import explain
-    from mtl_explain.explain.resampling import Bootstrap
+    from mtl_explain.explain.resampling import Resampling
     from mtl_explain.training.runs import load_run
 
     opened = load_run(run)
-    found = explain(opened.trace, opened.modalities, split=split, bootstrap=Bootstrap(seed=seed))
+    found = explain(
+        opened,
+        split=split,
+        resampling=Resampling(seed=seed),
+        control=load_run(control) if control else None,
+    )
     typer.echo(f"{opened!r}\n{opened.about}\n")
     for e in found.applied.values():
         typer.echo(f"{typer.style(e.question, bold=True)}\n  {e.reading}")
@@ -475,18 +493,20 @@ def report(
         Path | None,
         typer.Option(help="Folder of the report; report/ in the run folder if not given."),
     ] = None,
+    control: Control = None,
     seed: Seed = 0,
 ):
     "Write figures, tables and one self-contained html page."
     from mtl_explain.data.store import open_store
-    from mtl_explain.explain.resampling import Bootstrap
+    from mtl_explain.explain.resampling import Resampling
     from mtl_explain.show.report import write_report
     from mtl_explain.training.runs import load_run
 
     samples = open_store(store) if store else None
     others = [load_run(r) for r in compare or ()]
-    how = Bootstrap(seed=seed)
-    page = write_report(load_run(run), samples, others, out, bootstrap=how)
+    how = Resampling(seed=seed)
+    apart = load_run(control) if control else None
+    page = write_report(load_run(run), samples, others, out, resampling=how, control=apart)
     typer.echo(f"report: {page}")
 
 
@@ -574,22 +594,23 @@ def demo_samples(
 def demo(
     family: Annotated[
         str, typer.Option(help="Which question: landcover, climate or precipitation.")
-    ] = "landcover",
+    ] = "climate",
     out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path(
         "runs/demo"
     ),
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 12,
     seed: Seed = 0,
     sample: Annotated[
         bool, typer.Option("--sample", help="Use the small sample in the package; no download.")
     ] = False,
 ):
-    "Fetch real data, train baseline, MML and MTL, explain errors, write a report: minutes."
+    "Fetch real data, train baseline, MML, MTL and a control, explain, write a report: minutes."
     from mtl_explain.datasets import globe
 
-    rows = [find_setup(globe.dataset, f"{family}-{v}") for v in ("baseline", "mml", "mtl")]
+    variants = ("baseline", "mml", "mtl", "mtl-separate")
+    rows = [find_setup(globe.dataset, f"{family}-{v}") for v in variants]
     samples, which = demo_samples(globe, sample)
-    from mtl_explain.explain.resampling import Bootstrap
+    from mtl_explain.explain.resampling import Resampling
     from mtl_explain.show.report import write_report
     from mtl_explain.training.experiments import paper_table, train_table
 
@@ -599,8 +620,10 @@ def demo(
         out / dict(full="globe", sample="sample")[which],
         (seed,),
         epochs=epochs,
-        lr=2e-3,
+        lr=3e-3,
         bs=32,
     )
-    page = write_report(runs[-1], samples, runs, bootstrap=Bootstrap(seed=seed))
+    *others, mtl, apart = runs
+    how = Resampling(seed=seed)
+    page = write_report(mtl, samples, others, resampling=how, control=apart)
     typer.echo(f"\n{paper_table(runs).T.to_string()}\n\nreport: {page.resolve()}")

@@ -101,6 +101,7 @@ class Modality:
     long_name: str = ""  # what plots call it
     parent: str = ""  # the coarser level of a label hierarchy: name of another modality
     parent_index: tuple = ()  # for each class, the index of its parent's class
+    derived_from: tuple = ()  # modalities that it is computed from, if any: they are tied to it
     mean: tuple = ()  # one number a channel, in `units`: its scaling, once it has been learnt
     std: tuple = ()  # one number a channel, like `mean`
 
@@ -142,6 +143,23 @@ def is_scaled(self: Modality) -> bool:
 @patch(as_prop=True)
 def label(self: Modality) -> str:
     return (self.long_name or self.name) + (f" [{self.units}]" if self.units else "")
+
+
+@patch(as_prop=True)
+def is_vector(self: Modality) -> bool:
+    return not self.is_label and self.n_channels > 1
+
+
+@patch(as_prop=True)
+def channel_units(self: Modality) -> tuple:
+    "The units of each channel: as many as are listed, with commas, or the same for all."
+    listed = tuple(u.strip() for u in self.units.split(","))
+    return listed if len(listed) == self.n_channels else (self.units,) * self.n_channels
+
+
+@patch(as_prop=True)
+def error_units(self: Modality) -> str:
+    return "sd" if self.is_vector else self.units
 
 
 # %% ../nbs/api/00_modality.ipynb #e6a4feda
@@ -242,6 +260,19 @@ def to_native(
     return z * std + mean
 
 
+# %% ../nbs/api/00_modality.ipynb #ed607a22
+@patch
+def to_error_units(
+    self: Modality,
+    v,  # (B, *shape) values or differences of values, native units: a tensor or an array
+):  # the same; of several channels each divided by its standard deviation
+    "Native numbers in the units in which errors are told."
+    if not self.is_vector:
+        return v
+    _check_scaled(self)
+    return v / _broadcastable(self.std, self.kind, v)
+
+
 # %% ../nbs/api/00_modality.ipynb #148219c5
 def _names(
     values,  # an attribute or coordinate: a list, an array, or one string
@@ -274,6 +305,7 @@ def modality_of(
         a.get("long_name", ""),
         a.get("parent", ""),
         tuple(int(i) for i in np.atleast_1d(a.get("parent_index", ()))),
+        _names(a.get("derived_from", ())),
     )
 
 
@@ -325,6 +357,7 @@ modality_schema = dict(
         long_name=_text,
         parent=_text,
         parent_index=dict(type="array", items=_whole),
+        derived_from=_names_schema,
         mean=_numbers,
         std=_positive_numbers,
     ),
@@ -350,6 +383,8 @@ def ancestor_index(
     name = child
     index = np.arange(modalities[child].n_classes)
     while name != parent or name == child:
+        if name not in modalities:
+            raise ValueError(f"the hierarchy of '{child}' leads to '{name}', which is not here")
         m = modalities[name]
         if not m.parent:
             raise ValueError(

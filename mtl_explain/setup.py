@@ -13,6 +13,7 @@ __all__ = [
     "with_input",
     "with_target",
     "shift",
+    "separate",
     "check_setup",
     "setup_table",
     "plot_setup",
@@ -213,6 +214,8 @@ def names(self: Setup) -> tuple:
 @patch(as_prop=True)
 def variant(self: Setup) -> str:
     "`'MTL'` with auxiliary targets, `'MML'` with auxiliary inputs, else `'baseline'`."
+    if self.network.get("type") == "separate":
+        return "separate"
     if self.auxiliary:
         return "MTL"
     return "MML" if self.inputs.keys() - set(self.core) else "baseline"
@@ -357,6 +360,36 @@ def shift(
 
 
 Setup.shift = shift
+
+
+# %% ../nbs/api/01_setup.ipynb #b4ee1045
+def separate(
+    setup: Setup,  # with two targets at least
+) -> Setup:  # under the name '<name>-separate'
+    "The same tasks with a network each: the control of everything that is said of shared ones."
+    if not setup.auxiliary:
+        raise ValueError(
+            f"'{setup.main}' is the only task: there is nothing to separate it from; "
+            "add one with `with_target`"
+        )
+    for t, options in setup.heads.items():
+        if options.get("reads"):
+            raise ValueError(
+                f"the head of '{t}' reads the prediction of '{options['reads']}': "
+                "these two cannot be separated; leave one of them out"
+            )
+    if setup.network.get("type") == "separate":
+        return setup
+    return replace(
+        setup,
+        name=f"{setup.name or setup.variant}-separate",
+        network=dict(type="separate", of=setup.network),
+        relations=(),
+        weighting={},
+    )
+
+
+Setup.separate = separate
 
 
 # %% ../nbs/api/01_setup.ipynb #1c0d7ce4

@@ -15,6 +15,8 @@ __all__ = [
     "empty_trace",
     "joined",
     "check_trace",
+    "by_channel",
+    "joined_folds",
 ]
 
 # %% ../nbs/api/02_trace.ipynb #ac18eb41
@@ -129,7 +131,8 @@ def empty_trace(
         return dims, np.full([shape[d] for d in dims], np.nan, "float32")
 
     variables = {
-        v: nan("epoch", "sample", "task") for v in ("loss", "error", "correct", "predicted")
+        v: nan("epoch", "sample", "task")
+        for v in ("loss", "error", "correct", "confidence", "predicted")
     }
     coords = {
         c: ("sample", samples[c].values)
@@ -145,7 +148,7 @@ def empty_trace(
             sample=samples["sample"].values,
             task=list(tasks),
             kind=("task", [mods[t].kind for t in tasks]),
-            units=("task", [mods[t].units for t in tasks]),
+            units=("task", [mods[t].error_units for t in tasks]),
         ),
     )
 
@@ -176,6 +179,15 @@ _layout = dict(
     predicted=("epoch", "sample", "task"),
     truth=("sample", "task"),
 )
+_further = dict(  # what traces of earlier versions do not have
+    confidence=("epoch", "sample", "task"),
+    constant_error=("sample", "task"),
+    constant_loss=("sample", "task"),
+    channel_error=("epoch", "sample", "channel"),
+    channel_loss=("epoch", "sample", "channel"),
+    channel_constant_error=("sample", "channel"),
+    channel_constant_loss=("sample", "channel"),
+)
 
 
 def check_trace(
@@ -188,7 +200,9 @@ def check_trace(
     def fail(text):
         raise ValueError(f"{where}: {text}")
 
-    for name, dims in _layout.items():
+    for name, dims in (_layout | _further).items():
+        if name not in trace and name in _further:
+            continue
         if name not in trace:
             fail(
                 f"a trace has the variable '{name}', this has "
@@ -220,8 +234,9 @@ def check_trace(
         part = trace.sel(task=task)
         if (part["error"] < 0).any():
             fail(f"errors of '{task}' are below 0")
-        if ((part["correct"] < 0) | (part["correct"] > 1)).any():
-            fail(f"'correct' of '{task}' lies outside 0 to 1")
+        for name in ("correct", "confidence"):
+            if name in part and ((part[name] < 0) | (part[name] > 1)).any():
+                fail(f"'{name}' of '{task}' lies outside 0 to 1")
         if kind != "category":
             continue
         for name in ("truth", "predicted"):
@@ -233,3 +248,87 @@ def check_trace(
                     f"{mods[task].n_classes - 1}"
                 )
     return trace
+
+
+# %% ../nbs/api/02_trace.ipynb #39b190e8
+def by_channel(
+    trace: xr.Dataset,  # a trace
+    main: str = None,  # the main task; has to be said if the old one is taken apart
+) -> xr.Dataset:  # the same, a task a channel for each task that has several
+    "Tasks with several channels taken apart; pixel correlations with them are left out."
+    if "channel_error" not in trace:
+        raise ValueError(
+            "this trace keeps no channels: none of its tasks has several, or it was written by an "
+            "earlier version"
+        )
+    vectors = set(trace["channel_task"].values.tolist())
+    names = trace["channel"].values.tolist()
+    if main is None and trace.attrs["main"] in vectors:
+        raise ValueError(
+            f"the main task '{trace.attrs['main']}' is taken apart: say which of "
+            f"{', '.join(names)} is `main`"
+        )
+    of_channels = [v for v in trace.data_vars if "channel" in trace[v].dims]
+    by_task = trace.drop_dims([d for d in ("pair", "shown", "channel") if d in trace.dims])
+    parts = []
+    for task in trace["task"].values.tolist():
+        part = by_task.sel(task=[task])
+        if task not in vectors:
+            parts.append(part)
+            continue
+        at = np.flatnonzero(trace["channel_task"].values == task)
+        part = part.isel(task=[0] * len(at))
+        channels = trace[of_channels].isel(channel=at).rename(channel="task")
+        for name in ("error", "loss", "constant_error", "constant_loss"):
+            if name in part:
+                part[name] = (
+                    part[name].dims,
+                    channels[f"channel_{name}"].transpose(*part[name].dims).values,
+                )
+        units = trace["channel_units"].values[at]
+        parts.append(
+            part.assign_coords(task=[names[i] for i in at], units=("task", units.tolist()))
+        )
+    found = xr.concat(parts, "task", data_vars="minimal", coords="minimal", join="exact")
+    if "moments" in trace:
+        taken = trace["pair_x"].isin(list(vectors)) | trace["pair_y"].isin(list(vectors))
+        pairs = trace[["moments"]].drop_dims("task", errors="ignore")
+        found = found.merge(pairs.isel(pair=np.flatnonzero(~taken.values)), join="exact")
+    return found.assign_attrs(trace.attrs | dict(main=main or trace.attrs["main"]))
+
+
+# %% ../nbs/api/02_trace.ipynb #31e2fac3
+def joined_folds(
+    traces: list,  # of one fold each, with the attribute `kept`; their test samples differ
+    aligned: bool = False,  # keep all epochs by number instead of the one that each fold kept
+) -> xr.Dataset:  # a trace of test samples; coordinates `fold` and `kept_epoch` on `sample`
+    "The test samples of all folds as one trace."
+    parts = []
+    shown = []
+    for fold, trace in enumerate(traces):
+        at = split_positions(trace, "test")
+        kept = chosen_epoch(trace)
+        part = trace.isel(sample=at)
+        if not aligned:
+            part = part.sel(epoch=[kept]).assign_coords(epoch=[0])
+        maps = [v for v in part.data_vars if "shown" in part[v].dims]
+        if "shown" in part.dims:
+            tested = np.isin(part["shown"].values, part["sample"].values)
+            shown.append(part[maps].isel(shown=tested).drop_dims("sample", errors="ignore"))
+            part = part.drop_dims("shown")
+        parts.append(
+            part.assign_coords(
+                fold=("sample", np.full(len(at), fold)),
+                kept_epoch=("sample", np.full(len(at), kept)),
+            )
+        )
+    options = dict(data_vars="minimal", coords="minimal", compat="override", join="exact")
+    found = xr.concat(parts, "sample", combine_attrs="override", **options)
+    names, count = np.unique(found["sample"].values, return_counts=True)
+    if (count > 1).any():
+        raise ValueError(
+            f"sample '{names[count > 1][0]}' is tested in {count.max()} folds, expected one"
+        )
+    if shown:
+        found = found.merge(xr.concat(shown, "shown", **options), join="exact")
+    return found.assign_attrs(kept=int(found["epoch"].values[-1]))

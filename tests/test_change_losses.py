@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mtl_explain.change.losses import height_ranges, loss_presets, range_scaling, scaled_zero, with_losses
+from mtl_explain.change.losses import (
+    default_temperature, height_ranges, in_other_units, loss_presets, range_scaling, scaled_zero, with_losses,
+)
 from mtl_explain.modality import Modality
+from mtl_explain.networks.heads import SoftThresholdHead, soft_threshold
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup
 from mtl_explain.training.losses import MultitaskLoss
@@ -49,6 +52,8 @@ def test_presets_by_hand(full, paper_scaling):
         dict(semantic_change=0.6, pseudo_change=0.2, height_change=0.2)
     )
     assert paper.relations == ()
+    masks = Modality("masks", "mask", (4, 4), classes=("a", "b"))
+    assert SoftThresholdHead(8, masks, reads="height").temperature == default_temperature
     assert paper.losses == {
         t: dict(class_weights=[0.05, 0.95, 0.95]) for t in ("semantic_change", "pseudo_change")
     }
@@ -98,8 +103,44 @@ def test_table_5_as_setups(full):
     assert row("semantic_change", "pseudo_change").relations == with_losses(full, "explicit").relations
 
 
+def test_thresholds_keep_their_metres(full, paper_scaling):
+    "Heights in other units."
+    tens = in_other_units(with_losses(full), "height_change", dict(mean=[0.0], std=[10.0]))
+    half = paper_scaling["std"][0]
+    assert tens.scaling == dict(height_change=dict(mean=[0.0], std=[10.0]))
+    assert tens.heads["pseudo_change"]["zero"] == pytest.approx(0, abs=1e-12)
+    assert tens.heads["pseudo_change"]["temperature"] * 10 == pytest.approx(0.5 * half)
+    there_and_back = in_other_units(tens, "height_change", paper_scaling).heads["pseudo_change"]
+    assert there_and_back["zero"] == pytest.approx(scaled_zero(paper_scaling))
+    assert there_and_back["temperature"] == pytest.approx(0.5)
+
+    # the gate itself, at heights in metres, by both setups
+    metres = torch.tensor([-20.0, -1.0, 0.0, 5.0, 40.0])
+
+
+    def gate(setup):
+        of_height, head = setup.scaling["height_change"], setup.heads["pseudo_change"]
+        x = (metres - of_height["mean"][0]) / of_height["std"][0] - head["zero"]
+        return soft_threshold(x, head.get("temperature", 0.5))
+
+
+    torch.testing.assert_close(gate(tens), gate(with_losses(full)))
+    assert gate(tens)[2].abs() < 1e-6
+
+    # the head of the released code, whose zero is the middle of its range, keeps that too
+    released_tens = in_other_units(
+        with_losses(full, "released"), "height_change", dict(mean=[0.0], std=[10.0])
+    )
+    middle = range_scaling(*height_ranges["released"])["mean"][0]
+    assert released_tens.heads["semantic_change"]["zero"] * 10 == pytest.approx(middle)
+    alone = with_losses(Setup(("early_height", "late_image"), "height_change"))
+    assert in_other_units(alone, "height_change", paper_scaling) == alone
+    with pytest.raises(ValueError, match="'semantic_change' has no fixed scaling in this setup"):
+        in_other_units(full, "semantic_change", paper_scaling)
+
+
 def test_each_preset_trains(full):
-    "Separately supervised."
+    "Heights in other units."
     shapes = dict(early_height=(1, 16, 16), late_image=(3, 16, 16), height_change=(1, 16, 16))
     mods = {n: Modality(n, "image", s, channels=tuple("abc"[: s[0]])) for n, s in shapes.items()}
     for n in ("semantic_change", "pseudo_change"):

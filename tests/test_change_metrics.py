@@ -13,8 +13,12 @@ from sklearn import metrics as sk
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from mtl_explain.change.metrics import HeightScores, SemanticScores, change_scores, deviations, tile_sums
+from mtl_explain.change.metrics import (
+    HeightScores, SemanticScores, change_scores, deviations, miou_statistic, rmse_statistic, tile_sums,
+)
 from mtl_explain.data.samples import modality_array
+from mtl_explain.explain.resampling import difference, jackknife
+from mtl_explain.explain.verdict import claim, judge
 from mtl_explain.setup import Setup
 from mtl_explain.training.learner import multitask_learner
 
@@ -350,3 +354,57 @@ def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_
     ):
         change_scores(learner, other, "a", "b")
     table.round(3)
+
+
+def test_the_values_are_those_of_the_scores(make_tiles_and_tiles):
+    "Scores with an interval."
+    # the values are those of the scores; the error is that of leaving out each neighbourhood by hand
+    make_tiles, tiles = make_tiles_and_tiles
+    pred_height, true_height, true_class = make_tiles(unknown=0.02)
+    pred_class = np.where(np.abs(pred_height) > 2, np.where(pred_height > 0, 2, 1), 0)
+    codes = np.arange(30) // 3
+
+
+    def scored(keep):
+        "mIoU and RMSE of some tiles, by the metrics of this page."
+        of_classes = SemanticScores()
+        of_heights = HeightScores()
+        classes = torch.tensor(true_class[keep])
+        of_classes.update(torch.tensor(pred_class[keep]), classes)
+        heights = torch.tensor(pred_height[keep]), torch.tensor(true_height[keep])
+        of_heights.update(*heights, classes)
+        return np.array([of_classes.compute()["miou"], of_heights.compute()["rmse"]])
+
+
+    whole = scored(codes >= 0)
+    left_out = np.array([scored(codes != c) for c in range(10)])
+    by_hand = np.sqrt(0.9 * ((left_out - whole) ** 2).sum(0))
+    found = [
+        jackknife(miou_statistic(pred_class, true_class, codes)),
+        jackknife(rmse_statistic(pred_height, true_height, codes)),
+    ]
+    assert np.allclose([f.value[0] for f in found], whole)
+    assert np.allclose([f.error[0] for f in found], by_hand)
+
+
+def test_planted_a_better_network_is_seen_two_of_equal_worth_are_equivalent():
+    "Scores with an interval."
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(24), 4)
+    truth = rng.choice(3, (96, 400), p=[0.8, 0.1, 0.1])
+
+
+    def guesses(wrong):
+        "Classes, a share of them drawn anew."
+        return np.where(rng.random(truth.shape) < wrong, rng.choice(3, truth.shape), truth)
+
+
+    def compared(first, second):
+        "The verdict on the second being better."
+        pair = [miou_statistic(guesses(wrong), truth, codes) for wrong in (second, first)]
+        return claim("the second is better", difference(*pair), margin=0.02)
+
+
+    rows = [compared(0.4, 0.2), compared(0.2, 0.4), compared(0.3, 0.3)]
+    judged = judge(pd.DataFrame(rows))
+    assert judged.verdict.tolist() == ["seen", "opposite seen", "equivalent"]

@@ -222,8 +222,9 @@ def test_a_store_is_verified_and_a_flipped_bit_is_one_line():
 
 def test_a_setup_by_name_or_all_names():
     "Train, explain, report."
-    known = mock.Mock(setups=dict(small=1, large=2))
-    assert find_setup(known, "large") == 2
+    known = mock.Mock(setups=dict(small=1, large=Setup("a", ("b", "c"), name="large")))
+    assert find_setup(known, "large").name == "large"
+    assert find_setup(known, "large-separate").network["type"] == "separate"
     with pytest.raises(ValueError, match="there is no setup 'medium'; known: small, large"):
         find_setup(known, "medium")
 
@@ -490,8 +491,10 @@ def test_the_demo_makes_a_report_and_goes_on_from_what_is_there():
         assert page.stat().st_size > 50_000
         assert command(*words)[0] == 0
         assert (run / "metrics.csv").read_text() == trained
-        assert "?" in command("explain", str(run))[1]
-        code, said, _ = command("report", str(run), "--out", f"{d}/again")
+        apart = f"{run.parent}/precipitation-mtl-separate-seed0"
+        assert "left out: control" in command("explain", str(run))[1]
+        assert "left out: control" not in command("explain", str(run), "--control", apart)[1]
+        code, said, _ = command("report", str(run), "--out", f"{d}/again", "--control", apart)
         assert code == 0
         assert f"report: {Path(d) / 'again' / 'report.html'}" in said
         assert "pass `samples`" in Path(f"{d}/again/report.html").read_text()

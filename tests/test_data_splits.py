@@ -7,11 +7,33 @@ Do not edit: change the notebook, then `make export`.
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 
 from mtl_explain.data.splits import (
-    assign_splits, beside_another_split, block_names, plot_split, said_groups, split_imbalance,
+    assign_splits, beside_another_split, block_folds, block_names, fold_split, label_amounts, plot_split,
+    said_groups, split_imbalance,
 )
 from mtl_explain.testing.toy_samples import toy_samples
+
+
+@pytest.fixture(scope='module')
+def line_column_quarter_tiled_and_folds():
+    "A map of 24 by 30 patches in blocks of 4 by 5, and four classes."
+    line, column = (v.ravel() for v in np.mgrid[:24, :30])
+    quarter = xr.DataArray(
+        (line // 12 * 2 + column // 15).astype("int8"), dims="sample", attrs=dict(classes=list("abcd"))
+    )
+    tiled = xr.Dataset(
+        dict(quarter=quarter),
+        dict(
+            sample=[f"p{i}" for i in range(720)],
+            row=("sample", line),
+            col=("sample", column),
+            group=("sample", line // 4 * 6 + column // 5),
+        ),
+    )
+    folds = block_folds(tiled, ("quarter",), k=4)
+    return line, column, quarter, tiled, folds
 
 
 def test_kaiserslautern_buenos_aires_auckland():
@@ -85,6 +107,43 @@ def test_three_blocks_in_a_plane():
     near = (abs(r[:, None] - r) <= 1) & (abs(c[:, None] - c) <= 1) & ~out & ~out[:, None]
     assert (side[:, None] == side)[near].all()
     assert out.sum() == 19
+
+
+def test_whole_blocks(line_column_quarter_tiled_and_folds):
+    "Every block once a test block."
+    # whole blocks; every sample is tested once; no block and no neighbour on two sides
+    line, column, quarter, tiled, folds = line_column_quarter_tiled_and_folds
+    turns = [fold_split(tiled, folds, f) for f in range(4)]
+    assert (np.sum([t == "test" for t in turns], 0) == 1).all()
+    assert all(len(set(folds[tiled.group.values == g])) == 1 for g in range(36))
+    assert np.bincount(folds).min() >= 160
+    touch = (np.abs(line[:, None] - line) <= 1) & (np.abs(column[:, None] - column) <= 1)
+    for split in turns:
+        used = split != ""
+        pairs = touch & used[:, None] & used
+        assert (split[:, None] == split)[pairs].all()
+        assert {"train", "valid", "test"} == set(split[used])
+        sides = {s: set(tiled.group.values[split == s]) for s in ("train", "valid", "test")}
+        assert not sides["test"] & (sides["train"] | sides["valid"])
+        assert not sides["valid"] & sides["train"]
+        shares = label_amounts(tiled, ("quarter",))[split == "test"].mean(0)
+        assert shares.min() > 0.1
+
+
+def test_without_a_grid_nobody_touches(line_column_quarter_tiled_and_folds):
+    "Every block once a test block."
+    # without a grid nobody touches; a closed grid touches around the Earth; what is refused
+    line, column, quarter, tiled, folds = line_column_quarter_tiled_and_folds
+    plain = tiled.drop_vars(["row", "col"])
+    assert (fold_split(plain, folds, 0) != "").all()
+    ring = fold_split(tiled, np.where(column < 5, 0, 1 + (column > 20)), 0, columns=30)
+    assert (ring[column == 29] == "").all() and (ring[column == 28] != "").all()
+    with pytest.raises(ValueError, match="no coordinate `group`"):
+        block_folds(tiled.drop_vars("group"), ("quarter",))
+    with pytest.raises(ValueError, match="k is 2: training, validation and test need"):
+        block_folds(tiled, ("quarter",), k=2)
+    with pytest.raises(ValueError, match="'height' has no classes"):
+        block_folds(tiled.assign(height=quarter.drop_attrs()), ("height",))
 
 
 def test_groups_that_keep_to_one_split_one_that_does_not_and_none_at_all():

@@ -24,8 +24,9 @@ from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.splits import plot_split
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.globe import (
-    climate_levels, cut_earth, dataset, fetch, find_patches, igbp, koeppen, load, load_sample, make_sample,
-    plot_patch, prepare, read_earth, sample_file, setups, sources,
+    climate_levels, cut_earth, dataset, degree_metres, derived, fetch, find_patches, igbp, koeppen, load,
+    load_sample, make_sample, patch_slope, plot_patch, prepare, read_earth, sample_file, setups, sources,
+    with_derived,
 )
 from mtl_explain.files.raster import MemoryFile, NotGeoreferencedWarning, degree_grid
 from mtl_explain.setup import setup_table
@@ -168,6 +169,16 @@ def test_patches_of_land_have_their_centres_on_land(small_earth):
         find_patches(small_earth, 270, 1.0)
 
 
+def test_a_ramp_to_the_east_by_hand():
+    "What a photograph can tell."
+    # a ramp to the east by hand: 1 % at the equator, twice as steep at 60°
+    ramp = 0.01 * degree_metres / 15 * np.arange(8) * np.ones((8, 1))
+    steep = patch_slope(np.stack([ramp, ramp, ramp.T]), np.array([0.0, 60, 60]), 1 / 15)
+    np.testing.assert_allclose(np.tan(np.radians(steep[0])), 0.01)
+    np.testing.assert_allclose(np.tan(np.radians(steep[1])), 0.02)
+    np.testing.assert_allclose(np.tan(np.radians(steep[2])), 0.01)
+
+
 def test_each_patch_carries_the_values_of_its_place(small_and_small_dropped):
     "The sample set."
     small, small_dropped = small_and_small_dropped
@@ -227,6 +238,8 @@ def test_the_sample_is_a_part_of_the_whole_evenly_from_the_zones(small_and_small
             part = file.load()
     assert part.sizes["sample"] == 46
     assert part.split.to_series().value_counts().to_dict() == shares
+    assert not set(derived) & set(part)
+    part = with_derived(part)
     xr.testing.assert_equal(part, small.sel(sample=part.sample))
     assert np.bincount(part.climate[:30]).min() >= 4
     assert modalities(part) == modalities(small)
@@ -273,7 +286,7 @@ def test_each_family_has_its_three_variants_and_the_samples_have_what_they_name(
     for name, setup in setups.items():
         family, variant, *_ = name.split("-")
         assert setup.variant.lower() == variant
-        assert setup.main == family
+        assert setup.main in (family, f"{family}_log")
         assert setup.core == ("optical",)
         check_samples(sample, setup)
     assert np.isclose(setups["landcover-mtl"].weights["landcover"], 0.6)

@@ -19,11 +19,14 @@ from mtl_explain.data.native import BadSample
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.hibcd import (
-    change_table, check_codes, cumulative_heights, dataset, fetch, index_tiles, intersection_rates, load,
-    plot_cumulative, plot_tile, prepare, read_tile, recipe, scores, setups, table_2, template, to_classes,
+    change_table, check_codes, city_recipe, city_scaling, cumulative_heights, dataset, fetch, for_cities,
+    index_tiles, intersection_rates, load, plot_cumulative, plot_tile, prepare, read_tile, recipe, scores,
+    setups, table_2, table_rows, template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.raster import fill_holes, read_raster, write_geotiff
+from mtl_explain.networks.layers import n_parameters
+from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import setup_table
 from mtl_explain.simulate.city.tiles import simulate_city
 from mtl_explain.training.learner import multitask_learner
@@ -377,8 +380,27 @@ def test_the_recipe_and_who_states_it():
     recipe_table(recipe)
 
 
+def test_what_differs_for_made_up_cities(samples):
+    "A short training on small tiles."
+    # what differs for made-up cities: heights and thresholds in the same metres, fewer weights
+    row = setups["mmcd-consistency"]
+    city_row = for_cities(row)
+    assert city_row.name == row.name and city_row.targets.keys() == row.targets.keys()
+    assert city_row.scaling["height_change"] == city_scaling
+    assert city_row.training["augment"] == city_recipe.augment
+    half_range = row.scaling["height_change"]["std"][0]
+    assert np.isclose(city_row.heads["pseudo_change"]["temperature"] * 10, 0.5 * half_range)
+    assert np.isclose(city_row.heads["pseudo_change"]["zero"], 0, atol=1e-9)
+    for kind in table_rows:
+        full, narrow_one = (
+            MultitaskNetwork(modalities(samples), made(setups[f"{kind}-both"]), pretrained=False)
+            for made in (lambda s: s, for_cities)
+        )
+        assert n_parameters(narrow_one) < n_parameters(full)
+
+
 def test_a_step_of_each_network_on_a_tile_of_1000_pixels(_folder_and_native, narrow):
-    "Recipe."
+    "A short training on small tiles."
     _folder, native = _folder_and_native
     with tempfile.TemporaryDirectory() as folder:
         large = load(

@@ -27,7 +27,8 @@ from rasterio.transform import Affine
 from mtl_explain.data.samples import check_samples, describe, modalities
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.treesat import (
-    dataset, fetch, fill_nodata, genus_presence, load, patch_index, plot_patch, prepare, resize, setups,
+    dataset, fetch, fill_nodata, for_few_patches, forest_recipe, genus_presence, load, patch_index,
+    plot_patch, prepare, resize, setups,
 )
 from mtl_explain.datasets.treesat_index import nearest_training, read_fractions, read_lists
 from mtl_explain.datasets.treesat_labels import aerial_bands, fraction_vector, species, spruce_and_fir
@@ -430,6 +431,15 @@ def test_the_rows_of_the_table_the_weights_4(prepared_and_samples):
     for s in setups.values():
         check_samples(samples, s)
     setup_table(setups.values())
+
+
+def test_another_way_to_read_the_images_nothing_else():
+    "A short training on few patches."
+    few = for_few_patches(setups["8"])
+    assert few.targets == setups["8"].targets and few.inputs.keys() == setups["8"].inputs.keys()
+    assert few.inputs["s2"] == dict(type="bands")
+    assert few.training["augment"] == forest_recipe.augment
+    assert for_few_patches(setups["2"]).inputs["age"] == setups["2"].inputs["age"]
 
 
 def test_it_says_what_it_is():

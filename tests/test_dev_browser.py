@@ -19,7 +19,6 @@ from mtl_explain.dev.browser import (
     asked_for, browser, browser_missing, console_errors, drag, jupyter_lab, keep_screenshot, run_notebook,
     wait_for, write_notebook,
 )
-from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.show.explore import selected_samples
 from mtl_explain.show.views import chart_html, comparison_chart, explorer_chart, sample_points
 from mtl_explain.testing.planted import planted_world
@@ -162,9 +161,7 @@ def test_on_both_kinds_of_screen_a_rectangle_selects_the_samples_that_are_seen()
     main = world.trace.attrs["main"]
     auxiliary = next(t for t in world.trace.task.values.tolist() if t != main)
     with tempfile.TemporaryDirectory() as folder:
-        address = chart_page(
-            explorer_chart(world.trace, modalities(world.samples), bootstrap=Bootstrap(n=20)), folder
-        )
+        address = chart_page(explorer_chart(world.trace, modalities(world.samples)), folder)
         for ratio in (1, 2):
             with browser(1300, 1300, ratio=ratio) as driver:
                 driver.get(address)
@@ -211,7 +208,7 @@ def test_slider_chooser_and_rectangle_change_the_picture_without_a_word_to_the()
 
     with tempfile.TemporaryDirectory() as folder, browser(1000, 1300) as driver:
         world = planted_world(n_samples=60, n_groups=6, n_epochs=4)
-        chart = explorer_chart(world.trace, modalities(world.samples), bootstrap=Bootstrap(n=20))
+        chart = explorer_chart(world.trace, modalities(world.samples))
         driver.get(write_page(chart_html(chart.to_dict(), "chart"), folder))
         picture = "const c = document.querySelector('.vega-embed canvas'); return c && c.toDataURL()"
         seen = [wait_for(driver, picture, 30, "the chart")]
@@ -264,7 +261,7 @@ def test_hostile_names_of_tasks_classes_samples_and_runs_are_shown_and_not():
         described[name] = replace(m, name=name, classes=classes, parent=tasks.get(m.parent, m.parent))
     trace = renamed(world.trace)
     other = renamed(planted_world(60, n_groups=6, n_epochs=4, seed=1).trace)
-    explorer = explorer_chart(trace, described, bootstrap=Bootstrap(n=20)).to_dict()
+    explorer = explorer_chart(trace, described).to_dict()
     two_runs = comparison_chart(trace, other, (image, script)).to_dict()
     body = chart_html(explorer, f"0{script}", scripts=True)
     body += chart_html(two_runs, f"1{script}", scripts=False)

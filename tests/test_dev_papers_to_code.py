@@ -7,8 +7,8 @@ Do not edit: change the notebook, then `make export`.
 import pytest
 
 from mtl_explain.dev.papers_to_code import (
-    anchor, dead_ends, found_function, function_link, headings, item_table, items, page_of, uses_in_tests,
-    wrong_numbers,
+    anchor, dead_ends, found_function, function_link, headings, item_table, items, page_of, telling,
+    tests_using, uses_in_tests, wrong_numbers,
 )
 from mtl_explain.dev.site import notebooks
 
@@ -25,8 +25,13 @@ def test_functions_that_are_there_and_that_are_not():
     assert found_function("networks.heads.soft_threshold")
     assert not found_function("networks.heads.no_threshold")
     assert not found_function("nowhere.at_all")
-    assert any("test_networks_heads" in t for t in uses_in_tests()["soft_threshold"])
-    assert "no_such_name" not in uses_in_tests()
+    uses = uses_in_tests()
+    assert any("test_networks_heads" in t for t in tests_using("networks.heads.soft_threshold", uses))
+    assert not tests_using("networks.heads.no_such_name", uses)
+    of_trees = tests_using("datasets.treesat.setups", uses)
+    assert of_trees
+    assert not set(of_trees) & set(tests_using("datasets.benge.setups", uses))
+    assert telling(items[1], items) == ["datasets.benge.setups"]
     text = dict(cell_type="markdown", source="# One\n\ntext\n## Two (figure 2)")
     assert headings(dict(cells=[text])) == ["One", "Two (figure 2)"]
     assert anchor("Tables 3 and 4: one branch and two") == "tables-3-and-4-one-branch-and-two"
@@ -50,7 +55,7 @@ def test_what_is_wrong_with_a_list_is_said(first):
     bad = first._replace(functions="networks.heads.nothing", page="studies/none.ipynb", data="guessed")
     assert dead_ends([bad], {}, {}) == [
         "paper A, table 1: there is no networks.heads.nothing",
-        "paper A, table 1: no test uses any of its functions",
+        "paper A, table 1: no test uses any of its own functions",
         "paper A, table 1: there is no notebook studies/none.ipynb",
         "paper A, table 1: unknown kind of data 'guessed'",
     ]

@@ -15,12 +15,28 @@ import xarray as xr
 from scipy import stats
 
 from mtl_explain.explain.correlation import (
-    _correlation_of_sums, _distinct_sums, _pooled, _standard_sums, correlation_of_moments, error_correlation,
-    merge_moments, pair_basis, pixel_moments, plot_error_correlation, sample_moments,
+    _correlation_of_sums, _pooled, _standard_sums, bases, correlation_of_moments, correlation_statistic,
+    error_correlation, merge_moments, pair_basis, plot_error_correlation, sample_moments,
 )
-from mtl_explain.explain.resampling import Bootstrap
+from mtl_explain.explain.resampling import Resampling, difference, estimate, holm, p_floor
 from mtl_explain.palette import grey, red
 from mtl_explain.testing.planted import map_moments, planted_trace
+
+
+# errors of pixels (sample, y, x) with a planted relation within and between samples
+def two_levels(within, between, seed=0, n=300):
+    rng = np.random.default_rng(seed)
+    block = rng.normal(size=(2, 30, 1, 1)).repeat(n // 30, axis=1) * 0.5
+    hard, other = rng.normal(size=(2, n, 1, 1)) + block
+    x = rng.normal(size=(n, 6, 6))
+    y = within * x + np.sqrt(1 - within**2) * rng.normal(size=x.shape)
+    return hard + x, between * hard + np.sqrt(1 - between**2) * other + y
+
+
+def trace_of_maps(x, y, n_groups=30):
+    t = planted_trace(n_samples=len(x), n_epochs=1, n_groups=n_groups, size=x.shape[-1])
+    t["moments"] = t["moments"].dims, map_moments(x, y)[None, :, None]
+    return t
 
 
 @pytest.fixture(scope='module')
@@ -33,6 +49,12 @@ def trace():
 def result(trace):
     "The planted correlations."
     return error_correlation(trace)
+
+
+@pytest.fixture(scope='module')
+def fading():
+    "Ten epochs."
+    return planted_trace(n_samples=440, n_epochs=10, sample_r=np.linspace(0.6, 0, 10))
 
 
 def test_three_pixels_by_hand():
@@ -100,67 +122,93 @@ def test_one_sample_is_one_value(trace):
     np.testing.assert_allclose(m[0, :, 0, 2], trace.error.sel(task="weather").isel(sample=0))
 
 
-def test_both_ways_to_the_same_correlation(trace):
+def test_both_ways_to_the_same_correlation_and_both_parts_against_numpy_on_the():
     "Correlation, interval and p-value."
-    moments = pixel_moments(trace, [0])
-    pooled = _pooled(moments, np.arange(440), block=100)
-    direct = correlation_of_moments(merge_moments(moments(np.arange(440))))
-    np.testing.assert_allclose(correlation_of_moments(pooled[..., :6]), direct, rtol=1e-12)
-    sums = _standard_sums(moments(np.arange(440)), pooled).astype(float).sum(0)
-    np.testing.assert_allclose(_correlation_of_sums(sums), direct.ravel(), atol=1e-5)
-    assert (pooled[..., 6] == 440).all()
-
-
-def test_copies_are_dropped_only_where_no_label_is_missing(trace):
-    "Correlation, interval and p-value."
-    moments = sample_moments(trace, "landcover", ["weather", "zone", "climate"])
-    pooled = _pooled(moments, np.arange(440))
-    keep, back = _distinct_sums(pooled, 440)
-    sums = _standard_sums(moments(np.arange(440)), pooled)
-    assert len(keep) == 1 + 4 * (2 + 3 * 3)
-    assert np.array_equal(sums[:, keep][:, back], sums)
-    gappy = pooled.copy()
-    gappy[0, 0, [0, 6]] = 439
-    assert len(_distinct_sums(gappy, 440)[0]) == sums.shape[1]
+    # both ways to the same correlation, and both parts against numpy on the pixels themselves
+    rng = np.random.default_rng(0)
+    level_x, level_y = rng.normal(size=(2, 60, 1, 1))
+    x = level_x + rng.normal(size=(60, 5, 5))
+    y = -2 * level_x + level_y + x + rng.normal(size=(60, 5, 5))
+    m = map_moments(x, y)[:, None, None]
+    pooled = _pooled(lambda at: m[at], np.arange(60), block=25)
+    np.testing.assert_allclose(pooled[..., :6], merge_moments(m))
+    sums = _standard_sums(m, pooled).sum(0)
+    found = {b: _correlation_of_sums(sums, b)[0] for b in (*bases, "sample")}
+    of_x, of_y = (v.mean((1, 2)) for v in (x, y))
+    expected = dict(
+        pixel=np.corrcoef(x.ravel(), y.ravel())[0, 1],
+        within=np.corrcoef((x - of_x[:, None, None]).ravel(), (y - of_y[:, None, None]).ravel())[0, 1],
+        between=np.corrcoef(of_x, of_y)[0, 1],
+        sample=np.corrcoef(of_x, of_y)[0, 1],
+    )
+    assert found == pytest.approx(expected)
+    assert found["within"] > 0.5
+    assert found["between"] < -0.3
 
 
 def test_what_was_planted_is_found(result):
     "Correlation, interval and p-value."
     planted = dict(elevation=0.4, weather=0.3, zone=0, climate=0, temperature=0)
     for task, truth in planted.items():
-        rows = result[result.auxiliary == task]
+        rows = result[(result.auxiliary == task) & result.basis.isin(["pixel", "sample"])]
         assert (np.abs(rows.r - truth) < 0.12).all()
         assert ((rows.low < truth) & (truth < rows.high)).sum() >= 3
-    assert set(result[result.basis == "pixel"].auxiliary) == {"elevation"}
-    assert (result.n[result.basis == "pixel"] == 440 * 144).all()
+    assert result.basis[result.auxiliary == "elevation"].unique().tolist() == list(bases)
+    assert set(result.basis[result.auxiliary != "elevation"]) == {"sample"}
+    assert (result.n[result.basis == "within"] == 440 * 144).all()
+    assert (result.n[result.basis == "between"] == 440).all()
     assert ((result.p < 0.05) == ((result.low > 0) | (result.high < 0))).all()
+    assert (result.p_holm >= result.p).all()
+    assert (result.band_low <= result.low).all()
+    assert (result.effective.round(9) == 40).all()
+
+
+def test_families_of_one_epoch(result):
+    "Correlation, interval and p-value."
+    now = result[result.epoch == 0]
+    asked = now[now.basis != "pixel"]
+    np.testing.assert_allclose(asked.p_holm, holm(asked.p))
+    assert len(asked) == 6
+    alone = now[now.basis == "pixel"]
+    assert (alone.p_holm == alone.p).all()
+
+
+def test_within_0_and_between_strong_and_opposite_signs():
+    "Simpson's paradox."
+    def found(within, between):
+        t = trace_of_maps(*two_levels(within, between))
+        return error_correlation(t).query("auxiliary == 'elevation'").set_index("basis")
+
+
+    rows = found(0.0, 0.8)
+    assert rows.r["pixel"] > 0.3
+    assert rows.low["between"] > 0.6
+    assert rows.low["within"] < 0 < rows.high["within"]
+    assert rows.p_holm["within"] > 0.05
+    rows = found(0.5, -0.8)
+    assert rows.low["within"] > 0.4
+    assert rows.high["between"] < -0.6
+    assert rows.r["pixel"] < 0
+    print(rows[["r", "low", "high", "p_holm"]].round(2).to_string())
 
 
 def test_independent_samples_against_scipy():
     "Against somebody else's."
-    t = planted_trace(n_samples=300, n_epochs=2, n_groups=30, clustering=0, sample_r=0.2)
-    result = error_correlation(t, bootstrap=Bootstrap(cluster="sample", n=4000))
+    t = planted_trace(n_samples=300, n_epochs=2, n_groups=30, clustering=0, sample_r=0.15)
+    result = error_correlation(t, resampling=Resampling(cluster="sample"))
     ours = result.query("auxiliary == 'weather' and epoch == 1").iloc[0]
     x = t.error.sel(task="landcover", epoch=1).values.astype(float)
     y = t.error.sel(task="weather", epoch=1).values.astype(float)
     theirs = stats.pearsonr(x, y)
-    boot = stats.bootstrap(
-        (x, y),
-        lambda a, b: stats.pearsonr(a, b).statistic,
-        paired=True,
-        vectorized=False,
-        n_resamples=2000,
-        method="percentile",
-        rng=0,
-    ).confidence_interval
+    ends = theirs.confidence_interval()
     print(f"ours  r = {ours.r:.4f}, 95 % {ours.low:.3f} to {ours.high:.3f}, p = {ours.p:.1e}")
     print(
-        f"scipy r = {theirs.statistic:.4f}, 95 % {boot.low:.3f} to {boot.high:.3f}, "
+        f"scipy r = {theirs.statistic:.4f}, 95 % {ends.low:.3f} to {ends.high:.3f}, "
         f"p = {theirs.pvalue:.1e}"
     )
     assert abs(ours.r - theirs.statistic) < 1e-12
-    assert abs(ours.low - boot.low) < 0.02
-    assert abs(ours.high - boot.high) < 0.02
+    assert abs(ours.low - ends.low) < 0.02
+    assert abs(ours.high - ends.high) < 0.02
     assert abs(np.log(ours.p / theirs.pvalue)) < 1
 
 
@@ -171,41 +219,68 @@ def test_pixelwise_against_scipy_on_all_pixels():
     y = rng.gamma(2, 50, (60, 8, 8))
     x[3, 2] = np.nan
     y[5, :, 1] = np.nan
+    y[7] = np.nan
     t = planted_trace(n_samples=60, n_epochs=1, n_groups=6, size=8)
     t["moments"] = t["moments"].dims, map_moments(x, y)[None, :, None]
     ok = np.isfinite(x) & np.isfinite(y)
     row = error_correlation(t).query("basis == 'pixel'").iloc[0]
     assert np.isclose(row.r, stats.pearsonr(x[ok], y[ok]).statistic, rtol=1e-12)
     assert row.n == ok.sum()
-    assert row.missing == 0
+    assert row.missing == 1
 
 
-def test_a_loop_over_resampled_groups(trace):
+def test_a_loop_that_leaves_out_groups(trace):
     "Against somebody else's."
     t = trace.isel(epoch=[2])
     x, y = (t.error.sel(task=k).values[0].astype(float) for k in ("landcover", "weather"))
-    members = [np.flatnonzero(t.group.values == g) for g in range(40)]
-    rng = np.random.default_rng(0)
-
-
-    def one_resample():
-        at = np.concatenate([members[g] for g in rng.integers(0, 40, 40)])
-        return np.arctanh(np.corrcoef(x[at], y[at])[0, 1])
-
-
+    group = t.group.values
+    left_out = [np.arctanh(np.corrcoef(x[group != g], y[group != g])[0, 1]) for g in range(40)]
     z = np.arctanh(np.corrcoef(x, y)[0, 1])
-    se = np.std([one_resample() for _ in range(2000)]) * np.sqrt(40 / 39)
-    row = error_correlation(t, bootstrap=Bootstrap(n=4000)).query("auxiliary == 'weather'").iloc[0]
+    se = np.sqrt(39 / 40 * ((np.array(left_out) - z) ** 2).sum())
+    row = error_correlation(t).query("auxiliary == 'weather'").iloc[0]
     expected = np.tanh(z + stats.t.ppf([0.025, 0.975], 39) * se)
-    np.testing.assert_allclose([row.low, row.high], expected, atol=0.02)
+    np.testing.assert_allclose([row.low, row.high], expected)
 
 
-def test_a_steady_a_fading_and_three_absent_correlations():
+def test_the_change_since_the_first_epoch_by_a_loop_and_as_a_difference(trace):
+    "Against somebody else's."
+    x, y = (trace.error.sel(task=k).values[[0, 2]].astype(float) for k in ("landcover", "weather"))
+    group = trace.group.values
+
+
+    def change(at):
+        first, later = (np.corrcoef(a[at], b[at])[0, 1] for a, b in zip(x, y, strict=True))
+        return later - first
+
+
+    left_out = np.array([change(group != g) for g in range(40)])
+    whole = change(group >= 0)
+    se = np.sqrt(39 / 40 * ((left_out - whole) ** 2).sum())
+    expected = whole + stats.t.ppf([0.025, 0.975], 39) * se
+    row = error_correlation(trace).query("auxiliary == 'weather' and epoch == 2").iloc[0]
+    np.testing.assert_allclose([row.change_low, row.change_high], expected)
+    late, early = (
+        correlation_statistic(trace.sel(epoch=[e]).assign_coords(epoch=[0]), ["weather"])
+        for e in (2, 0)
+    )
+    direct = estimate(difference(late, early)).iloc[0]
+    np.testing.assert_allclose([direct.low, direct.high], expected)
+
+
+def test_a_steady_a_fading_and_three_absent_correlations(fading):
     "What it looks like."
-    fading = planted_trace(n_samples=440, n_epochs=10, sample_r=np.linspace(0.6, 0, 10))
     ax = plot_error_correlation(error_correlation(fading))
-    assert len(ax.lines) == 6
-    assert len(ax.collections) == 5
+    assert len(ax.lines) == 8
+    assert len(ax.collections) == 6
+
+
+def test_what_fades_is_seen_to_fade_what_stays_is_not(fading):
+    "What it looks like."
+    rows = error_correlation(fading).query("epoch == 9").set_index(["auxiliary", "basis"])
+    assert rows.change_high["weather", "sample"] < -0.3
+    assert rows.change_p_holm["weather", "sample"] < 0.05
+    assert rows.change_p_holm["elevation", "pixel"] > 0.05
+    assert rows.change_p_holm["zone", "sample"] > 0.05
 
 
 def test_independent_errors_with_spatial_structure():
@@ -213,8 +288,8 @@ def test_independent_errors_with_spatial_structure():
     unrelated = planted_trace(
         n_samples=440, n_groups=20, n_epochs=100, size=4, pixel_r=0, sample_r=0, clustering=0.6
     )
-    by_block = error_correlation(unrelated, bootstrap=Bootstrap(n=400)).query("auxiliary == 'weather'")
-    naive = error_correlation(unrelated, bootstrap=Bootstrap(n=400, cluster="sample")).query(
+    by_block = error_correlation(unrelated).query("auxiliary == 'weather'")
+    naive = error_correlation(unrelated, resampling=Resampling(cluster="sample")).query(
         "auxiliary == 'weather'"
     )
     fig, axs = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
@@ -240,9 +315,7 @@ def test_missing_labels_are_masked_pair_by_pair(trace):
     keep = np.arange(440) % 4 > 0
     gappy = trace.copy(deep=True)
     gappy["error"].loc[dict(task="weather")] = gappy["error"].sel(task="weather").where(keep)
-    rows = (
-        error_correlation(gappy, bootstrap=Bootstrap(n=200)).query("epoch == 0").set_index("auxiliary")
-    )
+    rows = error_correlation(gappy).query("epoch == 0").set_index("auxiliary")
     assert rows.missing.to_dict() == dict(elevation=0, weather=110, zone=0, climate=0, temperature=0)
     error = trace.error.isel(epoch=0).sel(task=["landcover", "weather"]).values[keep].astype(float)
     assert np.isclose(rows.r["weather"], np.corrcoef(*error.T)[0, 1])
@@ -251,7 +324,7 @@ def test_missing_labels_are_masked_pair_by_pair(trace):
 def test_the_northern_half(trace):
     "Missing labels, subsets, and what cannot be computed."
     north = trace.isel(sample=(trace.lat > trace.lat.median()).values)
-    by_sample = error_correlation(north, bootstrap=Bootstrap(n=200)).query("basis == 'sample'")
+    by_sample = error_correlation(north).query("basis == 'sample'")
     assert (by_sample.n == north.sizes["sample"]).all()
 
 
@@ -262,8 +335,8 @@ def test_a_trace_that_stays_on_disk_gives_the_same(trace):
         with xr.open_dataset(f"{folder}/trace.nc") as lazy:
             assert not lazy["moments"]._in_memory
             pd.testing.assert_frame_equal(
-                error_correlation(lazy, bootstrap=Bootstrap(n=200)),
-                error_correlation(trace, bootstrap=Bootstrap(n=200)),
+                error_correlation(lazy),
+                error_correlation(trace),
             )
             assert not lazy["moments"]._in_memory
 
@@ -273,23 +346,23 @@ def test_what_cannot_be_computed_is_nan_with_a_reason(trace):
     odd = trace.copy(deep=True).isel(sample=slice(0, 44))
     odd["error"].loc[dict(task="zone")] = 1.0
     odd["error"].loc[dict(task="climate")] = np.nan
-    rows = error_correlation(odd, bootstrap=Bootstrap(n=200)).query("epoch == 0").set_index("auxiliary")
+    rows = error_correlation(odd).query("epoch == 0").set_index("auxiliary")
     assert np.isnan(rows.r["zone"])
     assert rows.note["zone"] == "the errors of one task do not vary"
     assert rows.note["climate"] == "no sample has both labels"
     assert rows.n["climate"] == rows.clusters["climate"] == 0
-    rows = error_correlation(trace.isel(sample=slice(0, 11)), bootstrap=Bootstrap(n=200))
+    rows = error_correlation(trace.isel(sample=slice(0, 11)))
     one_cluster = rows.query("auxiliary == 'weather'").iloc[0]
     assert np.isfinite(one_cluster.r)
     assert np.isnan([one_cluster.low, one_cluster.p]).all()
     assert one_cluster.note == "1 clusters: no interval below three"
-    rows = error_correlation(trace.isel(sample=[0]), bootstrap=Bootstrap(n=200))
+    rows = error_correlation(trace.isel(sample=[0]))
     single = rows.query("auxiliary == 'weather'").iloc[0]
     assert np.isnan(single.r)
     assert single.note == "only one value"
     lonely = trace.copy(deep=True).isel(epoch=[0])
     lonely["error"].loc[dict(task="zone")] = (np.arange(440) == 5) * 1.0
-    row = error_correlation(lonely, bootstrap=Bootstrap(n=200)).query("auxiliary == 'zone'").iloc[0]
+    row = error_correlation(lonely).query("auxiliary == 'zone'").iloc[0]
     assert np.isfinite(row.r)
     assert np.isnan(row.low)
     assert "too few clusters" in row.note
@@ -300,10 +373,10 @@ def test_equal_errors_correlate_perfectly(trace):
     same = trace.copy(deep=True).isel(epoch=[0])
     same["error"].loc[dict(task="weather")] = same["error"].sel(task="landcover")
     same["error"].loc[dict(task="temperature")] = -same["error"].sel(task="landcover")
-    rows = error_correlation(same, bootstrap=Bootstrap(n=200)).set_index("auxiliary")
+    rows = error_correlation(same).set_index("auxiliary")
     assert rows.r["weather"] > 0.999999
     assert rows.low["weather"] > 0.9999
-    assert rows.p["weather"] < 1e-6
+    assert rows.p["weather"] == p_floor
     assert rows.r["temperature"] < -0.999999
 
 
@@ -317,33 +390,40 @@ def test_questions_that_cannot_be_asked(trace):
         error_correlation(trace.sel(task=["landcover"]))
     with pytest.raises(ValueError, match="no variable 'anger'"):
         error_correlation(trace, measure="anger")
-    with pytest.raises(ValueError, match="expected 'auto' or 'sample'"):
+    with pytest.raises(ValueError, match="expected 'auto', 'pixel' or 'sample'"):
         error_correlation(trace, basis="pixels")
+    with pytest.raises(ValueError, match="'landcover' and 'weather' are not both known by pixel"):
+        correlation_statistic(trace, ["weather"], ("within",))
+    with pytest.raises(ValueError, match="expected some of pixel, within, between, or sample"):
+        correlation_statistic(trace, ["weather"], ("pixels",))
+    with pytest.raises(ValueError, match="'sample' stands alone"):
+        correlation_statistic(trace, ["elevation"], ("within", "sample"))
     with pytest.raises(ValueError, match="no samples of split 'train'"):
         error_correlation(trace, split="train")
 
 
 def test_losses_all_by_sample_another_main_task(trace):
     "Missing labels, subsets, and what cannot be computed."
-    rows = error_correlation(trace, measure="loss", bootstrap=Bootstrap(n=200))
+    rows = error_correlation(trace, measure="loss")
     assert set(rows.basis) == {"sample"}
     assert len(rows) == 20
-    assert set(error_correlation(trace, basis="sample", bootstrap=Bootstrap(n=200)).basis) == {"sample"}
-    rows = error_correlation(trace, main="elevation", bootstrap=Bootstrap(n=200))
-    assert rows.query("auxiliary == 'landcover'").basis.eq("pixel").all()
+    assert set(error_correlation(trace, basis="sample").basis) == {"sample"}
+    assert set(error_correlation(trace, basis="pixel").basis) == {"pixel", "sample"}
+    rows = error_correlation(trace, main="elevation")
+    assert rows.query("auxiliary == 'landcover'").basis.isin(bases).all()
     assert set(rows.main) == {"elevation"}
     np.testing.assert_allclose(
         rows.query("auxiliary == 'landcover'").r,
-        error_correlation(trace, bootstrap=Bootstrap(n=200)).query("auxiliary == 'elevation'").r,
+        error_correlation(trace).query("auxiliary == 'elevation'").r,
     )
 
 
 def test_the_same_answer_in_any_order_of_samples_and_for_the_same_seed(trace):
     "Missing labels, subsets, and what cannot be computed."
     shuffled = trace.isel(sample=np.random.default_rng(0).permutation(440))
-    a = error_correlation(trace, bootstrap=Bootstrap(n=200))
-    b = error_correlation(shuffled, bootstrap=Bootstrap(n=200))
-    c = error_correlation(trace, bootstrap=Bootstrap(n=200))
+    a = error_correlation(trace)
+    b = error_correlation(shuffled)
+    c = error_correlation(trace)
     np.testing.assert_allclose(a.r, b.r, rtol=1e-9)
     np.testing.assert_allclose(a.low, b.low, atol=0.05)
     pd.testing.assert_frame_equal(a, c)

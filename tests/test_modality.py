@@ -46,6 +46,11 @@ def weather():
 
 
 @pytest.fixture(scope='module')
+def month(weather):
+    return replace(weather, shape=(1, 2), mean=(10.0, 50.0), std=(5.0, 25.0))
+
+
+@pytest.fixture(scope='module')
 def mods():
     "Eleven climates in four zones."
     letters = tuple("abcdefghijk")
@@ -131,9 +136,8 @@ def test_a_scaling_fits_its_channels_and_classes_have_none(weather, cover):
             replace(m, **scaling)
 
 
-def test_a_month_by_hand_as_an_array_and_as_a_tensor(weather):
+def test_a_month_by_hand_as_an_array_and_as_a_tensor(month, weather):
     "One modality."
-    month = replace(weather, shape=(1, 2), mean=(10.0, 50.0), std=(5.0, 25.0))
     for made in (np.array, torch.tensor):
         assert month.standardise(made([[[20, 25]]])).tolist() == [[[2, -1]]]
         assert month.to_native(made([[[2, -1]]])).tolist() == [[[20, 25]]]
@@ -149,6 +153,20 @@ def test_arrays_and_tensors_to_the_last_digit_alike_and_there_and_back(optical):
     assert np.array_equal(z, picture.standardise(torch.from_numpy(bytes_)).numpy())
     assert z.dtype == np.float32
     np.testing.assert_allclose(picture.to_native(z), bytes_, atol=1e-4)
+
+
+def test_two_channels_are_told_in_standard_deviations_one_in_its_own_units(month, cover):
+    "Units of errors."
+    off = np.array([[[5.0, 50.0]]])
+    assert month.to_error_units(off).tolist() == [[[1, 2]]]
+    assert month.error_units == "sd"
+    assert replace(month, units="°C, mm/month").channel_units == ("°C", "mm/month")
+    assert replace(month, units="K").channel_units == ("K", "K")
+    height = Modality("height", "tabular", (1,), channels=("height",), units="m")
+    assert height.to_error_units(off) is off
+    assert height.error_units == "m"
+    assert not height.is_vector
+    assert not cover.is_vector
 
 
 def test_one_name_several_none():
@@ -225,3 +243,6 @@ def test_parent_and_grandparent(mods):
         ancestor_index(mods, "zone")
     with pytest.raises(ValueError, match="'half' is not above 'climate': the hierarchy ends at 'zone'"):
         ancestor_index(mods, "climate", "half")
+    finest = min(mods, key=lambda n: not mods[n].parent)
+    with pytest.raises(ValueError, match="leads to '.*', which is not here"):
+        ancestor_index({finest: mods[finest]}, finest, "elsewhere")

@@ -17,8 +17,8 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from mtl_explain.modality import Modality, kinds
 from mtl_explain.networks.encoders import (
-    ConvEncoder, EmbeddingEncoder, Encoder, FlatMLP, MLPEncoder, ResNet18, SeriesTransformer, UNet,
-    adapt_stem, check_depth, default_encoder, encoders, make_encoder, masked_mean, pad_to_multiple,
+    BandStatistics, ConvEncoder, EmbeddingEncoder, Encoder, FlatMLP, MLPEncoder, ResNet18, SeriesTransformer,
+    UNet, adapt_stem, check_depth, default_encoder, encoders, make_encoder, masked_mean, pad_to_multiple,
     time_encoding,
 )
 from mtl_explain.networks.layers import as_channels, n_parameters, shape_table
@@ -245,6 +245,24 @@ def test_a_satellite_patch_of_six_by_six_pixels():
         flat(torch.zeros(2, 12, 7, 6))
 
 
+def test_statistics_of_the_bands_by_hand_in_any_order_of_the_pixels_and_at_any():
+    "Multilayer perceptrons: tables, and very small images."
+    # statistics of the bands by hand, in any order of the pixels and at any size
+    s2 = Modality("s2", "image", (12, 6, 6), channels=tuple(f"B{i}" for i in range(12)))
+    torch.manual_seed(0)
+    bands = BandStatistics(s2, width=16, n_layers=1, dropout=0.0, batchnorm=False)
+    x = torch.randn(2, 12, 6, 6)
+    flat = x.flatten(2).numpy()
+    by_hand = [flat.mean(2), flat.std(2), *np.quantile(flat, [0.1, 0.5, 0.9], axis=2)]
+    by_hand = torch.tensor(np.concatenate(by_hand, 1), dtype=torch.float32)
+    with torch.no_grad():
+        assert torch.allclose(bands(x), bands.layers(by_hand), atol=1e-5)
+        assert torch.allclose(bands(x), bands(x.rot90(1, (2, 3)).flip(3)), atol=1e-5)
+        assert torch.allclose(bands(x), bands(x.repeat(1, 1, 2, 1)), atol=0.1)
+    assert bands(torch.zeros(2, 12, 9, 7)).shape == (2, 16)
+    assert n_parameters(bands) == 5 * 12 * 16 + 16
+
+
 def test_the_first_features_of_two_days_by_hand():
     "Transformer: what happened, and when."
     code = time_encoding(torch.tensor([0.0, 3.0]), 4)
@@ -406,6 +424,7 @@ def test_no_dead_weights_in_any_encoder(soil, weather, zone):
         "conv": torch.randn(4, 3, 8, 8),
         "resnet18": torch.randn(2, 3, 64, 64),
         "flat-mlp": torch.randn(4, 3, 8, 8),
+        "bands": torch.randn(4, 3, 8, 8),
         "mlp": torch.randn(4, 5),
         "transformer": torch.randn(4, 12, 2),
         "embedding": torch.tensor([0, 1, 2, 3]),

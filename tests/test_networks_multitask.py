@@ -304,6 +304,35 @@ def test_a_picture_of_the_parts(made_up_and_modalities, setup):
     assert len(ax.texts) >= 7 + 6
 
 
+def test_what_separate_networks_learn_of_one_task_does_not_depend_on_the_other(made_up_and_modalities):
+    "Seeing it."
+    made_up, modalities = made_up_and_modalities
+    torch.manual_seed(0)
+    shared = Setup(("optical", "weather"), ("cover", "elevation", "zone"))
+    apart = MultitaskNetwork(modalities, shared.separate())
+    together = MultitaskNetwork(modalities, shared)
+    x = example_inputs(modalities, shared.inputs, n=3, seed=1)
+    y = apart(x)
+    assert {t: v.shape for t, v in y.items()} == {t: v.shape for t, v in together(x).items()}
+    heads = n_parameters(together.heads)
+    assert n_parameters(apart) == 3 * n_parameters(together.body) + heads
+    y["cover"].sum().backward()
+    own = apart.body.bodies["cover"]
+    assert all(p.grad is not None for p in own.parameters() if p.requires_grad)
+    others = [apart.body.bodies["elevation"], apart.body.bodies["zone"], apart.heads["zone"]]
+    assert all(p.grad is None for part in others for p in part.parameters())
+    together(x)["cover"].sum().backward()
+    assert all(p.grad is not None for p in together.body.encoders.parameters() if p.requires_grad)
+    first, second = (next(apart.body.bodies[t].parameters()) for t in ("cover", "elevation"))
+    assert (first != second).any()  # begun elsewhere
+    table = apart.summary()
+    assert list(table.role).count("fusion") == 3
+    assert "optical for zone" in list(table.modality)
+    for odd in (dict(type="separate"), "unet"):
+        with pytest.raises(ValueError, match="separate networks are each of one architecture"):
+            MultitaskNetwork(modalities, replace(shared, network=dict(type="separate", of=odd)))
+
+
 def test_cropyield_experiment_7_by_hand(made_up_and_modalities):
     "The papers' networks are parameters."
     made_up, modalities = made_up_and_modalities

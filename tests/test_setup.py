@@ -271,6 +271,31 @@ def test_from_mml_to_mtl_and_back_and_what_cannot_be_shifted(mml, mtl, base):
         base.shift("optical")
 
 
+def test_apart_the_same_roles_another_network_and_no_ties(base):
+    "The same tasks, apart."
+    tied = Setup(
+        "optical",
+        ("climate", "zone"),
+        name="levels",
+        network=dict(fusion=dict(widths=[8])),
+        relations=(dict(type="hierarchy", tasks=("climate", "zone")),),
+        weighting=dict(type="uncertainty"),
+    )
+    apart = tied.separate()
+    assert apart.name == "levels-separate"
+    assert apart.variant == "separate"
+    assert (apart.inputs, apart.targets) == (tied.inputs, tied.targets)
+    assert apart.network == dict(type="separate", of=tied.network)
+    assert apart.relations == ()
+    assert apart.weighting == {}
+    assert apart.separate() == apart
+    with pytest.raises(ValueError, match="'landcover' is the only task"):
+        base.separate()
+    reading = Setup("optical", dict(change={}, height={}, pseudo=dict(type="soft", reads="height")))
+    with pytest.raises(ValueError, match="'pseudo' reads the prediction of 'height'"):
+        reading.separate()
+
+
 def test_a_name_that_the_samples_lack(mml, optical, cover, weather):
     "Does the setup fit the data?"
     check_setup(mml, dict(optical=optical, landcover=cover, weather=weather))

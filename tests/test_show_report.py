@@ -19,7 +19,6 @@ from markupsafe import Markup
 from mtl_explain.dev.browser import (
     asked_for, browser, browser_missing, console_errors, keep_screenshot, wait_for,
 )
-from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.setup import Setup
 from mtl_explain.show.figures import figure_png
 from mtl_explain.show.report import (
@@ -32,7 +31,7 @@ from mtl_explain.training.runs import train_run
 
 
 @pytest.fixture(scope='module')
-def samples_unet_home_and_runs():
+def samples_unet_home_runs_others_mtl_and_apart():
     "A table of three runs."
     samples = toy_samples(96)
     unet = dict(optical=dict(type="unet", width=4, depth=1))
@@ -42,9 +41,11 @@ def samples_unet_home_and_runs():
         Setup(unet | dict(months={}), "cover", core="optical", name="mml"),
         Setup(unet, tasks, core="optical", name="mtl"),
     ]
+    setups.append(setups[-1].separate())
     home = Path(tempfile.mkdtemp())
     runs = train_table(samples, setups, home, epochs=2, bs=16, lr=1e-2, bar=False, device="cpu")
-    return samples, unet, home, runs
+    *others, mtl, apart = runs
+    return samples, unet, home, runs, others, mtl, apart
 
 
 def test_a_figure_becomes_bytes_and_is_closed_whatever_hands_it_over():
@@ -67,9 +68,9 @@ def test_digits_gaps_cuts_and_harmless_names():
     assert "first" not in table_html(pd.DataFrame(dict(a=[1])))
 
 
-def test_the_training_at_a_glance(samples_unet_home_and_runs):
+def test_the_training_at_a_glance(samples_unet_home_runs_others_mtl_and_apart):
     "Pieces."
-    samples, unet, home, runs = samples_unet_home_and_runs
+    samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
     fig = training_curves(runs[-1])
     assert [ax.get_title() for ax in fig.axes] == [
         "loss",
@@ -101,7 +102,7 @@ def test_groups_if_there_are_groups_else_samples_with_what_that_means():
     "The page."
     trace = planted_trace(n_samples=60, n_groups=6, n_epochs=2)
     said = said_resampling(trace, None)
-    assert said.startswith("intervals resample whole groups of samples, of which there are 6")
+    assert said.startswith("intervals leave out whole groups of samples, of which there are 6")
     for asked, words in (("group", "no groups"), ("sample", "as was asked")):
         said = said_resampling(trace.drop_vars("group"), "test", asked)
         assert "single samples" in said
@@ -109,12 +110,10 @@ def test_groups_if_there_are_groups_else_samples_with_what_that_means():
         assert "too narrow" in said
 
 
-def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_home_and_runs):
+def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_home_runs_others_mtl_and_apart):
     "A report on the toy world."
-    samples, unet, home, runs = samples_unet_home_and_runs
-    page = write_report(
-        runs[-1], samples, others=runs, folder=home / "page", bar=False, bootstrap=Bootstrap(n=100)
-    )
+    samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
+    page = write_report(mtl, samples, others=others, folder=home / "page", bar=False, control=apart)
     text = page.read_text()
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == [], "nothing points outside the page"
@@ -122,13 +121,15 @@ def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_
     assert markup.count("<img") == 1 + len(list((page.parent / "figures").glob("*.png")))
     assert "{{" not in markup
     scores = pd.read_csv(page.parent / "tables" / "scores.csv", header=[0, 1], index_col=0)
-    assert {"baseline", "mml", "mtl"} <= set(scores.index)
+    assert {"baseline", "mml", "mtl", apart.setup.name} <= set(scores.index)
+    assert "in networks that share nothing" in text
+    assert "dashed: the chosen pair in networks that share nothing" in text
     assert "Do other tasks fail where cover fails?" in text
 
 
-def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_unet_home_and_runs):
+def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_unet_home_runs_others_mtl_and_apart):
     "A report on the toy world."
-    samples, unet, home, runs = samples_unet_home_and_runs
+    samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
     folder = home / "twice"
     old = write_report(runs[1], folder=folder, bar=False).read_text()
     failing = mock.Mock(side_effect=OSError("broken"))
@@ -141,9 +142,9 @@ def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_unet_home_an
     assert not list(home.glob("*.partial"))
 
 
-def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples_unet_home_and_runs):
+def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples_unet_home_runs_others_mtl_and_apart):
     "A report on the toy world."
-    samples, unet, home, runs = samples_unet_home_and_runs
+    samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
     with tempfile.TemporaryDirectory() as d:
         for name, file in (("thesis", "report.html"), ("page.partial", "notes.txt")):
             (Path(d) / name).mkdir()
@@ -162,20 +163,18 @@ def test_what_somebody_else_wrote_is_never_removed_whatever_it_is_called(samples
         assert page.exists()
 
 
-def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_unet_home_and_runs):
+def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_unet_home_runs_others_mtl_and_apart):
     "A report on the toy world."
-    samples, unet, home, runs = samples_unet_home_and_runs
-    text = write_report(
-        runs[-1], folder=home / "bare", bar=False, bootstrap=Bootstrap(n=100)
-    ).read_text()
+    samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
+    text = write_report(mtl, folder=home / "bare", bar=False).read_text()
     assert "What does not apply" in text
     assert "<b>error maps" in text
 
 
-def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(samples_unet_home_and_runs):
+def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(samples_unet_home_runs_others_mtl_and_apart):
     "A report on the toy world."
     # hostile names of tasks, classes, samples and setups do nothing in a report
-    samples, unet, home, runs = samples_unet_home_and_runs
+    samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
     image = "<img src=x onerror=alert(1)>"
     script = "'\"]; </script><script>alert(1)</script>"
     comment = "<!--<script"
@@ -192,10 +191,8 @@ def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(sampl
     harmless = train_run(strange, named, home / "strange", epochs=2, bs=16, bar=False, device="cpu")
     assert "<img" not in harmless._repr_html_()
     assert "<script" not in harmless._repr_html_()
-    page = write_report(
-        harmless, strange, folder=home / "strange-page", bar=False, bootstrap=Bootstrap(n=50)
-    )
-    assert "intervals resample single samples, since the samples have no groups" in page.read_text()
+    page = write_report(harmless, strange, folder=home / "strange-page", bar=False)
+    assert "intervals leave out single samples, since the samples have no groups" in page.read_text()
     if not browser_missing():
         with browser(1000, 1300) as driver:
             driver.get(page.as_uri())

@@ -14,7 +14,6 @@ import pytest
 import xarray as xr
 
 from mtl_explain.data.samples import modalities
-from mtl_explain.explain.resampling import Bootstrap
 from mtl_explain.show.views import (
     _as_lists, _better, _in_both_runs, chart_html, comparison_chart, epoch_control, explorer_chart,
     flow_chart, flow_table, hierarchy_chart, hierarchy_table, linked_chart, measure_of, rows_of,
@@ -82,15 +81,18 @@ def test_lists_are_the_values_of_the_trace_in_order(trace):
 def test_the_chart_names_its_controls_holds_each_sample_once_and_says_what_it(trace):
     "The linked chart."
     # the chart names its controls, holds each sample once, and says what it left out
-    chart = linked_chart(trace, limit=20, bootstrap=Bootstrap(n=20))
+    chart = linked_chart(trace, limit=20)
     spec = chart.to_dict()
     assert {p["name"] for p in spec["params"]} >= {"epoch", "main", "auxiliary", "brush"}
     assert "A slider chooses the epoch" in spec["description"]
     assert row_counts(chart)[1] == 20
     assert "left out at random" in spec["title"]["subtitle"]
     many = planted_trace(n_samples=5500, n_groups=10, n_epochs=1)
-    assert row_counts(linked_chart(many, bootstrap=Bootstrap(n=2)))[-1] == 5500
-    nowhere = linked_chart(trace.drop_vars(["lat", "lon"]), bootstrap=Bootstrap(n=20)).to_dict()
+    beside = linked_chart(trace, limit=20, control=trace).to_dict()
+    assert "share nothing" in beside["vconcat"][0]["title"][1]
+    assert len(beside["vconcat"][0]["layer"]) == len(spec["vconcat"][0]["layer"]) + 1
+    assert row_counts(linked_chart(many))[-1] == 5500
+    nowhere = linked_chart(trace.drop_vars(["lat", "lon"])).to_dict()
     assert "no map" in nowhere["title"]["subtitle"]
     with pytest.raises(ValueError, match="one task, 'elevation'"):
         linked_chart(trace.sel(task=["elevation"]))
@@ -133,7 +135,7 @@ def test_classes_are_counted_right_children_stand_within_their_parents_and_in(tr
 def test_with_a_hierarchy_there_are_two_views_more_without_one_the_reason(world):
     "Everything that applies."
     specs = [
-        explorer_chart(t, modalities(world.samples), bootstrap=Bootstrap(n=20)).to_dict()
+        explorer_chart(t, modalities(world.samples)).to_dict()
         for t in (world.trace, world.trace.sel(task=["landcover", "elevation", "climate"]))
     ]
     assert [len(s["vconcat"]) for s in specs] == [5, 3]
@@ -186,7 +188,7 @@ def test_a_page_with_two_charts_carries_the_scripts_once_and_no_address_of(trace
     "In any page."
     # a page with two charts carries the scripts once, and no address of anybody
     page = chart_html(comparison_chart(trace, other).to_dict(), "one")
-    page += chart_html(linked_chart(trace, bootstrap=Bootstrap(n=20)).to_dict(), "two", scripts=False)
+    page += chart_html(linked_chart(trace).to_dict(), "two", scripts=False)
     assert page.count("window.vegaEmbed=") == 1
     assert page.count("vegaEmbed(document") == 2
     assert 'aria-label="Errors of the tasks' in page

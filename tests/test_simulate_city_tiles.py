@@ -152,6 +152,15 @@ def test_the_published_layout_the_same_bytes_for_the_same_seed_whatever_the():
         with pytest.raises(FileExistsError, match="exists already"):
             simulate_city(root / "a", n=4)
         assert all(first[k] != v for k, v in busy.items() if "dsm_1k" in k)
+        whole = dict(n=16, tile=16, pixel=4.0, cities=("utrecht",), workers=1, progress=False)
+        of_blocks = simulate_city(root / "blocks", block=2, **whole)
+        folders_of = {}
+        for p in of_blocks.glob("*/*/img_1k/*.tif"):
+            col, row = (int(n) // 2 for n in p.stem.split("_")[1:])
+            folders_of.setdefault((col, row), []).append(p.parts[-3])
+        assert sorted(map(len, folders_of.values())) == [4, 4, 4, 4]
+        split_within = [len(set(f)) > 1 for f in folders_of.values()]
+        assert sum(split_within) <= 2  # a share may end within a block
     with pytest.raises(ValueError, match="0 tiles: at least one is needed"):
         simulate_city("x", n=0)
     with pytest.raises(ValueError, match="unknown city 'delft'"):

@@ -12,7 +12,8 @@ from mtl_explain.modality import modality_of
 from mtl_explain.testing.planted import planted_samples, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import (
-    best_epoch, check_trace, chosen_epoch, empty_trace, joined, label_correct, shown_split, split_positions,
+    best_epoch, by_channel, check_trace, chosen_epoch, empty_trace, joined, joined_folds, label_correct,
+    shown_split, split_positions,
 )
 
 
@@ -26,6 +27,19 @@ def samples():
 def world():
     "A planted world."
     return planted_world(n_samples=24, n_groups=4, n_epochs=3, size=8, shown=2)
+
+
+@pytest.fixture(scope='module')
+def thirds_and_turns(world):
+    "Three folds of the planted world, whose kept epochs differ."
+    thirds = np.arange(24) * 3 // 24
+    def of_fold(f, kept):
+        "The trace of one fold: its third is tested, the next one decides."
+        split = np.select([thirds == f, thirds == (f + 1) % 3], ["test", "valid"], "train")
+        part = world.trace.assign_coords(split=("sample", split)).assign_attrs(kept=kept)
+        return part.isel(sample=np.flatnonzero(split != "train"))
+    turns = [of_fold(f, kept) for f, kept in enumerate((2, 0, 1))]
+    return thirds, turns
 
 
 def test_the_positions_of_a_split(samples):
@@ -136,6 +150,7 @@ def test_a_trace_passes(world):
         "'error' is infinite for some samples": changed("error", np.inf, task="landcover"),
         "errors of 'elevation' are below 0": changed("error", -1, task="elevation"),
         "'correct' of 'landcover' lies outside 0 to 1": changed("correct", 2, task="landcover"),
+        "'confidence' of 'zone' lies outside 0 to 1": changed("confidence", 2, task="zone"),
         "a trace has the variable 'loss'": trace.drop_vars("loss"),
         "'loss' has dimensions": trace.isel(epoch=0),
         "'truth' is of type object": trace.assign(truth=trace.truth.astype(object)),
@@ -150,3 +165,73 @@ def test_a_trace_passes(world):
             check_trace(t, mods, "here")
     with pytest.raises(ValueError, match="task 'landcover' is no modality of this run"):
         check_trace(trace, {"climate": mods["climate"]})
+
+
+def test_weather_of_two_channels_is_taken_apart_the_rest_stays(world):
+    "Channel by channel."
+    rng = np.random.default_rng(0)
+    off = rng.gamma(2, 1, (3, 24, 2)).astype("float32")
+    channels = dict(
+        channel=["weather (t)", "weather (p)"],
+        channel_task=("channel", ["weather", "weather"]),
+        channel_units=("channel", ["°C", "mm"]),
+    )
+    both = dict(
+        channel_error=(("epoch", "sample", "channel"), off * [1, 50]),
+        channel_loss=(("epoch", "sample", "channel"), off**2),
+        channel_constant_error=(("sample", "channel"), off[0] * [1, 50]),
+        channel_constant_loss=(("sample", "channel"), off[0] ** 2),
+    )
+    vector = world.trace.assign(both).assign_coords(channels)
+    apart = by_channel(vector)
+    assert apart.task.values.tolist() == [
+        "landcover",
+        "elevation",
+        "weather (t)",
+        "weather (p)",
+        "zone",
+        "climate",
+        "temperature",
+    ]
+    np.testing.assert_allclose(apart.error.sel(task="weather (p)"), off[..., 1] * 50, rtol=1e-6)
+    assert apart.units.sel(task="weather (p)").item() == "mm"
+    assert apart.error.sel(task="zone").equals(world.trace.error.sel(task="zone"))
+    assert apart.moments.equals(world.trace.moments)
+    assert "channel_error" not in apart
+    with pytest.raises(ValueError, match="none of its tasks has several"):
+        by_channel(world.trace)
+    with pytest.raises(ValueError, match="say which of weather .t., weather .p. is `main`"):
+        by_channel(vector.assign_attrs(main="weather"))
+    assert by_channel(vector.assign_attrs(main="weather"), "weather (t)").attrs["main"] == "weather (t)"
+
+
+def test_every_sample_once_at_the_epoch_that_its_fold_kept(thirds_and_turns, world):
+    "Fold by fold."
+    thirds, turns = thirds_and_turns
+    whole = joined_folds(turns)
+    assert whole.sizes["sample"] == 24
+    assert whole.sample.values.tolist() == world.trace.sample.values.tolist()
+    assert set(whole.split.values) == {"test"}
+    assert whole.sizes["epoch"] == 1
+    assert best_epoch(whole) == chosen_epoch(whole) == 0
+    for f, kept in enumerate((2, 0, 1)):
+        at = np.flatnonzero(thirds == f)
+        assert (whole.kept_epoch.values[at] == kept).all()
+        for name in ("error", "loss", "predicted", "moments"):
+            a = whole[name].isel(epoch=0, sample=at).values
+            np.testing.assert_array_equal(a, world.trace[name].isel(epoch=kept, sample=at).values)
+    np.testing.assert_array_equal(whole.constant_error, world.trace.constant_error)
+    mods = {n: modality_of(da) for n, da in world.samples.data_vars.items()}
+    assert check_trace(whole, mods) is whole
+    assert whole.shown.values.tolist() == world.trace.shown.values.tolist()
+
+
+def test_all_epochs_by_number(thirds_and_turns, world):
+    "Fold by fold."
+    # all epochs by number; a sample that is tested twice is refused
+    thirds, turns = thirds_and_turns
+    aligned = joined_folds(turns, aligned=True)
+    np.testing.assert_array_equal(aligned.error, world.trace.error)
+    assert chosen_epoch(aligned) == 2
+    with pytest.raises(ValueError, match="is tested in 2 folds, expected one"):
+        joined_folds([turns[0], turns[0]])

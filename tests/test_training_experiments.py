@@ -14,13 +14,16 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 
+from mtl_explain.data.splits import block_folds, fold_split
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import joined_folds
 from mtl_explain.training.experiments import (
-    comparison, durations, find_runs, mean_sd, narrower, paper_table, row_name, run_folder, score_columns,
-    start_changes, starts_of, train_table, training_options,
+    comparison, cross_validate, durations, find_runs, mean_sd, narrower, paper_table, row_name, run_folder,
+    score_columns, start_changes, starts_of, train_table, training_options,
 )
 from mtl_explain.training.recipe import Recipe
+from mtl_explain.training.rivals import Caps, rival_names, rival_scores
 from mtl_explain.training.runs import train_run
 
 
@@ -50,6 +53,15 @@ def setups():
         Setup(unet | dict(months={}), "cover", core="optical", name="with months"),
         Setup(unet, ("cover", "warmth"), core="optical", name="mtl"),
     ]
+
+
+@pytest.fixture(scope='module')
+def turns_home_turn_options_and_turns(samples, setups):
+    "Three folds of the toy world."
+    turns_home = Path(tempfile.mkdtemp())
+    turn_options = dict(k=3, epochs=2, bs=16, lr=1e-2, bar=False, device="cpu")
+    turns = cross_validate(samples, setups[2], turns_home, ("climate",), **turn_options)
+    return turns_home, turn_options, turns
 
 
 # options of a training
@@ -104,6 +116,62 @@ def test_slimmer_u_nets_and_fusion_the_rest_as_it_was():
     assert slim.name == "wide"
     with pytest.raises(ValueError, match="'baseline' has no U-Net"):
         narrower(Setup("months", "warmth"), 8)
+
+
+def test_each_sample_once_by_a_network_that_did_not_see_its_group(turns_home_turn_options_and_turns, samples, setups):
+    "Every sample tested once."
+    # each sample once, by a network that did not see its group; a second call only reads
+    turns_home, turn_options, turns = turns_home_turn_options_and_turns
+    whole = joined_folds([r.trace for r in turns])
+    assert sorted(whole.sample.values) == sorted(samples.sample.values)
+    folds = block_folds(samples, ("climate",), 3)
+    assert (whole.fold.values == folds[np.searchsorted(samples.sample, whole.sample)]).all()
+    for f, run in enumerate(turns):
+        split = fold_split(samples, folds, f)
+        seen = set(samples.group.values[split != "test"])
+        tested = whole.isel(sample=np.flatnonzero(whole.fold.values == f))
+        assert not seen & set(tested.group.values)
+        assert (tested.kept_epoch == run.epoch).all()
+        told = run.scores.query("split == 'test' and task == 'cover' and metric == 'accuracy'").value
+        assert told.item() == pytest.approx(tested.correct.sel(task="cover").mean().item(), abs=1e-5)
+    before = [r.folder.stat().st_mtime_ns for r in turns]
+    again = cross_validate(samples, setups[2], turns_home, ("climate",), **turn_options)
+    assert [r.folder.stat().st_mtime_ns for r in again] == before
+    assert joined_folds([r.trace for r in again]).identical(whole)
+
+
+def test_where_a_sample_is_tested_one_that_touches_it_on_the_grid_is_neither(samples, setups, turns_home_turn_options_and_turns):
+    "Every sample tested once."
+    # where a sample is tested, one that touches it on the grid is neither trained on nor validated on
+    turns_home, turn_options, turns = turns_home_turn_options_and_turns
+    folds = block_folds(samples, ("climate",), 3)
+    other = np.flatnonzero(folds != folds[0])[0]
+    place = 2 * np.arange(samples.sizes["sample"])
+    place[other] = 1
+    grid = dict(row=("sample", np.zeros_like(place)), col=("sample", place))
+    with tempfile.TemporaryDirectory() as folder:
+        touching = samples.assign_coords(grid)
+        found = cross_validate(touching, setups[2], folder, ("climate",), **turn_options)
+        tested = joined_folds([r.trace for r in found])
+        names = [set(r.trace.sample.values) for r in found]
+    assert sorted(tested.sample.values) == sorted(samples.sample.values)
+    a, b = samples.sample.values[[0, other]]
+    assert a in names[folds[0]] and b not in names[folds[0]]
+    assert b in names[folds[other]] and a not in names[folds[other]]
+
+
+def test_what_a_network_has_learnt_of_one_fold_is_not_in_its_own_test_samples(samples, turns_home_turn_options_and_turns):
+    "Every sample tested once."
+    # what a network has learnt of one fold is not in its own test samples: a label that is the group
+    turns_home, turn_options, turns = turns_home_turn_options_and_turns
+    secret = samples.assign(
+        climate=samples.climate.copy(data=samples.group.values % 4),
+    )
+    by_group = Setup("optical", "climate", name="by group")
+    with tempfile.TemporaryDirectory() as folder:
+        found = cross_validate(secret, by_group, folder, ("climate",), **turn_options)
+        trace = joined_folds([r.trace for r in found])
+    assert trace.correct.sel(task="climate").mean() < 0.5, "no network knows the number of a new group"
 
 
 def test_what_a_recipe_asks_for_is_done_and_on_record(told_and_plain, samples, table_only):
@@ -303,6 +371,19 @@ def test_roles_and_scores_in_one_table(home_options_and_runs):
     assert table["warmth", "mae"].tolist()[:2] == ["", ""]
     assert "±" in table["warmth", "mae"]["mtl"]
     assert "±" in table["cover", "iou"]["baseline"]
+
+
+def test_rivals_stand_below_the_networks_over_their_seeds(samples, setups, home_options_and_runs):
+    "Comparing."
+    home, options, runs = home_options_and_runs
+    told = pd.concat(
+        rival_scores(samples, setups[2], seed, caps=Caps(trees=5, rows=500)) for seed in (0, 1)
+    )
+    table = paper_table(runs, rivals=told)
+    assert table.index.tolist() == ["baseline", "with months", "mtl", *rival_names]
+    assert table["", "variant"].tolist()[3:] == ["rival", "rival"]
+    assert "±" in table["warmth", "mae"][rival_names[1]]
+    assert (table["roles"].loc[list(rival_names)] == "").all(axis=None)
 
 
 def test_seconds_a_training_mean_over_the_seeds(home_options_and_runs):

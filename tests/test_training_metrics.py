@@ -76,6 +76,15 @@ def test_channels_of_images_and_of_series_end_up_in_columns():
     assert t.tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
+def test_degrees_and_millimetres_each_five_and_fifty_too_high():
+    "Predictions and targets, comparable."
+    # degrees and millimetres, each five and fifty too high: one standard deviation each
+    scaling = dict(mean=(10.0, 60.0), std=(5.0, 50.0))
+    both = Modality("year", "series", (3, 2), channels=("t", "p"), units="°C, mm", **scaling)
+    p, t = comparable(torch.ones(1, 3, 2), torch.zeros(1, 3, 2), both)
+    assert (p - t).tolist() == [[1, 1]] * 3
+
+
 def test_labels_against_scikit_learn():
     "The metrics of a task."
     rng = np.random.default_rng(0)

@@ -17,9 +17,26 @@ from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.losses import MultitaskLoss
 from mtl_explain.training.recorder import (
-    TraceRecorder, batch_record, co_moments, dense_pairs, epoch_dataset, error_values, sample_means,
-    sample_record,
+    TraceRecorder, batch_record, channel_record, co_moments, dense_pairs, epoch_dataset, error_values,
+    label_confidence, sample_means, sample_record, vector_channels,
 )
+
+
+@pytest.fixture(scope='module')
+def cover():
+    return Modality("cover", "mask", (1, 3), classes=("a", "b"))
+
+
+@pytest.fixture(scope='module')
+def height():
+    return Modality(
+        "height", "tabular", (1,), channels=("height",), units="m", mean=(100.0,), std=(10.0,)
+    )
+
+
+@pytest.fixture(scope='module')
+def scaling():
+    return dict(mean=(10.0, 60.0), std=(5.0, 50.0))
 
 
 # a learner that barely learns
@@ -72,18 +89,29 @@ def learn_and_trace(tiny_learner, samples):
     return learn, trace
 
 
-def test_errors_of_pixels_and_their_mean():
+def test_errors_of_pixels_and_their_mean(cover, height, scaling):
     "Errors of one task."
-    cover = Modality("cover", "mask", (1, 3), classes=("a", "b"))
     logits = 9.0 * torch.eye(2)[torch.tensor([[[0, 0, 1]]])].permute(0, 3, 1, 2)
     wrong = error_values(logits, torch.tensor([[[0, 1, -1]]]), cover)
     np.testing.assert_equal(wrong.numpy(), [[[0, 1, np.nan]]])
     assert sample_means(wrong).tolist() == [0.5]
     assert sample_means(wrong * torch.nan).isnan().all()
-    height = Modality(
-        "height", "tabular", (1,), channels=("height",), units="m", mean=(100.0,), std=(10.0,)
-    )
     assert error_values(torch.tensor([[3.0]]), torch.tensor([[1.0]]), height).tolist() == [[20]]
+    month = Modality("month", "tabular", (2,), channels=("t", "p"), units="°C, mm", **scaling)
+    off = error_values(torch.tensor([[1.0, -1.0]]), torch.tensor([[0.0, 1.0]]), month)
+    assert off.tolist() == [[1, 2]]
+
+
+def test_confidence_by_hand(cover, height):
+    "Errors of one task."
+    # confidence by hand: odds of three to one; two pixels, of which one has no label
+    odds = torch.tensor([[np.log(3.0), 0]])
+    kind = Modality("kind", "category", classes=("a", "b"))
+    assert label_confidence(odds, torch.tensor([1]), kind).item() == pytest.approx(0.75)
+    assert label_confidence(odds, torch.tensor([-1]), kind).isnan().all()
+    pixels = torch.tensor([[[[np.log(3.0), 5.0]], [[0.0, 0.0]]]])
+    assert label_confidence(pixels, torch.tensor([[[0, -1]]]), cover).item() == pytest.approx(0.75)
+    assert label_confidence(torch.ones(2, 1), torch.ones(2, 1), height).isnan().all()
 
 
 def test_a_class_that_is_right_wrong_and_without_a_label():
@@ -98,13 +126,10 @@ def test_a_class_that_is_right_wrong_and_without_a_label():
     np.testing.assert_equal(r["truth"].numpy(), [0, 1, np.nan])
 
 
-def test_a_quantity_two_standard_deviations_of_10_m_too_high():
+def test_a_quantity_two_standard_deviations_of_10_m_too_high(height):
     "Errors of one task."
-    height = Modality(
-        "height", "tabular", (1,), channels=("height",), units="m", mean=(100.0,), std=(10.0,)
-    )
     r = sample_record(torch.tensor([[3.0]]), torch.tensor([[1.0]]), height)
-    assert {k: v.item() for k, v in r.items() if k != "correct"} == dict(
+    assert {k: v.item() for k, v in r.items() if k not in ("correct", "confidence")} == dict(
         loss=4, error=20, predicted=130, truth=110
     )
 
@@ -153,6 +178,23 @@ def test_pairs_on_the_same_grid():
     mods = {n: Modality(n, kind, shape, **extra[kind]) for n, (kind, shape) in shapes.items()}
     assert dense_pairs(mods, tuple(mods)) == [("cover", "elevation")]
     assert dense_pairs(mods, ("coarse", "zone")) == []
+
+
+def test_two_months_of_two_channels_by_hand(scaling, height):
+    "Channel by channel."
+    # two months of two channels by hand; a missing number leaves the other channel alone
+    year = Modality("year", "series", (2, 2), channels=("t", "p"), units="°C, mm", **scaling)
+    truth = torch.tensor([[[0.0, 0.0], [0.0, torch.nan]]])
+    made = channel_record(torch.tensor([[[1.0, 2.0], [3.0, 9.0]]]), truth, year)
+    assert made["channel_error"].tolist() == [[10, 100]]
+    assert made["channel_loss"].tolist() == [[5, 4]]
+    month = Modality("month", "tabular", (2,), channels=("t", "p"), **scaling)
+    made = channel_record(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, torch.nan]]), month)
+    np.testing.assert_equal(made["channel_error"].numpy(), [[5, np.nan]])
+    assert vector_channels(dict(year=year, height=height), ("height", "year")) == [
+        ("year", "year (t)", "°C"),
+        ("year", "year (p)", "mm"),
+    ]
 
 
 def test_two_batches_become_one_epoch():
@@ -212,6 +254,26 @@ def test_the_trace_agrees_with_a_direct_evaluation_of_the_network(learn_and_trac
     np.testing.assert_array_equal(
         last.map_cover.sel(shown=test.sample[shown].values), preds["cover"].argmax(1)[shown]
     )
+
+
+def test_the_constants_in_the_trace_are_those_of_a_network_that_always_says_the(learn_and_trace, samples):
+    "A trace."
+    # the constants in the trace are those of a network that always says the same
+    learn, trace = learn_and_trace
+    dl = learn.dls[2]
+    _, y = next(iter(dl.new(bs=16)))
+    test = trace.isel(epoch=-1, sample=np.flatnonzero(trace.split.values == "test"))
+    train = samples.isel(sample=np.flatnonzero(samples.split.values == "train"))
+    frequent = int(np.bincount(train.cover.values.ravel()).argmax())
+    always = torch.eye(3)[frequent].reshape(1, 3, 1, 1).expand(16, 3, 16, 16)
+    middle = torch.quantile(torch.tensor(train.warmth.values), 0.5, dim=0)
+    warm = dl.mods["warmth"].standardise(middle.expand(16, 1))
+    for task, pred in dict(cover=always, warmth=warm).items():
+        record = sample_record(pred, y[task], dl.mods[task])
+        np.testing.assert_allclose(test.constant_error.sel(task=task), record["error"], rtol=1e-4)
+    mean = sample_record(torch.zeros(16, 1, 16, 16), y["elevation"], dl.mods["elevation"])
+    np.testing.assert_allclose(test.constant_loss.sel(task="elevation"), mean["loss"], rtol=1e-4)
+    assert test.constant_error.dims == test.constant_loss.dims == ("sample", "task")
 
 
 def test_only_validation_after_a_training_epoch_is_traced(tiny_learner, samples):

@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = [
     "height_ranges",
+    "default_temperature",
     "change_weights",
     "loss_presets",
     "range_scaling",
     "scaled_zero",
     "with_losses",
+    "in_other_units",
 ]
 
 # %% ../../nbs/api/change/01_losses.ipynb #0aa86d7a
@@ -32,6 +34,9 @@ def range_scaling(
     if not low < high:
         raise ValueError(f"a range needs low < high, got {low} and {high}")
     return dict(mean=[(low + high) / 2], std=[(high - low) / 2])
+
+
+default_temperature = 0.5  # of a soft threshold, in the network's units: paper B, and its head's
 
 
 def scaled_zero(
@@ -129,3 +134,26 @@ def _named_relations(
             names = [tasks[r] for r in relation["tasks"]]
             found.append(relation | dict(tasks=names, weight=relation["weight"] / total))
     return tuple(found)
+
+
+# %% ../../nbs/api/change/01_losses.ipynb #b2c7340e
+def in_other_units(
+    setup: Setup,  # with a fixed scaling of the task
+    task: str,  # a target of one channel, e.g. 'height_change'
+    scaling: dict,  # its new `mean` and `std`, native units
+) -> Setup:  # under the same name; heads that read the task keep their thresholds in native units
+    "The same setup with another scaling of a target, for losses of another size."
+    if task not in setup.scaling:
+        known = ", ".join(setup.scaling) or "none"
+        raise ValueError(f"'{task}' has no fixed scaling in this setup; those that have: {known}")
+    mean, std = (setup.scaling[task][k][0] for k in ("mean", "std"))
+    new_mean, new_std = (scaling[k][0] for k in ("mean", "std"))
+    changed = setup.with_options(task, scaling=scaling)
+    for name, head in setup.heads.items():
+        if head.get("reads") != task:
+            continue
+        zero = mean + std * head.get("zero", 0.0)
+        temperature = std * head.get("temperature", default_temperature)
+        thresholds = dict(zero=(zero - new_mean) / new_std, temperature=temperature / new_std)
+        changed = changed.with_options(name, **thresholds)
+    return changed

@@ -13,6 +13,8 @@ __all__ = [
     "released_scores",
     "HeightScores",
     "change_scores",
+    "miou_statistic",
+    "rmse_statistic",
 ]
 
 # %% ../../nbs/api/change/02_metrics.ipynb #45fb45a9
@@ -22,6 +24,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 from torchmetrics import Metric
+
+from mtl_explain.explain.resampling import Statistic
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #7e4e6949
@@ -274,3 +278,54 @@ def _score_rows(task, scores, units):
         n = counted if name in ("miou", "f1") else 1 - int(np.isnan(value))
         rows.append((task, name, value, "", n))
     return pd.DataFrame(rows, columns=["task", "metric", "value", "units", "counted"])
+
+
+# %% ../../nbs/api/change/02_metrics.ipynb #67ddd894
+def miou_statistic(
+    pred: np.ndarray,  # (tiles, ...) predicted classes, 0 for no change
+    true: np.ndarray,  # (tiles, ...) true classes, -1 where unknown
+    codes: np.ndarray,  # (tiles,) cluster of each tile, 0, 1, ...
+    n_classes: int = 3,  # with no change, the first one
+) -> Statistic:  # one value, mIoU of the changed classes
+    "mIoU as a function of sums over tiles."
+    k = n_classes
+    pred, true = (np.asarray(v).reshape(len(codes), -1).astype(int) for v in (pred, true))
+    known = true >= 0
+    cells = np.where(known, true * k + pred, k * k)
+    tables = np.stack([np.bincount(c, minlength=k * k + 1)[: k * k] for c in cells])
+    changed = (true > 0).sum(1)
+    sums_of_tiles = np.concatenate([tables, changed[:, None]], 1).astype(float)
+
+    def of_sums(sums):
+        table = sums[..., : k * k].reshape(*sums.shape[:-1], k, k)
+        both = np.diagonal(table, axis1=-2, axis2=-1)
+        union = table.sum(-1) + table.sum(-2) - both
+        with np.errstate(all="ignore"):
+            iou = np.where(union > 0, both / union, np.nan)[..., 1:]
+            present = np.isfinite(iou)
+            mean = np.where(present, iou, 0).sum(-1) / present.sum(-1)
+        return mean[..., None]
+
+    index = pd.Index(["miou"])
+    sizes = np.array([[k * k]])
+    return Statistic(lambda at: sums_of_tiles[at], of_sums, sizes, codes, index, ("natural",))
+
+
+def rmse_statistic(
+    pred: np.ndarray,  # (tiles, ...) predicted heights, metres
+    true: np.ndarray,  # (tiles, ...) true heights, NaN where unknown
+    codes: np.ndarray,  # (tiles,) cluster of each tile, 0, 1, ...
+) -> Statistic:  # one value, RMSE in metres
+    "RMSE as a function of sums over tiles."
+    pred, true = (np.asarray(v, float).reshape(len(codes), -1) for v in (pred, true))
+    error = pred - true
+    known = np.isfinite(error)
+    sums_of_tiles = np.stack([np.where(known, error, 0) ** 2, known], 2).sum(1)
+
+    def of_sums(sums):
+        with np.errstate(all="ignore"):
+            return np.sqrt(sums[..., :1] / sums[..., 1:])
+
+    index = pd.Index(["rmse"])
+    sizes = np.array([[1]])
+    return Statistic(lambda at: sums_of_tiles[at], of_sums, sizes, codes, index, ("natural",))

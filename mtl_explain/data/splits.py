@@ -8,6 +8,9 @@ __all__ = [
     "split_imbalance",
     "assign_splits",
     "beside_another_split",
+    "label_amounts",
+    "block_folds",
+    "fold_split",
     "said_groups",
     "plot_split",
 ]
@@ -110,6 +113,56 @@ def beside_another_split(
     grid[:, -1] = grid[:, 1]
     around = [grid[row + 1 + dy, col + 1 + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     return np.max(around, 0) > split
+
+
+# %% ../../nbs/api/data/02_splits.ipynb #f6314e83
+def label_amounts(
+    samples: xr.Dataset,  # a sample set
+    names: tuple,  # categories and masks
+) -> np.ndarray:  # (sample, class) how much of each class a sample has
+    "What folds should be alike in."
+    if odd := [n for n in names if "classes" not in samples[n].attrs]:
+        raise ValueError(f"'{odd[0]}' has no classes; folds are made alike in categories and masks")
+
+    def shares(name):
+        classes = np.arange(len(samples[name].attrs["classes"]))
+        values = samples[name].values.reshape(samples.sizes["sample"], -1)
+        return np.stack([(values == k).mean(1) for k in classes], -1)
+
+    return np.concatenate([shares(n) for n in names], 1)
+
+
+def block_folds(
+    samples: xr.Dataset,  # a sample set with `group`
+    names: tuple,  # categories and masks in which the folds should be alike
+    k: int = 5,  # number of folds
+    seed: int = 0,  # of the assignment
+) -> np.ndarray:  # (sample,) fold 0 .. k-1
+    "Deal whole groups into folds of about the same size and content."
+    if "group" not in samples.coords:
+        raise ValueError("the samples have no coordinate `group`, so there are no blocks to deal")
+    if k < 3:
+        raise ValueError(f"k is {k}: training, validation and test need at least three folds")
+    blocks = samples["group"].values.astype(str)
+    return assign_splits(blocks, label_amounts(samples, names), (1 / k,) * k, seed)
+
+
+def fold_split(
+    samples: xr.Dataset,  # a sample set; with `row` and `col` if its samples can touch
+    folds: np.ndarray,  # fold of each sample
+    turn: int,  # which fold is tested
+    columns: int = None,  # columns of patches around the Earth; None: the grid does not close
+) -> np.ndarray:  # (sample,) 'train', 'valid', 'test', or '' for what is left out
+    "The split of one turn of a cross-validation."
+    k = folds.max() + 1
+    side = np.select([folds == turn, folds == (turn + 1) % k], [2, 1], 0)
+    split = np.array(["train", "valid", "test"], object)[side]
+    if {"row", "col"} <= set(samples.coords):
+        row = samples["row"].values
+        col = samples["col"].values
+        out = beside_another_split(row, col, side, columns or col.max() + 3)
+        split[out] = ""
+    return split
 
 
 # %% ../../nbs/api/data/02_splits.ipynb #d3b6c842

@@ -8,10 +8,13 @@ __all__ = [
     "igbp",
     "koeppen",
     "groups",
+    "degree_metres",
+    "derived",
     "store_version",
     "sample_shares",
     "sample_file",
     "unet",
+    "flips",
     "setups",
     "recipe",
     "dataset",
@@ -19,6 +22,8 @@ __all__ = [
     "climate_levels",
     "read_earth",
     "find_patches",
+    "patch_slope",
+    "with_derived",
     "cut_earth",
     "prepare",
     "make_sample",
@@ -56,6 +61,7 @@ from mtl_explain.files.raster import (
     to_grid,
     unroll,
 )
+from mtl_explain.files.terrain import gradient
 from mtl_explain.setup import Setup, main_share
 from mtl_explain.training.recipe import Recipe
 
@@ -192,8 +198,17 @@ groups = {
     "E polar": "#b2b2b2",
 }
 
-
 # %% ../../nbs/api/datasets/01_globe.ipynb #a740be2d
+_of_weather = [  # what Köppen-Geiger zones are computed from, in all the forms that it has here
+    "weather",
+    "temperature",
+    "precipitation",
+    "precipitation_log",
+    "monthly_temperature",
+    "monthly_precipitation",
+]
+
+
 def climate_levels(
     zones: list,  # zones that occur, e.g. ['Af', 'BWh', 'BWk']
 ) -> dict:  # modality -> its attributes: classes, colors, parent, parent_index
@@ -209,14 +224,18 @@ def climate_levels(
             colors=[koeppen[z] for z in zones],
             parent="climate_type",
             parent_index=[types.index(z[:2]) for z in zones],
+            derived_from=_of_weather,
         ),
         climate_type=dict(
             classes=types,
             colors=[koeppen[z] for z in first.values()],
             parent="climate_group",
             parent_index=[main_letters.index(t[0]) for t in types],
+            derived_from=_of_weather,
         ),
-        climate_group=dict(classes=mains, colors=[groups[m] for m in mains]),
+        climate_group=dict(
+            classes=mains, colors=[groups[m] for m in mains], derived_from=_of_weather
+        ),
     )
 
 
@@ -433,6 +452,98 @@ def _number_arrays(
     ]
 
 
+# %% ../../nbs/api/datasets/01_globe.ipynb #918e2ad6
+degree_metres = 111_195.0  # a degree of latitude
+
+
+def patch_slope(
+    elevation: np.ndarray,  # (patch, y, x) metres, rows from north to south
+    lat: np.ndarray,  # (patch,) of the centres
+    pixel_degrees: float,  # edge of a pixel
+) -> np.ndarray:  # (patch, y, x) degrees, 0 flat
+    "Steepness of the ground, on cells that are narrower towards the poles."
+    metres = degree_metres * pixel_degrees
+
+    def steepness(z, narrow):
+        east, north = gradient(z, metres)
+        return np.degrees(np.arctan(np.hypot(east / narrow, north)))
+
+    narrow = np.cos(np.radians(lat))
+    return np.stack([steepness(z, n) for z, n in zip(elevation, narrow, strict=True)])
+
+
+# %% ../../nbs/api/datasets/01_globe.ipynb #a8dc1c66
+derived = (
+    "relief",
+    "slope",
+    "monthly_temperature",
+    "monthly_precipitation",
+    "precipitation_log",
+)
+
+
+def with_derived(
+    samples: xr.Dataset,  # with elevation, weather and precipitation in native values
+) -> xr.Dataset:  # the same, and five modalities more
+    "Add relief, slope, the two series of the weather, and precipitation on a log scale."
+    height = samples["elevation"].values[:, 0].astype("float32")
+    relief = height - height.mean((1, 2), keepdims=True)
+    slope = patch_slope(height, samples["lat"].values, samples.attrs["pixel_degrees"])
+    weather = samples["weather"].values
+    middle = samples["weather_time"].values
+    plane = ("level", "y", "x")
+    year = ("month",)
+    arrays = [
+        modality_array(
+            "relief",
+            relief.round().astype("int16")[:, None],
+            "image",
+            plane,
+            ["elevation"],
+            units="m",
+            long_name="height above the mean of the patch",
+        ),
+        modality_array(
+            "slope",
+            slope.astype("float32")[:, None],
+            "image",
+            plane,
+            ["elevation"],
+            units="°",
+            long_name="slope",
+        ),
+        modality_array(
+            "monthly_temperature",
+            weather[..., :1],
+            "series",
+            (*year, "temperature_feature"),
+            ["temperature"],
+            time=middle,
+            units="°C",
+            long_name="monthly temperature",
+        ),
+        modality_array(
+            "monthly_precipitation",
+            np.log1p(weather[..., 1:]),
+            "series",
+            (*year, "precipitation_feature"),
+            ["precipitation"],
+            time=middle,
+            units="ln(1 + mm/month)",
+            long_name="monthly precipitation, log scale",
+        ),
+        modality_array(
+            "precipitation_log",
+            np.log1p(samples["precipitation"].values),
+            "tabular",
+            channels=["precipitation"],
+            units="ln(1 + mm/yr)",
+            long_name="annual precipitation, log scale",
+        ),
+    ]
+    return samples.assign({a.name: a for a in arrays})
+
+
 # %% ../../nbs/api/datasets/01_globe.ipynb #87b80266
 def cut_earth(
     earth: xr.Dataset,  # as from `read_earth`
@@ -470,11 +581,11 @@ def cut_earth(
     samples = samples.assign_attrs(
         title="globe", credit=credit, pixel_degrees=180 / earth.sizes["lat"]
     )
-    return samples, dropped
+    return with_derived(samples), dropped
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1bf3dc7a
-store_version = 2  # raised when `cut_earth` makes other samples: older stores are not reused
+store_version = 3  # raised when `cut_earth` makes other samples: older stores are not reused
 
 
 def prepare(
@@ -519,7 +630,7 @@ def make_sample(
         rows = rng.permutation(np.flatnonzero(samples.split.values == split))
         rank = pd.Series(rows).groupby(samples.climate.values[rows]).cumcount()
         chosen += sorted(rows[np.argsort(rank.values, kind="stable")[:n]])
-    part = samples.isel(sample=chosen).load()
+    part = samples.isel(sample=chosen).drop_vars(derived).load()
     encoding = {
         n: dict(zlib=True, complevel=9, shuffle=v.dtype.itemsize > 1)
         for n, v in part.data_vars.items()
@@ -535,7 +646,7 @@ sample_file = Path(mtl_explain.__file__).parent / "sample" / "globe.nc"  # insid
 def load_sample() -> xr.Dataset:  # 270 patches in memory
     "The small real sample that ships with the package."
     with xr.open_dataset(sample_file, engine="h5netcdf", decode_times=False) as file:
-        return file.load()
+        return with_derived(file.load())
 
 
 def load(
@@ -590,8 +701,9 @@ def plot_patch(
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #26dde3d4
-unet = dict(type="unet", width=16, depth=3)  # four levels: 32, 16, 8 and 4 pixels a side
-_encoders = dict(optical=unet, elevation=unet | dict(width=12))  # where a map is predicted
+unet = dict(type="unet", width=8, depth=3)  # four levels: 32, 16, 8 and 4 pixels a side
+_encoders = dict(optical=unet, relief=unet)  # where a map is predicted
+flips = dict(place=dict(zoom=0, shift=0))  # mirrored and turned, pixel by pixel as it was
 
 
 def _setup(
@@ -606,25 +718,27 @@ def _setup(
         targets=main_share(tuple(targets.split()), 0.6),
         name=name,
         core=("optical",),
+        training=dict(augment=flips),
     )
 
 
+_known = "relief climate monthly_temperature monthly_precipitation"
 _rows = (
     ("landcover-baseline", "optical", "landcover"),
-    ("landcover-mml", "optical elevation climate weather", "landcover"),
-    ("landcover-mtl", "optical", "landcover elevation climate weather"),
+    ("landcover-mml", f"optical {_known}", "landcover"),
+    ("landcover-mtl", "optical", f"landcover {_known}"),
     ("climate-baseline", "optical", "climate"),
     ("climate-mml", "optical elevation_mean", "climate"),
     ("climate-mtl", "optical", "climate climate_type climate_group elevation_mean"),
-    ("precipitation-baseline", "optical", "precipitation"),
-    ("precipitation-mml", "optical climate_type", "precipitation"),
-    ("precipitation-mml-elevation", "optical elevation_mean", "precipitation"),
-    ("precipitation-mtl", "optical", "precipitation climate_type"),
+    ("precipitation-baseline", "optical", "precipitation_log"),
+    ("precipitation-mml", "optical climate_type", "precipitation_log"),
+    ("precipitation-mml-elevation", "optical elevation_mean", "precipitation_log"),
+    ("precipitation-mtl", "optical", "precipitation_log climate_type"),
 )
 setups = {name: _setup(name, inputs, targets) for name, inputs, targets in _rows}
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #f5a6b349
-recipe = Recipe("this library", epochs=6, bs=32, lr=2e-3)
+recipe = Recipe("this library", epochs=12, bs=32, lr=3e-3)
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1b1cb0cc
 dataset = Dataset(

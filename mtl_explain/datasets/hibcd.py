@@ -12,6 +12,10 @@ __all__ = [
     "soft_variants",
     "setups",
     "recipe",
+    "narrow_networks",
+    "city_weights",
+    "city_scaling",
+    "city_recipe",
     "dataset",
     "fetch",
     "index_tiles",
@@ -31,12 +35,14 @@ __all__ = [
     "plot_cumulative",
     "plot_tile",
     "change_setup",
+    "for_cities",
     "scores",
 ]
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #99c158e5
 import os
 import re
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -50,7 +56,7 @@ from matplotlib.colors import ListedColormap
 from scipy.ndimage import label
 
 from mtl_explain.change.labels import classes, colors, disk_codes, pseudo_label
-from mtl_explain.change.losses import with_losses
+from mtl_explain.change.losses import in_other_units, with_losses
 from mtl_explain.data.native import BadSample, prepare_samples
 from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets.catalog import Dataset, load_prepared
@@ -58,7 +64,7 @@ from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import fill_holes, known_heights, open_raster, read_raster
 from mtl_explain.setup import Setup
-from mtl_explain.training.recipe import Recipe
+from mtl_explain.training.recipe import Recipe, with_recipe
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #d3f33ee3
 sources = {
@@ -317,6 +323,7 @@ def template(
             (size, size),
             plane,
             long_name="semantic change",
+            derived_from=["height_change"],
             **change,
         ),
         empty(
@@ -676,6 +683,43 @@ recipe = Recipe(
     augment=dict(photos=["late_image"], place=dict(turn=False), outside="unchanged"),
     origin=_stated | _released,
 )
+
+# %% ../../nbs/api/datasets/10_hibcd.ipynb #5ca62166
+_pyramid = dict(widths=[16, 32, 80, 128], features=16)
+narrow_networks = dict(  # type of network -> its options
+    fcsiamese=dict(widths=[8, 16, 32, 64]),
+    snunet=dict(base=8),
+    changeformer=_pyramid,
+    mtbit=dict(decoder_depth=2),
+    p2vnet=dict(
+        n_frames=4, video_widths=[16, 32], pair_widths=[8, 16, 32], decoder_widths=[64, 32, 16, 8]
+    ),
+    mmcd=dict(widths=[16, 32, 64, 160], features=32),
+)
+city_weights = (0.2, 0.95, 0.95)  # unchanged, demolished, newly built
+city_scaling = dict(mean=[0.0], std=[10.0])  # heights, metres
+city_recipe = Recipe(
+    "the study of made-up cities",
+    epochs=12,
+    bs=8,
+    lr=2e-3,
+    keep="last",
+    augment=dict(place=dict(zoom=0.0, shift=0.0)),
+)
+
+
+def for_cities(
+    setup: Setup,  # a row of the paper's tables
+) -> Setup:  # under the same name
+    "The row as it is trained on small tiles of made-up cities."
+    height = "height_change"
+    if height in setup.targets:
+        setup = in_other_units(setup, height, city_scaling)
+        setup = setup.with_options(height, activation=None, bias_init=0.0)
+    for task in setup.losses:
+        setup = setup.with_options(task, loss=dict(class_weights=list(city_weights)))
+    narrow = replace(setup, network=setup.network | narrow_networks[setup.network["type"]])
+    return with_recipe(narrow, city_recipe)
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #a5e6c85c

@@ -8,6 +8,8 @@ __all__ = [
     "sources",
     "setups",
     "recipe",
+    "small_encoders",
+    "forest_recipe",
     "dataset",
     "sensor_folder",
     "patch_index",
@@ -19,10 +21,12 @@ __all__ = [
     "genus_presence",
     "plot_patch",
     "fetch",
+    "for_few_patches",
 ]
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #ae3c36f4
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -60,7 +64,7 @@ from mtl_explain.files.index import file_source, index_from_splits
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import Grid, open_raster, read_raster, to_grid, valid_mask
 from mtl_explain.setup import Setup, with_weights
-from mtl_explain.training.recipe import Recipe
+from mtl_explain.training.recipe import Recipe, with_recipe
 
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #7bc3afb9
@@ -597,6 +601,25 @@ recipe = Recipe(
     lr=1e-3,
     origin=dict(epochs="not stated; more than the 93 of figure 7", keep="paper A"),
 )
+
+# %% ../../nbs/api/datasets/08_treesat.ipynb #5426f26a
+small_encoders = dict(aerial=dict(type="conv"), s1=dict(type="bands"), s2=dict(type="bands"))
+forest_recipe = Recipe(
+    "the study of a made-up forest",
+    epochs=30,
+    bs=64,
+    lr=1e-3,
+    augment=dict(place=dict(zoom=0.0, shift=0.0)),
+)
+
+
+def for_few_patches(
+    setup: Setup,  # a row of Table 3
+) -> Setup:  # under the same name
+    "The row as it is trained on few patches: small encoders, flips and turns."
+    small = replace(setup, inputs=setup.inputs | small_encoders)
+    return with_recipe(small, forest_recipe)
+
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #c8d91d71
 dataset = Dataset(

@@ -11,6 +11,8 @@ __all__ = [
     "read_items",
     "found_function",
     "uses_in_tests",
+    "tests_using",
+    "telling",
     "headings",
     "anchor",
     "wrong_numbers",
@@ -24,6 +26,7 @@ __all__ = [
 # %% ../../nbs/papers-to-code.ipynb #9bd145b4
 import ast
 import importlib
+import inspect
 import re
 from collections import Counter
 from pathlib import Path
@@ -177,11 +180,11 @@ B table 4: height change without and with semantic branch
   studies/change.ipynb; Tables 3 and 4: one branch and two; simulated
 
 B table 5: ablation of the consistency
-  papers.beside_paper datasets.hibcd.change_setup
+  papers.beside_paper datasets.hibcd.setups
   studies/change.ipynb; Table 5: the consistency, row by row; simulated
 
 B table 6: consistency for other networks
-  papers.beside_paper datasets.hibcd.change_setup
+  papers.beside_paper datasets.hibcd.setups
   studies/change.ipynb; Table 6: the consistency for others; simulated
 
 B figure 1: what the second branch does to the first
@@ -274,23 +277,61 @@ def found_function(
 # %% ../../nbs/papers-to-code.ipynb #53cff600
 def uses_in_tests(
     folder: Path | None = None,  # of tests; the project's if None
-) -> dict:  # word -> sorted list of 'file: function' of the tests in which it occurs
-    "Which tests use which names."
+) -> dict:  # name below `mtl_explain`, or '.method' -> list of 'file: function' of tests using it
+    "Which tests use which functions of the library."
     uses = {}
     for path in sorted((folder or get_config().config_path / "tests").glob("test_*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for f in body:
             if isinstance(f, ast.FunctionDef) and f.name.startswith("test_"):
-                for word in _words(f):
-                    uses.setdefault(word, []).append(f"{path.name}: {f.name}")
+                for name in _used(f, _imported(body) | _imported(f.body)):
+                    uses.setdefault(name, []).append(f"{path.name}: {f.name}")
     return uses
 
 
-def _words(tree: ast.AST) -> set:
-    "Names and attributes in a piece of code."
-    nodes = list(ast.walk(tree))
-    named = {n.id for n in nodes if isinstance(n, ast.Name)}
-    return named | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+def _imported(body: list) -> dict:  # name in the file -> name below `mtl_explain`
+    "What was imported from the library, and from where."
+    library = f"{get_config().lib_path.name}."
+    found = {}
+    for line in body:
+        if isinstance(line, ast.ImportFrom) and f"{line.module}.".startswith(library):
+            module = f"{line.module}.".removeprefix(library)
+            found |= {a.asname or a.name: module + a.name for a in line.names}
+    return found
+
+
+def _used(tree: ast.AST, imported: dict) -> set:
+    "Names of the library in a piece of code; attributes of anything else as '.name'."
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in imported:
+            found.add(imported[node.id])
+        if isinstance(node, ast.Attribute):
+            of_module = isinstance(node.value, ast.Name) and imported.get(node.value.id)
+            found.add(f"{of_module}.{node.attr}" if of_module else f".{node.attr}")
+    return found
+
+
+def tests_using(
+    dotted: str,  # below `mtl_explain`, e.g. 'setup.shift'
+    uses: dict,  # from `uses_in_tests`
+) -> list:  # of 'file: function'
+    "The tests that use a function, or a method that is defined in one place only."
+    module, _, name = dotted.rpartition(".")
+    found = getattr(importlib.import_module(f"{get_config().lib_path.name}.{module}"), name, None)
+    as_method = uses.get(f".{name}", ()) if inspect.isfunction(found) else ()
+    return sorted({*uses.get(dotted, ()), *as_method})
+
+
+def telling(
+    item: Item,  # whose tests are looked for
+    items: list,  # all of them
+) -> list:  # of its functions
+    "The functions of an item that the fewest items have."
+    shared = Counter(f for i in items for f in i.functions.split())
+    functions = item.functions.split()
+    fewest = min(shared[f] for f in functions)
+    return [f for f in functions if shared[f] == fewest]
 
 
 # %% ../../nbs/papers-to-code.ipynb #ddc97fd3
@@ -338,8 +379,8 @@ def dead_ends(
         at = f"paper {i.paper}, {i.kind} {i.number}"
         functions = i.functions.split()
         found += [f"{at}: there is no {f}" for f in functions if not found_function(f)]
-        if not any(f.rpartition(".")[2] in uses for f in functions):
-            found.append(f"{at}: no test uses any of its functions")
+        if not any(tests_using(f, uses) for f in telling(i, items) if found_function(f)):
+            found.append(f"{at}: no test uses any of its own functions")
         if i.page not in nbs:
             found.append(f"{at}: there is no notebook {i.page}")
         elif i.section not in headings(nbs[i.page]):
@@ -377,8 +418,7 @@ def tests_of(
     uses: dict,  # name -> tests
 ) -> str:  # markdown: how many tests in which files
     "Which tests check an item."
-    names = [dotted.rpartition(".")[2] for dotted in functions]
-    tests = {test for name in names for test in uses.get(name, ())}
+    tests = {test for dotted in functions for test in tests_using(dotted, uses)}
     files = Counter(test.split(":")[0] for test in sorted(tests))
     told = ", ".join(f"`{file}` ({n})" for file, n in files.most_common(3))
     return told + (" …" if len(files) > 3 else "")
@@ -394,7 +434,7 @@ def item_table(
     for i in items:
         functions = i.functions.split()
         links = ", ".join(function_link(f, nbs) for f in functions)
-        tests = tests_of(functions, uses)
+        tests = tests_of(telling(i, items), uses)
         place = "" if i.section == title_of(nbs[i.page]) else anchor(i.section)
         shown = f"[{i.section}]({page_of(i.page, place)})"
         rows.append(f"| {i.kind} {i.number} | {i.what} | {links} | {tests} | {shown} | {i.data} |")

@@ -5,35 +5,45 @@
 # %% auto #0
 __all__ = [
     "correctness",
+    "groups_statistic",
     "correctness_groups",
     "pixel_groups",
     "plot_correctness_groups",
     "group_fate",
     "plot_group_fate",
+    "transition_statistic",
     "transition_matrix",
     "plot_transition_matrix",
+    "together_statistic",
+    "corrected_together",
+    "plot_corrected_together",
     "regression_error",
+    "comparison_statistic",
     "error_by_correctness",
     "plot_error_by_correctness",
+    "group_error_statistic",
     "error_by_groups",
     "plot_error_by_groups",
 ]
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #73a86f46
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 import xarray as xr
-from scipy import stats
 
-from mtl_explain.explain.correlation import merge_moments, pair_basis
+from mtl_explain.explain.correlation import pair_basis
 from mtl_explain.explain.resampling import (
-    Bootstrap,
+    Resampling,
+    Statistic,
     cluster_codes,
-    resampled_means,
-    share_interval,
-    t_interval,
+    contrast,
+    estimate,
+    holm,
+    mean_statistic,
 )
 from mtl_explain.palette import blue, group_colors, orange
 from mtl_explain.trace import group_names, label_correct, split_positions
@@ -60,22 +70,46 @@ def _epoch_index(epochs, groups=group_names):
     return pd.MultiIndex.from_product([epochs, groups], names=["epoch", "group"])
 
 
+def _group_shares(now, chosen, codes, index):
+    "Share of each group (rows of `now`) among the chosen samples: four values a row."
+    chosen = np.repeat(chosen & (now >= 0), 4, axis=0)
+    hit = (now[:, None] == np.arange(4)[:, None]).reshape(chosen.shape)
+    return mean_statistic(hit, chosen, codes, index, "share")
+
+
+def groups_statistic(
+    trace: xr.Dataset,  # a trace
+    first: str,  # task of the first letter
+    second: str,  # task of the second letter
+    split: str = "test",  # which samples; None: all
+    cluster: str = "group",  # coordinate with what is not independent
+) -> Statistic:  # index epoch, group
+    "The shares of CC, CF, FC and FF at each epoch, as a statistic."
+    at = split_positions(trace, split)
+    group = correctness(trace, first, second, at)
+    codes = cluster_codes(trace, at, cluster)
+    everybody = np.ones(group.shape, bool)
+    return _group_shares(group, everybody, codes, _epoch_index(trace["epoch"].values))
+
+
+def _share_table(statistic, resampling):
+    "Counts and shares over the epochs, with intervals, bands and changes."
+    rows = estimate(statistic, resampling, over="epoch").rename(columns=dict(value="share"))
+    rows.insert(0, "count", (rows["share"] * rows["n"]).round().fillna(0).astype(int))
+    return rows.drop(columns=["p", "change_p", "note"]).reset_index()
+
+
 def correctness_groups(
     trace: xr.Dataset,  # a trace
     first: str,  # task of the first letter
     second: str,  # task of the second letter
     split: str = "test",  # which samples; None: all
-) -> pd.DataFrame:  # epoch, group, count, share, missing
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, group, count, share, low, high, ..., change, ..., missing
     "How many samples are CC, CF, FC and FF at each epoch (paper A, figure 6a)."
-    group = correctness(trace, first, second, split_positions(trace, split))
-    count = np.stack([(group == k).sum(1) for k in range(4)], 1)
-    n = count.sum(1, keepdims=True)
-    share = np.divide(count, n, out=np.full(count.shape, np.nan), where=n > 0)
-    missing = np.repeat(group.shape[1] - n.ravel(), 4)
-    result = pd.DataFrame(
-        dict(count=count.ravel(), share=share.ravel(), missing=missing),
-        index=_epoch_index(trace["epoch"].values),
-    ).reset_index()
+    statistic = groups_statistic(trace, first, second, split, resampling.cluster)
+    result = _share_table(statistic, resampling)
+    result["missing"] = len(statistic.codes) - result["n"]
     result.attrs.update(first=first, second=second)
     return result
 
@@ -86,7 +120,8 @@ def pixel_groups(
     first: str,  # mask of the first letter
     second: str,  # mask of the second letter
     split: str = "test",  # which samples; None: all
-) -> pd.DataFrame:  # epoch, group, count (pixels), share
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, group, count (pixels), share, low, high, ...
     "How many pixels of two masks are CC, CF, FC and FF at each epoch."
     pair = pair_basis(trace, first, second)
     kinds = dict(zip(trace["task"].values.tolist(), trace["kind"].values.tolist(), strict=True))
@@ -95,9 +130,10 @@ def pixel_groups(
             "groups by pixel need two masks of one grid whose co-moments the trace has; "
             f"'{first}' and '{second}' are no such pair"
         )
-    moments = trace["moments"].isel(pair=pair, sample=split_positions(trace, split))
-    m = merge_moments(moments.transpose("sample", "epoch", "moment").values)
-    n, mean_x, mean_y, _, _, m_xy = np.moveaxis(m, -1, 0)
+    at = split_positions(trace, split)
+    moments = trace["moments"].isel(pair=pair, sample=at)
+    moments = moments.transpose("moment", "epoch", "sample").values
+    n, mean_x, mean_y, _, _, m_xy = np.where(moments[0] > 0, moments, 0)
     wrong_first = n * mean_x
     wrong_second = n * mean_y
     if trace["pair_x"].values[pair] != first:
@@ -106,11 +142,16 @@ def pixel_groups(
     fc = wrong_first - ff
     cf = wrong_second - ff
     cc = n - wrong_first - wrong_second + ff
-    count = np.stack([cc, cf, fc, ff], 1).round().astype(int)
-    result = pd.DataFrame(
-        dict(count=count.ravel(), share=(count / n[:, None]).ravel()),
-        index=_epoch_index(trace["epoch"].values),
-    ).reset_index()
+    count = np.stack([cc, cf, fc, ff], 1).reshape(-1, len(at))
+    pixels = np.repeat(n, 4, axis=0)
+    statistic = mean_statistic(
+        count / np.maximum(pixels, 1),
+        pixels,
+        cluster_codes(trace, at, resampling.cluster),
+        _epoch_index(trace["epoch"].values),
+        "share",
+    )
+    result = _share_table(statistic, resampling)
     result.attrs.update(first=first, second=second, unit="pixels")
     return result
 
@@ -144,25 +185,6 @@ def plot_correctness_groups(
     return ax
 
 
-# %% ../../nbs/api/explain/02_correctness.ipynb #a5e8cc06
-def _shares(now, chosen, codes, bootstrap):
-    "Share of each group (rows of `now`) among the chosen samples, with interval: 4 rows a row."
-    chosen = np.repeat(chosen & (now >= 0), 4, axis=0)
-    hit = (now[:, None] == np.arange(4)[:, None]).reshape(chosen.shape)
-    share, replicates, clusters = resampled_means(hit, chosen, codes, bootstrap.n, bootstrap.seed)
-    low, high = share_interval(share, replicates, clusters, bootstrap.level)
-    return pd.DataFrame(
-        dict(
-            count=(hit & chosen).sum(1),
-            share=share,
-            low=low,
-            high=high,
-            n=chosen.sum(1),
-            clusters=clusters,
-        )
-    )
-
-
 # %% ../../nbs/api/explain/02_correctness.ipynb #f38bef0a
 def group_fate(
     trace: xr.Dataset,  # a trace
@@ -171,8 +193,8 @@ def group_fate(
     group: str = "FF",  # whom to follow
     epoch: int = 0,  # from when on (a value of the coordinate `epoch`)
     split: str = "test",  # which samples; None: all
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
-) -> pd.DataFrame:  # epoch, group, count, share, low, high, n, clusters
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, group, count, share, low, high, band_low, ..., n, clusters, effective
     "What became of the samples that were in one group at one epoch (paper A, figure 6b)."
     at = split_positions(trace, split)
     g = correctness(trace, first, second, at)
@@ -182,10 +204,12 @@ def group_fate(
         raise ValueError(f"no sample is {group} at epoch {epoch}")
     later = g[start:, member]
     everybody = np.ones(later.shape, bool)
-    codes, _ = pd.factorize(cluster_codes(trace, at, bootstrap.cluster)[member])
-    shares = _shares(later, everybody, codes, bootstrap)
-    shares.loc[:3, ["low", "high"]] = np.nan  # at the start it is so by definition
-    result = shares.set_axis(_epoch_index(trace["epoch"].values[start:])).reset_index()
+    codes, _ = pd.factorize(cluster_codes(trace, at, resampling.cluster)[member])
+    index = _epoch_index(trace["epoch"].values[start:])
+    result = _share_table(_group_shares(later, everybody, codes, index), resampling)
+    ends = ["low", "high", "band_low", "band_high"]
+    result.loc[:3, ends] = np.nan  # at the start it is so by definition
+    result = result.drop(columns=["change", "change_low", "change_high"])
     result.attrs.update(first=first, second=second, start=group, start_epoch=epoch)
     return result
 
@@ -222,6 +246,31 @@ def plot_group_fate(
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #a6b7f868
+def transition_statistic(
+    trace: xr.Dataset,  # a trace
+    first: str,  # task of the first letter
+    second: str,  # task of the second letter
+    start: int = None,  # epoch to go from; the first one if None
+    end: int = None,  # epoch to go to; the last one if None
+    split: str = "test",  # which samples; None: all
+    cluster: str = "group",  # coordinate with what is not independent
+) -> Statistic:  # index source, target
+    "The shares of each source group that went to each target group, as a statistic."
+    at = split_positions(trace, split)
+    start, end = _two_epochs(trace, start, end)
+    before, after = correctness(trace.sel(epoch=[start, end]), first, second, at)
+    source = before == np.arange(4)[:, None]
+    target = np.tile(after, (4, 1))
+    index = pd.MultiIndex.from_product([group_names, group_names], names=["source", "target"])
+    return _group_shares(target, source, cluster_codes(trace, at, cluster), index)
+
+
+def _two_epochs(trace, start, end):
+    "The first and the last epoch where none is given."
+    epochs = trace.get_index("epoch")
+    return epochs[0] if start is None else start, epochs[-1] if end is None else end
+
+
 def transition_matrix(
     trace: xr.Dataset,  # a trace
     first: str,  # task of the first letter
@@ -229,20 +278,20 @@ def transition_matrix(
     start: int = None,  # epoch to go from; the first one if None
     end: int = None,  # epoch to go to; the last one if None
     split: str = "test",  # which samples; None: all
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
-) -> pd.DataFrame:  # source, target, count, share (of the source), low, high, n, clusters
-    "From which group to which, between two epochs."
-    at = split_positions(trace, split)
-    epochs = trace.get_index("epoch")
-    start = epochs[0] if start is None else start
-    end = epochs[-1] if end is None else end
-    before, after = correctness(trace.sel(epoch=[start, end]), first, second, at)
-    source = before == np.arange(4)[:, None]
-    target = np.tile(after, (4, 1))
-    codes = cluster_codes(trace, at, bootstrap.cluster)
-    shares = _shares(target, source, codes, bootstrap)
-    index = pd.MultiIndex.from_product([group_names, group_names], names=["source", "target"])
-    result = shares.set_axis(index).reset_index()
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # source, target, count, share (of the source), low, high, less_ff, ..., n, ...
+    "From which group to which, between two epochs; `less_ff`: the share less that of source FF."
+    start, end = _two_epochs(trace, start, end)
+    statistic = transition_statistic(trace, first, second, start, end, split, resampling.cluster)
+    result = estimate(statistic, resampling).rename(columns=dict(value="share"))
+    result.insert(0, "count", (result["share"] * result["n"]).round().fillna(0).astype(int))
+    from_ff = 12 + np.arange(16) % 4
+    less = estimate(contrast(statistic, from_ff), resampling)
+    less.iloc[12:, :4] = np.nan  # FF less itself
+    names = dict(value="less_ff", low="less_ff_low", high="less_ff_high", p="less_ff_p")
+    result = result.drop(columns=["p", "note"]).join(less.rename(columns=names)[[*names.values()]])
+    corrected = result["less_ff_p"].groupby("target").transform(lambda p: holm(p.values))
+    result = result.assign(less_ff_p_holm=corrected).reset_index()
     result.attrs.update(first=first, second=second, start=int(start), end=int(end))
     return result
 
@@ -280,6 +329,77 @@ def plot_transition_matrix(
     return ax
 
 
+# %% ../../nbs/api/explain/02_correctness.ipynb #7e67356c
+def together_statistic(
+    trace: xr.Dataset,  # a trace
+    first: str,  # task of the first letter
+    second: str,  # task of the second letter
+    start: int = None,  # epoch at which both are wrong; the first one if None
+    end: int = None,  # epoch at which they are looked at again; the last one if None
+    split: str = "test",  # which samples; None: all
+    cluster: str = "group",  # coordinate with what is not independent
+) -> Statistic:  # index: together, first, second, independent, difference
+    "How often two wrong labels are corrected, together and if each were by itself."
+    at = split_positions(trace, split)
+    start, end = _two_epochs(trace, start, end)
+    before, after = correctness(trace.sel(epoch=[start, end]), first, second, at)
+    followed = (before == 3) & (after >= 0)
+    corrected = np.stack([after == 0, after < 2, after % 2 == 0]) & followed
+    sums = np.concatenate([followed[None], corrected]).T.astype(float)
+
+    def of_sums(total):
+        with np.errstate(all="ignore"):
+            together, a, b = np.moveaxis(total[..., 1:] / total[..., :1], -1, 0)
+        return np.stack([together, a, b, a * b, together - a * b], -1)
+
+    index = pd.Index(["together", "first", "second", "independent", "difference"], name="share")
+    scale = ("share",) * 4 + ("natural",)
+    sizes = np.zeros((5, 1), int)
+    codes = cluster_codes(trace, at, cluster)
+    return Statistic(lambda i: sums[i], of_sums, sizes, codes, index, scale)
+
+
+def corrected_together(
+    trace: xr.Dataset,  # a trace
+    first: str,  # task of the first letter
+    second: str,  # task of the second letter
+    start: int = None,  # epoch at which both are wrong; the first one if None
+    end: int = None,  # epoch at which they are looked at again; the last one if None
+    split: str = "test",  # which samples; None: all
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # share (its name), value, low, high, p, n, clusters, effective, note
+    "Are two wrong labels corrected together more often than each by itself would have it?"
+    start, end = _two_epochs(trace, start, end)
+    statistic = together_statistic(trace, first, second, start, end, split, resampling.cluster)
+    result = estimate(statistic, resampling).reset_index()
+    result.attrs.update(first=first, second=second, start=int(start), end=int(end))
+    return result
+
+
+# %% ../../nbs/api/explain/02_correctness.ipynb #7b4c42e5
+def plot_corrected_together(
+    result: pd.DataFrame,  # from `corrected_together`
+    ax=None,  # axes to draw on; new ones if None
+):  # the axes
+    "Shares of samples wrong in both that are corrected, and what independence would give."
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5.5, 2.6), layout="constrained")
+    a = result.attrs
+    rows = result.set_index("share").iloc[:4]
+    labels = ["both", a["first"], a["second"], "both, if each by itself"]
+    y = np.arange(4)
+    ax.hlines(y, rows["low"], rows["high"], color=blue, lw=2)
+    ax.plot(rows["value"], y, "o", color=blue)
+    ax.set_yticks(y, labels)
+    ax.invert_yaxis()
+    ax.set(
+        xlim=(0, 1),
+        xlabel=f"share corrected, epoch {a['start']} to {a['end']}",
+        title=f"Samples with both labels wrong ({int(rows['n'].iloc[0])})",
+    )
+    return ax
+
+
 # %% ../../nbs/api/explain/02_correctness.ipynb #e9d9712c
 def regression_error(
     trace: xr.Dataset,  # a trace
@@ -305,52 +425,113 @@ def regression_error(
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #b0655bab
-def _rank_test(right, wrong):
-    "Chance that a wrong label has the larger error, p of the Mann-Whitney test; NaN if undefined."
-    if not len(right) or not len(wrong):
-        return np.nan, np.nan
-    test = stats.mannwhitneyu(wrong, right)
-    return test.statistic / (len(right) * len(wrong)), test.pvalue
+def _below(reference, values):
+    "How many of a sorted reference lie below each value; equal ones count half."
+    left = np.searchsorted(reference, values, "left")
+    return (left + np.searchsorted(reference, values, "right")) / 2
+
+
+def _won_pairs(error, right, wrong, codes):
+    "For each sample (s,): pairs that it wins if wrong, loses if right; those within its cluster."
+    _, rank = np.unique(error, return_inverse=True)
+    in_cluster = codes * (rank.max() + 2) + rank  # ordered by cluster, then by error
+    starts = codes * (rank.max() + 2) - 1
+    won, lost, within = np.zeros((3, len(error)))
+    won[wrong] = _below(np.sort(rank[right]), rank[wrong])
+    lost[right] = wrong.sum() - _below(np.sort(rank[wrong]), rank[right])
+    own = np.sort(in_cluster[right])
+    within[wrong] = _below(own, in_cluster[wrong]) - _below(own, starts[wrong])
+    return won, lost, within
+
+
+def _effect_sums(error, right, wrong, codes):
+    "Features (s, 3, epoch) of the effect at each epoch, and the pairs won in all and in clusters."
+    each = [
+        _won_pairs(np.nan_to_num(e), r, w, codes)
+        for e, r, w in zip(error, right, wrong, strict=True)
+    ]
+    features = np.stack(each, -1).transpose(1, 0, 2)
+    return features, features.sum(0)
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #c5ea1225
-def _compare(error, correct, codes, bootstrap):
-    "Errors (epoch, s) of samples with a wrong label against those with a right one, by epoch."
+_quantities = ("right", "wrong", "difference", "effect")
+
+
+def _comparison(error, correct, codes, epochs):
+    "Errors (epoch, s) of samples with a wrong label against those with a right one, a statistic."
     known = np.isfinite(error) & np.isfinite(correct)
     right = known & (correct == 1)
     wrong = known & (correct != 1)
-    both = np.concatenate([right, wrong])
-    errors = np.concatenate([error, error])
-    mean, replicates, clusters = resampled_means(errors, both, codes, bootstrap.n, bootstrap.seed)
     k = len(error)
-    difference = mean[k:] - mean[:k]
-    differences = replicates[:, k:] - replicates[:, :k]
-    clusters = np.minimum(clusters[:k], clusters[k:])
-    low, high, p = t_interval(difference, differences, clusters, bootstrap.level)
-    ranks = [_rank_test(e[r], e[w]) for e, r, w in zip(error, right, wrong, strict=True)]
-    effect, p_rank = np.array(ranks).T
-    return pd.DataFrame(
-        dict(
-            right=mean[:k],
-            wrong=mean[k:],
-            difference=difference,
-            low=low,
-            high=high,
-            p=p,
-            effect=effect,
-            p_rank=p_rank,
-            n_right=right.sum(1),
-            n_wrong=wrong.sum(1),
-            clusters=clusters,
-            missing=(~known).sum(1),
+    value = np.where(known, error, 0)
+    means = np.concatenate([value * right, value * wrong, right, wrong]).T.astype(float)
+    pairs, (won, _, within) = _effect_sums(error, right, wrong, codes)
+    everything = np.concatenate([means, pairs.reshape(len(codes), -1)], 1)
+
+    def of_sums(sums):
+        e_right, e_wrong, n_right, n_wrong, u, v, w = np.moveaxis(
+            sums.reshape(*sums.shape[:-1], 7, k), -2, 0
         )
-    )
+        with np.errstate(all="ignore"):
+            mean_right = e_right / n_right
+            mean_wrong = e_wrong / n_wrong
+            effect = (u + v - won + within - w) / (n_right * n_wrong)
+        values = mean_right, mean_wrong, mean_wrong - mean_right, effect
+        return np.concatenate(values, -1)
+
+    n_right, n_wrong = 2 * k + np.arange(k), 3 * k + np.arange(k)
+    sides = [(n_right, n_right), (n_wrong, n_wrong), (n_right, n_wrong), (n_right, n_wrong)]
+    sizes = np.concatenate([np.stack(side, 1) for side in sides])
+    index = pd.MultiIndex.from_product([_quantities, epochs], names=["quantity", "epoch"])
+    scale = ("natural",) * (3 * k) + ("logit",) * k
+    return Statistic(lambda at: everything[at], of_sums, sizes, codes, index, scale)
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #4641a814
 def _units(trace, task, relative):
     "Units of a task's errors; none if they are relative."
     return "" if relative else str(trace["units"].sel(task=task).values)
+
+
+def comparison_statistic(
+    trace: xr.Dataset,  # a trace
+    regression: str,  # task whose errors are compared
+    label: str,  # task whose label is right or wrong
+    relative: bool = False,  # errors relative to the true value
+    split: str = "test",  # which samples; None: all
+    cluster: str = "group",  # coordinate with what is not independent
+    positions: np.ndarray = None,  # which samples; those of the split if None
+) -> Statistic:  # index quantity (right, wrong, difference, effect), epoch
+    """
+    Errors of a regression where a label is right and where it is wrong, as a statistic.
+
+    Intervals hold 93 to 97 % in planted worlds, 91 to 92 % where errors are log-normal and the
+    label goes with them (study on calibration).
+    """
+    at = split_positions(trace, split) if positions is None else positions
+    error = regression_error(trace, regression, at, relative)
+    correct = label_correct(trace, label, at)
+    return _comparison(error, correct, cluster_codes(trace, at, cluster), trace["epoch"].values)
+
+
+def _comparison_rows(statistic, resampling):
+    "One row an epoch."
+    rows = estimate(statistic, resampling, over="epoch")
+    parts = {quantity: rows.loc[quantity] for quantity in _quantities}
+    table = {quantity: part["value"] for quantity, part in parts.items()}
+    both = parts["difference"]
+    ends = ["low", "high", "p", "band_low", "band_high"]
+    effect = parts["effect"].add_prefix("effect_")[["effect_low", "effect_high"]]
+    result = pd.DataFrame(table).join(both[ends]).join(effect)
+    result = result.assign(
+        n_right=parts["right"]["n"],
+        n_wrong=parts["wrong"]["n"],
+        clusters=both["clusters"],
+        effective=both["effective"],
+        missing=len(statistic.codes) - parts["right"]["n"] - parts["wrong"]["n"],
+    )
+    return result.reset_index()
 
 
 def error_by_correctness(
@@ -360,22 +541,21 @@ def error_by_correctness(
     by: str = None,  # coordinate (e.g. the field): one comparison for each of its values
     relative: bool = False,  # errors relative to the true value
     split: str = "test",  # which samples; None: all
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
-) -> pd.DataFrame:  # epoch, (by,) right, wrong, difference, low, high, p, effect, p_rank, ...
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, (by,) right, wrong, difference, effect, low, high, p, p_holm, ...
     "Is the error of a regression larger where a label is wrong (paper A, figure 2)?"
     everywhere = split_positions(trace, split)
     keys = trace[by].values[everywhere] if by else np.zeros(len(everywhere))
-    cluster = "sample" if by == bootstrap.cluster else bootstrap.cluster
+    cluster = "sample" if by == resampling.cluster else resampling.cluster
     parts = []
     for key in np.unique(keys):
         at = everywhere[keys == key]
-        codes = cluster_codes(trace, at, cluster)
-        error = regression_error(trace, regression, at, relative)
-        correct = label_correct(trace, label, at)
-        rows = _compare(error, correct, codes, bootstrap)
-        rows = rows.assign(epoch=trace["epoch"].values)
+        statistic = comparison_statistic(trace, regression, label, relative, None, cluster, at)
+        rows = _comparison_rows(statistic, resampling)
         parts.append(rows.assign(**{by: key}) if by else rows)
     result = pd.concat(parts, ignore_index=True)
+    corrected = result.groupby("epoch")["p"].transform(lambda p: holm(p.values))
+    result.insert(result.columns.get_loc("p") + 1, "p_holm", corrected)
     front = ["epoch", by] if by else ["epoch"]
     result = result[front + [c for c in result if c not in front]]
     result.attrs.update(
@@ -428,15 +608,43 @@ def plot_error_by_correctness(
     return ax
 
 
-# %% ../../nbs/api/explain/02_correctness.ipynb #7bb53fa6
-def _with_pair(v, combine=np.subtract):
-    "CC, CF, FC, FF (the last axis), and a fifth column with FC and CF combined."
-    cf = v[..., 1]
-    fc = v[..., 2]
-    return np.concatenate([v, combine(fc, cf)[..., None]], -1)
-
-
 # %% ../../nbs/api/explain/02_correctness.ipynb #30d2c252
+def group_error_statistic(
+    trace: xr.Dataset,  # a trace
+    regression: str,  # task whose errors are compared
+    first: str,  # task of the first letter
+    second: str,  # task of the second letter
+    relative: bool = False,  # errors relative to the true value
+    split: str = "test",  # which samples; None: all
+    cluster: str = "group",  # coordinate with what is not independent
+) -> Statistic:  # index epoch, group; 'FC-CF' is a difference
+    "Mean errors in CC, CF, FC and FF, and FC less CF, as a statistic."
+    at = split_positions(trace, split)
+    error = regression_error(trace, regression, at, relative)
+    group = correctness(trace, first, second, at)
+    values = np.repeat(error, 4, axis=0)
+    member = (group[:, None] == np.arange(4)[:, None]).reshape(values.shape)
+    chosen = member & np.isfinite(values)
+    means = mean_statistic(values, chosen, cluster_codes(trace, at, cluster))
+    n_epochs = len(error)
+    own = means.sizes.reshape(n_epochs, 4)
+
+    def of_sums(sums):
+        mean = means.of_sums(sums).reshape(*sums.shape[:-1], n_epochs, 4)
+        pair = mean[..., 2] - mean[..., 1]
+        return np.concatenate([mean, pair[..., None]], -1).reshape(*sums.shape[:-1], -1)
+
+    left = np.concatenate([own, own[:, 2:3]], 1).ravel()
+    right = np.concatenate([own, own[:, 1:2]], 1).ravel()
+    return replace(
+        means,
+        of_sums=of_sums,
+        sizes=np.stack([left, right], 1),
+        index=_epoch_index(trace["epoch"].values, (*group_names, "FC-CF")),
+        scale=("natural",) * len(left),
+    )
+
+
 def error_by_groups(
     trace: xr.Dataset,  # a trace
     regression: str,  # task whose errors are compared
@@ -444,32 +652,15 @@ def error_by_groups(
     second: str,  # task of the second letter
     relative: bool = False,  # errors relative to the true value
     split: str = "test",  # which samples; None: all
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
-) -> pd.DataFrame:  # epoch, group, error, low, high, p, n, clusters; 'FC-CF' is a difference
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, group, error, low, high, p, band_low, ..., n; 'FC-CF' is a difference
     "Mean error in CC, CF, FC and FF, and which false label hurts more (paper A, figure 12)."
-    at = split_positions(trace, split)
-    error = regression_error(trace, regression, at, relative)
-    group = correctness(trace, first, second, at)
-    values = np.repeat(error, 4, axis=0)
-    member = (group[:, None] == np.arange(4)[:, None]).reshape(values.shape)
-    chosen = member & np.isfinite(values)
-    codes = cluster_codes(trace, at, bootstrap.cluster)
-    mean, replicates, clusters = resampled_means(values, chosen, codes, bootstrap.n, bootstrap.seed)
-
-    def by_group(v):
-        return v.reshape(*v.shape[:-1], -1, 4)
-
-    mean = _with_pair(by_group(mean))
-    replicates = _with_pair(by_group(replicates))
-    clusters = _with_pair(by_group(clusters), np.minimum)
-    n = _with_pair(by_group(chosen.sum(1)), np.add)
-    low, high, p = t_interval(mean, replicates, clusters, bootstrap.level)
-    p[:, :4] = np.nan  # that a mean error is not zero is no news
-    columns = dict(error=mean, low=low, high=high, p=p, n=n, clusters=clusters)
-    result = pd.DataFrame(
-        {name: v.ravel() for name, v in columns.items()},
-        index=_epoch_index(trace["epoch"].values, (*group_names, "FC-CF")),
-    ).reset_index()
+    statistic = group_error_statistic(
+        trace, regression, first, second, relative, split, resampling.cluster
+    )
+    result = estimate(statistic, resampling, over="epoch").rename(columns=dict(value="error"))
+    result = result.drop(columns=["change_p", "note"]).reset_index()
+    result.loc[result["group"] != "FC-CF", "p"] = np.nan  # that a mean error is not zero is no news
     result.attrs.update(
         regression=regression,
         first=first,
@@ -484,12 +675,13 @@ def plot_error_by_groups(
     result: pd.DataFrame,  # from `error_by_groups`
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
-    "Mean regression error in each group over the epochs, with bands (paper A, figure 12)."
+    "Mean regression error in each group, with bands for all epochs at once (paper A, figure 12)."
     if ax is None:
         _, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
     for name, color in group_colors.items():
         rows = result[result["group"] == name]
-        ax.fill_between(rows["epoch"], rows["low"], rows["high"], color=color, alpha=0.2, lw=0)
+        band = rows["band_low"], rows["band_high"]
+        ax.fill_between(rows["epoch"], *band, color=color, alpha=0.2, lw=0)
     _draw_groups(ax, result, "error")
     a = result.attrs
     units = f" [{a['units']}]" if a.get("units") else ""

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = [
     "hierarchy_cases",
-    "agreements_by_chance",
-    "chance_inside",
+    "chance_given_truth",
+    "hierarchy_statistic",
     "hierarchy_adherence",
     "plot_hierarchy_adherence",
 ]
@@ -16,9 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
-from mtl_explain.explain.resampling import Bootstrap, cluster_codes, resampled_means, share_interval
+from mtl_explain.explain.resampling import Resampling, Statistic, cluster_codes, estimate, holm
 from mtl_explain.modality import ancestor_index
 from mtl_explain.palette import case_colors
 from mtl_explain.trace import group_names, split_positions
@@ -45,48 +44,60 @@ def hierarchy_cases(
     return group, inside
 
 
-# %% ../../nbs/api/explain/03_hierarchy.ipynb #de41bae5
-def agreements_by_chance(
-    a: np.ndarray,  # (k,) how many samples have each class in one label
-    b: np.ndarray,  # (k,) and in the other; the same sum
-    n_draws: int,  # number of random tables
-    seed: int = 0,  # of the drawing
-) -> np.ndarray:  # (n_draws,) how many samples agree
-    "How many samples have the same class twice if the margins are kept and the pairing is random."
-    # empty classes are left out because of scipy 1.17.1: random_table(a, b).rvs(method='patefield')
-    # is wrong for a = b = [5], for a = b = [0, 5] and for a = [0, 0, 3], b = [1, 1, 1]
-    # (numbers below 0 and above the margins)
-    rows = np.flatnonzero(a)
-    columns = np.flatnonzero(b)
-    same = rows[:, None] == columns  # cells of the table on its diagonal
-    if min(same.shape) == 1:  # the margins leave no choice
-        table = np.outer(a[rows], b[columns]) // a.sum()
-        return np.full(n_draws, table[same].sum())
-    tables = stats.random_table(a[rows], b[columns], seed=seed).rvs(n_draws)
-    return tables[:, same].sum(1)
+# %% ../../nbs/api/explain/03_hierarchy.ipynb #4542b6ce
+_free = ("CF", "FF")  # where the child is wrong; CC and FC could not be otherwise
 
 
-# %% ../../nbs/api/explain/03_hierarchy.ipynb #5eca642d
-def chance_inside(
-    parent: np.ndarray,  # (m,) predicted parents of the samples of one group
-    child_parent: np.ndarray,  # (m,) parents of their predicted children
-    n_draws: int = 1000,  # number of random tables
-    level: float = 0.95,  # of the interval
-    seed: int = 0,  # of the drawing
-) -> tuple:  # mean, low, high of the share inside by chance; p of at least the share observed
-    "Share of agreement when both margins are kept and the rest is forgotten."
-    if not len(parent):
-        return (np.nan,) * 4
-    k = max(parent.max(), child_parent.max()) + 1
-    m = len(parent)
-    a = np.bincount(parent, minlength=k)
-    b = np.bincount(child_parent, minlength=k)
-    chance = (a * b).sum() / m**2
-    share = agreements_by_chance(a, b, n_draws, seed) / m
-    low, high = np.quantile(share, [(1 - level) / 2, (1 + level) / 2])
-    seen = (parent == child_parent).sum() / m
-    p = (1 + (share >= seen - 1e-12).sum()) / (1 + n_draws)
-    return chance, low, high, p
+def _cells(true_child, parent, child, group, index):
+    "Counts of each sample (s, K): asked and inside by group and cell, wrong children by cell."
+    n_parents = index.max() + 1
+    k = true_child * n_parents  # a cell is a true class and a parent
+    several = np.bincount(index, minlength=n_parents) > 1
+    wrong = (group == 1) | (group == 3)
+    size = len(index) * n_parents
+    row = np.arange(len(k))
+    donors = np.zeros((len(k), size))
+    donors[row[wrong], (k + index[child])[wrong]] = 1
+    parts = [donors]
+    for g in (1, 3):
+        asked = (group == g) & several[parent]
+        cell = (k + parent)[asked]
+        asks = np.zeros((len(k), size))
+        asks[row[asked], cell] = 1
+        inside = asks * (index[child] == parent)[:, None]
+        parts += [asks, inside]
+    return np.stack(parts, 1).reshape(len(k), -1), n_parents
+
+
+def _chance_of_sums(sums, n_parents):
+    "Asked (..., 2), share within and share by chance of CF and FF, from sums of `_cells`."
+    cells = sums.reshape(*sums.shape[:-1], 5, -1, n_parents)
+    donors = cells[..., 0, :, :]
+    n = donors.sum(-1)  # wrong children of each true class
+    usable = n > 1
+    found = []
+    for asks, inside in ((1, 2), (3, 4)):
+        a = cells[..., asks, :, :]
+        own = cells[..., inside, :, :].sum(-1)
+        met = (a * donors).sum(-1) - own  # agreements with the children of other samples
+        m = np.where(usable, a.sum(-1), 0).sum(-1)
+        with np.errstate(all="ignore"):
+            by_chance = np.where(usable, met / (n - 1), 0).sum(-1) / m
+            within = np.where(usable, own, 0).sum(-1) / m
+        found.append((m, within, by_chance))
+    return np.moveaxis(np.array(found), 0, -1)
+
+
+def chance_given_truth(
+    true_child: np.ndarray,  # (s,) true child class
+    parent: np.ndarray,  # (s,) predicted parent
+    child: np.ndarray,  # (s,) predicted child
+    group: np.ndarray,  # (s,) from `hierarchy_cases`
+    index: np.ndarray,  # parent class of each child class
+) -> tuple:  # asked, within, chance: each (2,), of CF and FF
+    "How many samples can be asked, their share in the predicted parent, and that by chance."
+    cells, n_parents = _cells(true_child, parent, child, group, index)
+    return tuple(_chance_of_sums(cells.sum(0), n_parents))
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #f881dae3
@@ -110,49 +121,41 @@ def _predictions(trace, tasks, positions):
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #ee96fc7f
-def _case_rows(group, inside, parents, codes, bootstrap):
-    "Counts of the six cases of one epoch, their shares within the group, and what chance gives."
-    member = group == np.arange(4)[:, None]
-    share, replicates, clusters = resampled_means(
-        np.tile(inside, (4, 1)), member, codes, bootstrap.n, bootstrap.seed
+_values = ("asked", "within", "chance", "excess", "kappa")
+
+
+def _adherence(true, predicted, group, index, codes, epochs):
+    "Within, chance, excess and kappa of CF and FF at each epoch, a statistic."
+    n_parents = index.max() + 1
+    k = 5 * len(index) * n_parents
+    counts = np.stack([(group == g) for g in (1, 3)], -1).transpose(1, 0, 2)  # sample, epoch, case
+    counts = counts.reshape(len(codes), -1)
+
+    def features(at):
+        labels = zip(*predicted[..., at], group[:, at], strict=True)
+        tables = [_cells(true[1, at], *label, index)[0] for label in labels]
+        return np.concatenate([*tables, counts[at]], 1)
+
+    def of_sums(sums):
+        cells = sums[..., : k * len(epochs)].reshape(*sums.shape[:-1], len(epochs), k)
+        asked, within, chance = _chance_of_sums(cells, n_parents)
+        with np.errstate(all="ignore"):
+            kappa = (within - chance) / np.where(chance < 1, 1 - chance, np.nan)
+        found = np.stack([asked, within, chance, within - chance, kappa], -2)
+        return found.reshape(*sums.shape[:-1], -1)
+
+    names = pd.MultiIndex.from_product([epochs, _values, _free], names=["epoch", "value", "group"])
+    column = k * len(epochs) + np.arange(2 * len(epochs)).reshape(-1, 1, 2)
+    sizes = np.broadcast_to(column, (len(epochs), len(_values), 2)).reshape(-1, 1)
+    scale = np.tile(
+        np.repeat(["natural", "share", "natural", "natural", "natural"], 2), len(epochs)
     )
-    low, high = share_interval(share, replicates, clusters, bootstrap.level)
-    rows = []
-    for k, name in enumerate(group_names):
-        free = name in ("CF", "FF")  # CC and FC could not be otherwise
-        n = member[k].sum()
-        if free:
-            drawing = (bootstrap.n, bootstrap.level, bootstrap.seed)
-            chance, c_low, c_high, p = chance_inside(*parents[:, member[k]], *drawing)
-            ends = (low[k], high[k])
-        else:
-            chance = c_low = c_high = p = np.nan
-            ends = (np.nan, np.nan)
-        kappa = (share[k] - chance) / (1 - chance) if free and chance < 1 else np.nan
-        # a share, its interval, and both by chance
-        inner = (share[k], *ends, chance, c_low, c_high)
-        outer = (1 - share[k], 1 - ends[1], 1 - ends[0], 1 - chance, 1 - c_high, 1 - c_low)
-        is_in = member[k] & inside
-        is_out = member[k] & ~inside
-        if name != "FC":
-            rows.append((f"{name}-in", is_in.sum(), is_in.mean(), *inner, p, kappa, n))
-        if name != "CC":
-            rows.append((f"{name}-out", is_out.sum(), is_out.mean(), *outer, np.nan, np.nan, n))
-    columns = "case count share within low high chance chance_low chance_high p kappa n"
-    return pd.DataFrame(rows, columns=columns.split())
+    return Statistic(features, of_sums, sizes, codes, names, tuple(scale))
 
 
-# %% ../../nbs/api/explain/03_hierarchy.ipynb #2e14863e
-def hierarchy_adherence(
-    trace: xr.Dataset,  # a trace
-    modalities: dict,  # name -> `Modality`: they know the hierarchy
-    child: str,  # the finer label, a task
-    parent: str = None,  # the coarser label, a task; the child's parent if None
-    epochs: list = None,  # values of the coordinate `epoch`; the first and the last if None
-    split: str = "test",  # which samples; None: all
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
-) -> pd.DataFrame:  # epoch, case, count, share, within, low, high, chance, ..., kappa, n, missing
-    "How often the predicted child lies in the predicted parent, and by chance (paper A, figure 7)."
+# %% ../../nbs/api/explain/03_hierarchy.ipynb #7925cb20
+def _asked_of(trace, modalities, child, parent, epochs, split, cluster):
+    "What the labels of a trace say: group, inside, the statistic, and how many labels are missing."
     parent, index = ancestor_index(modalities, child, parent)
     at = split_positions(trace, split)
     if epochs is None:
@@ -164,17 +167,88 @@ def hierarchy_adherence(
         raise ValueError(f"no sample has both labels, '{parent}' and '{child}'")
     true = true[:, known].astype(int)
     predicted = predicted[..., known].astype(int)
-    codes = cluster_codes(trace, at[known], bootstrap.cluster)
+    index = np.asarray(index)
+    codes, _ = pd.factorize(cluster_codes(trace, at[known], cluster))
     group, inside = hierarchy_cases(true, predicted, index)
+    several = (np.bincount(index, minlength=index.max() + 1) > 1)[predicted[0]]
+    statistic = _adherence(true, predicted, group, index, codes, epochs)
+    return parent, group, inside, several, statistic, int((~known).sum())
+
+
+def hierarchy_statistic(
+    trace: xr.Dataset,  # a trace
+    modalities: dict,  # name -> `Modality`: they know the hierarchy
+    child: str,  # the finer label, a task
+    parent: str = None,  # the coarser label, a task; the child's parent if None
+    epochs: list = None,  # values of the coordinate `epoch`; the first and the last if None
+    split: str = "test",  # which samples; None: all
+    cluster: str = "group",  # coordinate with what is not independent
+) -> Statistic:  # index epoch, value (asked, within, chance, excess, kappa), group (CF, FF)
+    "How often the predicted child lies in the predicted parent, and by chance, as a statistic."
+    return _asked_of(trace, modalities, child, parent, epochs, split, cluster)[4]
+
+
+def _case_rows(group, inside, several, found):
+    "Counts of the six cases of one epoch, and what is known of the free ones."
+    rows = []
+    for k, name in enumerate(group_names):
+        member = group == k
+        n = member.sum()
+        counts = dict(n=n)
+        inner = outer = {}
+        if name in _free:
+            value = found.xs(name, level="group")
+            within, excess = value.loc["within"], value.loc["excess"]
+            asked = int(value.loc["asked", "value"])
+            single = (member & ~several).sum()
+            counts |= dict(asked=asked, single=single, alone=n - single - asked)
+            counts |= {c: excess[c] for c in ("clusters", "effective")}
+            chance = value.loc["chance", "value"]
+            inner = dict(within=within["value"], low=within["low"], high=within["high"])
+            outer = dict(within=1 - within["value"], low=1 - within["high"], high=1 - within["low"])
+            inner |= dict(chance=chance, excess=excess["value"], kappa=value.loc["kappa", "value"])
+            inner |= dict(excess_low=excess["low"], excess_high=excess["high"], p=excess["p"])
+            outer |= dict(chance=1 - chance)
+        for case, chosen, values in (("in", inside, inner), ("out", ~inside, outer)):
+            if f"{name}-{case}" in ("FC-in", "CC-out"):
+                continue  # they cannot occur
+            count = (member & chosen).sum()
+            row = dict(case=f"{name}-{case}", count=count, share=count / len(group))
+            if name not in _free and n:
+                row |= dict(within=1.0)
+            rows.append(row | values | counts)
+    return pd.DataFrame(rows)
+
+
+# %% ../../nbs/api/explain/03_hierarchy.ipynb #2e14863e
+_columns = (
+    "epoch case count share within low high chance excess excess_low excess_high p p_holm kappa "
+    "n asked single alone clusters effective missing"
+).split()
+
+
+def hierarchy_adherence(
+    trace: xr.Dataset,  # a trace
+    modalities: dict,  # name -> `Modality`: they know the hierarchy
+    child: str,  # the finer label, a task
+    parent: str = None,  # the coarser label, a task; the child's parent if None
+    epochs: list = None,  # values of the coordinate `epoch`; the first and the last if None
+    split: str = "test",  # which samples; None: all
+    resampling: Resampling = Resampling(),  # how the intervals are found
+) -> pd.DataFrame:  # epoch, case, count, share, within, low, high, chance, excess, ..., missing
+    "How often the predicted child lies in the predicted parent, and by chance (paper A, figure 7)."
+    parent, group, inside, several, statistic, missing = _asked_of(
+        trace, modalities, child, parent, epochs, split, resampling.cluster
+    )
+    found = estimate(statistic, resampling)
     parts = []
-    for i, epoch in enumerate(epochs):
-        predicted_parent, predicted_child = predicted[:, i]
-        parents = np.stack([predicted_parent, index[predicted_child]])
-        rows = _case_rows(group[i], inside[i], parents, codes, bootstrap)
+    for i, epoch in enumerate(found.index.unique("epoch")):
+        rows = _case_rows(group[i], inside[i], several[i], found.loc[epoch])
         parts.append(rows.assign(epoch=epoch))
-    result = pd.concat(parts, ignore_index=True).assign(missing=int((~known).sum()))
+    result = pd.concat(parts, ignore_index=True).assign(missing=missing)
+    result["p_holm"] = result.groupby("epoch")["p"].transform(lambda p: holm(p.values))
     result.attrs.update(parent=parent, child=child)
-    return result[["epoch"] + [c for c in result if c != "epoch"]]
+    return result[_columns]
 
 
 # %% ../../nbs/api/explain/03_hierarchy.ipynb #7be49e9d
@@ -213,17 +287,10 @@ def _plot_against_chance(result, ax):
     free = result[result["case"].isin(["CF-in", "FF-in"])].sort_values(["case", "epoch"])
     x = np.arange(len(free))
     ax.bar(x, free["within"], color=[case_colors[c] for c in free["case"]], width=0.7)
-    ax.vlines(x, free["low"], free["high"], color="black", lw=1.5, label="95 %, clusters resampled")
-    ax.bar(
-        x,
-        free["chance_high"] - free["chance_low"],
-        bottom=free["chance_low"],
-        width=0.86,
-        color="#444444",
-        alpha=0.35,
-        label="chance, same marginals",
-    )
+    above = free["chance"] + free["excess_low"], free["chance"] + free["excess_high"]
+    ax.vlines(x, *above, color="black", lw=1.5, label="chance + interval of the excess")
     ax.hlines(free["chance"], x - 0.43, x + 0.43, color="#222222", lw=1.5)
+    ax.plot([], [], color="#222222", lw=1.5, label="chance, given the true class")
     labels = [f"{c[:2]}\nepoch {e}" for c, e in zip(free["case"], free["epoch"], strict=True)]
     ax.set_xticks(x, labels, fontsize=8)
     ax.set(

@@ -4,38 +4,51 @@
 
 # %% auto #0
 __all__ = [
-    "Bootstrap",
+    "scales",
+    "p_floor",
+    "Resampling",
     "cluster_codes",
     "as_slice",
     "cluster_sums",
-    "resampled_sums",
-    "t_interval",
-    "resampled_means",
-    "share_interval",
+    "Statistic",
+    "mean_statistic",
+    "Jackknife",
+    "jackknife",
+    "exact_share_interval",
+    "p_text",
+    "floored",
+    "estimate",
+    "contrast",
+    "largest_t",
+    "difference",
+    "mean_of",
+    "holm",
 ]
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #f744c0c3
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
+from scipy import special, stats
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #05add120
 @dataclass(frozen=True)
-class Bootstrap:
-    "How an interval is found: by resampling whole clusters."
+class Resampling:
+    "How an interval is found: by leaving out one whole cluster after the other."
 
-    n: int = 1000  # number of resamples
     level: float = 0.95  # how often such an interval should hold the truth
     cluster: str = "group"  # coordinate with what is not independent; 'sample' if every sample is
+    n: int = 2000  # number of draws, where something is drawn: for bands over several values
     seed: int = 0  # of the drawing
 
     def __post_init__(self):
         if self.n < 1:
-            raise ValueError(f"n is {self.n}: expected at least one resample")
+            raise ValueError(f"n is {self.n}: expected at least one draw")
         if not 0 < self.level < 1:
             raise ValueError(f"level is {self.level}: expected a share between 0 and 1, e.g. 0.95")
 
@@ -98,96 +111,446 @@ def cluster_sums(
         yield carry[None]
 
 
-# %% ../../nbs/api/explain/00_resampling.ipynb #c0b1e79f
-def resampled_sums(
-    features,  # function: positions (s,) -> array (s, K), what is to be summed
-    codes: np.ndarray,  # cluster of each sample, 0, 1, ...
-    n_boot: int = 1000,  # number of resamples
-    seed: int = 0,  # of the drawing
-    block: int = 1024,  # samples at a time
-) -> tuple:  # sums (n_boot, K) float64; (K,) how many clusters have a sum other than zero
-    "Sums over `n_boot` resamples of whole clusters, drawn with replacement."
-    rng = np.random.default_rng(seed)
-    left = int(codes.max()) + 1  # clusters still to come
-    rows = np.arange(n_boot)
-    draws = np.full(n_boot, left)  # how many draws of each resample fall to them
-    total = np.zeros((1, 1))
-    present = 0
-    for sums in cluster_sums(features, codes, block):
-        g = len(sums)
-        here = rng.binomial(draws, g / left)
-        flat = np.repeat(rows * g, here) + rng.integers(0, g, here.sum())
-        weights = np.bincount(flat, minlength=n_boot * g).reshape(n_boot, g).astype(sums.dtype)
-        total = total + weights @ sums
-        present = present + (sums != 0).sum(0)
-        draws = draws - here
-        left = left - g
-    return total, present
+# %% ../../nbs/api/explain/00_resampling.ipynb #8e88ee5a
+@dataclass(frozen=True)
+class Statistic:
+    "Numbers that are functions of sums over samples."
+
+    features: Callable  # positions (s,) among its samples -> (s, K), what is summed over samples
+    of_sums: Callable  # sums (..., K) -> values (..., M), for any leading axes; NaN if undefined
+    sizes: np.ndarray  # (M, J) int: the columns among K that count what a value rests on
+    codes: np.ndarray  # (samples,) cluster of each sample, from `cluster_codes`
+    index: pd.Index  # (M,) the name of each value, e.g. its epoch and task
+    scale: tuple  # (M,) of names in `scales`: where each value is nearly normal
+    runs: tuple = ()  # functions of sums to values of single runs (..., R, M), of a mean over runs
 
 
-# %% ../../nbs/api/explain/00_resampling.ipynb #b4325b63
-def t_interval(
-    estimate: np.ndarray,  # (K,), the numbers from the samples themselves
-    replicates: np.ndarray,  # (n_boot, K), the same from the resamples
-    clusters: np.ndarray,  # how many clusters there are: one number, or (K,)
-    level: float = 0.95,  # how often such an interval should hold the truth
-) -> tuple:  # low, high, p: arrays (K,); p for the hypothesis that the number is zero
-    "Interval and two-sided p-value from the bootstrap standard error."
-    estimate = np.asarray(estimate, float)
-    clusters = np.asarray(clusters)
-    good = np.isfinite(replicates)
-    count = good.sum(0)
-    enough = (clusters >= 3) & (count >= 0.9 * len(replicates))
-    with np.errstate(all="ignore"):
-        mean = np.where(good, replicates, 0).sum(0) / count
-        squares = (np.where(good, replicates - mean, 0) ** 2).sum(0)
-        variance = squares / (count - 1) * clusters / (clusters - 1)
-        se = np.where(enough, np.sqrt(variance), np.nan)
-        t = stats.t.ppf((1 + level) / 2, clusters - 1)
-        p = 2 * stats.t.sf(np.abs(estimate) / se, clusters - 1)
-    p = np.where(se == 0, estimate == 0, p)  # the same in every resample
-    p = np.where(np.isfinite(estimate), p, np.nan)
-    return estimate - t * se, estimate + t * se, p
+# %% ../../nbs/api/explain/00_resampling.ipynb #3b43abf1
+def _fisher(r):
+    "Fisher's z, finite for correlations of 1."
+    edge = 1 - 1e-9
+    return np.arctanh(np.clip(r, -edge, edge))
 
 
-# %% ../../nbs/api/explain/00_resampling.ipynb #ca1c47f9
-def resampled_means(
-    values: np.ndarray,  # (K, samples) values to be averaged: errors, or 0/1 for shares
-    chosen: np.ndarray,  # (K, samples) bool: which samples belong to which mean
+def _same(values):
+    "The natural scale."
+    return values
+
+
+scales = {  # name -> function to a scale where a value is nearly normal, and its inverse
+    "natural": (_same, _same),
+    "fisher": (_fisher, np.tanh),
+    "logit": (special.logit, special.expit),
+    "share": (special.logit, special.expit),  # exact where a cluster decides alone
+}
+
+
+def _rescaled(values, scale, direction):
+    "Values (..., M) brought to their scales (direction 0) or back (1)."
+    scale = np.asarray(scale)
+    out = np.array(values, float)
+    for name in set(scale.tolist()):
+        at = scale == name
+        out[..., at] = scales[name][direction](out[..., at])
+    return out
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #b1b6059c
+def mean_statistic(
+    values: np.ndarray,  # (M, samples) what is averaged: errors, or 0 and 1 for shares
+    chosen: np.ndarray,  # (M, samples) bool: which samples belong to which mean; or their weights
     codes: np.ndarray,  # (samples,) cluster of each sample
-    n_boot: int = 1000,  # number of resamples
-    seed: int = 0,  # of the drawing
-) -> tuple:  # mean (K,), replicates (n_boot, K), clusters (K,) with a chosen sample
-    "Means over chosen samples, and of resamples of whole clusters; NaN where nothing is chosen."
-    k = len(chosen)
+    index: pd.Index = None,  # (M,) names; 0, 1, ... if None
+    scale: str = "natural",  # 'share' if the values are 0 and 1
+) -> Statistic:  # M means
+    "Means over chosen samples; NaN where nothing is chosen."
+    m = len(chosen)
 
     def features(at):
-        c = chosen[:, at]
-        return np.concatenate([np.where(c, values[:, at], 0), c]).T.astype(float)
+        weight = chosen[:, at].astype(float)
+        weighted = np.where(weight > 0, values[:, at] * weight, 0)
+        return np.concatenate([weighted, weight]).T
 
-    sums, present = resampled_sums(features, codes, n_boot, seed)
+    def of_sums(sums):
+        with np.errstate(all="ignore"):
+            return sums[..., :m] / sums[..., m:]
+
+    index = pd.RangeIndex(m) if index is None else index
+    return Statistic(features, of_sums, m + np.arange(m)[:, None], codes, index, (scale,) * m)
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #44af32f5
+class Jackknife(NamedTuple):
+    "What leaving out clusters tells of M values."
+
+    value: np.ndarray  # (M,) the values from all samples
+    scaled: np.ndarray  # (M,) the same on their scales
+    error: np.ndarray  # (M,) standard errors there; NaN if a value needs some single cluster
+    size: (
+        np.ndarray
+    )  # (M,) samples (or pixels) that a value rests on; of a difference: its smaller side
+    clusters: np.ndarray  # (M,) int: clusters with any
+    effective: np.ndarray  # (M,) clusters of equal size that would be as good
+    df: np.ndarray  # (M,) degrees of freedom
+    products: tuple  # of (m, m): sums of products of moves within each family
+
+
+def _n_sums(statistic):
+    "K, the number of sums."
+    return statistic.features(np.arange(1)).shape[1]
+
+
+def _leave_one_out(statistic, total, value, families, block):
+    "Sums of squares of the moves (M,), and of products in each family, when a cluster is left out."
+    scaled = _rescaled(value, statistic.scale, 0)
+    squares = np.zeros(len(value))
+    products = [np.zeros((len(f), len(f))) for f in families]
+    for sums in cluster_sums(statistic.features, statistic.codes, block):
+        with np.errstate(all="ignore"):
+            move = _rescaled(statistic.of_sums(total - sums), statistic.scale, 0) - scaled
+        squares += (move**2).sum(0)
+        for product, family in zip(products, families, strict=True):
+            product += move[:, family].T @ move[:, family]
+    return squares, products
+
+
+def _sizes(statistic, block):
+    "Sums over all samples (K,), and for the columns that count: their squares, clusters with any."
+    total = squares = present = 0.0
+    columns = np.unique(statistic.sizes)
+    for sums in cluster_sums(statistic.features, statistic.codes, block):
+        total = total + sums.sum(0, dtype=float)
+        n = sums[:, columns].astype(float)
+        squares = squares + (n**2).sum(0)
+        present = present + (n > 0).sum(0)
+    at = np.searchsorted(columns, statistic.sizes)
+    return total, squares[at], present[at]
+
+
+def jackknife(
+    statistic: Statistic,  # whose values
+    families: tuple = (),  # of positions among the M values: those that move together
+    block: int = None,  # samples at a time; as many as make some four million sums if None
+) -> Jackknife:  # values, standard errors, degrees of freedom
+    "The delete-one-cluster jackknife (CV3 of MacKinnon et al. 2023), streamed over clusters."
+    if block is None:
+        block = int(np.clip(2**22 // _n_sums(statistic), 16, 4096))
+    total, squared, present = _sizes(statistic, block)
     with np.errstate(all="ignore"):
-        replicates = sums[:, :k] / sums[:, k:]
-    mean = np.full(k, np.nan)
-    for i in np.flatnonzero(chosen.any(1)):
-        mean[i] = values[i][chosen[i]].mean(dtype=float)
-    return mean, replicates, present[k:]
+        value = statistic.of_sums(total)
+        squares, products = _leave_one_out(statistic, total, value, families, block)
+        size = total[statistic.sizes]
+        effective = (size**2 / squared).min(-1)
+        most = present.max(-1)  # a difference moves with the clusters of either side
+        variance = (most - 1) / most * squares
+        df = effective - 1
+        if statistic.runs:
+            variance, df = _with_runs(statistic, total, variance, df)
+    return Jackknife(
+        value=value,
+        scaled=_rescaled(value, statistic.scale, 0),
+        error=np.sqrt(variance),
+        size=size.min(-1),
+        clusters=present.min(-1).astype(int),
+        effective=np.where(np.isfinite(effective), effective, 0.0),
+        df=df,
+        products=tuple(products),
+    )
 
 
-# %% ../../nbs/api/explain/00_resampling.ipynb #7fcb1f1e
-def share_interval(
-    share: np.ndarray,  # (K,) the shares from the samples themselves
-    replicates: np.ndarray,  # (n_boot, K) the same from the resamples
-    clusters: np.ndarray,  # (K,) or one number: how many clusters there are
+def _with_runs(statistic, total, variance, df):
+    "Variance and degrees of freedom (Satterthwaite) when the runs are a sample, too."
+    parts = [(variance, df)]
+    for values in statistic.runs:
+        each = _rescaled(values(total), statistic.scale, 0)  # (R, M)
+        r = len(each)
+        parts.append((each.var(0, ddof=1) / r, r - 1))
+    whole = sum(v for v, _ in parts)
+    return whole, whole**2 / sum(v**2 / d for v, d in parts)
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #6482bc4f
+def exact_share_interval(
+    share: np.ndarray,  # (M,) shares
+    n: np.ndarray,  # (M,) independent observations behind them; need not be whole
     level: float = 0.95,  # how often such an interval should hold the truth
-) -> tuple:  # low, high: arrays (K,)
-    "The middle `level` of the resampled shares; for shares of 0 and 1 the exact binomial bound."
+) -> tuple:  # low, high: arrays (M,)
+    "Clopper and Pearson's (1934) interval of a binomial share."
     share = np.asarray(share, float)
-    clusters = np.asarray(clusters)
-    alpha = (1 - level) / 2
-    enough = (np.isfinite(replicates).mean(0) >= 0.9) & (clusters >= 3)
-    low, high = np.nanquantile(np.where(enough, replicates, 0), [alpha, 1 - alpha], axis=0)
-    unseen = alpha ** (1 / np.maximum(clusters, 1))
-    low = np.where(share == 1, unseen, low)
-    high = np.where(share == 0, 1 - unseen, high)
-    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+    tail = (1 - level) / 2
+    k = n * share
+    with np.errstate(all="ignore"):
+        low = stats.beta.ppf(tail, k, n - k + 1)
+        high = stats.beta.ppf(1 - tail, k + 1, n - k)
+    return np.where(share == 0, 0.0, low), np.where(share == 1, 1.0, high)
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #47c2baaa
+p_floor = 0.001  # no p-value below it is told apart: 0.001 means 0.001 or less
+
+
+def p_text(
+    p: float,  # a p-value
+) -> str:  # e.g. `'p = 0.021'`, `'p < 0.001'`
+    "A p-value in words, never smaller than what resampling can tell."
+    if not np.isfinite(p):
+        return "no p-value"
+    return f"p < {p_floor}" if p <= p_floor else f"p = {p:.2g}"
+
+
+def _note(size, value, clusters, low):
+    "Why a value has no interval; empty if it has one."
+    if size == 0:
+        return "no samples"
+    if np.isnan(value):
+        return "not defined for these samples"
+    if clusters < 3:
+        return f"{clusters} clusters: no interval below three"
+    if np.isnan(low):
+        return "too few clusters: without one of them it is not defined"
+    return ""
+
+
+def _interval(found, scale, critical, level):
+    "Ends of intervals that reach `critical` standard errors (M,); `level` (M,) for exact ones."
+    defined = (found.clusters >= 3) & np.isfinite(found.value)
+    smooth = defined & np.isfinite(found.error) & np.isfinite(found.scaled)
+    with np.errstate(all="ignore"):
+        reach = critical * found.error
+        low = np.where(smooth, _rescaled(found.scaled - reach, scale, 1), np.nan)
+        high = np.where(smooth, _rescaled(found.scaled + reach, scale, 1), np.nan)
+        exact = exact_share_interval(found.value, found.effective, level)
+    by_count = defined & ~smooth & (np.asarray(scale) == "share")
+    return np.where(by_count, exact[0], low), np.where(by_count, exact[1], high)
+
+
+def _p_value(found, scale):
+    "Two-sided p-values (M,); NaN for shares, which have no zero to be tested against."
+    with np.errstate(all="ignore"):
+        p = 2 * stats.t.sf(np.abs(found.scaled) / found.error, found.df)
+    p = np.where(found.error == 0, found.scaled == 0, p)  # the same without any cluster
+    defined = (found.clusters >= 3) & np.isfinite(found.error) & np.isfinite(found.scaled)
+    return np.where(defined & (np.asarray(scale) != "share"), p, np.nan)
+
+
+def floored(
+    p: np.ndarray,  # p-values
+) -> np.ndarray:  # the same, none below `p_floor`; NaN stays
+    "P-values as far as they can be trusted."
+    return np.where(np.isnan(p), np.nan, np.maximum(p, p_floor))
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #c982ed3b
+def estimate(
+    statistic: Statistic,  # what is estimated
+    resampling: Resampling = Resampling(),  # level of the intervals
+    over: str = None,  # level of the index whose values are one curve, e.g. 'epoch'
+) -> pd.DataFrame:  # value, low, high, p, n, clusters, effective, note; with `over` bands, changes
+    "The values of a statistic with their intervals; its index names the rows."
+    families = _families(statistic.index, over)
+    m = len(statistic.index)
+    wanted = _with_changes(statistic, families) if over else statistic
+    found = jackknife(wanted, families)
+    level = np.full(len(wanted.scale), resampling.level)
+    critical = stats.t.ppf((1 + level) / 2, found.df)
+    low, high = _interval(found, wanted.scale, critical, level)
+    p = floored(_p_value(found, wanted.scale))
+    table = pd.DataFrame(
+        dict(
+            value=found.value[:m],
+            low=low[:m],
+            high=high[:m],
+            p=p[:m],
+            n=found.size[:m].astype(int),
+            clusters=found.clusters[:m],
+            effective=found.effective[:m],
+        ),
+        index=statistic.index,
+    )
+    if over:
+        critical, level = _simultaneous(found, families, resampling)
+        first = Jackknife(*(v[:m] for v in found[:-1]), found.products)
+        table["band_low"], table["band_high"] = _interval(first, statistic.scale, critical, level)
+        table["change"] = found.value[m:]
+        table["change_low"] = low[m:]
+        table["change_high"] = high[m:]
+        table["change_p"] = p[m:]
+        starts = [family[0] for family in families]
+        columns = ["change", "change_low", "change_high", "change_p"]
+        table.iloc[starts, table.columns.get_indexer(columns)] = np.nan
+    parts = table[["n", "value", "clusters", "low"]].itertuples(index=False, name=None)
+    table["note"] = [_note(*part) for part in parts]
+    return table
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #4e95e3f8
+def contrast(
+    statistic: Statistic,  # with several values
+    minus: np.ndarray,  # (M,) position of the value that is taken from each
+) -> Statistic:  # the differences, on the natural scale, under the same names
+    "Each value less another one of the same samples."
+
+    def less(values):
+        def differences(sums):
+            value = values(sums)
+            return value - value[..., minus]
+
+        return differences
+
+    return replace(
+        statistic,
+        of_sums=less(statistic.of_sums),
+        runs=tuple(less(r) for r in statistic.runs),
+        sizes=np.concatenate([statistic.sizes, statistic.sizes[minus]], 1),
+        scale=("natural",) * len(statistic.scale),
+    )
+
+
+def _families(index, over):
+    "Positions of the values that differ in one level of their index only, each family in order."
+    if over is None:
+        return ()
+    frame = index.to_frame(index=False)
+    others = [c for c in frame if c != over]
+    if not others:
+        return (np.arange(len(frame)),)
+    groups = frame.groupby(others, sort=False).indices
+    return tuple(np.sort(at) for at in groups.values())
+
+
+def _with_changes(statistic, families):
+    "The values, and for each the difference from the first of its family: (..., 2 M)."
+    first = np.zeros(len(statistic.scale), int)
+    for family in families:
+        first[family] = family[0]
+    changes = contrast(statistic, first)
+
+    def of_sums(sums):
+        return np.concatenate([statistic.of_sums(sums), changes.of_sums(sums)], -1)
+
+    def both(values, change):
+        return lambda sums: np.concatenate([values(sums), change(sums)], -1)
+
+    sizes = np.concatenate([statistic.sizes, statistic.sizes], 1)
+    return replace(
+        statistic,
+        of_sums=of_sums,
+        runs=tuple(both(*pair) for pair in zip(statistic.runs, changes.runs, strict=True)),
+        sizes=np.concatenate([sizes, changes.sizes]),
+        scale=statistic.scale + changes.scale,
+    )
+
+
+def _simultaneous(found, families, resampling):
+    "How many standard errors (M,) hold a whole family, and the level of a single one that does."
+    m = sum(len(f) for f in families)
+    critical = np.full(m, np.nan)
+    level = np.full(m, resampling.level)
+    for family, product in zip(families, found.products, strict=True):
+        length = np.sqrt(np.diag(product))
+        moves = np.isfinite(length) & (length > 0)
+        if not moves.any():
+            level[family] = resampling.level ** (1 / len(family))  # Sidak
+            continue
+        correlation = (product / np.outer(length, length))[np.ix_(moves, moves)]
+        df = found.df[family][moves].min()
+        largest = largest_t(correlation, df, resampling.n, resampling.seed)
+        single = stats.t.ppf((1 + resampling.level) / 2, df)
+        critical[family] = max(np.quantile(largest, resampling.level), single)
+        level[family] = 1 - 2 * stats.t.sf(critical[family], df)
+    return critical, level
+
+
+def largest_t(
+    correlation: np.ndarray,  # (m, m) of the values
+    df: float,  # degrees of freedom
+    n: int = 2000,  # number of draws
+    seed: int = 0,  # of the drawing
+) -> np.ndarray:  # (n,)
+    "Draws of the largest of m absolute t values, each over its own standard error."
+    rng = np.random.default_rng(seed)
+    variances, directions = np.linalg.eigh(correlation)
+    root = directions * np.sqrt(np.maximum(variances, 0))
+
+    def normal():
+        return rng.normal(size=(n, len(root))) @ root.T
+
+    rows = int(np.clip(df, 1, 50))  # beyond fifty Student's distribution is nearly normal
+    variance = sum(normal() ** 2 for _ in range(rows)) / rows
+    return np.abs(normal() / np.sqrt(variance)).max(1)
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #e95f3942
+def _beside(statistics):
+    "Features of several statistics over the same samples, their slices, and their sizes moved on."
+    first = statistics[0]
+    for other in statistics[1:]:
+        if not np.array_equal(first.codes, other.codes):
+            raise ValueError(
+                "the statistics rest on different samples or clusters: a paired comparison needs "
+                "the same samples in the same order"
+            )
+        if not first.index.equals(other.index):
+            raise ValueError(
+                f"the statistics have different values: {list(first.index)[:3]}... and "
+                f"{list(other.index)[:3]}..."
+            )
+    ends = np.cumsum([0] + [_n_sums(s) for s in statistics])
+    parts = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    sizes = [s.sizes + part.start for s, part in zip(statistics, parts, strict=True)]
+
+    def features(at):
+        return np.concatenate([s.features(at) for s in statistics], 1)
+
+    return features, parts, np.concatenate(sizes, 1)
+
+
+def difference(
+    a: Statistic,  # one statistic
+    b: Statistic,  # another with the same index over the same samples, e.g. of another network
+) -> Statistic:  # a minus b, value by value, on the natural scale
+    "The paired difference of two statistics."
+    features, (of_a, of_b), sizes = _beside([a, b])
+
+    def of_sums(sums):
+        return a.of_sums(sums[..., of_a]) - b.of_sums(sums[..., of_b])
+
+    def part(values, where):
+        return lambda sums: values(sums[..., where])
+
+    runs = [part(r, of_a) for r in a.runs] + [part(r, of_b) for r in b.runs]
+    scale = ("natural",) * len(a.scale)
+    return Statistic(features, of_sums, sizes, a.codes, a.index, scale, tuple(runs))
+
+
+def mean_of(
+    statistics: list,  # the same statistic of several runs, e.g. seeds, over the same samples
+) -> Statistic:  # their mean, value by value; its errors speak of runs and clusters
+    "The mean over runs of a statistic; the runs are taken as a sample of possible runs."
+    if len(statistics) == 1:
+        return statistics[0]
+    features, parts, sizes = _beside(statistics)
+
+    def each(sums):
+        pairs = zip(statistics, parts, strict=True)
+        return np.stack([s.of_sums(sums[..., part]) for s, part in pairs], -2)
+
+    def of_sums(sums):
+        return each(sums).mean(-2)
+
+    first = statistics[0]
+    return Statistic(features, of_sums, sizes, first.codes, first.index, first.scale, (each,))
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #3581c9dd
+def holm(
+    p: np.ndarray,  # (m,) p-values of one family; NaN where nothing was tested
+) -> np.ndarray:  # (m,) corrected, so that any of them below 0.05 is wrong in 5 % of families
+    "Holm's (1979) correction for several tests; what is NaN is not counted among them."
+    p = np.asarray(p, float)
+    out = np.full(p.shape, np.nan)
+    at = np.flatnonzero(np.isfinite(p))
+    order = at[np.argsort(p[at], kind="stable")]
+    factors = len(order) - np.arange(len(order))
+    out[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return out

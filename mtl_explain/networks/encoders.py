@@ -15,6 +15,7 @@ __all__ = [
     "ResNet18",
     "MLPEncoder",
     "FlatMLP",
+    "BandStatistics",
     "time_encoding",
     "masked_mean",
     "SeriesTransformer",
@@ -304,6 +305,40 @@ class FlatMLP(MLPEncoder):
         return super().forward(x)
 
 
+# %% ../../nbs/api/networks/01_encoders.ipynb #170fb7b5
+class BandStatistics(MLPEncoder):
+    "Mean, spread and quantiles of each band, for linear layers: colours without shapes."
+
+    kinds = ("image",)
+
+    def __init__(
+        self,
+        modality: Modality,  # image
+        width: int = 128,  # features of the hidden layers
+        n_layers: int = 2,  # linear layers
+        out_features: int = None,  # features of the last layer; `width` if None
+        dropout: float = 0.1,  # probability, after each ReLU
+        batchnorm: bool = True,  # normalise before each ReLU
+        quantiles: tuple = (0.1, 0.5, 0.9),  # of the pixels of a band
+    ):
+        self.quantiles = tuple(quantiles)
+        super().__init__(modality, width, n_layers, out_features, dropout, batchnorm)
+
+    @property
+    def in_features(self) -> int:
+        return self.modality.n_channels * (2 + len(self.quantiles))
+
+    def forward(
+        self,
+        x: Tensor,  # (B,C,H,W)
+    ) -> Tensor:  # (B,F)
+        pixels = as_channels(x, self.modality).flatten(2)
+        levels = torch.tensor(self.quantiles, dtype=pixels.dtype, device=pixels.device)
+        quantiles = torch.quantile(pixels, levels, dim=2)
+        moments = [pixels.mean(2), pixels.std(2, correction=0)]
+        return self.layers(torch.cat([*moments, *quantiles], 1))
+
+
 # %% ../../nbs/api/networks/01_encoders.ipynb #025d4965
 def time_encoding(
     times: Tensor,  # times in days, any shape
@@ -406,6 +441,7 @@ encoders = {
     "resnet18": ResNet18,
     "mlp": MLPEncoder,
     "flat-mlp": FlatMLP,
+    "bands": BandStatistics,
     "transformer": SeriesTransformer,
     "embedding": EmbeddingEncoder,
 }

@@ -13,6 +13,7 @@ __all__ = [
     "EncodersAndFusion",
     "encode",
     "fused_size",
+    "SeparateBodies",
     "make_body",
     "with_network",
     "MultitaskNetwork",
@@ -216,6 +217,52 @@ bodies = {  # type -> class
 }
 
 
+class SeparateBodies(nn.Module):
+    "One body a task, all of one architecture: tasks that share nothing but what they read."
+
+    def __init__(
+        self,
+        modalities: dict,  # name -> `Modality`
+        setup: Setup,  # roles, and options of the parts
+        pretrained: bool = True,  # False: load no pretrained weights
+        of: dict = None,  # what each of them is: `type` and options, as in `Setup.network`
+    ):
+        super().__init__()
+        of = {} if of is None else of
+        if not isinstance(of, dict) or of.get("type") == "separate":
+            raise ValueError(
+                "separate networks are each of one architecture, "
+                f"`of=dict(type=...)`; got {of!r:.80}"
+            )
+        one = replace(setup, network=of)
+        self.bodies = nn.ModuleDict(
+            {part_name(t): make_body(modalities, one, pretrained) for t in setup.targets}
+        )
+        self.names = {t: part_name(t) for t in setup.targets}
+        first = self.bodies[part_name(setup.main)]
+        self.grid = first.grid
+        self.dense = first.dense
+        self.out_features = first.out_features
+        self.head_options = getattr(first, "head_options", {})
+
+    @property
+    def parts(self):
+        return [
+            (role, f"{name} for {task}" if name else f"for {task}", kind, part)
+            for task, key in self.names.items()
+            for role, name, kind, part in self.bodies[key].parts
+        ]
+
+    def forward(
+        self,
+        x: dict,  # name -> batch of each input, '<name>_time' of each series; more is ignored
+    ) -> dict:  # task -> its own representation
+        return {task: self.bodies[key](x) for task, key in self.names.items()}
+
+
+bodies["separate"] = SeparateBodies
+
+
 def make_body(
     modalities: dict,  # name -> `Modality`
     setup: Setup,  # roles, and options of the parts
@@ -315,7 +362,7 @@ def reading_order(
 
 def predict(
     self: MultitaskNetwork,  # the network
-    fused: Tensor,  # fused representation
+    fused,  # fused representation; of separate bodies a dictionary of them, by task
     target: str,  # name of the task
     found: dict,  # predictions of other tasks up to now
 ) -> Tensor:  # logits (B,K) or (B,K,H,W), or values
@@ -323,10 +370,11 @@ def predict(
     head = self.heads[part_name(target)]
     m = self.modalities[target]
     reads = getattr(head, "reads", "")
-    y = head(fused, found[reads]) if reads else head(fused)
+    own = fused[target] if isinstance(fused, dict) else fused
+    y = head(own, found[reads]) if reads else head(own)
     if not m.is_dense or tuple(m.shape[-2:]) == self.grid:
         return y
-    size = scaled_size(fused.shape[-2:], self.grid, m.shape[-2:])
+    size = scaled_size(own.shape[-2:], self.grid, m.shape[-2:])
     return F.interpolate(y, size=size, mode="bilinear", align_corners=False)
 
 

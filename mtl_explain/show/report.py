@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from mtl_explain.explain.overview import explain
-from mtl_explain.explain.resampling import Bootstrap, cluster_codes
+from mtl_explain.explain.resampling import Resampling, cluster_codes
 from mtl_explain.files.paths import (
     check_replaceable,
     discard_folder,
@@ -165,16 +165,16 @@ def said_resampling(
     split: str,  # which samples; None: all
     cluster: str = "group",  # coordinate with what is not independent
 ) -> str:  # a clause
-    "What the intervals resample."
+    "What the intervals leave out."
     if cluster == "sample" or cluster not in trace.coords:
         why = "as was asked" if cluster == "sample" else "since the samples have no groups"
         return (
-            f"intervals resample single samples, {why}: "
+            f"intervals leave out single samples, {why}: "
             "if neighbouring samples resemble each other, they are too narrow"
         )
     n = cluster_codes(trace, split_positions(trace, split), cluster).max() + 1
     whole = "one whole group" if n == 1 else f"whole groups of samples, of which there are {n:,}"
-    return f"intervals resample {whole} (coordinate {cluster}), not single samples"
+    return f"intervals leave out {whole} (coordinate {cluster}), not single samples"
 
 
 # %% ../../nbs/api/show/04_report.ipynb #dde0d46a
@@ -196,15 +196,16 @@ def _explained(found, folder, bar):
 
 
 # %% ../../nbs/api/show/04_report.ipynb #94952262
-def _explorer(run, split):
+def _explorer(run, split, control=None):
     "The linked views as html, with at most 2,000 samples; '' for a run with one task."
     if run.trace.sizes["task"] < 2:
         return ""
-    chart = explorer_chart(run.trace, run.modalities, split, limit=2000)
+    beside = control.trace if control else None
+    chart = explorer_chart(run.trace, run.modalities, split, limit=2000, control=beside)
     return chart_html(chart.to_dict(), "explorer")
 
 
-def _page_text(run, runs, explanations, left_out, split, cluster="group"):
+def _page_text(run, runs, explanations, left_out, split, cluster="group", control=None):
     "The html page about a run; the table of scores has further runs."
     setup = run.setup
     config = run.config
@@ -227,7 +228,7 @@ def _page_text(run, runs, explanations, left_out, split, cluster="group"):
         scores=Markup(table_html(paper_table(runs, split).T)),
         durations=seconds,
         curves=_inside(figure_png(training_curves(run))),
-        chart=Markup(_explorer(run, split)),
+        chart=Markup(_explorer(run, split, control)),
         explanations=explanations,
         left_out=left_out,
         versions=config["versions"],
@@ -256,18 +257,26 @@ def write_report(
     split: str = "test",  # of scores and explanations
     bar: bool = True,  # show progress
     epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
-    bootstrap: Bootstrap = Bootstrap(),  # how the intervals are found
+    resampling: Resampling = Resampling(),  # how the intervals are found
+    control: Run = None,  # run of `setup.separate()`: networks that share nothing
 ) -> Path:  # of the html page
     "Figures, tables and one self-contained page; only an older report is replaced."
     folder = Path(folder or run.folder / "report")
     partial = _claim_report(folder)
     found = explain(
-        run.trace, run.modalities, samples, split=split, epoch=epoch, bootstrap=bootstrap
+        run.trace,
+        run.modalities,
+        samples,
+        split=split,
+        epoch=epoch,
+        resampling=resampling,
+        control=control,
     )
-    runs = [*(r for r in others if r.folder != run.folder), run]
+    also = [*others, *([control] if control else [])]
+    runs = [*(r for r in also if r.folder != run.folder), run]
     paper_table(runs, split).to_csv(partial / "tables" / "scores.csv")
     entries = _explained(found, partial, bar)
-    page = _page_text(run, runs, entries, found.left_out, split, bootstrap.cluster)
+    page = _page_text(run, runs, entries, found.left_out, split, resampling.cluster, control)
     write_beside(partial / "report.html", page)
     replace_folder(partial, folder, "report")
     return folder / "report.html"

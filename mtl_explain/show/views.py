@@ -39,7 +39,7 @@ import xarray as xr
 from mtl_explain.explain.correctness import correctness
 from mtl_explain.explain.correlation import error_correlation
 from mtl_explain.explain.overview import label_pairs
-from mtl_explain.explain.resampling import Bootstrap
+from mtl_explain.explain.resampling import Resampling
 from mtl_explain.modality import ancestor_index
 from mtl_explain.palette import (
     answer_colors,
@@ -124,13 +124,15 @@ def sample_points(
 def correlation_curves(
     trace: xr.Dataset,  # a trace
     split: str = "test",  # which samples; None: all
-    bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
+    resampling: Resampling = Resampling(),  # how the intervals are found
 ) -> pd.DataFrame:  # step (position of the epoch), epoch, main, auxiliary, r, low, high
-    "Error correlations of all ordered pairs of tasks."
+    "Error correlations of all ordered pairs of tasks, with bands for all epochs at once."
     tasks = trace["task"].values.tolist()
-    found = pd.concat([error_correlation(trace, t, split, bootstrap=bootstrap) for t in tasks])
+    found = pd.concat(
+        [error_correlation(trace, t, split, basis="pixel", resampling=resampling) for t in tasks]
+    )
     step = {epoch: i for i, epoch in enumerate(trace["epoch"].values.tolist())}
-    found = found.assign(step=found["epoch"].map(step))
+    found = found.assign(step=found["epoch"].map(step), low=found.band_low, high=found.band_high)
     return found[["step", "epoch", "main", "auxiliary", "r", "low", "high"]].round(3)
 
 
@@ -213,9 +215,9 @@ def _epoch_axis():
     return alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"))
 
 
-def _curves(trace, split, bootstrap):
-    "Correlations over the epochs; the chosen pair stands out, with its interval."
-    curves = alt.Chart(correlation_curves(trace, split, bootstrap))
+def _curves(trace, split, resampling, control=None):
+    "Correlations over the epochs; the chosen pair stands out, with its interval and its control."
+    curves = alt.Chart(correlation_curves(trace, split, resampling))
     base = curves.transform_filter("datum.main == main")
     chosen = base.transform_filter("datum.auxiliary == auxiliary")
     at_epoch = chosen.transform_filter("datum.step == epoch")
@@ -233,8 +235,20 @@ def _curves(trace, split, bootstrap):
     said = said.mark_text(align="left", fontWeight="bold")
     said = said.encode(x=alt.value(6), y=alt.value(10), text="text:N")
     zero = alt.Chart(pd.DataFrame(dict(r=[0]))).mark_rule(color=grey).encode(y="r:Q")
-    return alt.layer(zero, band, lines, now, said).properties(
-        width=600, height=170, title="Do the two tasks fail together?"
+    layers = [zero, band, lines, now, said]
+    title = "Do the two tasks fail together?"
+    if control is not None:
+        layers.append(_control_curve(control, split, resampling, x))
+        title = [title, "dashed: the chosen pair in networks that share nothing"]
+    return alt.layer(*layers).properties(width=600, height=170, title=title)
+
+
+def _control_curve(control, split, resampling, x):
+    "The chosen pair in another trace."
+    curves = alt.Chart(correlation_curves(control, split, resampling))
+    chosen = curves.transform_filter("datum.main == main && datum.auxiliary == auxiliary")
+    return chosen.mark_line(color="black", strokeDash=[6, 4]).encode(
+        x, y="r:Q", tooltip=["auxiliary", "epoch", "r", "low", "high"]
     )
 
 
@@ -298,7 +312,8 @@ def linked_chart(
     trace: xr.Dataset,  # a trace
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
-    bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
+    resampling: Resampling = Resampling(),  # how the intervals are found
+    control: xr.Dataset = None,  # trace of networks that share nothing, drawn beside
 ) -> alt.VConcatChart:
     "Correlations, samples, map and counts, with a slider, two choosers and a brush."
     tasks = trace["task"].values.tolist()
@@ -326,7 +341,7 @@ def linked_chart(
         "a rectangle drawn over the points selects samples."
     )
     title = alt.Title(f"Errors of {trace.attrs['main']} and its companions", subtitle=said)
-    chart = alt.vconcat(_curves(trace, split, bootstrap), middle, counts)
+    chart = alt.vconcat(_curves(trace, split, resampling, control), middle, counts)
     chart = chart.add_params(*task_controls(trace))
     chart = chart.properties(title=title, description=description)
     chart = chart.resolve_scale(color="independent", shape="independent")
@@ -531,10 +546,11 @@ def explorer_chart(
     modalities: dict,  # name -> `Modality`
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
-    bootstrap: Bootstrap = Bootstrap(n=200),  # how the intervals are found
+    resampling: Resampling = Resampling(),  # how the intervals are found
+    control: xr.Dataset = None,  # trace of networks that share nothing, drawn beside
 ) -> alt.VConcatChart:
     "All linked views of one run in one chart."
-    chart = linked_chart(trace, split, limit, bootstrap)
+    chart = linked_chart(trace, split, limit, resampling, control)
     more, reasons = label_views(trace, modalities, split)
     chart.vconcat += more
     chart.title.subtitle = [chart.title.subtitle, *reasons]

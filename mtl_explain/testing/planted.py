@@ -354,6 +354,8 @@ def planted_world(
     group = planted_groups(n_samples, n_epochs, start, moves, rng)
     _plant_labels(trace, samples, group, inside, effects, rng)
     trace["loss"] = trace["error"] / trace["error"].isel(epoch=0).mean("sample")
+    for name in ("error", "loss"):  # a constant is as bad as the network that has learnt nothing
+        trace[f"constant_{name}"] = trace[name].isel(epoch=0, drop=True)
     return World(samples, trace)
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "run_folder",
     "narrower",
     "train_table",
+    "cross_validate",
     "Accumulate",
     "training_options",
     "starts_of",
@@ -25,12 +26,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from fastai.callback.training import GradientAccumulation
 from fastai.optimizer import Adam
 from tqdm import tqdm
 
+from mtl_explain.data.splits import block_folds, fold_split
 from mtl_explain.setup import Setup, setup_table
 from mtl_explain.training.recipe import Recipe, recipe_record
 from mtl_explain.training.runs import load_run, train_run
@@ -107,6 +110,30 @@ def train_table(
                 **options,
             )
         )
+    return runs
+
+
+# %% ../../nbs/api/training/10_experiments.ipynb #7a65ce2a
+def cross_validate(
+    samples: xr.Dataset,  # the sample set, with `group`; its own split is not used
+    setup: Setup,  # one row
+    root,  # folder for the runs
+    names: tuple,  # categories and masks in which the folds should be alike
+    k: int = 5,  # number of folds
+    seed: int = 0,  # of the training; the folds are the same for all seeds
+    columns: int = None,  # columns of patches around the Earth, where samples have `row` and `col`
+    bar: bool = True,  # show progress over the folds
+    **options,  # of `train_run`: epochs, lr, bs, ...
+) -> list:  # of `Run`, fold by fold
+    "One network a fold: every sample is tested once, by one that saw neither block nor neighbours."
+    folds = block_folds(samples, names, k)
+    runs = []
+    for turn in tqdm(range(k), desc=row_name(setup), unit="fold", disable=not bar):
+        split = fold_split(samples, folds, turn, columns)
+        part = samples.assign_coords(split=("sample", split))
+        part = part.isel(sample=np.flatnonzero(split != ""))
+        folder = Path(root) / f"{row_name(setup)}-fold{turn}of{k}-seed{seed}"
+        runs.append(train_run(part, setup, folder, seed=seed, bar=False, **options))
     return runs
 
 
@@ -193,14 +220,16 @@ def find_runs(
 def comparison(
     runs: list,  # of `Run`
     split: str = "test",  # which split's scores
+    rivals: pd.DataFrame = None,  # further rows, one a seed, as from `rival_scores`
 ) -> pd.DataFrame:  # columns setup, variant, main, task, metric, units, mean, sd, seeds
-    "Scores of several runs, over their seeds."
-    rows = pd.concat(
-        [
-            r.scores.assign(setup=row_name(r.setup), variant=r.setup.variant, main=r.setup.main)
-            for r in runs
-        ]
-    )
+    "Scores of several runs, over their seeds; those of rivals below."
+    tables = [
+        r.scores.assign(setup=row_name(r.setup), variant=r.setup.variant, main=r.setup.main)
+        for r in runs
+    ]
+    if rivals is not None:
+        tables.append(rivals.assign(variant="rival"))
+    rows = pd.concat(tables)
     keys = ["setup", "variant", "main", "task", "metric", "units"]
     grouped = rows[rows.split == split].groupby(keys, sort=False).value
     return grouped.agg(mean="mean", sd="std", seeds="size").reset_index()
@@ -240,11 +269,16 @@ def paper_table(
     runs: list,  # of `Run`
     split: str = "test",  # which split's scores
     digits: int = 3,  # after the point
-) -> pd.DataFrame:  # one row a setup: arrows, then scores
+    rivals: pd.DataFrame = None,  # further rows, one a seed, as from `rival_scores`
+) -> pd.DataFrame:  # one row a setup: arrows, then scores; rivals below, without arrows
     "Roles and scores side by side, as in paper A's tables 1 to 3."
     setups = list({row_name(r.setup): r.setup for r in runs}.values())
     roles = setup_table(setups)
-    scores = score_columns(comparison(runs, split), digits)
+    table = comparison(runs, split, rivals)
+    scores = score_columns(table, digits)
+    for name in scores.index.difference(roles.index):
+        roles.loc[name] = ["rival", *[""] * (roles.shape[1] - 1)]
+    roles = roles.reindex(scores.index)
     roles.columns = pd.MultiIndex.from_tuples(
         [("", "variant")] + [("roles", c) for c in roles.columns[1:]]
     )

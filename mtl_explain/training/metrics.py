@@ -43,14 +43,15 @@ def comparable(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
-) -> tuple:  # (predicted, true): flat class indices (n,), or native values (n, channels)
-    "Predicted and true values of all valid elements."
+) -> tuple:  # (predicted, true): flat class indices (n,), or values (n, channels), see below
+    "Predicted and true values of all valid elements; numbers in the units of their errors."
     if m.is_label:
         valid = valid_elements(y, m)
         return predictions(pred, m)[valid], y[valid]
     axis = 1 + channel_axis(m.kind)
     predicted, true = (
-        m.to_native(v).movedim(axis, -1).reshape(-1, m.n_channels) for v in (pred, y)
+        m.to_error_units(m.to_native(v)).movedim(axis, -1).reshape(-1, m.n_channels)
+        for v in (pred, y)
     )
     valid = valid_elements(true, m).all(1)
     return predicted[valid], true[valid]
@@ -163,4 +164,4 @@ def score_table(
             _update(scores, preds[t], y[t], dl.mods[t])
     values = [(t, k, v) for t, scores in collections.items() for k, v in computed(scores).items()]
     table = pd.DataFrame(values, columns=["task", "metric", "value"])
-    return table.assign(units=[dl.mods[t].units if k == "mae" else "" for t, k, _ in values])
+    return table.assign(units=[dl.mods[t].error_units if k == "mae" else "" for t, k, _ in values])

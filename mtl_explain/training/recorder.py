@@ -6,9 +6,12 @@
 __all__ = [
     "error_values",
     "sample_means",
+    "label_confidence",
     "sample_record",
     "co_moments",
     "dense_pairs",
+    "vector_channels",
+    "channel_record",
     "batch_record",
     "epoch_dataset",
     "TraceRecorder",
@@ -26,7 +29,8 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from mtl_explain.data.batches import split_loaders
-from mtl_explain.modality import Modality
+from mtl_explain.data.constants import constant_errors
+from mtl_explain.modality import Modality, channel_axis
 from mtl_explain.trace import joined, moment_names, split_names
 from mtl_explain.training.losses import sample_losses, valid_elements
 from mtl_explain.training.metrics import predictions
@@ -37,12 +41,12 @@ def error_values(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
-) -> Tensor:  # float32, the shape of `y`: 0/1, or native units; NaN where there is no label
+) -> Tensor:  # float32, the shape of `y`: 0/1, or in `error_units`; NaN where there is no label
     "Wrong or right, or the absolute error, of every element."
     if m.is_label:
         wrong = (predictions(pred, m) != y).float()
     else:
-        wrong = (m.to_native(pred) - m.to_native(y)).abs()
+        wrong = m.to_error_units(m.to_native(pred) - m.to_native(y)).abs()
     return torch.where(valid_elements(y, m), wrong, torch.nan)
 
 
@@ -65,6 +69,19 @@ def _single_value(
     return v[:, 0].float() if m.shape == (1,) else torch.full((len(v),), torch.nan, device=v.device)
 
 
+# %% ../../nbs/api/training/05_recorder.ipynb #f0524097
+def label_confidence(
+    pred: Tensor,  # raw output of a head
+    y: Tensor,  # target of the batch
+    m: Modality,  # what the target is
+) -> Tensor:  # (B,) float32, 1 / classes to 1; NaN for numbers, and without label
+    "The probability that the network itself gives to its answer."
+    if not m.is_label:
+        return torch.full((len(pred),), torch.nan, device=pred.device)
+    probability = pred.softmax(1).amax(1)
+    return sample_means(torch.where(valid_elements(y, m), probability, torch.nan))
+
+
 # %% ../../nbs/api/training/05_recorder.ipynb #0c6c848f
 def sample_record(
     pred: Tensor,  # raw output of a head
@@ -81,6 +98,7 @@ def sample_record(
         loss=sample_losses(pred, y, m),
         error=error,
         correct=correct,
+        confidence=label_confidence(pred, y, m),
         predicted=predicted,
         truth=_single_value(truth, m),
     )
@@ -117,6 +135,37 @@ def dense_pairs(
     return [(a, b) for a, b in combinations(dense, 2) if mods[a].shape[-2:] == mods[b].shape[-2:]]
 
 
+# %% ../../nbs/api/training/05_recorder.ipynb #3d87693d
+def vector_channels(
+    mods: dict,  # name -> `Modality`
+    targets: tuple,  # names of the tasks
+) -> list:  # of (task, name of the channel, its units)
+    "The channels of all tasks that have several, in order."
+    vectors = [mods[t] for t in targets if mods[t].is_vector]
+    return [
+        (m.name, f"{m.name} ({channel})", units)
+        for m in vectors
+        for channel, units in zip(m.channels, m.channel_units, strict=True)
+    ]
+
+
+def channel_record(
+    pred: Tensor,  # raw output of a head
+    y: Tensor,  # target of the batch, standardised
+    m: Modality,  # a vector
+) -> dict:  # channel_error (native units), channel_loss (standardised): (B, channels)
+    "What the trace keeps of each channel."
+    axis = 1 + channel_axis(m.kind)
+
+    def mean(v):
+        return v.movedim(axis, 1).reshape(len(v), m.n_channels, -1).nanmean(2)
+
+    return dict(
+        channel_error=mean((m.to_native(pred) - m.to_native(y)).abs()),
+        channel_loss=mean((pred - y) ** 2),
+    )
+
+
 # %% ../../nbs/api/training/05_recorder.ipynb #0de0333a
 def _error_map(
     pred: Tensor,  # raw output of a dense head
@@ -134,12 +183,15 @@ def batch_record(
     y: dict,  # name -> target
     mods: dict,  # name -> `Modality`
     targets: tuple,  # order of the tasks
-) -> dict:  # (B, task) by variable, and `moments` (B, pair, 6)
+) -> dict:  # (B, task) by variable, (B, channel) of vectors, and `moments` (B, pair, 6)
     "What the trace keeps of a batch, on the device of the batch."
     parts = {t: (preds[t].float(), y[t], mods[t]) for t in targets}
     records = [sample_record(*parts[t]) for t in targets]
     pairs = dense_pairs(mods, targets)
     out = {k: torch.stack([r[k].float() for r in records], 1) for k in records[0]}
+    channels = [channel_record(*parts[t]) for t in targets if mods[t].is_vector]
+    if channels:
+        out |= {k: torch.cat([c[k].float() for c in channels], 1) for k in channels[0]}
     if not pairs:
         return out
     maps = {t: _error_map(*parts[t]) for pair in pairs for t in pair}
@@ -153,8 +205,19 @@ def _trace_coords(
 ) -> dict:  # name -> (dimension, values)
     "Coordinates that describe the tasks and the pairs of dense tasks."
     pairs = dense_pairs(mods, targets)
-    task = dict(kind=[mods[t].kind for t in targets], units=[mods[t].units for t in targets])
+    task = dict(
+        kind=[mods[t].kind for t in targets],
+        units=[mods[t].error_units for t in targets],
+    )
     coords = dict(task=list(targets)) | {k: ("task", v) for k, v in task.items()}
+    channels = vector_channels(mods, targets)
+    if channels:
+        of_task, names, units = map(list, zip(*channels, strict=True))
+        coords |= dict(
+            channel=names,
+            channel_task=("channel", of_task),
+            channel_units=("channel", units),
+        )
     if not pairs:
         return coords
     return coords | dict(
@@ -180,8 +243,10 @@ def epoch_dataset(
     }
     variables = {
         k: (("epoch", "sample", "task"), v[k][None])
-        for k in ("loss", "error", "correct", "predicted")
+        for k in ("loss", "error", "correct", "confidence", "predicted")
     }
+    channels = [k for k in v if k.startswith("channel_")]
+    variables |= {k: (("epoch", "sample", "channel"), v[k][None]) for k in channels}
     if "moments" in v:
         variables["moments"] = ("epoch", "sample", "pair", "moment"), v["moments"][None]
     return xr.Dataset(
@@ -216,7 +281,10 @@ class TraceRecorder(Callback):
         self.active = False
 
     def before_fit(self):
-        self.armed, self.active, (self.rows, self.shown_rows) = False, False, self._traced_rows()
+        self.armed = False
+        self.active = False
+        self.rows, self.shown_rows = self._traced_rows()
+        self.constants = self._constants()
 
     def after_train(self):
         self.armed = not hasattr(self.learn, "lr_finder")
@@ -247,6 +315,14 @@ def _loaders(self: TraceRecorder) -> dict:  # split -> loader, the traced ones, 
         for s in self.splits
         if s in named
     }
+
+
+@patch
+def _constants(self: TraceRecorder) -> xr.Dataset:  # constant_error, constant_loss (sample, task)
+    "What the best constants of the training split get wrong in the traced samples."
+    data = self.learn.dls.train.dataset
+    mods = self.learn.dls.train.mods
+    return constant_errors(self.samples, mods, data.targets, data.rows, self.rows)
 
 
 @patch
@@ -348,6 +424,7 @@ def _epoch(self: TraceRecorder) -> xr.Dataset:  # dims epoch (1), sample, task, 
     d = self.learn.dls.train
     coords = sample_coords(self.samples, self.rows)
     piece = epoch_dataset(records, len(self.epochs), d.dataset.targets, d.mods, coords)
+    piece = piece.assign({n: v.variable for n, v in self.constants.items()})
     return piece.merge(self._maps(records)).assign_attrs(
         main=self.main, dataset=str(self.samples.attrs.get("title", ""))
     )

@@ -411,6 +411,7 @@ def simulate_city(
     workers: int | None = None,  # processes; None: one a core where that is worth it
     progress: bool = True,  # show progress bars
     change: float | None = None,  # share of the quarters with a site; None: the cities' own
+    block: int = 1,  # edge of the blocks of tiles that stay in one split
 ) -> Path:  # the folder
     "Simulate cities in the layout of Hi-BCD: `{city}_025/{split}/{kind}/{city}_{column}_{row}.tif`"
     if n < 1:
@@ -424,7 +425,7 @@ def simulate_city(
             shape = (rows * tile, columns * tile)
             place = beside / "rasters" / city.name
             paths = write_rasters(city, place, shape, pixel, workers, progress)
-            build_tiles(paths, beside, city.name, tile, seed=city.seed, progress=progress)
+            build_tiles(paths, beside, city.name, tile, block, city.seed, progress=progress)
             if not rasters:
                 shutil.rmtree(beside / "rasters")
     return Path(folder)

@@ -1,0 +1,119 @@
+"""Rivals
+
+Written by nbdev-export from the check cells of nbs/api/training/11_rivals.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score
+
+from mtl_explain.modality import Modality
+from mtl_explain.setup import Setup
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.training.rivals import Caps, pixel_features, rival_names, rivals, sample_features
+
+
+@pytest.fixture(scope='module')
+def samples_setup_and_made():
+    "The toy world, and a task that nobody can learn: coins."
+    samples = toy_samples(192)
+    coins = np.random.default_rng(0).integers(0, 4, 192)
+    samples["coin"] = samples.climate.copy(data=coins)
+    setup = Setup(("optical", "months"), ("cover", "elevation", "climate", "coin", "warmth"))
+    made = rivals(samples, setup, caps=Caps(trees=30, rows=6000))
+    return samples, setup, made
+
+
+def test_features_by_hand():
+    "Features of a sample."
+    image = Modality("z", "image", (1, 1, 2), channels=("z",))
+    made = sample_features(np.array([[[[1.0, 3.0]]]]), image)
+    np.testing.assert_allclose(made, [[2, 1, 1.1, 1.5, 2, 2.5, 2.9]], rtol=1e-6)
+    label = Modality("kind", "category", classes=("a", "b"))
+    assert sample_features(np.array([1, -1]), label).tolist() == [[0, 1], [0, 0]]
+    mask = Modality("cover", "mask", (1, 4), classes=("a", "b"))
+    assert sample_features(np.array([[[0, 0, 1, -1]]]), mask).tolist() == [[0.5, 0.25]]
+    year = Modality("year", "series", (2, 1), channels=("t",))
+    assert sample_features(np.array([[[1.0], [2.0]]]), year).tolist() == [[1, 2]]
+
+
+def test_a_pixel_and_its_surroundings_by_hand():
+    "Features of a pixel."
+    # a pixel and its surroundings by hand; a coarser input is read at the nearest pixel
+    flat = np.zeros((1, 1, 10, 10))
+    flat[0, 0, 5, 5] = 25
+    m = Modality("z", "image", (1, 10, 10), channels=("z",))
+    found = pixel_features(flat, m, np.array([[55, 44, 0]]), (10, 10))
+    np.testing.assert_allclose(found[0, :, 0], [25, 0, 0])
+    np.testing.assert_allclose(found[0, :, 1], [1, 1, 0], atol=1e-5)
+    np.testing.assert_allclose(found[0, :, 2], [24**0.5, 24**0.5, 0], rtol=1e-4, atol=1e-2)
+    coarse = np.arange(4.0).reshape(1, 1, 2, 2)
+    half = Modality("z", "image", (1, 2, 2), channels=("z",))
+    assert pixel_features(coarse, half, np.array([[0, 3, 12, 15]]), (4, 4))[0, :, 0].tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
+def test_the_forest_beats_the_constant_where_something_can_be_learnt_and_only(samples_setup_and_made):
+    "In the toy world."
+    # the forest beats the constant where something can be learnt, and only there
+    samples, setup, made = samples_setup_and_made
+    test = made.scores[made.scores.split == "test"].set_index(["setup", "task", "metric"]).value
+    constant, forest = (test[n] for n in rival_names)
+    assert forest["cover", "accuracy"] > constant["cover", "accuracy"] + 0.1
+    assert forest["climate", "accuracy"] > constant["climate", "accuracy"] + 0.1
+    assert forest["warmth", "r2"] > 0.8
+    assert forest["elevation", "r2"] > 0.2
+    assert abs(forest["coin", "accuracy"] - 0.25) < 0.2
+    assert constant["warmth", "r2"] < 0.05
+    test.unstack("setup").round(3)
+
+
+def test_by_seed_and_against_scikit_learn(samples_setup_and_made):
+    "In the toy world."
+    samples, setup, made = samples_setup_and_made
+    few = replace(setup, targets=dict(climate={}, warmth={}), main="climate")
+    caps = Caps(trees=10)
+    one = rivals(samples, few, caps=caps)
+    again = rivals(samples, few, caps=caps)
+    pd.testing.assert_frame_equal(one.scores, again.scores)
+    assert one.errors.identical(again.errors)
+    assert not one.errors.equals(rivals(samples, few, 1, caps=caps).errors)
+    split = samples.split.values
+    train, test = (np.flatnonzero(split == s) for s in ("train", "test"))
+    told = one.scores.query("split == 'test' and setup == 'constant'").set_index(["task", "metric"])
+    label = samples.climate.values
+    frequent = np.full(len(test), np.bincount(label[train]).argmax())
+    assert told.value["climate", "accuracy"] == pytest.approx(accuracy_score(label[test], frequent))
+    warm = samples.warmth.values[:, 0]
+    median = np.full(len(test), np.median(warm[train]))
+    mean = np.full(len(test), warm[train].mean())
+    assert told.value["warmth", "mae"] == pytest.approx(mean_absolute_error(warm[test], median), 1e-5)
+    assert told.value["warmth", "r2"] == pytest.approx(r2_score(warm[test], mean), abs=1e-5)
+    off = one.errors.sel(rival="constant", task="climate", sample=samples.sample[test].values)
+    np.testing.assert_array_equal(off, label[test] != frequent)
+
+
+def test_missing_labels_do_not_count(samples_setup_and_made):
+    "In the toy world."
+    # missing labels do not count; other grids, masks, categories and missing inputs are read
+    samples, setup, made = samples_setup_and_made
+    holes = samples.copy(deep=True)
+    holes["warmth"][:20] = np.nan
+    holes["climate"][5:30] = -1
+    holes["months"][3, 2] = np.nan
+    holes["coarse"] = samples.elevation[:, :, ::2, ::2].rename(y="v", x="w")
+    role = Setup(("cover", "months", "coarse", "zone"), ("climate", "warmth", "elevation"))
+    found = rivals(holes, role, caps=Caps(trees=5, rows=2000, pixels=9))
+    rows = found.scores.query("metric == 'mae' or metric == 'accuracy'").set_index(["task", "split"])
+    assert (rows.loc[("elevation", "test"), "rows"] == 9 * int((holes.split == "test").sum())).all()
+    known = (holes.split == "train") & (holes.climate >= 0)
+    assert (rows.loc[("climate", "test"), "train_rows"] == int(known.sum())).all()
+    assert found.scores.value.notna().all()
