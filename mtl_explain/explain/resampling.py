@@ -452,7 +452,8 @@ def _simultaneous(found, families, resampling):
         if not moves.any():
             level[family] = resampling.level ** (1 / len(family))  # Sidak
             continue
-        correlation = (product / np.outer(length, length))[np.ix_(moves, moves)]
+        lengths = np.outer(length[moves], length[moves])
+        correlation = product[np.ix_(moves, moves)] / lengths
         df = found.df[family][moves].min()
         largest = largest_t(correlation, df, resampling.n, resampling.seed)
         single = stats.t.ppf((1 + resampling.level) / 2, df)
