@@ -1129,6 +1129,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'mtl_explain/explain/controls.py'),
                                               'mtl_explain.explain.controls._one': ( 'api/explain/controls.html#_one',
                                                                                      'mtl_explain/explain/controls.py'),
+                                              'mtl_explain.explain.controls._plot_readings': ( 'api/explain/controls.html#_plot_readings',
+                                                                                               'mtl_explain/explain/controls.py'),
                                               'mtl_explain.explain.controls._task_position': ( 'api/explain/controls.html#_task_position',
                                                                                                'mtl_explain/explain/controls.py'),
                                               'mtl_explain.explain.controls.against_control': ( 'api/explain/controls.html#against_control',

@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/explain/09_controls.ipyn
 Do not edit: change the notebook, then `make export`.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -36,13 +37,15 @@ def two_tasks_tied_not_tied_and_share_nothing():
 
 
 @pytest.fixture(scope='module')
-def trace():
-    return planted_trace(n_samples=440, n_epochs=2, size=4)  # with labels of a hierarchy
+def mods():
+    return modalities(planted_world(n_samples=44, n_groups=4, size=4).samples)
 
 
 @pytest.fixture(scope='module')
-def mods():
-    return modalities(planted_world(n_samples=44, n_groups=4, size=4).samples)
+def trace_and_labelled():
+    trace = planted_trace(n_samples=440, n_epochs=2, size=4)  # with labels of a hierarchy
+    labelled = trace.assign_attrs(main="temperature")
+    return trace, labelled
 
 
 @pytest.fixture(scope='module')
@@ -62,9 +65,10 @@ def several(two_tasks_tied_not_tied_and_share_nothing, mods):
     return against_control([tied, two_tasks(1.0, 11)], [share_nothing, not_tied], mods)
 
 
-def test_the_looked_up_label_always_lies_in_the_hierarchy_is_right_where_the(trace, mods):
+def test_the_looked_up_label_always_lies_in_the_hierarchy_is_right_where_the(trace_and_labelled, mods):
     "A label that is looked up."
     # the looked-up label always lies in the hierarchy, is right where the child is, and ties to it
+    trace, labelled = trace_and_labelled
     found = look_up(trace, mods, "climate")
     child = found["predicted"].sel(task="climate").values.astype(int)
     parents = np.array(mods["climate"].parent_index)
@@ -78,8 +82,9 @@ def test_the_looked_up_label_always_lies_in_the_hierarchy_is_right_where_the(tra
         look_up(trace.drop_sel(task="zone"), mods, "climate")
 
 
-def test_every_class_keeps_its_errors_and_no_sample_its_own(trace):
+def test_every_class_keeps_its_errors_and_no_sample_its_own(trace_and_labelled):
     "Shuffled within the true class."
+    trace, labelled = trace_and_labelled
     classes = true_classes(trace, "climate")
     dealt = shuffle_within_class(trace, "temperature", classes, seed=1)
     before = trace["error"].sel(task="temperature").isel(epoch=0).values
@@ -97,15 +102,15 @@ def test_every_class_keeps_its_errors_and_no_sample_its_own(trace):
         shuffle_within_class(trace, "temperature", classes[:3])
 
 
-def test_the_questions_of_a_trace_with_all_kinds_of_tasks(trace, mods):
+def test_the_questions_of_a_trace_with_all_kinds_of_tasks(trace_and_labelled, mods):
     "What is asked."
+    trace, labelled = trace_and_labelled
     asked = asked_of(trace, mods)
     assert len(asked) == 2 + 4 + 2
     assert "r of errors, landcover and weather, by sample" in asked
     assert "climate inside the predicted zone, where both are wrong" in asked
     assert all(len(a.statistic.index) == 1 for a in asked.values())
     assert asked["r of errors, landcover and weather, by sample"].tasks == ("landcover", "weather")
-    labelled = trace.assign_attrs(main="temperature")
     assert "error of temperature, zone wrong less right" in asked_of(labelled, mods)
 
 
@@ -174,9 +179,15 @@ def test_a_row_a_sentence_and_none_about_what_was_not_learnt(beside_not_tied_que
     assert said.endswith("since not shown to be learnt: weather.")
 
 
-def test_a_row_a_question_in_both_axes(beside_not_tied_question_beside_tied_there_and_nothing):
+def test_a_row_a_question_in_both_axes(beside_not_tied_question_beside_tied_there_and_nothing, trace_and_labelled, mods):
     "In words."
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
+    trace, labelled = trace_and_labelled
     axs = plot_control(beside_tied)
     assert len(axs[0].get_yticklabels()) == 8
+    assert len(axs) == 2
+    mixed = against_control(labelled, labelled, mods)
+    assert len(plot_control(mixed)) == 4  # degrees have axes of their own
+    assert len(plot_control(mixed.assign(difference=np.nan))) == 1
+    plt.close("all")
     assert axs[1].get_xlabel().startswith("difference")

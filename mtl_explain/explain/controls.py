@@ -332,34 +332,50 @@ def read_controls(
 # %% ../../nbs/api/explain/09_controls.ipynb #919eaefa
 def plot_control(
     table: pd.DataFrame,  # from `against_control`
-    axs=None,  # two axes; new ones if None
     name: str = "networks that share nothing",  # what the control is
-):  # the axes
+) -> np.ndarray:  # the axes: readings and differences; of errors with units two more
     "Each reading and its control with their intervals, and the paired difference beside them."
     rows = table[np.isfinite(table["difference"].astype(float))]
-    below = dict(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-    if axs is None:
-        _, axs = plt.subplots(
-            1,
-            2,
-            figsize=(10, 1.5 + 0.42 * len(rows)),
-            layout="constrained",
-            sharey=True,
-            width_ratios=[3, 2],
-        )
+    with_units = rows["question"].str.startswith("error of")
+    groups = [part for part in (rows[~with_units], rows[with_units]) if len(part)]
+    if not groups:
+        _, ax = plt.subplots(figsize=(6, 1), layout="constrained")
+        ax.text(0.5, 0.5, "no reading is defined in both", ha="center", va="center")
+        ax.set_axis_off()
+        return np.array([ax])
+    fig, axs = plt.subplots(
+        len(groups),
+        2,
+        figsize=(10, 1.5 + 0.42 * len(rows) + 0.5 * (len(groups) - 1)),
+        layout="constrained",
+        squeeze=False,
+        sharey="row",
+        width_ratios=[3, 2],
+        height_ratios=[len(part) + 1 for part in groups],
+    )
+    for pair, part in zip(axs, groups, strict=True):
+        _plot_readings(part, pair, name)
+    axs[0, 0].set(title="The same questions")
+    axs[0, 1].set(title="What is left")
+    axs[-1, 1].set(xlabel="difference, 95 % paired interval")
+    handles = axs[0, 0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return axs.ravel()
+
+
+def _plot_readings(rows, axs, name):
+    "Readings of one kind on the left, their differences on the right."
     at = np.arange(len(rows))[::-1]
     shown = [("value", "this network", blue, "o", 0.13), ("control", name, orange, "s", -0.13)]
     for column, label, color, marker, shift in shown:
-        axs[0].hlines(
-            at + shift, rows[f"{column}_low"], rows[f"{column}_high"], color=color, lw=1.5
-        )
+        ends = rows[f"{column}_low"], rows[f"{column}_high"]
+        axs[0].hlines(at + shift, *ends, color=color, lw=1.5)
         axs[0].plot(rows[column], at + shift, marker, color=color, ms=5, label=label)
     axs[1].hlines(at, rows["low"], rows["high"], color=grey, lw=2)
     axs[1].plot(rows["difference"], at, "D", color="black", ms=5)
     for ax in axs:
         ax.axvline(0, color="black", lw=0.8)
     axs[0].set_yticks(at, rows["question"], fontsize=8)
-    axs[0].set(xlabel="reading", title="The same questions", ylim=(-0.6, len(rows) - 0.4))
-    axs[1].set(xlabel="difference, 95 % paired interval", title="What is left")
-    axs[0].figure.legend(*axs[0].get_legend_handles_labels(), **below)
-    return axs
+    errors = rows["question"].iloc[0].startswith("error of")
+    units = "difference of errors, in their units" if errors else "correlation or share"
+    axs[0].set(xlabel=units, ylim=(-0.6, len(rows) - 0.4))
