@@ -155,11 +155,17 @@ def test_false_alarms_of_a_comparison_against_those_of_a_look_at_r_alone(two_tas
     assert paired <= 10
 
 
-def test_the_three_sentences(beside_not_tied_question_beside_tied_there_and_nothing):
+def test_the_four_sentences(beside_not_tied_question_beside_tied_there_and_nothing):
     "In words."
+    # the four sentences: what is not told apart is only called the same where the interval is narrow
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
     assert read_control(there).endswith("more than there.")
-    assert "the samples, not in the network" in read_control(nothing)
+    narrow = nothing.copy()
+    narrow[["difference", "low", "high"]] = (0.01, -0.06, 0.08)
+    assert "the samples, not in the network" in read_control(narrow)
+    wide = nothing.copy()
+    wide[["difference", "low", "high"]] = (0.05, -0.21, 0.31)
+    assert read_control(wide).endswith("not told apart from there; a difference of up to 0.31 may be.")
     swapped = there.copy()
     swapped[["difference", "low", "high"]] = -there[["difference", "high", "low"]].values
     assert read_control(swapped).endswith("less than there.")

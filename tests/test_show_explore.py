@@ -117,6 +117,14 @@ def test_the_explorer_answers_to_what_the_browser_would_send(earth_cover_and_cli
     assert view.button.disabled
 
 
+def test_a_control_has_its_own_curve(earth_cover_and_climate):
+    "The explorer."
+    earth, cover, climate = earth_cover_and_climate
+    plain, beside = (explore(climate, control=c).chart.chart.to_dict() for c in (None, climate))
+    layers = [len(d["vconcat"][0]["layer"]) for d in (plain, beside)]
+    assert layers[1] == layers[0] + 1
+
+
 def test_without_samples_it_says_that_maps_need_them(earth_cover_and_climate):
     "The explorer."
     # without samples it says that maps need them; two runs side by side; an unfinished run is refused

@@ -11,6 +11,7 @@ __all__ = [
     "degree_metres",
     "derived",
     "store_version",
+    "store_name",
     "sample_shares",
     "sample_file",
     "unet",
@@ -586,11 +587,14 @@ def cut_earth(
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1bf3dc7a
 store_version = 3  # raised when `cut_earth` makes other samples: older stores are not reused
+store_name = f"globe-{store_version}"  # of the store in the data folder
 
 
 def prepare(
     source: str | os.PathLike | None = None,  # data folder with the wheels; None: see `data_folder`
-    dest: str | os.PathLike | None = None,  # folder of the store; None: `globe` in the data folder
+    dest: str
+    | os.PathLike
+    | None = None,  # folder of the store; None: `store_name` in the data folder
     size: int = 32,  # pixels a side
     min_land: float = 0.6,  # smallest share of land in a patch
     block: float = 20.0,  # edge of the split's blocks in degrees
@@ -599,7 +603,7 @@ def prepare(
     progress: bool = True,  # show progress bars
 ) -> Path:  # folder of the store
     "Fetch what is missing, assemble the samples and write the store; the next call resumes."
-    dest = Path(dest) if dest else data_folder(source) / "globe"
+    dest = Path(dest) if dest else data_folder(source) / store_name
     settings = dict(
         dataset="globe", recipe=store_version, size=size, min_land=min_land, block=block, seed=seed
     )
@@ -655,7 +659,7 @@ def load(
     "The prepared store; if there is none, the small real sample, which one line says."
     if path is not None:
         return open_store(path)
-    prepared = data_folder() / "globe"
+    prepared = data_folder() / store_name
     if prepared.is_dir():
         return open_store(prepared)
     print(

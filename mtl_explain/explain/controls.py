@@ -290,6 +290,7 @@ def read_control(
     row,  # of `against_control`
     name: str = "networks that share nothing",  # what the control is
     level: float = 0.95,  # of the interval
+    margin: float = 0.1,  # correlations and shares that differ by less need nobody's care
 ) -> str:
     "What one reading is worth beside its control."
     if not np.isfinite(row["difference"]):
@@ -301,10 +302,12 @@ def read_control(
         f"; difference {row['difference']:+.2f} ({level:.0%}: {row['low']:+.2f} to "
         f"{row['high']:+.2f}; {p_text(row['p_holm'])}, corrected)"
     )
+    farthest = max(abs(row["low"]), abs(row["high"]))
+    with_units = row["question"].startswith("error of")
+    if farthest < margin and not with_units:
+        return f"{text}: as much as there. What both show lies in the samples, not in the network."
     if not row["p_holm"] < 1 - level:
-        return (
-            f"{text}: no more than there. What both show lies in the samples, not in the network."
-        )
+        return f"{text}: not told apart from there; a difference of up to {farthest:.2g} may be."
     if row["difference"] > 0:
         return f"{text}: more than there."
     return f"{text}: less than there."

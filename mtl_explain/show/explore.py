@@ -221,13 +221,16 @@ class Explorer(widgets.VBox):
         samples: xr.Dataset = None,  # its sample set, for maps; None: no maps
         split: str = "test",  # which samples; None: all
         limit: int = 10_000,  # most samples drawn
+        control: Run = None,  # networks that share nothing, drawn beside
     ):
         self.run = run
         self.samples = samples
         self.selected = []
         self.trace = run.trace
         self.points = sample_points(self.trace, split, limit)
-        self.chart = live_chart(explorer_chart(self.trace, run.modalities, split, limit))
+        beside = None if control is None else control.trace
+        chart = explorer_chart(self.trace, run.modalities, split, limit, control=beside)
+        self.chart = live_chart(chart)
         self.table = widgets.HTML(_table_html(self.trace, [], 0))
         self.maps = widgets.HTML()
         self.button = widgets.Button(
@@ -268,11 +271,13 @@ def explore(
     samples: xr.Dataset = None,  # its sample set, for maps; None: no maps
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
+    control: Run = None,  # networks that share nothing (`setup.separate()`), drawn beside
 ) -> Explorer:
     "Linked views of a run, and a table and maps of what is selected."
-    if not run.finished:
-        raise ValueError(f"{run!r} is not finished: train it first")
-    return Explorer(run, samples, split, limit)
+    for one in (run, control):
+        if one is not None and not one.finished:
+            raise ValueError(f"{one!r} is not finished: train it first")
+    return Explorer(run, samples, split, limit, control)
 
 
 def compare_runs(
