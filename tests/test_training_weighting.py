@@ -284,3 +284,9 @@ def test_the_loss_falls(samples_base_and_gradients):
     losses = [row[0] for row in learn.recorder.values]
     assert losses[-1] < losses[0]
     assert not learn.model.body._forward_hooks
+    with (
+        learn.no_bar(),
+        learn.no_logging(),
+        pytest.raises(ValueError, match="'aggregation' does not train in float16"),
+    ):
+        learn.to_fp16().fit(1)

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from fastai.callback.core import Callback
+from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 from fastai.torch_core import trainable_params
 from fastcore.basics import patch
@@ -50,6 +51,12 @@ class SeedEpochs(Callback):
     def before_train(self):
         self.learn.dls.train.set_epoch(self.done)
         torch.manual_seed(1_000_003 * self.seed + self.done)
+
+    def before_step(self):
+        if self.iter == self.n_iter - 1:
+            for cb in self.learn.cbs:
+                if isinstance(cb, GradientAccumulation):
+                    cb.count = cb.n_acc
 
     def after_train(self):
         if hasattr(self.learn, "lr_finder"):
