@@ -25,6 +25,7 @@ from mtl_explain.data.store import (
     contiguous_layout, existing_store, identity, open_store, placeholder, read_manifest, refuse_external,
     save_samples, storable, store_format, verify_store, write_store,
 )
+from mtl_explain.files.paths import only_writer
 from mtl_explain.testing.toy_samples import toy_samples
 
 
@@ -246,6 +247,17 @@ def test_a_mistake_of_ours_is_not_put_down_to_the_file(grown):
         for mistake in (AttributeError("no such method"), IndexError("none"), MemoryError()):
             with pytest.raises(type(mistake)), _hdf5_file(path):
                 raise mistake
+
+
+def test_one_writer_at_a_time_and_what_a_faster_one_has_written_is_used():
+    "Are two sample sets equal?"
+    with tempfile.TemporaryDirectory() as folder:
+        dest = Path(folder) / "world"
+        with only_writer(dest), pytest.raises(BlockingIOError, match="world is being written by"):
+            save_samples(toy_samples(24), dest, progress=False)
+        assert not dest.exists()
+        assert save_samples(toy_samples(24), dest, progress=False) == dest
+        assert [p.name for p in Path(folder).iterdir()] == ["world"]
 
 
 def test_what_is_stored_is_read_back_with_and_without_this_package(world):

@@ -7,6 +7,8 @@ Do not edit: change the notebook, then `make export`.
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -17,8 +19,8 @@ import xarray as xr
 
 from mtl_explain.files.paths import (
     _files, _mark, _note, atomic_file, check_replaceable, check_space, data_folder, discard_folder,
-    finish_folder, is_ours, json_digest, marker, new_folder, read_json_if_any, replace_folder, save_netcdf,
-    scratch_file, take_folder, write_beside, write_json,
+    finish_folder, is_ours, json_digest, marker, new_folder, only_writer, read_json_if_any, replace_folder,
+    save_netcdf, scratch_file, take_folder, write_beside, write_json,
 )
 
 
@@ -273,6 +275,50 @@ def test_whatever_moment_it_is_killed_at_the_next_call_goes_on_and_ends_the(disk
                 break
     print(f"killed at {killed} moments")
     assert killed > 20
+
+
+def test_the_second_writer_is_refused_in_one_line_another_place_is_free_and():
+    "One writer at a time."
+    # the second writer is refused in one line, another place is free, and nothing is left
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        with only_writer(home / "deep" / "world"):
+            with (
+                pytest.raises(
+                    BlockingIOError, match=f"world is being written by process {os.getpid()}"
+                ),
+                only_writer(home / "deep" / "world"),
+            ):
+                pass
+            with only_writer(home / "deep" / "other"):
+                pass
+        assert list((home / "deep").iterdir()) == []
+        with only_writer(home / "deep" / "world"):
+            pass
+
+
+def test_a_lock_ends_with_its_process_even_if_that_is_killed():
+    "One writer at a time."
+    script = """
+import sys, time
+from mtl_explain.files.paths import only_writer
+with only_writer(sys.argv[1]):
+    print('mine', flush=True)
+    time.sleep(600)
+"""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "world"
+        other = subprocess.Popen(
+            [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True
+        )
+        assert other.stdout.readline() == "mine\n"
+        with pytest.raises(BlockingIOError, match=f"by process {other.pid} on"), only_writer(path):
+            pass
+        other.kill()
+        other.communicate()
+        with only_writer(path):
+            pass
+        assert list(Path(name).iterdir()) == []
 
 
 def test_whole_or_not_at_all():

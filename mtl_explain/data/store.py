@@ -48,6 +48,7 @@ from mtl_explain.files.paths import (
     finish_folder,
     is_ours,
     json_digest,
+    only_writer,
     read_json_if_any,
     take_folder,
     write_json,
@@ -719,13 +720,16 @@ def write_store(
     block = block or int(np.clip(some_megabytes, 1, 256))
     partial = dest.with_name(dest.name + ".partial")
     who = identity(settings, sources, template, contents)
-    done = _begin(partial, template, who)
-    with _kept(partial):
-        _write_blocks(partial, template, read_block, who, done, block, progress)
-        manifest = _manifest(partial, who, settings, sources, dropped or {}, progress)
-        write_json(partial / "manifest.json", manifest)
-        (partial / "progress.json").unlink(missing_ok=True)
-        finish_folder(partial, dest)
+    with only_writer(dest):
+        if dest.exists() and existing_store(dest, settings, sources, contents):
+            return dest  # somebody was faster
+        done = _begin(partial, template, who)
+        with _kept(partial):
+            _write_blocks(partial, template, read_block, who, done, block, progress)
+            manifest = _manifest(partial, who, settings, sources, dropped or {}, progress)
+            write_json(partial / "manifest.json", manifest)
+            (partial / "progress.json").unlink(missing_ok=True)
+            finish_folder(partial, dest)
     return dest
 
 

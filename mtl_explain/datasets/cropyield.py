@@ -50,7 +50,14 @@ from mtl_explain.datasets.cropyield_fields import (
     weather_features,
 )
 from mtl_explain.files.index import file_source
-from mtl_explain.files.paths import atomic_file, data_folder, discard_folder, is_ours, take_folder
+from mtl_explain.files.paths import (
+    atomic_file,
+    data_folder,
+    discard_folder,
+    is_ours,
+    only_writer,
+    take_folder,
+)
 from mtl_explain.files.terrain import terrain_features
 from mtl_explain.setup import Setup, main_share
 from mtl_explain.training.recipe import Recipe
@@ -166,13 +173,14 @@ def _beside(
     for other in set(dest.parent.glob(f"{dest.name}.fields-*")) - {folder}:
         if is_ours(other, "fields"):
             discard_folder(other, "fields")
-    take_folder(folder, "fields")
-    try:
-        yield folder
-    except ValueError:
+    with only_writer(folder):
+        take_folder(folder, "fields")
+        try:
+            yield folder
+        except ValueError:
+            discard_folder(folder, "fields")
+            raise
         discard_folder(folder, "fields")
-        raise
-    discard_folder(folder, "fields")
 
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #5f824328

@@ -17,6 +17,7 @@ __all__ = [
     "take_folder",
     "finish_folder",
     "replace_folder",
+    "only_writer",
     "new_folder",
     "data_folder",
     "n_cores",
@@ -29,12 +30,14 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 import xarray as xr
+from filelock import FileLock, Timeout
 
 
 # %% ../../nbs/api/files/00_paths.ipynb #bfd2cb4c
@@ -289,6 +292,41 @@ def replace_folder(
     return dest
 
 
+# %% ../../nbs/api/files/00_paths.ipynb #b666362d
+def _who_writes(lock_path):
+    "What the holder of a lock has written about itself."
+    try:
+        return lock_path.read_text() or "another process"
+    except OSError:
+        return "another process"
+
+
+@contextmanager
+def only_writer(
+    path: str | os.PathLike,  # a file or folder that is going to be written
+):
+    "Be the only one who writes there; `BlockingIOError` names a process that does already."
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock_path = path.with_name(f".{path.name}.lock")
+    lock = FileLock(lock_path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(
+            f"{path} is being written by {_who_writes(lock_path)}: wait for it, or write elsewhere"
+        ) from None
+    except OSError as error:
+        if error.errno != errno.ENOLCK:
+            raise
+    try:
+        lock_path.write_text(f"process {os.getpid()} on {platform.node()}")
+        yield
+    finally:
+        lock_path.unlink(missing_ok=True)
+        lock.release()
+
+
 # %% ../../nbs/api/files/00_paths.ipynb #0def12f5
 @contextmanager
 def new_folder(
@@ -299,14 +337,15 @@ def new_folder(
     if folder.exists():
         raise FileExistsError(f"{folder} exists already: choose another folder, or remove it")
     beside = folder.with_name(folder.name + ".partial")
-    discard_folder(beside, "simulated world")
-    take_folder(beside, "simulated world")
-    try:
-        yield beside
-    except BaseException:
+    with only_writer(folder):
         discard_folder(beside, "simulated world")
-        raise
-    finish_folder(beside, folder)
+        take_folder(beside, "simulated world")
+        try:
+            yield beside
+        except BaseException:
+            discard_folder(beside, "simulated world")
+            raise
+        finish_folder(beside, folder)
 
 
 # %% ../../nbs/api/files/00_paths.ipynb #dde89a22

@@ -23,6 +23,7 @@ from mtl_explain.explain.resampling import Resampling, cluster_codes
 from mtl_explain.files.paths import (
     check_replaceable,
     discard_folder,
+    only_writer,
     replace_folder,
     take_folder,
     write_beside,
@@ -262,21 +263,22 @@ def write_report(
 ) -> Path:  # of the html page
     "Figures, tables and one self-contained page; only an older report is replaced."
     folder = Path(folder or run.folder / "report")
-    partial = _claim_report(folder)
-    found = explain(
-        run.trace,
-        run.modalities,
-        samples,
-        split=split,
-        epoch=epoch,
-        resampling=resampling,
-        control=control,
-    )
-    also = [*others, *([control] if control else [])]
-    runs = [*(r for r in also if r.folder != run.folder), run]
-    paper_table(runs, split).to_csv(partial / "tables" / "scores.csv")
-    entries = _explained(found, partial, bar)
-    page = _page_text(run, runs, entries, found.left_out, split, resampling.cluster, control)
-    write_beside(partial / "report.html", page)
-    replace_folder(partial, folder, "report")
+    with only_writer(folder):
+        partial = _claim_report(folder)
+        found = explain(
+            run.trace,
+            run.modalities,
+            samples,
+            split=split,
+            epoch=epoch,
+            resampling=resampling,
+            control=control,
+        )
+        also = [*others, *([control] if control else [])]
+        runs = [*(r for r in also if r.folder != run.folder), run]
+        paper_table(runs, split).to_csv(partial / "tables" / "scores.csv")
+        entries = _explained(found, partial, bar)
+        page = _page_text(run, runs, entries, found.left_out, split, resampling.cluster, control)
+        write_beside(partial / "report.html", page)
+        replace_folder(partial, folder, "report")
     return folder / "report.html"

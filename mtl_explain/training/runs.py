@@ -47,6 +47,7 @@ from mtl_explain.files.paths import (
     atomic_file,
     discard_folder,
     is_ours,
+    only_writer,
     replace_folder,
     save_netcdf,
     take_folder,
@@ -598,19 +599,15 @@ def train_run(
         kept |= dict(schedule=schedule)
     if recipe:
         kept |= dict(recipe=recipe)
-    _claim_folder(
-        folder, run_config(samples, learn, epochs=epochs, lr=lr, bs=bs, seed=seed, **kept)
-    )
-    if not (folder / "scores.csv").exists():
-        _fit(
-            learn,
-            folder,
-            epochs,
-            lr,
-            bar,
-            lambda learn: _all_scores(learn, samples, score),
-            schedule,
-        )
+    config = run_config(samples, learn, epochs=epochs, lr=lr, bs=bs, seed=seed, **kept)
+
+    def scored(learn):
+        return _all_scores(learn, samples, score)
+
+    with only_writer(folder):
+        _claim_folder(folder, config)
+        if not (folder / "scores.csv").exists():
+            _fit(learn, folder, epochs, lr, bar, scored, schedule)
     return load_run(folder)
 
 
