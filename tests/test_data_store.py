@@ -159,7 +159,7 @@ def test_what_stands_in_the_way_is_told_apart():
             with pytest.raises(ValueError, match=message):
                 read_manifest(folder)
         manifest = dict(store_format=store_format, identity=identity(dict(size=32), []))
-        with pytest.raises(ValueError, match="manifest.json: 'settings' is missing; prepare"):
+        with pytest.raises(ValueError, match="manifest.json: settings is missing"):
             (Path(folder) / "manifest.json").write_text(json.dumps(manifest))
             read_manifest(folder)
         manifest |= dict.fromkeys(("settings", "splits", "dropped", "units", "statistics"), {})
@@ -543,17 +543,17 @@ def test_a_manifest_that_is_not_what_it_should_be_or_belongs_to_another_file_is(
 
 
     wrong = {
-        "bytes": ("12", "'bytes' must be a whole number, it is 12"),
-        "samples": (None, "'samples' must be a whole number"),
-        "splits": ([], "'splits' must be an object"),
-        "splits.train": (True, "'splits.train' must be a whole number"),
-        "identity": ("x", "'identity' must be an object"),
-        "sources": (["a.tif"], r"'sources\[0\]' must be an object, it is a.tif"),
-        "checksums": ({}, "'checksums.algorithm' is missing"),
-        "checksums.variables.cover.blocks": (
-            [7],
-            r"'checksums.variables.cover.blocks\[0\]' must be text",
-        ),
+        "bytes": ("12", "bytes is .12., expected a whole number"),
+        "samples": (None, "samples is None, expected a whole number"),
+        "splits": ([], r"splits is \[\], expected a dictionary"),
+        "splits.train": (True, "splits.train is True, expected a whole number"),
+        "identity": ("x", "identity is .x., expected a dictionary"),
+        "sources": (["a.tif"], r"sources\[0\] is .a.tif., expected a dictionary"),
+        "statistics.optical.mean": (None, "statistics.optical.mean is None, expected a list"),
+        "statistics.optical.std": (["x"], r"optical.std\[0\] is .x., expected a number or nothing"),
+        "statistics.optical.max": ([1.0], "statistics.optical.max has 1 entries, expected 3"),
+        "checksums": ({}, "checksums.algorithm is missing"),
+        "checksums.variables.cover.blocks": ([7], r"cover.blocks\[0\] is 7, expected text"),
         "checksums.variables.cover.shape": (
             [96, 16],
             "'cover' in samples.nc is not what manifest.json says",

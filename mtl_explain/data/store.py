@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "store_format",
+    "manifest_schema",
     "placeholder",
     "storable",
     "contiguous_layout",
@@ -53,6 +54,7 @@ from mtl_explain.files.paths import (
     take_folder,
     write_json,
 )
+from mtl_explain.files.schemas import check_document
 
 # %% ../../nbs/api/data/03_store.ipynb #23b67130
 store_format = 1  # raised when the layout of a store changes; other numbers are refused
@@ -348,58 +350,70 @@ def _differences(
 
 
 # %% ../../nbs/api/data/03_store.ipynb #16b3cbdb
-_checksum_fields = dict(
-    algorithm=str,
-    modified=int,
-    rest=str,
-    variables={str: dict(offset=int, dtype=str, shape=[int], step=int, blocks=[str])},
-)
-_manifest_fields = dict(
-    identity={str: str},
-    settings=dict,
-    sources=[dict],
-    bytes=int,
-    samples=int,
-    splits={str: int},
-    dropped=(dict, list),
-    units={str: str},
-    statistics={str: dict},
-)
-# of stores that this version writes; older ones lack some
-_added_fields = dict(checksums=_checksum_fields, faults={str: {str: int}})
-_type_names = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    int: "a whole number",
-    (dict, list): "an object or a list",
-}
+_word = dict(type="string")
+_whole = dict(type="integer")
+_known = dict(type=["number", "null"])  # null: there was no value
 
 
-def _manifest_problem(
-    value,  # a part of a manifest
-    expected,  # a type, a list or dictionary of one type, or a dictionary field -> expected
-    where: str = "",  # what to call it
-) -> str:  # '' if all is well
-    "The first field that is missing or has another type than expected."
-    kind = type(expected) if isinstance(expected, (dict, list)) else expected
-    if not isinstance(value, kind) or isinstance(value, bool):
-        return f"'{where}' must be {_type_names[kind]}, it is {str(value):.40}"
-    within = f"{where}." if where else ""
-    if isinstance(expected, list):
-        parts = [(f"{where}[{i}]", v, expected[0]) for i, v in enumerate(value)]
-    elif isinstance(expected, dict) and set(expected) == {str}:
-        parts = [(f"{where}.{k}", v, expected[str]) for k, v in value.items()]
-    elif isinstance(expected, dict):
-        if missing := [k for k in expected if k not in value]:
-            return f"'{within}{missing[0]}' is missing"
-        parts = [(within + k, value[k], e) for k, e in expected.items()]
-    else:
-        parts = []
-    for name, part, wanted in parts:
-        if problem := _manifest_problem(part, wanted, name):
-            return problem
-    return ""
+def _list(of):
+    return dict(type="array", items=of)
+
+
+def _names(of):
+    return dict(type="object", additionalProperties=of)
+
+
+def _object(**properties):
+    "All of these fields; others may stand beside them."
+    return dict(type="object", required=list(properties), properties=properties)
+
+
+_statistics = dict(
+    type="object",
+    required=["count", "missing"],
+    properties=dict(
+        channels=_list(_word),
+        classes=_list(_word),
+        count=_list(_whole),
+        missing=dict(type=["integer", "array"], items=_whole),
+    )
+    | dict.fromkeys(("mean", "std", "min", "max"), _list(_known)),
+)
+_checked_file = _object(
+    offset=_whole, dtype=_word, shape=_list(_whole), step=_whole, blocks=_list(_word)
+)
+manifest_schema = _object(
+    identity=_names(_word),
+    settings=dict(type="object"),
+    sources=_list(dict(type="object")),
+    bytes=_whole,
+    samples=_whole,
+    splits=_names(_whole),
+    dropped=dict(type=["object", "array"]),
+    units=_names(_word),
+    statistics=_names(_statistics),
+)
+manifest_schema["properties"] |= dict(  # of stores that this version writes; older ones lack some
+    checksums=_object(
+        algorithm=_word, modified=_whole, rest=_word, variables=_names(_checked_file)
+    ),
+    faults=_names(_names(_whole)),
+)
+
+
+def _check_lengths(
+    manifest: dict,  # of a store
+    where: Path,  # the file, for messages
+) -> None:
+    "`ValueError` where statistics have not one number a channel or class."
+    for name, found in manifest["statistics"].items():
+        n = len(found.get("channels", found.get("classes", ())))
+        for key, values in found.items():
+            if isinstance(values, list) and len(values) != n:
+                raise ValueError(
+                    f"{where}: statistics.{name}.{key} has {len(values)} entries, expected {n}; "
+                    "prepare the store again"
+                )
 
 
 # %% ../../nbs/api/data/03_store.ipynb #a142c708
@@ -421,9 +435,8 @@ def read_manifest(
             f"{path} was written in store format {written}, "
             f"this version reads format {store_format}: prepare the store again"
         )
-    fields = _manifest_fields | {k: v for k, v in _added_fields.items() if k in manifest}
-    if problem := _manifest_problem(manifest, fields):
-        raise ValueError(f"{path}/manifest.json: {problem}; prepare the store again")
+    check_document(manifest, manifest_schema, path / "manifest.json")
+    _check_lengths(manifest, path / "manifest.json")
     return manifest
 
 
