@@ -6,14 +6,18 @@ Do not edit: change the notebook, then `make export`.
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, r2_score
 
+from mtl_explain.explain.correctness import comparison_statistic
 from mtl_explain.explain.fields import (
     determination, field_maps, field_performance, plot_field_maps, plot_field_performance,
-    plot_truth_by_groups, random_share, scores_by_class, truth_by_groups,
+    plot_truth_by_groups, random_share, scores_by_class, truth_by_groups, within_fields_statistic,
 )
+from mtl_explain.explain.resampling import estimate
 
 
 # three crops on nine fields, and what a network made of them
@@ -61,6 +65,25 @@ def pixel_world(seed=0):
     trace = trace.assign_coords({name: ("sample", v) for name, v in per_pixel.items()})
     trace["truth"] = ("sample", "task"), both(truth, crop)
     return trace, crops, misread
+
+
+def hard_fields(seed, n_fields=30, n=40):
+    "Errors and mistakes that share the field, and nothing else."
+    rng = np.random.default_rng(seed)
+    field = np.repeat(np.arange(n_fields), n)
+    hard = rng.gamma(2, 0.5, n_fields)[field]
+    error = hard * rng.exponential(0.2, len(field))
+    wrong = rng.random(len(field)) < 0.12 * hard
+    values = np.stack([error, wrong], -1)[None].astype("float32")
+    trace = xr.Dataset(
+        dict(
+            error=(("epoch", "sample", "task"), values),
+            correct=(("epoch", "sample", "task"), 1 - values),
+            truth=(("sample", "task"), np.ones((len(field), 2), "float32")),
+        ),
+        dict(epoch=[0], task=["yield", "crop"], kind=("task", ["tabular", "category"])),
+    )
+    return trace.assign_coords(group=("sample", field))
 
 
 @pytest.fixture(scope='module')
@@ -117,6 +140,49 @@ def test_fields_become_right_from_epoch_to_epoch(table, trace_crops_and_misread)
     fig = plot_field_performance(table, crops)
     assert len(fig.axes) == 9
     assert fig.axes[1].get_title() == "soybean, epoch 0"
+
+
+def test_planted_in_soybean_fields(trace_crops_and_misread):
+    "Misread and misjudged, within a field."
+    # planted in soybean fields; the same as fixed effects
+    trace, crops, misread = trace_crops_and_misread
+    found = estimate(within_fields_statistic(trace, "yield", "crop", split=None), over="epoch")
+    assert found.value.between(0.26, 0.3).all()
+    assert (found.clusters == 3).all()
+    signed = within_fields_statistic(trace, "yield", "crop", signed=True, split=None, together=True)
+    assert estimate(signed).value["all"] == pytest.approx(-0.3, abs=0.01)
+    part = trace.sel(epoch=0)
+    ones = pd.get_dummies(part.group.values).values
+    x = np.column_stack([1 - part.correct.sel(task="crop").values, ones])
+    y = part.error.sel(task="yield").values / part.truth.sel(task="yield").values
+    slope = LinearRegression(fit_intercept=False).fit(x, y).coef_[0]
+    assert found.value[0] == pytest.approx(slope, abs=1e-6)
+    found.round(3)
+
+
+def test_fields_that_are_hard_for_both_tasks_are_no_difference_within_fields():
+    "Misread and misjudged, within a field."
+    pooled = within = 0
+    for seed in range(200):
+        world = hard_fields(seed)
+        everywhere = comparison_statistic(world, "yield", "crop", split=None)
+        pooled += estimate(everywhere).loc["difference"].low.iloc[0] > 0
+        inside = estimate(within_fields_statistic(world, "yield", "crop", split=None)).iloc[0]
+        within += not inside.low < 0 < inside.high
+    print(f"a difference is seen in {pooled} of 200 worlds over all pixels, in {within} within fields")
+    assert pooled > 100
+    assert within <= 18
+
+
+def test_a_field_with_pixels_of_one_kind_tells_nothing_and_a_world_of_such(trace_crops_and_misread):
+    "Misread and misjudged, within a field."
+    # a field with pixels of one kind tells nothing, and a world of such fields has no value
+    trace, crops, misread = trace_crops_and_misread
+    alone = trace.isel(sample=trace.group.values != "field 1")
+    few = within_fields_statistic(alone, "yield", "crop", split=None)
+    assert estimate(few).clusters.tolist() == [2, 2, 2]
+    nothing = within_fields_statistic(alone, "yield", "crop", positions=np.arange(5))
+    assert estimate(nothing).value.isna().all()
 
 
 def test_a_field_is_laid_out_again_mistakes_included(trace_crops_and_misread):

@@ -16,6 +16,7 @@ from mtl_explain.explain.variance import (
     class_mixture, cross_fitted, error_sources, plot_variance, read_variance, variance_told,
 )
 from mtl_explain.testing.planted import planted_trace, planted_world
+from mtl_explain.trace import split_positions
 
 
 @pytest.fixture(scope='module')
@@ -91,6 +92,23 @@ def test_what_the_auxiliary_error_adds_is_found_where_it_is_and_not_where_the(to
     truth = 0.25 * np.linspace(0, 3, 11).var() / (0.25 * np.linspace(0, 3, 11).var() + 0.25)
     assert abs(not_tied.share["true class", "alone"] - truth) < 0.06
     not_tied.round(3)
+
+
+def test_the_class_of_another_label_given_as_a_further_rival_takes_away_what(told_world_tied_and_not_tied):
+    "Planted in both directions."
+    # the class of another label, given as a further rival, takes away what its error seemed to add
+    told_world, tied, not_tied = told_world_tied_and_not_tied
+    by_temperature = told_world(0.0).assign_attrs(main="weather")
+    at = split_positions(by_temperature)
+    zone = by_temperature.truth.sel(task="climate").values[at]
+    known = {"true climate": pd.DataFrame({"class": zone})}
+    without = variance_told(by_temperature).set_index(["source", "how"])
+    beyond = variance_told(by_temperature, more=known).set_index(["source", "how"])
+    climate = ("error of climate", "adds")
+    assert without.low[climate] > 0.05
+    assert beyond.low[climate] <= 0
+    with pytest.raises(ValueError, match="'true climate' has 3 rows, expected a row a sample"):
+        variance_told(by_temperature, more={"true climate": pd.DataFrame({"class": zone[:3]})})
 
 
 def test_false_additions_corrected_for_two_questions(told_world_tied_and_not_tied):

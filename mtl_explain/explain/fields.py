@@ -8,6 +8,7 @@ __all__ = [
     "scores_by_class",
     "field_performance",
     "plot_field_performance",
+    "within_fields_statistic",
     "field_maps",
     "scale_bar",
     "plot_field_maps",
@@ -24,6 +25,7 @@ import xarray as xr
 
 from mtl_explain.explain.correctness import correctness, regression_error
 from mtl_explain.explain.maps import common_range, draw_values, draw_wrong_pixels
+from mtl_explain.explain.resampling import Statistic, mean_statistic
 from mtl_explain.palette import group_colors, split_colors
 from mtl_explain.trace import chosen_epoch, group_names, label_correct, split_positions
 
@@ -157,6 +159,61 @@ def plot_field_performance(
     fig.supylabel(error, fontsize=10)
     axs[0, 0].legend(fontsize=7, frameon=False)
     return fig
+
+
+# %% ../../nbs/api/explain/05_fields.ipynb #1945c6d6
+def _errors_with_sign(
+    trace: xr.Dataset,  # a trace
+    task: str,  # a regression with one number a sample
+    positions: np.ndarray,  # which samples
+    relative: bool,  # divided by the size of the true value
+) -> np.ndarray:  # (epoch, s) predicted less true; NaN without label
+    "Errors below zero where the prediction is too low."
+    size = regression_error(trace, task, positions, relative)
+    one = dict(task=trace["task"].values.tolist().index(task), sample=positions)
+    truth = trace["truth"].isel(one).values.astype(float)
+    predicted = trace["predicted"].isel(one).transpose("epoch", "sample").values
+    return np.where(predicted < truth, -size, size)
+
+
+def within_fields_statistic(
+    trace: xr.Dataset,  # a trace
+    regression: str,  # task whose errors are compared
+    label: str,  # task whose label is right or wrong
+    relative: bool = True,  # errors relative to the true value
+    signed: bool = False,  # predicted less true, instead of its size
+    together: bool = False,  # one value for all epochs instead of one each
+    split: str = "test",  # which samples; None: all
+    positions: np.ndarray = None,  # which samples; those of the split if None
+    by: str = "group",  # coordinate that tells the fields; they are the clusters
+) -> Statistic:  # index epoch; with `together` one value, 'all'
+    "Errors where a label is wrong less those where it is right, within fields."
+    at = split_positions(trace, split) if positions is None else positions
+    errors = _errors_with_sign if signed else regression_error
+    error = errors(trace, regression, at, relative)
+    correct = label_correct(trace, label, at)
+    known = np.isfinite(error) & np.isfinite(correct)
+    wrong = known & (correct != 1)
+    right = known & (correct == 1)
+    error = np.where(known, error, 0)
+    names, codes = np.unique(trace[by].values[at], return_inverse=True)
+
+    def by_field(values):
+        return np.stack([np.bincount(codes, row, len(names)) for row in values])
+
+    n_wrong = by_field(wrong)
+    n_right = by_field(right)
+    n = np.maximum(n_wrong + n_right, 1)
+    weight = n_wrong * n_right / n
+    # weight × (mean of the wrong - mean of the right), without a division by zero
+    moved = (by_field(error * wrong) * n_right - by_field(error * right) * n_wrong) / n
+    index = pd.Index(trace["epoch"].values, name="epoch")
+    if together:
+        weight = weight.sum(0, keepdims=True)
+        moved = moved.sum(0, keepdims=True)
+        index = pd.Index(["all"], name="epoch")
+    less = np.where(weight > 0, moved / np.where(weight > 0, weight, 1), 0)
+    return mean_statistic(less, weight, np.arange(len(names)), index)
 
 
 # %% ../../nbs/api/explain/05_fields.ipynb #c1e798ff

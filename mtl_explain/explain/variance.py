@@ -141,14 +141,20 @@ def variance_told(
     epoch: int = None,  # the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # how the intervals are found
+    more: dict = None,  # further rivals: source -> DataFrame of columns by sample of the split
 ) -> pd.DataFrame:  # source, how, share, low, high, p, p_holm, n, clusters, effective, note
     "How much of the main error's variance is told, by what, and what other tasks' errors add."
-    sources = error_sources(trace, samples, epoch, split)
+    sources = (more or {}) | error_sources(trace, samples, epoch, split)
     auxiliary = [s for s in sources if s.startswith("error of ")]
     rivals = [s for s in sources if s not in auxiliary]
     if not auxiliary:
         raise ValueError(f"one task only, '{trace.attrs['main']}': no other error to compare with")
     at = split_positions(trace, split)
+    for name, table in sources.items():
+        if len(table) != len(at):
+            raise ValueError(
+                f"'{name}' has {len(table):,} rows, expected a row a sample, {len(at):,}"
+            )
     part = trace.sel(epoch=chosen_epoch(trace, epoch), task=trace.attrs["main"]).isel(sample=at)
     error = part["error"].values.astype(float)
     tables = {s: t.add_suffix(f" {s}") for s, t in sources.items()}
