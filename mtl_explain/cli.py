@@ -514,10 +514,10 @@ def report(
 @app.command()
 def detect(
     dsm: Annotated[
-        Path, typer.Option(help="Raster of the height model of before, in metres, one band.")
+        str, typer.Option(help="Raster of the height model of before, in metres, one band.")
     ],
     image: Annotated[
-        Path, typer.Option(help="Raster of the photograph of after: red, green, blue.")
+        str, typer.Option(help="Raster of the photograph of after: red, green, blue.")
     ],
     run: Annotated[Path, typer.Option(help="Run folder of a network that compares two images.")],
     out: Annotated[
@@ -537,11 +537,16 @@ def detect(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each class as well.")
     ] = False,
+    check_range: Annotated[
+        bool, typer.Option(help="Refuse rasters whose numbers are far from those of training.")
+    ] = True,
 ):
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
     from mtl_explain.change.detect import detect_change
 
-    options = dict(size=size, overlap=overlap, bs=bs, probabilities=probabilities)
+    options = dict(
+        size=size, overlap=overlap, bs=bs, probabilities=probabilities, check_range=check_range
+    )
     typer.echo(f"detected: {detect_change(dsm, image, run, out, **options)}")
 
 
