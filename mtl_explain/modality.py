@@ -210,17 +210,26 @@ def _check_scaling(
 # %% ../nbs/api/00_modality.ipynb #1f270633
 def _as_float(
     v,  # an array or a tensor
+):  # the same, of float64 if it came in a type that float32 is too short for, else of float32
+    wide = str(v.dtype).removeprefix("torch.") in ("float64", "int64", "int32")
+    if hasattr(v, "float"):
+        return v.double() if wide else v.float()
+    return np.asarray(v, "float64" if wide else "float32")
+
+
+def _as_single(
+    v,  # an array or a tensor
 ):  # the same, of float32
-    return v.float() if hasattr(v, "float") else np.asarray(v, "float32")
+    return v.float() if hasattr(v, "float") else v.astype("float32")
 
 
 def _broadcastable(
     values: tuple,  # one number a channel
     kind: str,  # kind of the modality
-    like,  # a batch: an array or a tensor of float32
+    like,  # a batch: an array or a tensor of floats
 ):  # like `like`, (C,1,1) for an image, else (C,)
     "Numbers by channel, in a shape that broadcasts against a batch, where the batch is."
-    t = like.new_tensor(values) if hasattr(like, "new_tensor") else np.asarray(values, "float32")
+    t = like.new_tensor(values) if hasattr(like, "new_tensor") else np.asarray(values, like.dtype)
     return t[:, None, None] if kind == "image" else t
 
 
@@ -244,7 +253,7 @@ def standardise(
     v = _as_float(v)
     mean = _broadcastable(self.mean, self.kind, v)
     std = _broadcastable(self.std, self.kind, v)
-    return (v - mean) / std
+    return _as_single((v - mean) / std)
 
 
 @patch
@@ -257,7 +266,18 @@ def to_native(
     z = _as_float(z)
     mean = _broadcastable(self.mean, self.kind, z)
     std = _broadcastable(self.std, self.kind, z)
-    return z * std + mean
+    return _as_single(z * std + mean)
+
+
+@patch
+def native_difference(
+    self: Modality,
+    z,  # (B, *shape) difference of two standardised values: a tensor or an array
+):  # float32 in native units
+    "How far apart two standardised values are in metres and degrees."
+    _check_scaled(self)
+    z = _as_float(z)
+    return _as_single(z * _broadcastable(self.std, self.kind, z))
 
 
 # %% ../nbs/api/00_modality.ipynb #ed607a22
@@ -270,7 +290,7 @@ def to_error_units(
     if not self.is_vector:
         return v
     _check_scaled(self)
-    return v / _broadcastable(self.std, self.kind, v)
+    return v / _broadcastable(self.std, self.kind, _as_float(v))
 
 
 # %% ../nbs/api/00_modality.ipynb #148219c5

@@ -7,6 +7,7 @@ __all__ = [
     "setup_schema",
     "Setup",
     "scaled_weights",
+    "plain_data",
     "options_by_name",
     "with_weights",
     "main_share",
@@ -72,6 +73,26 @@ def scaled_weights(
     return {t: float(weights[t] / total) for t in targets}
 
 
+# %% ../nbs/api/01_setup.ipynb #0334240b
+def plain_data(
+    value,  # an option, or a structure of them
+    where: str,  # what it belongs to, for messages
+):  # None, numbers, text, lists and dictionaries of these
+    "Data as JSON can keep them."
+    if isinstance(value, dict):
+        return {str(k): plain_data(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_data(v, where) for v in value]
+    if hasattr(value, "tolist"):  # arrays, tensors, their numbers
+        return plain_data(value.tolist(), where)
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise ValueError(
+        f"{where} is of type {type(value).__name__}; a setup holds plain data only: numbers, "
+        "text, lists and dictionaries of these"
+    )
+
+
 # %% ../nbs/api/01_setup.ipynb #32eaee61
 def options_by_name(
     values,  # a name, several names, or a dictionary name -> options
@@ -85,7 +106,7 @@ def options_by_name(
             raise ValueError(
                 f"options of '{name}' are {options!r}, expected a dictionary, such as {example}"
             )
-    return {str(name): dict(options) for name, options in values.items()}
+    return {str(name): plain_data(options, str(name)) for name, options in values.items()}
 
 
 # %% ../nbs/api/01_setup.ipynb #430882c6
@@ -151,6 +172,9 @@ def _complete_setup(
 
     set_field("inputs", options_by_name(s.inputs))
     set_field("targets", options_by_name(s.targets))
+    set_field("relations", tuple(plain_data(s.relations, "relations")))
+    for key in ("network", "weighting", "where", "training"):
+        set_field(key, plain_data(getattr(s, key), key))
     if not s.inputs:
         raise ValueError("a setup needs at least one input")
     if not s.targets:

@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -12,13 +13,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from mtl_explain.data.batches import (
-    SampleDataset, SampleLoader, _tensor, class_balance, filter_classes, sample_loaders, scaled_modalities,
-    split_loaders,
+    SampleDataset, SampleLoader, as_tensor, class_balance, filter_classes, is_wide, sample_loaders,
+    scaled_modalities, split_loaders,
 )
-from mtl_explain.data.samples import check_samples
+from mtl_explain.data.samples import check_samples, modality_array
 from mtl_explain.data.store import open_store, save_samples, stored_statistics
+from mtl_explain.modality import modality_of
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import split_names
@@ -110,20 +113,23 @@ def test_the_training_split_of_an_image_there_and_back(samples):
     assert torch.allclose(m.to_native(z), v.float(), atol=1e-3)
 
 
-def test_bytes_stay_bytes_what_torch_cannot_compute_with_becomes_float():
+def test_bytes_stay_bytes_every_type_of_number_keeps_its_values_whatever_its():
     "A batch is one indexing operation."
-    kept = {
-        t: _tensor(np.ones(2, t)).dtype
-        for t in ("uint8", "int8", "int64", "float32", "uint16", "float64")
-    }
-    assert kept == dict(
-        uint8=torch.uint8,
-        int8=torch.int8,
-        int64=torch.int64,
-        float32=torch.float32,
-        uint16=torch.float32,
-        float64=torch.float32,
-    )
+    # bytes stay bytes, every type of number keeps its values, whatever its byte order
+    for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "g", "?"):
+        for order in "<>":
+            v = np.array([0, 1, 1, 0, 1], kind).astype(np.dtype(kind).newbyteorder(order))
+            assert as_tensor(v).tolist() == [0, 1, 1, 0, 1]
+    assert as_tensor(np.array([200], "u1")).dtype == torch.uint8
+    assert as_tensor(np.array([60_000], ">u2")).tolist() == [60_000]
+    assert as_tensor(np.array([4_294_967_295], "u4")).tolist() == [4_294_967_295]
+    assert as_tensor(np.array([2.5], ">f4")).dtype == torch.float32
+    assert [k for k in ("u1", "i2", "f4", "i4", "i8", "f8", "g") if is_wide(np.dtype(k))] == [
+        "i4",
+        "i8",
+        "f8",
+        "g",
+    ]
 
 
 def test_three_samples_out_of_order(samples, setup):
@@ -163,6 +169,40 @@ def test_a_loader_of_three_samples(samples):
     np.testing.assert_allclose(x["optical"], expected, atol=1e-5)
     assert y["cover"].dtype == torch.int64
     assert x["months_time"][0, 0] == 15
+
+
+def test_eastings_that_differ_by_centimetres_stay_apart_and_what_is_stored_as():
+    "A fastai loader."
+    # eastings that differ by centimetres stay apart, and what is stored as whole numbers scales alike
+    place = 4_500_000 + np.arange(6) / 100
+    stored = xr.Dataset(
+        dict(
+            easting=modality_array("easting", place[:, None], "tabular"),
+            counts=modality_array("counts", np.round(100 * place[:, None]).astype("int64"), "tabular"),
+        )
+    )
+    by_name = {
+        n: replace(modality_of(da), mean=(float(da.mean()),), std=(float(da.std()),))
+        for n, da in stored.items()
+    }
+    (x,) = next(iter(SampleLoader(SampleDataset(stored, ("easting", "counts")), by_name, bs=6)))
+    expected = (np.arange(6) - 2.5) / np.arange(6).std()
+    for name in ("easting", "counts"):
+        assert x[name].dtype == torch.float32
+        np.testing.assert_allclose(x[name][:, 0], expected, atol=1e-5)
+
+
+def test_a_copy_keeps_what_concerns_the_samples(samples):
+    "A fastai loader."
+    drawn = SampleLoader(
+        SampleDataset(samples, ("optical",)), bs=8, shuffle=True, seed=4, weights=np.arange(1.0, 97)
+    )
+    drawn.set_epoch(3)
+    copy = drawn.new(bs=16)
+    assert (copy.bs, copy.seed, copy.epoch) == (16, 4, 3)
+    assert copy.get_idxs() == drawn.get_idxs()
+    assert drawn.new(weights=None).weights is None
+    assert drawn.new(SampleDataset(samples, ("optical",), rows=[1, 2])).weights is None
 
 
 def test_each_class_weighs_the_same_in_all(samples):

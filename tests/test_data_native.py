@@ -77,7 +77,7 @@ def readers(folder):
     return {int(f.stem): f.stat().st_size for f in folder.glob("*.reads")}
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -96,6 +96,16 @@ def gone(pids):
             return False
 
     return not any(alive(p) for p in pids)
+
+
+def dies(i):
+    if i == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return i
+
+
+def fails(i):
+    return 1 / (i - 3)
 
 
 @pytest.fixture(scope='module')
@@ -373,7 +383,7 @@ def test_interrupted_then_killed_then_finished(start):
         first = start(folder, 0.002)
         assert wait_until(lambda: written(folder) >= 256), first.communicate()
         os.killpg(first.pid, signal.SIGINT)
-        assert "KeyboardInterrupt" in first.communicate(timeout=20)[1]
+        assert "KeyboardInterrupt" in first.communicate(timeout=120)[1]
         assert gone(readers(folder))
         assert not (folder / "store").exists()
         second = start(folder, 0.002)
@@ -385,7 +395,7 @@ def test_interrupted_then_killed_then_finished(start):
         assert len(readers(folder)) == 4
         assert not (folder / "store").exists()
         third = start(folder, 0)
-        assert third.communicate(timeout=20) == (None, "")
+        assert third.communicate(timeout=120) == (None, "")
         assert third.returncode == 0
         reads = sum(readers(folder).values())
         dropped = read_manifest(folder / "store")["dropped"]
@@ -403,7 +413,7 @@ def test_a_reading_process_that_is_killed_is_one_clear_line(start):
         folder = Path(name)
         (folder / "murder").touch()
         done = start(folder, 0)
-        assert "ChildProcessError: a reading process was killed" in done.communicate(timeout=20)[1]
+        assert "ChildProcessError: a process was killed" in done.communicate(timeout=120)[1]
         assert done.returncode == 1
         assert written(folder) in (256, 512)
         assert gone(readers(folder))
@@ -457,3 +467,14 @@ def test_one_process_or_two():
         == [3, 1, 2]
     )
     assert over_cores(abs, [], progress=False) == []
+
+
+def test_a_killed_process_is_noticed_a_mistake_in_a_job_keeps_its_own_name_what():
+    "All cores."
+    # a killed process is noticed, a mistake in a job keeps its own name, what cannot be sent is refused
+    with pytest.raises(ChildProcessError, match="a process was killed .out of memory"):
+        over_cores(dies, range(8), workers=2, progress=False)
+    with pytest.raises(ZeroDivisionError):
+        over_cores(fails, range(8), workers=2, progress=False)
+    with pytest.raises(AttributeError, match="pickle"):
+        over_cores((lambda make: lambda i: make(i))(fails), range(8), workers=2, progress=False)

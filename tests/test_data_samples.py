@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -139,6 +140,27 @@ def test_a_missing_label_is_fine_as_a_target_an_impossible_one_never(radar):
         "'soil': missing label, but it is an input in 1 of 4 samples",
     ]
     assert _problems_in_values(radar, modality_of(radar), True) == []
+
+
+def test_labels_as_names_categories_or_with_none_and_complex_images_are_refused():
+    "Does it keep the rules?"
+    # labels as names, categories or with None, and complex images are refused by name
+    names = np.array(["clay", "silt", "sand", "clay"])
+    for given in (
+        names,
+        names.astype(object),
+        pd.Categorical(names),
+        np.array([0, 1, None, 2], object),
+    ):
+        as_text = modality_array("soil", given, "category", classes=["clay", "silt", "sand"])
+        found = _problems_in_values(as_text, modality_of(as_text), False)
+        assert found[0].startswith("'soil': class indices must be integers (positions in `classes`")
+    slc = modality_array("slc", np.ones((4, 1, 2, 2), "complex64"), "image")
+    assert "'slc': complex numbers" in _problems_in_values(slc, modality_of(slc), True)[0]
+    when = modality_array("when", np.zeros((4, 1), "datetime64[D]"), "tabular")
+    assert "'when': the values are no numbers" in _problems_in_values(when, modality_of(when), True)[0]
+    cloud = modality_array("cloud", np.ones((4, 1, 2, 2), bool), "image")
+    assert _problems_in_values(cloud, modality_of(cloud), True) == []
 
 
 def test_a_group_may_not_leak_from_one_split_into_another(samples):

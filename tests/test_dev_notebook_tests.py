@@ -15,8 +15,8 @@ import pytest
 
 from mtl_explain.dev.code import Import
 from mtl_explain.dev.notebook_tests import (
-    Cell, NotebookTestError, Piece, check_name, clashes, export_tests, function, kind_of, locate, main,
-    names_of_tests, notebook_tests, read_plan, role, used_pieces,
+    Cell, NotebookTestError, Piece, check_name, check_python, clashes, export_tests, function, kind_of,
+    locate, main, names_of_tests, notebook_tests, read_notebook, read_plan, role, used_pieces,
 )
 
 
@@ -271,6 +271,26 @@ def test_names_that_are_missing_taken_or_made_twice(complaint):
         "# a\nx = str()", "# b\nassert x", "# c\nx = list()", "# d\nassert x"
     )
     assert "use another name" in complaint("from m import f", "# f\nf = f(1)\nassert f")
+
+
+def test_a_conflict_and_a_magic_name_the_notebook(notebook_and_small):
+    "Mistakes, and what they say."
+    notebook, small = notebook_and_small
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.ipynb"
+        for text, match in (
+            ('<<<<<<< HEAD\n{"cells": []}', "x.ipynb: no notebook .*merge conflict"),
+            ("[1, 2]", "x.ipynb: no notebook: it has no list of cells"),
+        ):
+            path.write_text(text)
+            with pytest.raises(NotebookTestError, match=match):
+                read_notebook(path)
+    magic = notebook("#| default_exp m", "# a check\nassert 1 == 1\n%time x = 1")
+    with pytest.raises(
+        NotebookTestError, match="m.ipynb: the cell '# a check' is no Python, at '%time"
+    ):
+        check_python(magic, "m.ipynb")
+    check_python(small, "small.ipynb")
 
 
 def test_tests_go_to_the_folder_of_the_project_with_the_packages_own_name(notebook_and_small):

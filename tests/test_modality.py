@@ -141,6 +141,7 @@ def test_a_month_by_hand_as_an_array_and_as_a_tensor(month, weather):
     for made in (np.array, torch.tensor):
         assert month.standardise(made([[[20, 25]]])).tolist() == [[[2, -1]]]
         assert month.to_native(made([[[2, -1]]])).tolist() == [[[20, 25]]]
+        assert month.native_difference(made([[[2, -1]]])).tolist() == [[[10, -25]]]
     with pytest.raises(ValueError, match="'weather' has no scaling: learn it from samples"):
         weather.standardise(np.zeros((1, 12, 2)))
 
@@ -153,6 +154,19 @@ def test_arrays_and_tensors_to_the_last_digit_alike_and_there_and_back(optical):
     assert np.array_equal(z, picture.standardise(torch.from_numpy(bytes_)).numpy())
     assert z.dtype == np.float32
     np.testing.assert_allclose(picture.to_native(z), bytes_, atol=1e-4)
+
+
+def test_a_pressure_keeps_its_last_digit_from_double_precision_and_from_whole():
+    "One modality."
+    # a pressure keeps its last digit, from double precision and from whole numbers
+    pressure = Modality("p", "tabular", (1,), channels=("p",), mean=(101325.0,), std=(30.0,))
+    exact = np.array([[101325.003], [101325.006]])
+    whole = np.array([[101355]])
+    for made in (np.asarray, torch.from_numpy):
+        z = pressure.standardise(made(exact))
+        np.testing.assert_allclose(np.ravel(z), [1e-4, 2e-4], rtol=1e-4)
+        np.testing.assert_allclose(np.ravel(pressure.native_difference(z)), [3e-3, 6e-3], rtol=1e-4)
+        assert pressure.standardise(made(whole)).tolist() == [[1]]
 
 
 def test_two_channels_are_told_in_standard_deviations_one_in_its_own_units(month, cover):

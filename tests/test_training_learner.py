@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/training/07_learner.ipyn
 Do not edit: change the notebook, then `make export`.
 """
 
+import pickle
 import tempfile
 
 import matplotlib.pyplot as plt
@@ -91,6 +92,13 @@ def test_making_a_network_leaves_the_global_random_state_alone(samples, setup):
 def test_a_learner_without_a_trace_says_so_and_an_unknown_split_too(samples, setup):
     "Learning the toy world."
     plain = multitask_learner(samples, setup, trace=(), device="cpu")
+    for forbidden, match in (
+        (lambda: plain.export("x.pkl"), "`train_run"),
+        (lambda: pickle.dumps(plain), "`train_run.samples, setup, folder.`"),
+        (plain.get_preds, "use learn.predict.samples."),
+    ):
+        with pytest.raises(NotImplementedError, match=match):
+            forbidden()
     with pytest.raises(ValueError, match="keeps no trace"):
         plain.trace
     with pytest.raises(ValueError, match="no split 'dev'; this learner has train, valid, test"):

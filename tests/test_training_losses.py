@@ -146,12 +146,12 @@ def test_class_weights_and_relations_come_from_the_setup(label):
             ).item()
             == 0.5 * 1 + 0.5 * 9 + 0.5 * 2
         )
-    loss = MultitaskLoss(
-        dict(kind=label), Setup("x", dict(kind=dict(loss=dict(class_weights=[0.05, 0.95, 0.95]))))
-    )
-    assert loss(
-        dict(kind=torch.tensor([[100.0, 0, 0], [100.0, 0, 0]])), dict(kind=torch.tensor([0, 1]))
-    ).item() == pytest.approx(95)
+    for name in ("kind", "soil.kind"):  # whatever the name
+        weights = dict(class_weights=[0.05, 0.95, 0.95])
+        loss = MultitaskLoss({name: label}, Setup("x", {name: dict(loss=weights)}))
+        logits = torch.tensor([[100.0, 0, 0], [100.0, 0, 0]])
+        found = loss({name: logits}, {name: torch.tensor([0, 1])})
+        assert found.item() == pytest.approx(95)
     for options, match in (
         (dict(targets=dict(kind=dict(loss=dict(class_weights=[1, 2])))), "2 weights for 3 classes"),
         (dict(weighting=dict(type="magic")), "no weighting 'magic'"),

@@ -16,7 +16,7 @@ from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.metrics import (
-    comparable, computed, predictions, score_table, task_metrics, task_scores,
+    _update, comparable, computed, predictions, score_table, task_metrics, task_scores,
 )
 
 
@@ -59,7 +59,7 @@ def test_metres_by_hand(height):
     "Predictions and targets, comparable."
     y = torch.tensor([[[[0.0, 1.0], [2.0, torch.nan]]]])
     p, t = comparable(y.nan_to_num() + 1, y, height)
-    assert t.ravel().tolist() == [100, 110, 120]
+    assert t.ravel().tolist() == [0, 10, 20]
     assert (p - t).ravel().tolist() == [10, 10, 10]
 
 
@@ -122,6 +122,21 @@ def test_not_defined_is_nan_not_an_error(height):
     scores.update(torch.zeros(1, 1), torch.ones(1, 1))
     assert computed(scores)["mae"] == 1
     assert np.isnan(computed(scores)["r2"])
+
+
+def test_the_offset_of_a_quantity_is_no_matter():
+    "In the training table."
+    # the offset of a quantity is no matter: R² and MAE against scikit-learn in double precision
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(40, 1))
+    guess = z + rng.normal(0, 0.5, z.shape)
+    for offset, spread in ((0, 1), (288, 2), (101325, 30), (2.46e6, 0.5)):
+        m = Modality("p", "tabular", (1,), channels=("p",), mean=(offset,), std=(spread,))
+        scores = task_scores(m)
+        _update(scores, torch.tensor(guess), torch.tensor(z), m)
+        true, said = (offset + spread * v for v in (z, guess))
+        assert computed(scores)["r2"] == pytest.approx(sk.r2_score(true, said), abs=1e-4)
+        assert computed(scores)["mae"] == pytest.approx(sk.mean_absolute_error(true, said), rel=1e-4)
 
 
 def test_two_batches_of_labels_as_fastai_would_count_them(label):

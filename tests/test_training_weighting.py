@@ -103,12 +103,13 @@ def test_by_hand_and_where_it_comes_to_rest(mods, setup):
     "Uncertainty."
     weighting = Uncertainty(mods, setup)
     parts = dict(kind=torch.tensor(3.0), height=torch.tensor(8.0))
-    assert weighting(parts).item() == 7
+    known = dict(kind=1.0, height=1.0)
+    assert weighting(parts, known).item() == 7
     assert weighting.current() == dict(kind=1, height=0.5)
     optimiser = torch.optim.Adam(weighting.parameters(), 0.05)
     for _ in range(600):
         optimiser.zero_grad()
-        weighting(parts).backward()
+        weighting(parts, known).backward()
         optimiser.step()
     torch.testing.assert_close(
         weighting.log_variance.detach(), torch.tensor([6.0, 8.0]).log(), atol=1e-3, rtol=0
@@ -118,25 +119,52 @@ def test_by_hand_and_where_it_comes_to_rest(mods, setup):
     )
 
 
+def test_batches_without_labels_change_nothing(mods):
+    "Uncertainty."
+    def learnt_weight(every):
+        "The weight of `height` after many batches, of which one in `every` has labels."
+        torch.manual_seed(0)
+        loss = MultitaskLoss(
+            mods, Setup("optical", ("kind", "height"), weighting=dict(type="uncertainty"))
+        )
+        optimiser = torch.optim.SGD(loss.parameters(), lr=0.05)
+        preds = dict(kind=torch.zeros(64, 3), height=torch.zeros(64, 1))
+        for i in range(60 * every):
+            y = dict(kind=torch.zeros(64, dtype=torch.long), height=torch.randn(64, 1))
+            if i % every:
+                y["height"][:] = torch.nan
+            optimiser.zero_grad()
+            loss(preds, y).backward()
+            optimiser.step()
+        return loss.weighting.current()["height"]
+
+
+    assert learnt_weight(1) == pytest.approx(0.5, abs=0.05)
+    assert learnt_weight(10) == pytest.approx(learnt_weight(1), abs=0.05)
+
+
 def test_by_hand(mods, setup):
     "Dynamic weight average."
+    # by hand; a batch without a label of a task does not count for it
+    known = dict(kind=1.0, height=1.0)
     weighting = DynamicWeightAverage(mods, setup)
     for first in (4.0, 2.0):
         assert weighting.current() == dict(kind=0.5, height=0.5)
         for _ in range(2):
             assert (
-                weighting(dict(kind=torch.tensor(first), height=torch.tensor(3.0))).item()
+                weighting(dict(kind=torch.tensor(first), height=torch.tensor(3.0)), known).item()
                 == (first + 3) / 2
             )
         with torch.no_grad():
-            weighting(dict(kind=torch.tensor(99.0), height=torch.tensor(99.0)))
+            weighting(dict(kind=torch.tensor(99.0), height=torch.tensor(99.0)), known)
+        unlabelled = dict(kind=torch.tensor(first), height=torch.tensor(0.0))
+        weighting(unlabelled, dict(kind=1.0, height=0.0))
         weighting.end_epoch()
     a = math.exp(1 / 4)
     b = math.exp(1 / 2)
     assert weighting.current() == pytest.approx(dict(kind=a / (a + b), height=b / (a + b)))
-    assert weighting(dict(kind=torch.tensor(a + b), height=torch.tensor(0.0))).item() == pytest.approx(
-        a
-    )
+    last = weighting(dict(kind=torch.tensor(a + b), height=torch.tensor(0.0)), known)
+    assert last.item() == pytest.approx(a)
 
 
 def test_weights_move_and_the_network_learns(base_and_weights_over_epochs):
@@ -256,3 +284,9 @@ def test_the_loss_falls(samples_base_and_gradients):
     losses = [row[0] for row in learn.recorder.values]
     assert losses[-1] < losses[0]
     assert not learn.model.body._forward_hooks
+    with (
+        learn.no_bar(),
+        learn.no_logging(),
+        pytest.raises(ValueError, match="'aggregation' does not train in float16"),
+    ):
+        learn.to_fp16().fit(1)

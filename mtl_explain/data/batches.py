@@ -5,6 +5,8 @@
 # %% auto #0
 __all__ = [
     "scaled_modalities",
+    "as_tensor",
+    "is_wide",
     "SampleDataset",
     "SampleLoader",
     "split_loaders",
@@ -67,13 +69,25 @@ def scaled_modalities(
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #72183a7e
-def _tensor(
-    v: np.ndarray,  # a gathered block
-) -> torch.Tensor:  # float32 for float64, uint16 and uint32; else the same dtype
-    "A tensor that torch can compute with."
-    if v.dtype in ("uint16", "uint32", "float64"):
-        v = v.astype("float32")
-    return torch.from_numpy(np.ascontiguousarray(v))
+_converted = dict(
+    uint16="int32", uint32="int64", uint64="int64", bool="uint8", longdouble="float64"
+)
+
+
+def as_tensor(
+    v: np.ndarray,  # a gathered block of numbers, of any type and byte order
+) -> torch.Tensor:  # the same numbers in the nearest type that torch computes with
+    "A tensor of the same numbers."
+    native = v.dtype.newbyteorder("=")
+    kind = _converted.get(native.name, _converted["longdouble"] if native.itemsize > 8 else native)
+    return torch.from_numpy(np.ascontiguousarray(v, dtype=kind))
+
+
+def is_wide(
+    dtype: np.dtype,  # of an array
+) -> bool:  # whether float32 may be too short for its numbers
+    "Float32 keeps seven digits: enough for bytes and two-byte numbers, not for eastings in metres."
+    return dtype.kind in "iuf" and dtype.itemsize > (2 if dtype.kind in "iu" else 4)
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #d5d48bd6
@@ -127,13 +141,13 @@ def _gathered(
 ) -> tuple:  # (x, y), or (x,) without targets
     "Some samples as raw tensors."
 
-    x = {n: _tensor(data.arrays[n][rows]) for n in data.inputs}
+    x = {n: as_tensor(data.arrays[n][rows]) for n in data.inputs}
     for name, times in data.times.items():
         own = times[rows] if times.ndim == 2 else np.broadcast_to(times, (len(rows), len(times)))
-        x[name] = _tensor(own.astype("float32"))
+        x[name] = as_tensor(own.astype("float32"))
     if not data.targets:
         return (x,)
-    return x, {n: _tensor(data.arrays[n][rows]) for n in data.targets}
+    return x, {n: as_tensor(data.arrays[n][rows]) for n in data.targets}
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #43c1baae
@@ -155,10 +169,16 @@ class SampleLoader(DataLoader):
         self.seed = seed
         self.weights = weights
         self.epoch = 0
+        arrays = getattr(dataset, "arrays", {})
+        self.wide = {n for n, v in arrays.items() if n in self.mods and is_wide(v.dtype)}
 
     def new(self, dataset=None, cls=None, **kwargs):
         own = dict(mods=self.mods, seed=self.seed)
-        return super().new(dataset, cls, **(own | kwargs))
+        if dataset in (None, self.dataset):  # weights belong to samples
+            own["weights"] = self.weights
+        copy = super().new(dataset, cls, **(own | kwargs))
+        copy.set_epoch(self.epoch)
+        return copy
 
     def set_epoch(self, epoch):
         self.epoch = epoch
@@ -174,23 +194,27 @@ class SampleLoader(DataLoader):
         return i
 
     def create_batch(self, idxs):
-        return self.dataset[idxs]
+        return self._scaled(self.dataset[idxs], self.wide)
 
     def retain(self, res, b):
         return res
 
     def after_batch(self, batch):
-        return tuple({n: _ready(v, self.mods.get(n)) for n, v in part.items()} for part in batch)
+        return self._scaled(batch, self.mods.keys() - self.wide)
+
+    def _scaled(self, batch, names):
+        return tuple(
+            {n: _ready(v, self.mods[n]) if n in names else v for n, v in part.items()}
+            for part in batch
+        )
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #73096198
 def _ready(
     v: torch.Tensor,  # a batch of one modality, raw
-    m: Modality,  # what it is; None for times, which stay in days
+    m: Modality,  # what it is
 ) -> torch.Tensor:  # long for labels, else float32
     "What the network gets to see."
-    if m is None:
-        return v
     return v.long() if m.is_label else m.standardise(v)
 
 

@@ -21,6 +21,7 @@ import errno
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -29,7 +30,7 @@ from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -188,14 +189,13 @@ def _end_with_parent() -> None:
 
 
 # %% ../../nbs/api/data/04_native.ipynb #8487ab98
-def _start_worker(
-    read,  # function row -> {modality: array}
-    expected: dict,  # as from `expectations`
+def _start_process(
+    **job,  # what it works with
 ) -> None:
     "What a process of the pool does first."
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _job.update(read=read, expected=expected)
+    _job.update(job)
 
 
 def _work(
@@ -208,19 +208,18 @@ def _work(
 # %% ../../nbs/api/data/04_native.ipynb #1314f69a
 @contextmanager
 def _pool(
-    read,  # function row -> {modality: array}
-    expected: dict,  # as from `expectations`
     workers: int,  # number of processes
+    **job,  # what each of them works with
 ):  # a `ProcessPoolExecutor`
-    "Processes which read; they end with the block, however it is left."
+    "Processes that end with the block, however it is left."
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (read, expected))
+    pool = ProcessPoolExecutor(workers, context, partial(_start_process, **job))
     try:
         yield pool
     except BrokenProcessPool:
         raise ChildProcessError(
-            "a reading process was killed (out of memory, or a crash in a library): "
-            "call again, it goes on from there; with workers=1 if it happens again"
+            "a process was killed (out of memory, or a crash in a library): call again, "
+            "with workers=1 if it happens again"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -277,7 +276,7 @@ def block_reader(
     if workers == 1:
         yield (lambda start, stop: read_chunk(read, expected, index.iloc[start:stop])), block
     else:
-        with _pool(read, expected, workers) as pool:
+        with _pool(workers, read=read, expected=expected) as pool:
             yield _ordered_reader(pool, index, chunk, 3 * workers), block
 
 
@@ -518,5 +517,6 @@ def over_cores(
 
     if workers <= 1:
         return bar(map(make, jobs))
-    with get_context("fork" if hasattr(os, "fork") else None).Pool(workers) as pool:
-        return bar(pool.imap(make, jobs, max(1, len(jobs) // (16 * workers))))
+    pickle.dumps((make, jobs[0]))  # what cannot be sent ends here, not in a pool that waits for it
+    with _pool(workers) as pool:
+        return bar(pool.map(make, jobs, chunksize=max(1, len(jobs) // (64 * workers))))

@@ -144,6 +144,28 @@ def count_faults(
     return dict(counted)
 
 
+# %% ../../nbs/api/data/00_samples.ipynb #6e4c185e
+def _problem_in_type(
+    da: xr.DataArray,  # a modality
+    m: Modality,  # its description
+) -> str:  # empty if all is well
+    "What is wrong with the type of the numbers of one modality."
+    kind = da.dtype.kind
+    if m.is_label and kind not in "iu":
+        return (
+            f"'{m.name}': class indices must be integers (positions in `classes`, -1 for missing), "
+            f"the dtype is {da.dtype}"
+        )
+    if kind == "c":
+        return (
+            f"'{m.name}': complex numbers ({da.dtype}); make two channels of them, real and "
+            "imaginary part or amplitude and phase"
+        )
+    if kind not in "biuf":
+        return f"'{m.name}': the values are no numbers, the dtype is {da.dtype}"
+    return ""
+
+
 # %% ../../nbs/api/data/00_samples.ipynb #6c0a76e7
 def _problems_in_values(
     da: xr.DataArray,  # a modality
@@ -152,6 +174,8 @@ def _problems_in_values(
     faults: dict = None,  # as from `count_faults`, where they have been counted before
 ) -> list:  # of str, empty if all is well
     "What is wrong with the values of one modality, and in how many samples."
+    if unusable := _problem_in_type(da, m):
+        return [unusable]
     faults = faults or count_faults(da, m)
     texts = dict(
         outside=f"class index outside 0..{m.n_classes - 1} (and not -1 for missing)",
@@ -161,10 +185,7 @@ def _problems_in_values(
         missing = "missing label" if m.is_label else "missing values (NaN)"
         texts["missing"] = f"{missing}, but it is an input"
     n = da.sizes["sample"]
-    found = [f"'{m.name}': {texts[k]} in {faults[k]} of {n} samples" for k in texts if faults[k]]
-    if m.is_label and da.dtype.kind not in "iu":
-        found.append(f"'{m.name}': class indices must be integers, the dtype is {da.dtype}")
-    return found
+    return [f"'{m.name}': {texts[k]} in {faults[k]} of {n} samples" for k in texts if faults[k]]
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #b798021d

@@ -30,6 +30,8 @@ from typing import NamedTuple
 from nbdev.config import get_config
 from nbdev.test import test_nb as run_cells
 
+from mtl_explain.dev.notebook_tests import read_notebook
+
 
 # %% ../../nbs/dev/06_answers.ipynb #a8da2f10
 class Answer(NamedTuple):
@@ -152,7 +154,7 @@ def lesson_faults(
 ) -> list:  # complaints
     "Run a lesson with its answers; what does not hold."
     name = Path(path).name
-    nb, answers = with_answers(json.loads(Path(path).read_text(encoding="utf-8")))
+    nb, answers = with_answers(read_notebook(path))
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / name
         copy.write_text(json.dumps(nb), encoding="utf-8")

@@ -27,6 +27,8 @@ __all__ = [
     "titled",
     "render",
     "notebook_tests",
+    "read_notebook",
+    "check_python",
     "tests_path",
     "export_tests",
     "TestExporter",
@@ -487,6 +489,40 @@ def notebook_tests(
     return "\n\n\n".join([head, *render(plan, pieces, named)]) + "\n"
 
 
+# %% ../../nbs/dev/02_notebook_tests.ipynb #9f1e7ed6
+def read_notebook(
+    path: Path,  # an .ipynb file
+) -> dict:  # a notebook
+    "A notebook from its file; `NotebookTestError` names one that cannot be read."
+    try:
+        nb = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # JSON or UTF-8
+        raise NotebookTestError(
+            f"{path}: no notebook ({error}); a merge conflict that was not resolved?"
+        ) from None
+    if not isinstance(nb, dict) or not isinstance(nb.get("cells"), list):
+        raise NotebookTestError(f"{path}: no notebook: it has no list of cells")
+    return nb
+
+
+def check_python(
+    nb: dict,  # a notebook
+    path: str,  # what messages call it
+) -> None:
+    "Raise `NotebookTestError` for the first code cell that is no Python."
+    for cell in nb["cells"]:
+        text = "".join(cell["source"])
+        try:
+            if cell["cell_type"] == "code":
+                ast.parse(text)
+        except SyntaxError as error:
+            line = (error.text or "").strip()
+            first = text.strip().splitlines()[0]
+            raise NotebookTestError(
+                f"{path}: the cell '{first}' is no Python, at '{line}'; magics cannot become tests"
+            ) from None
+
+
 # %% ../../nbs/dev/02_notebook_tests.ipynb #ab9725e6
 def tests_path(
     nb: dict,  # a notebook
@@ -502,8 +538,9 @@ def export_tests(
     "Write the test module of a notebook."
     path = Path(path).resolve()
     config = get_config(path.parent)
-    nb = json.loads(path.read_text(encoding="utf-8"))
+    nb = read_notebook(path)
     source = path.relative_to(config.config_path.resolve()).as_posix()
+    check_python(nb, source)
     text = notebook_tests(nb, source, config.lib_path.name)
     if not text:
         return None

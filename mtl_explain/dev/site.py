@@ -73,7 +73,7 @@ from nbdev.showdoc import show_doc
 from PIL import Image
 
 from mtl_explain.dev.code import leading_comment, split_directives
-from mtl_explain.dev.notebook_tests import plain
+from mtl_explain.dev.notebook_tests import plain, read_notebook
 from mtl_explain.show.views import chart_html
 
 
@@ -118,7 +118,7 @@ def notebooks(
     nbs = Path(nbs or get_config().nbs_path)
     paths = sorted(p.relative_to(nbs) for p in nbs.rglob("*.ipynb"))
     paths = [p for p in paths if not any(part.startswith((".", "_")) for part in p.parts)]
-    return {p.as_posix(): json.loads((nbs / p).read_text(encoding="utf-8")) for p in paths}
+    return {p.as_posix(): read_notebook(nbs / p) for p in paths}
 
 
 # %% ../../nbs/dev/03_site.ipynb #a6833f0c
@@ -375,7 +375,7 @@ class SymbolDocs(Processor):
 
     def namespace_of(self, path):
         "What is defined in the module that a notebook exports."
-        module = module_of(json.loads(path.read_text(encoding="utf-8")))
+        module = module_of(read_notebook(path))
         if not module:
             return {}
         return vars(importlib.import_module(f"{get_config().lib_path.name}.{module}"))

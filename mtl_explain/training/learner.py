@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from fastai.callback.core import Callback
+from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 from fastai.torch_core import trainable_params
 from fastcore.basics import patch
@@ -52,6 +53,12 @@ class SeedEpochs(Callback):
         self.learn.dls.train.set_epoch(self.done)
         torch.manual_seed(1_000_003 * self.seed + self.done)
 
+    def before_step(self):
+        if self.iter == self.n_iter - 1:
+            for cb in self.learn.cbs:
+                if isinstance(cb, GradientAccumulation):
+                    cb.count = cb.n_acc
+
     def after_train(self):
         if hasattr(self.learn, "lr_finder"):
             return
@@ -74,6 +81,12 @@ def seeded_network(
 
 
 # %% ../../nbs/api/training/07_learner.ipynb #1916c4c9
+_not_pickled = (
+    "a learner is not pickled, since opening a pickle can run anything: train it with "
+    "`train_run(samples, setup, folder)`, whose folder keeps weights and settings as plain data"
+)
+
+
 class MultitaskLearner(Learner):
     "A fastai `Learner` of a multitask network; `multitask_learner` makes it."
 
@@ -100,6 +113,19 @@ class MultitaskLearner(Learner):
         if split not in loaders:
             raise ValueError(f"there is no split '{split}'; this learner has {', '.join(loaders)}")
         return score_table(self.model, loaders[split].new(shuffle=False, drop_last=False))
+
+    def get_preds(self, *args, **kwargs):
+        "Not for several tasks; see `predict`."
+        raise NotImplementedError(
+            "predictions of several tasks are a sample set: use learn.predict(samples)"
+        )
+
+    def export(self, *args, **kwargs):
+        "Not as a pickle, which could run code when it is opened; see `train_run`."
+        raise NotImplementedError(_not_pickled)
+
+    def __reduce_ex__(self, protocol):
+        raise NotImplementedError(_not_pickled)
 
 
 # %% ../../nbs/api/training/07_learner.ipynb #5099b52a

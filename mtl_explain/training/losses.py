@@ -92,6 +92,7 @@ class FixedWeights(nn.Module):
     def forward(
         self,
         parts: dict,  # task -> loss
+        known: dict,  # task -> 1 if the batch has a label of it, else 0; not used: its loss is 0
     ) -> Tensor:  # scalar
         return sum(self.weights[t] * loss for t, loss in parts.items())
 
@@ -141,10 +142,18 @@ class MultitaskLoss(nn.Module):
             setup.weighting,
         )
         self.relations = nn.ModuleList(make_relation(r, mods, setup) for r in setup.relations)
-        for t, options in setup.losses.items():
-            self.register_buffer(
-                f"class_weights_{t}", _class_weights(t, mods[t], **options), persistent=False
-            )
+        self.weighted = list(setup.losses)  # tasks with class weights
+        for i, t in enumerate(self.weighted):  # numbered: a name may hold what a buffer's may not
+            weights = _class_weights(t, mods[t], **setup.losses[t])
+            self.register_buffer(f"class_weights_{i}", weights, persistent=False)
+
+    def class_weights(
+        self,
+        task: str,  # name of a target
+    ) -> Tensor:  # (K,), None if all classes count the same
+        if task not in self.weighted:
+            return None
+        return getattr(self, f"class_weights_{self.weighted.index(task)}")
 
     def parts(
         self,
@@ -152,16 +161,23 @@ class MultitaskLoss(nn.Module):
         y: dict,  # name -> target
     ) -> dict:  # name -> scalar
         return {
-            t: task_loss(preds[t].float(), y[t], m, getattr(self, f"class_weights_{t}", None))
+            t: task_loss(preds[t].float(), y[t], m, self.class_weights(t))
             for t, m in self.mods.items()
         }
 
+    def related(
+        self,
+        preds: dict,  # name -> raw output
+        y: dict,  # name -> target
+    ) -> list:  # of scalars: what each relation adds
+        full = {t: p.float() for t, p in preds.items()}
+        relations = zip(self.relation_weights, self.relations, strict=True)
+        return [w * relation(full, y) for w, relation in relations]
+
     def forward(self, preds: dict, y: dict) -> Tensor:
-        related = (
-            w * r({t: p.float() for t, p in preds.items()}, y)
-            for w, r in zip(self.relation_weights, self.relations, strict=True)
-        )
-        return sum(related, self.weighting(self.parts(preds, y)))
+        known = {t: valid_elements(y[t], m).any().float() for t, m in self.mods.items()}
+        weighted = self.weighting(self.parts(preds, y), known)
+        return sum(self.related(preds, y), weighted)
 
 
 # %% ../../nbs/api/training/03_losses.ipynb #3afe55c3

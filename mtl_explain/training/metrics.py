@@ -44,17 +44,17 @@ def comparable(
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
 ) -> tuple:  # (predicted, true): flat class indices (n,), or values (n, channels), see below
-    "Predicted and true values of all valid elements; numbers in the units of their errors."
+    "Predicted and true values of all valid elements; numbers from the mean, in units of errors."
     if m.is_label:
         valid = valid_elements(y, m)
         return predictions(pred, m)[valid], y[valid]
     axis = 1 + channel_axis(m.kind)
     predicted, true = (
-        m.to_error_units(m.to_native(v)).movedim(axis, -1).reshape(-1, m.n_channels)
+        m.to_error_units(m.native_difference(v)).movedim(axis, -1).reshape(-1, m.n_channels)
         for v in (pred, y)
     )
     valid = valid_elements(true, m).all(1)
-    return predicted[valid], true[valid]
+    return predicted[valid].cpu().double(), true[valid].cpu().double()
 
 
 # %% ../../nbs/api/training/04_metrics.ipynb #1005543f

@@ -46,7 +46,7 @@ def error_values(
     if m.is_label:
         wrong = (predictions(pred, m) != y).float()
     else:
-        wrong = m.to_error_units(m.to_native(pred) - m.to_native(y)).abs()
+        wrong = m.to_error_units(m.native_difference(pred - y)).abs()
     return torch.where(valid_elements(y, m), wrong, torch.nan)
 
 
@@ -161,7 +161,7 @@ def channel_record(
         return v.movedim(axis, 1).reshape(len(v), m.n_channels, -1).nanmean(2)
 
     return dict(
-        channel_error=mean((m.to_native(pred) - m.to_native(y)).abs()),
+        channel_error=mean(m.native_difference(pred - y).abs()),
         channel_loss=mean((pred - y) ** 2),
     )
 

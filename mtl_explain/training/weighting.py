@@ -10,6 +10,7 @@ import math
 
 import torch
 from fastai.callback.core import Callback, CancelBackwardException
+from fastai.callback.fp16 import AMPMode, MixedPrecision
 from torch import Tensor, nn
 
 from mtl_explain.setup import Setup
@@ -31,9 +32,10 @@ class Uncertainty(nn.Module):
     def forward(
         self,
         parts: dict,  # task -> loss
+        known: dict,  # task -> 1 if the batch has a label of it, else 0
     ) -> Tensor:  # scalar; may become negative
         return sum(
-            c * torch.exp(-s) * parts[t] + s / 2
+            c * torch.exp(-s) * parts[t] + known[t] * s / 2
             for (t, c), s in zip(self.scale.items(), self.log_variance, strict=True)
         )
 
@@ -60,12 +62,12 @@ class DynamicWeightAverage(nn.Module):
         for name, size in (
             ("epochs", (2, len(self.tasks))),
             ("total", (len(self.tasks),)),
-            ("batches", ()),
+            ("batches", (len(self.tasks),)),
         ):
             self.register_buffer(name, torch.full(size, torch.nan if name == "epochs" else 0.0))
 
     def current(self) -> dict:  # task -> weight of its loss now
-        rate = torch.nan_to_num(self.epochs[1] / self.epochs[0], 1.0, 1.0)
+        rate = torch.nan_to_num(self.epochs[1] / self.epochs[0], 1.0, 1.0)  # 1: not known yet
         return dict(
             zip(self.tasks, torch.softmax(rate / self.temperature, 0).tolist(), strict=True)
         )
@@ -73,14 +75,17 @@ class DynamicWeightAverage(nn.Module):
     def forward(
         self,
         parts: dict,  # task -> loss
+        known: dict,  # task -> 1 if the batch has a label of it, else 0
     ) -> Tensor:  # scalar
         if torch.is_grad_enabled():
             self.total += torch.stack([parts[t].detach() for t in self.tasks])
-            self.batches += 1
+            self.batches += torch.stack([torch.as_tensor(known[t]) for t in self.tasks])
         return sum(w * parts[t] for t, w in self.current().items())
 
     def end_epoch(self) -> None:
-        self.epochs.copy_(torch.stack([self.epochs[1], self.total / self.batches.clamp(min=1)]))
+        seen = self.batches > 0
+        mean = torch.where(seen, self.total / self.batches.clamp(min=1), self.epochs[1])
+        self.epochs.copy_(torch.stack([self.epochs[1], mean]))
         self.total.zero_()
         self.batches.zero_()
 
@@ -131,6 +136,7 @@ class Aggregation(nn.Module):
     def forward(
         self,
         parts: dict,  # task -> loss
+        known: dict,  # task -> 1 if the batch has a label of it, else 0; not used
     ) -> Tensor:  # scalar
         return sum(self.weights[t] * loss for t, loss in parts.items())
 
@@ -143,6 +149,13 @@ class AggregateGradients(Callback):
     "Replace the backward pass: one a task, aggregated over the shared body."
 
     def before_fit(self):
+        for cb in self.learn.cbs:
+            if isinstance(cb, MixedPrecision) and cb.amp_mode == AMPMode.FP16:
+                raise ValueError(
+                    "weighting 'aggregation' does not train in float16, whose overflows an "
+                    "aggregator cannot skip: use learn.to_bf16(), or full precision"
+                )
+
         def keep(module, args, out):
             self.features = out
 
@@ -152,14 +165,19 @@ class AggregateGradients(Callback):
         from torchjd.autojac import jac_to_grad, mtl_backward
 
         weighting = self.loss_func.weighting
+        scale = torch.nan_to_num(self.loss_grad.detach() / self.loss.detach(), 1.0)
         parts = self.loss_func.parts(self.learn.pred, *self.yb)
+        related = self.loss_func.related(self.learn.pred, *self.yb)
         mtl_backward(
-            [weighting.weights[t] * loss for t, loss in parts.items()],
+            [scale * weighting.weights[t] * loss for t, loss in parts.items()],
             self.features,
             parallel_chunk_size=1,
+            retain_graph=bool(related),
         )
         shared = [p for p in self.model.body.parameters() if p.requires_grad]
         jac_to_grad(shared, weighting.aggregator)
+        if related:
+            (scale * sum(related)).backward()
         for p in self.model.parameters():
             if p.grad is not None:
                 p.grad = (
