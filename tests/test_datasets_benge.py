@@ -30,6 +30,15 @@ from mtl_explain.simulate.europe.landscape import make_land
 from mtl_explain.simulate.europe.patches import plan, see_block, simulate_europe
 
 
+# the files of a patch
+optical, cover, height, radar = (
+    "sentinel-2/{0}/{0}_B05.tif",
+    "esaworldcover/{0}_esaworldcover.tif",
+    "dem/{0}_dem.tif",
+    "sentinel-1/{1}/{1}_VH.tif",
+)
+
+
 # a small simulated dataset for the checks below; a copy of it that a check may change
 @contextmanager
 def copied(source):
@@ -87,6 +96,12 @@ def mini():
         atexit.register(shutil.rmtree, folder)
         return simulate_europe(Path(folder) / "ben-ge-mini", n=9, seed=4, side=1, progress=False)
     return simulated()
+
+
+@pytest.fixture(scope='module')
+def modality_names():
+    "The files of a patch."
+    return list(template().data_vars)
 
 
 def test_the_shortest_and_the_longest_day():
@@ -299,15 +314,8 @@ def test_a_store_that_is_not_there_is_one_clear_line(mini):
     assert table.loc["climate", "what"] == "12 classes"
 
 
-def test_what_the_reader_says_of_bad_files(mini):
+def test_what_the_reader_says_of_bad_files(mini, modality_names):
     "Bad files."
-    modality_names = list(template().data_vars)
-    optical, cover, height, radar = (
-        "sentinel-2/{0}/{0}_B05.tif",
-        "esaworldcover/{0}_esaworldcover.tif",
-        "dem/{0}_dem.tif",
-        "sentinel-1/{1}/{1}_VH.tif",
-    )
     cases = [
         (optical, Path.unlink, "no such file"),
         (height, Path.unlink, "dem.tif: no such file"),
@@ -354,6 +362,34 @@ def test_what_the_reader_says_of_bad_files(mini):
             assert caught.value.sample == row.name
             assert path.parent.name in caught.value.file
         assert read_patch(row, str(root), modality_names)["sentinel2"].shape == (12, 120, 120)
+
+
+def test_unknown_pixels_the_last_codes_of_the_legend_the_sea_and_scaled_heights(mini):
+    "Bad files."
+    codes = np.resize(np.array([0, 10, 95, 100], "uint8"), (1, 120, 120))
+    with copied(mini) as root:
+        row = patch_index(root)[0].iloc[0]
+        path = root / cover.format(row.name)
+        with spoiled(path, rewrite(lambda v: codes)):
+            found = read_patch(row, str(root), ["landcover"])["landcover"]
+        assert found.ravel()[:4].tolist() == [-1, 0, 9, 10]
+        for code in (5, 110, 255):
+            with (
+                spoiled(path, rewrite(lambda v, code=code: np.full_like(v, code))),
+                pytest.raises(BadSample, match=f"unknown land cover code {code}"),
+            ):
+                read_patch(row, str(root), ["landcover"])
+
+        def scaled(path):
+            with rasterio.open(path, "r+") as file:
+                file.scales = [0.1]
+
+        with (
+            spoiled(root / height.format(row.name), scaled),
+            pytest.raises(BadSample, match="expected int16 as it stands, but its bands have scale 0.1"),
+        ):
+            read_patch(row, str(root), ["elevation"])
+        assert read_climate(pd.Series(dict(climatezone=0.0))) == 0
 
 
 def test_numbers_that_are_missing_or_impossible(mini):

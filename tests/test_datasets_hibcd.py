@@ -306,7 +306,18 @@ def test_colours_and_scales_of_a_tiles_files_are_read_as_they_are_meant(_folder_
         rewrite("late_image", lambda v: v[::-1], descriptions=["nir", "red", "green"])
         with pytest.raises(BadSample, match="its bands are nir, red, green, expected 'late_image'"):
             read_tile(row, 64)
-        rewrite("late_image", lambda v: v, descriptions=["red", "green", "blue"])
+        # as published: images with a fourth band, whole metres, the code 3, huge numbers for no height
+        rewrite("late_image", lambda v: np.concatenate([v, v[:1] * 0]), descriptions=("",) * 4)
+        assert np.array_equal(read_tile(row, 64)["late_image"], whole["late_image"])
+        rewrite("late_image", lambda v: v[:3], descriptions=["red", "green", "blue"])
+        rewrite("semantic_change", lambda v: np.where(v == 2, 3, v).astype("uint8"))
+        assert np.array_equal(read_tile(row, 64)["semantic_change"], whole["semantic_change"])
+        rewrite("height_change", lambda v: np.where(np.arange(64) < 2, 3.4e38, v).astype("float32"))
+        found = read_tile(row, 64)
+        assert np.isnan(found["height_change"][..., :2]).all()
+        assert (found["pseudo_change"][:, :2] == -1).all()
+        rewrite("height_change", lambda v: np.round(np.where(v < 1e6, v, 0)).astype("int16"))
+        assert read_tile(row, 64)["height_change"].dtype == "float32"
 
         def decimetres(v):
             return np.where(known_heights(v), np.round(10 * v), -32768).astype("int16")

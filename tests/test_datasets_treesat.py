@@ -241,6 +241,22 @@ def test_overlapping_polygons_are_normalised_and_counted(home_forest_and_index, 
             prepare(copy, Path(folder) / "other", workers=1, progress=False)
 
 
+def test_an_archive_with_radar_images_of_2_by_2_pixels_is_refused_for_its_size(home_forest_and_index):
+    "The sample set."
+    home, forest, index = home_forest_and_index
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(forest, Path(folder) / "copy"))
+        for path in (copy / "s1" / "60m").glob("*.tif"):
+            with rasterio.open(path) as file:
+                profile = file.profile | dict(height=2, width=2)
+                values = file.read()[:, :2, :2]
+                profile["transform"] = file.transform @ Affine.scale(3)
+            with rasterio.open(path, "w", **profile) as file:
+                file.write(values)
+        with pytest.raises(ValueError, match=r"expected shape \(6, 6\), got \(2, 2\)"):
+            prepare(copy, Path(folder) / "store", workers=1, progress=False)
+
+
 def test_the_simulators_truth_comes_back(plots, prepared_and_samples):
     "The sample set."
     prepared, samples = prepared_and_samples
