@@ -42,6 +42,7 @@ import ast
 import inspect
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -105,12 +106,28 @@ Width = Annotated[
 expected = (ValueError, OSError, ImportError, subprocess.CalledProcessError)
 
 
+def _show_note(
+    others,  # what shows warnings that are not ours
+):  # what shows any warning
+    "What this package has to say is one line, without the place in its code."
+
+    def show(message, category, *where):
+        if category is UserWarning:
+            typer.secho(f"note: {message}", fg="yellow", err=True)
+        else:
+            others(message, category, *where)
+
+    return show
+
+
 def main(
     args: list = None,  # words of the command line; those of the process if None
 ) -> None:
     "Run a command; an expected error is one line and exit code 1, Ctrl-C one line and code 130."
     try:
-        app(args, prog_name="mtl_explain")
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_note(warnings.showwarning)
+            app(args, prog_name="mtl_explain")
     except expected as e:
         typer.secho(f"error: {e}", fg="red", err=True)
         sys.exit(1)
@@ -514,10 +531,10 @@ def report(
 @app.command()
 def detect(
     dsm: Annotated[
-        Path, typer.Option(help="Raster of the height model of before, in metres, one band.")
+        str, typer.Option(help="Raster of the height model of before, in metres, one band.")
     ],
     image: Annotated[
-        Path, typer.Option(help="Raster of the photograph of after: red, green, blue.")
+        str, typer.Option(help="Raster of the photograph of after: red, green, blue.")
     ],
     run: Annotated[Path, typer.Option(help="Run folder of a network that compares two images.")],
     out: Annotated[
@@ -537,11 +554,16 @@ def detect(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each class as well.")
     ] = False,
+    check_range: Annotated[
+        bool, typer.Option(help="Refuse rasters whose numbers are far from those of training.")
+    ] = True,
 ):
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
     from mtl_explain.change.detect import detect_change
 
-    options = dict(size=size, overlap=overlap, bs=bs, probabilities=probabilities)
+    options = dict(
+        size=size, overlap=overlap, bs=bs, probabilities=probabilities, check_range=check_range
+    )
     typer.echo(f"detected: {detect_change(dsm, image, run, out, **options)}")
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import zipfile
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,20 +22,22 @@ import pytest
 import rasterio
 import torch
 import xarray as xr
+from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import from_origin
+from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window
 
 from mtl_explain.change.detect import (
-    ScenePair, band_list, blend_windows, change_network, check_bands, common_windows, detect_change,
-    downsampling_factor, half_cosine, plot_detection, predict_layers, read_input, standardise_window,
-    to_bands, whole_blocks, window_plan, window_starts, window_weights,
+    ScenePair, band_list, blend_windows, change_network, common_windows, detect_change, downsampling_factor,
+    half_cosine, plot_detection, predict_layers, read_input, sample_windows, standardise_window, to_bands,
+    whole_blocks, window_plan, window_starts, window_weights,
 )
 from mtl_explain.change.losses import range_scaling
+from mtl_explain.data.inputs import raster_bands
 from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets import hibcd
 from mtl_explain.files.paths import scratch_file
-from mtl_explain.files.raster import open_raster
+from mtl_explain.files.raster import band_names, open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, with_network
 from mtl_explain.palette import blue, orange
@@ -81,8 +84,10 @@ def sample_set(n, seed):
             arrays[name] = modality_array(name, values, "mask", ("y", "x"), **labels)
         else:
             dims = (f"{name} channel", "y", "x")
-            units = "m" if "height" in name else ""
-            arrays[name] = modality_array(name, values, "image", dims, units=units)
+            is_height = "height" in name
+            about = dict(channels=["height"] if is_height else ["red", "green", "blue"])
+            about["units"] = "m" if is_height else ""
+            arrays[name] = modality_array(name, values, "image", dims, **about)
     split = np.array(["train", "train", "train", "valid"])[np.arange(n) % 4]
     coords = dict(sample=[f"s{i:03d}" for i in range(n)], split=("sample", split))
     return xr.Dataset(arrays, coords, dict(title="boxes"))
@@ -92,6 +97,15 @@ def mosaic(v):
     "24 tiles as one raster of 4 rows and 6 columns of tiles."
     grid = v.reshape(4, 6, -1, 64, 64)
     return np.moveaxis(grid, (2, 0, 3, 1, 4), range(5)).reshape(-1, 256, 384)
+
+
+# one map a pair of rasters, and what a file can say of itself
+def told(path, values, at=(120_000.0, 487_000.0), **about):
+    write(path, values, at, 0.5)
+    with rasterio.open(path, "r+") as file:
+        for key, value in about.items():
+            setattr(file, key, value)
+    return path
 
 
 @pytest.fixture(scope='module')
@@ -162,7 +176,7 @@ def quiet_in_windows_and_little(_folder_dsm_path_and_image_path, network_Opened_
 
 
 @pytest.fixture(scope='module')
-def roles_folder_run_truth_early_and_late(_folder_dsm_path_and_image_path):
+def roles_folder_run_truth_early_corner_and_late(_folder_dsm_path_and_image_path):
     "A run, and the two rasters of another place."
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     setup = scene_setup(
@@ -186,15 +200,28 @@ def roles_folder_run_truth_early_and_late(_folder_dsm_path_and_image_path):
     early = write(folder / "early.tif", truth["early_height"], pixel=0.5)
     corner = (120_020.0, 487_000.0)
     late = write(folder / "late.tif", truth["late_image"][..., 40:], corner, 0.5)
-    return roles, folder, run, truth, early, late
+    return roles, folder, run, truth, early, corner, late
 
 
 @pytest.fixture(scope='module')
-def made(roles_folder_run_truth_early_and_late, quiet_in_windows_and_little):
+def made(roles_folder_run_truth_early_corner_and_late, quiet_in_windows_and_little):
     "From files to a file."
-    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
     quiet, in_windows, little = quiet_in_windows_and_little
     return detect_change(early, late, run.folder, folder / "found.tif", probabilities=True, **quiet)
+
+
+@pytest.fixture(scope='module')
+def mapped(roles_folder_run_truth_early_corner_and_late, quiet_in_windows_and_little):
+    "One map a pair of rasters, and what a file can say of itself."
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
+    quiet, in_windows, little = quiet_in_windows_and_little
+    def mapped(dsm, image, folder):
+        out = Path(folder) / f"{len(os.listdir(folder))}.tif"
+        detect_change(dsm, image, run, out, size=64, overlap=16, **quiet)
+        with rasterio.open(out) as file:
+            return file.read(1)
+    return mapped
 
 
 def test_windows_by_hand_and_weights_that_sum_to_one_everywhere():
@@ -375,7 +402,7 @@ def test_bands_holes_and_nodata(network_Opened_small_and_mods):
         five = write(Path(folder) / "c.tif", np.zeros((5, 4, 6), "uint8"))
         with open_raster(dsm) as d, open_raster(image) as i, open_raster(five) as f:
             values, known = read_input(d, Window(0, 0, 6, 4), mods["early_height"], [4.0])
-            assert known.all()
+            assert known.sum() == 20
             assert (values == 7).all()
             assert not read_input(d, Window(0, 0, 3, 1), mods["early_height"], [4.0])[1].any()
             values, known = read_input(i, Window(0, 0, 6, 4), mods["late_image"], [90.0, 91, 92])
@@ -383,15 +410,21 @@ def test_bands_holes_and_nodata(network_Opened_small_and_mods):
             assert values.shape == (3, 4, 6)
             assert known.sum() == 20
             assert (values[:, known] == 100).all()
-            check_bands(d, mods["early_height"])
-            check_bands(i, mods["late_image"])
+            assert raster_bands(band_names(i), mods["late_image"], "b.tif") == [1, 2, 3]
             channels = "late_image 0, late_image 1, late_image 2"
             with pytest.raises(
                 ValueError, match=rf"c.tif: expected 3 bands for 'late_image' \({channels}\), got 5"
             ):
-                check_bands(f, mods["late_image"])
-            with pytest.raises(ValueError, match="b.tif: expected 1 band for 'early_height' .*, got 4"):
-                check_bands(i, mods["early_height"])
+                raster_bands(band_names(f), mods["late_image"], "c.tif")
+
+
+def test_a_sample_of_a_raster_tells_units_and_types_of_numbers():
+    "What the network gets to see."
+    assert [tuple(w.flatten()) for w in sample_windows(Window(5, 7, 30, 20))] == [(5, 7, 30, 20)]
+    many = sample_windows(Window(0, 0, 2000, 100))
+    assert len(many) == 12
+    assert {(w.width, w.height) for w in many} == {(64, 64)}
+    assert max(w.col_off for w in many) == 1936
 
 
 def test_heights_in_centimetres_are_noticed(network_Opened_small_and_mods):
@@ -477,9 +510,9 @@ def test_how_visible_the_borders_of_windows_are(quiet_in_windows_and_little, exp
     assert seam(little) < 0.02 * seam(found["cut hard"])
 
 
-def test_classes_metres_and_probabilities_where_the_rasters_lie(made, roles_folder_run_truth_early_and_late, quiet_in_windows_and_little):
+def test_classes_metres_and_probabilities_where_the_rasters_lie(made, roles_folder_run_truth_early_corner_and_late, quiet_in_windows_and_little):
     "A run, and two files."
-    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
     quiet, in_windows, little = quiet_in_windows_and_little
     with rasterio.open(made) as file:
         found = file.read()
@@ -524,9 +557,9 @@ def test_the_result_drawn(made):
     assert [ax.get_title() for ax in axes] == ["semantic change", "height change [m]"]
 
 
-def test_mistakes_and_what_they_leave_behind(roles_folder_run_truth_early_and_late, made, quiet_in_windows_and_little):
+def test_mistakes_and_what_they_leave_behind(roles_folder_run_truth_early_corner_and_late, made, quiet_in_windows_and_little):
     "Nothing half-written."
-    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
     quiet, in_windows, little = quiet_in_windows_and_little
     def refuses(match, error=ValueError, early=early, late=late, source=run, **options):
         with tempfile.TemporaryDirectory() as d:
@@ -545,11 +578,10 @@ def test_mistakes_and_what_they_leave_behind(roles_folder_run_truth_early_and_la
         refuses("five.tif: expected 3 bands for 'late_image'", late=five)
         refuses("does not overlap", late=far)
         refuses(
-            "cm.tif, row 0, column 40: values of .* in the mean, where 'early_height' was .* "
-            "in training: other units",
+            "cm.tif: numbers of .*, where 'early_height' was .* in training: other units",
             early=centimetres,
         )
-        refuses("words.tif, row 0, column 0: values of 9000 in the mean", late=words)
+        refuses("words.tif: numbers of 9000 ± 0, where 'late_image'", late=words)
         refuses("cut.tif: cannot be read", early=cut)
         refuses("no such raster", FileNotFoundError, early=Path(d) / "nowhere.tif")
         refuses("overlap=64: expected 0 to 63 pixels", size=64, overlap=64)
@@ -561,9 +593,9 @@ def test_mistakes_and_what_they_leave_behind(roles_folder_run_truth_early_and_la
         detect_change(early, late, run, made, **quiet)
 
 
-def test_nodata_in_both_rasters(roles_folder_run_truth_early_and_late, quiet_in_windows_and_little):
+def test_nodata_in_both_rasters(roles_folder_run_truth_early_corner_and_late, quiet_in_windows_and_little):
     "Nothing half-written."
-    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
     quiet, in_windows, little = quiet_in_windows_and_little
     with tempfile.TemporaryDirectory() as d:
         z = truth["early_height"].copy()
@@ -579,13 +611,77 @@ def test_nodata_in_both_rasters(roles_folder_run_truth_early_and_late, quiet_in_
     lost = np.isnan(got)
     assert lost[:40, :50].all()
     assert lost[160:, 304:].all()
-    assert not lost[:120, 60:].any()
-    assert not lost[10:20, 60:70].any()
+    assert lost[10:20, 60:70].all()
+    assert not lost[20:120, 60:].any()
 
 
-def test_rasters_of_57_mb_within_40_mb(roles_folder_run_truth_early_and_late):
+def test_scale_offset_units_archives(roles_folder_run_truth_early_corner_and_late, mapped):
+    "What the files say of themselves."
+    # scale, offset, units, archives: the same map
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
+    with tempfile.TemporaryDirectory() as d:
+        z = truth["early_height"]
+        expected = mapped(early, late, d)
+        whole = np.round(100 * z).astype("int32")
+        for about in (
+            dict(scales=[0.01]),
+            dict(units=["cm"]),
+            dict(scales=[0.001], units=["dam"]),
+        ):
+            dsm = told(Path(d) / "a.tif", whole, **about)
+            if about.get("units") == ["dam"]:
+                with pytest.raises(
+                    ValueError, match="a.tif: its numbers are in dam, 'early_height' was"
+                ):
+                    mapped(dsm, late, d)
+                continue
+            assert (mapped(dsm, late, d) != expected).mean() < 0.01
+        dsm = told(Path(d) / "b.tif", z - 3, offsets=[3.0])
+        assert (mapped(dsm, late, d) != expected).mean() < 0.01
+        with zipfile.ZipFile(Path(d) / "pair.zip", "w") as archive:
+            archive.write(early, "h.tif")
+        assert (mapped(f"zip://{d}/pair.zip!h.tif", late, d) == expected).all()
+        with pytest.raises(ValueError, match="nothing can be written beside it; say where with `out`"):
+            detect_change(early, f"/vsizip/{d}/pair.zip/h.tif", run)
+
+
+def test_bands_of_a_photograph(roles_folder_run_truth_early_corner_and_late, mapped):
+    "What the files say of themselves."
+    # bands of a photograph: names decide, what was left out is said
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
+    with tempfile.TemporaryDirectory() as d:
+        rgb = truth["late_image"][..., 40:]
+        expected = mapped(early, late, d)
+        four = np.concatenate([rgb[::-1], np.full_like(rgb[:1], 255)])
+        colours = [ColorInterp[c] for c in ("blue", "green", "red", "alpha")]
+        image = told(Path(d) / "bgra.tif", four, corner, colorinterp=colours)
+        with pytest.warns(UserWarning, match="blue, green, red, alpha the network reads number 3, 2"):
+            assert (mapped(early, image, d) == expected).all()
+        image = told(Path(d) / "infrared.tif", rgb, corner, descriptions=["nir", "red", "green"])
+        with pytest.raises(ValueError, match="infrared.tif: its bands are nir, red, green, expected"):
+            mapped(early, image, d)
+        for name, values, match in (
+            (
+                "bright",
+                (rgb / 255).astype("float32"),
+                "bright.tif: numbers of .* where 'late_image' was",
+            ),
+            ("deep", 257 * rgb.astype("uint16"), "deep.tif: numbers of .* where 'late_image' was"),
+            ("many", rgb + 1j, "many.tif: expected real numbers, got complex"),
+        ):
+            image = write(Path(d) / f"{name}.tif", values, corner, 0.5)
+            with pytest.raises(ValueError, match=match):
+                mapped(early, image, d)
+        image = write(Path(d) / "south.tif", rgb, corner, 0.5)
+        with rasterio.open(image, "r+") as file:
+            file.transform = file.transform @ Affine.translation(0, file.height) @ Affine.scale(1, -1)
+        with pytest.raises(ValueError, match="south.tif: .* they run from south to north"):
+            mapped(early, image, d)
+
+
+def test_rasters_of_57_mb_within_40_mb(roles_folder_run_truth_early_corner_and_late):
     "Constant memory, measured."
-    roles, folder, run, truth, early, late = roles_folder_run_truth_early_and_late
+    roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
     script = """
 import resource, sys, pathlib
 import numpy as np, rasterio, torch

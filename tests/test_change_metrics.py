@@ -353,6 +353,11 @@ def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_
         ValueError, match="predicts neither 'a' nor 'b', but semantic_change, height_change"
     ):
         change_scores(learner, other, "a", "b")
+    turned = world.assign(semantic_change=2 - world.semantic_change)
+    turned.semantic_change.attrs = world.semantic_change.attrs | dict(
+        classes=world.semantic_change.attrs["classes"][::-1]
+    )
+    assert change_scores(learner, turned).equals(table)  # the same truth, classes in another order
     table.round(3)
 
 

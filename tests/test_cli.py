@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,7 @@ def names_and_done():
     ]
     code = f"""
 import sys
+import warnings
 from mtl_explain.cli import main
 for name in {names}:
     try: main([*name.split(), '--help'])
@@ -88,6 +90,23 @@ print(sorted({{'torch', 'fastai', 'matplotlib', 'xarray'}} & set(sys.modules)), 
     plain = {k: v for k, v in os.environ.items() if "COLOR" not in k} | dict(COLUMNS="100", TERM="dumb")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain)
     return names, done
+
+
+def test_a_note_is_one_line():
+    "Errors in one line."
+    def noting():
+        probe = typer.Typer()
+
+        @probe.command()
+        def note():
+            warnings.warn("3 masks lie between", stacklevel=1)
+
+        return probe
+
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert command(app=noting()) == (0, "", ["note: 3 masks lie between"])
 
 
 def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
@@ -378,15 +397,19 @@ def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
             [],
         )
         made.assert_called_once_with(
-            Path("a.tif"),
-            Path("b.tif"),
+            "a.tif",
+            "b.tif",
             Path("r"),
             Path("c.tif"),
             size=512,
             overlap=None,
             bs=1,
             probabilities=True,
+            check_range=True,
         )
+        command(*words[:1], "--dsm", "zip://p.zip!a.tif", *words[3:], "--no-check-range")
+        assert made.call_args.args[0] == "zip://p.zip!a.tif"  # GDAL's own paths stay as they are
+        assert made.call_args.kwargs["check_range"] is False
         made.side_effect = ValueError("b.tif: its pixels lie between those of a.tif")
         assert command(*words) == (1, "", ["error: b.tif: its pixels lie between those of a.tif"])
     assert command(*words) == (1, "", ["error: r is not a run folder: it has no config.json"])

@@ -253,6 +253,7 @@ def test_columns_of_all_sorts_become_coordinates(toy):
             n=pd.array([1, None], "Int64"),
             seen=pd.to_datetime(["2017-07-01 09:30:31", None]),
             farm=["north", None],
+            zoned=[pd.Timestamp("2017-07-01 12:00", tz="Europe/Berlin"), "2017-07-01T08:00-02:00"],
             days=[np.arange(3.0), np.arange(3.0) + 1],
         ),
         ["a", "b"],
@@ -260,12 +261,13 @@ def test_columns_of_all_sorts_become_coordinates(toy):
     sample_set = full_template(
         toy.assign_coords(days=(("sample", "time"), np.zeros((0, 3)), dict(units="days"))),
         several,
-        ["lat", "n", "seen", "farm", "days"],
+        ["lat", "n", "seen", "farm", "zoned", "days"],
     )
     assert dict(sample_set.sizes) == dict(sample=2, band=2, y=4, x=4, feature=2, time=3)
     assert sample_set.optical.nbytes == 64
     assert list(sample_set.seen.values) == ["2017-07-01T09:30:31", ""]
     assert list(sample_set.farm.values) == ["north", ""]
+    assert list(sample_set.zoned.values) == ["2017-07-01T10:00:00", "2017-07-01T10:00:00"]  # UTC
     assert np.isnan(sample_set.n[1])
     assert sample_set.days.values[1, 2] == 3
     assert sample_set.days.attrs == dict(units="days")

@@ -234,6 +234,8 @@ def test_less_common_mistakes(samples):
         samples.assign_coords(split=samples.split.where(samples.split != "test", "dev")),
     )
     assert refused("duplicate sample ids", samples.isel(sample=[0, 0, *range(96)]))
+    swapped = samples.assign_coords(lat=samples.lon, lon=samples.lat)
+    assert refused("samples are nowhere: no place on Earth has the latitude .* swapped", swapped)
     assert refused("must be integers", samples.assign(zone=samples.zone.astype(float)))
     assert refused("names 'rain'", samples, Setup("optical", "rain"))
     assert refused(

@@ -30,6 +30,15 @@ from mtl_explain.simulate.europe.landscape import make_land
 from mtl_explain.simulate.europe.patches import plan, see_block, simulate_europe
 
 
+# the files of a patch
+optical, cover, height, radar = (
+    "sentinel-2/{0}/{0}_B05.tif",
+    "esaworldcover/{0}_esaworldcover.tif",
+    "dem/{0}_dem.tif",
+    "sentinel-1/{1}/{1}_VH.tif",
+)
+
+
 # a small simulated dataset for the checks below; a copy of it that a check may change
 @contextmanager
 def copied(source):
@@ -89,6 +98,12 @@ def mini():
     return simulated()
 
 
+@pytest.fixture(scope='module')
+def modality_names():
+    "The files of a patch."
+    return list(template().data_vars)
+
+
 def test_the_shortest_and_the_longest_day():
     "Legends."
     # the shortest and the longest day; a spring day in between
@@ -142,6 +157,9 @@ def test_what_is_wrong_with_a_row_is_kept_with_it(mini):
         meta.loc[0, "patch_id"], meta.loc[1, "timestamp_s1"] = "S2A_1_2", "yesterday"
         meta["lat"] = meta.lat.astype(object)
         meta.loc[2, "lat"] = "north"
+        meta.loc[4, ["lat", "lon"]] = meta.loc[4, ["lon", "lat"]].values
+        meta.loc[5, "timestamp_s2"] = "2017-06"
+        meta.loc[6, "timestamp_s2"] = "13/06/2017 10:10"
         meta.to_csv(root / "ben-ge-mini_meta.csv", index=False)
         pd.concat([era, era[3:4]]).to_csv(root / "ben-ge-mini_era-5.csv", index=False)
         flaws = read_tables(root)[0].flaw.tolist()
@@ -152,11 +170,14 @@ def test_what_is_wrong_with_a_row_is_kept_with_it(mini):
                 "no time like",
                 "no position",
                 "several rows in ben-ge-mini_era-5.csv",
+                "are lat and lon swapped",
+                "no time like",
+                "no time like",
             ),
             strict=False,
         ):
-            assert flaw.startswith(message)
-        assert not any(flaws[4:])
+            assert message in flaw
+        assert not any(flaws[7:])
 
 
 def test_a_folder_without_tables_tables_in_a_wrong_encoding_or_without_a_column(mini):
@@ -293,15 +314,8 @@ def test_a_store_that_is_not_there_is_one_clear_line(mini):
     assert table.loc["climate", "what"] == "12 classes"
 
 
-def test_what_the_reader_says_of_bad_files(mini):
+def test_what_the_reader_says_of_bad_files(mini, modality_names):
     "Bad files."
-    modality_names = list(template().data_vars)
-    optical, cover, height, radar = (
-        "sentinel-2/{0}/{0}_B05.tif",
-        "esaworldcover/{0}_esaworldcover.tif",
-        "dem/{0}_dem.tif",
-        "sentinel-1/{1}/{1}_VH.tif",
-    )
     cases = [
         (optical, Path.unlink, "no such file"),
         (height, Path.unlink, "dem.tif: no such file"),
@@ -348,6 +362,34 @@ def test_what_the_reader_says_of_bad_files(mini):
             assert caught.value.sample == row.name
             assert path.parent.name in caught.value.file
         assert read_patch(row, str(root), modality_names)["sentinel2"].shape == (12, 120, 120)
+
+
+def test_unknown_pixels_the_last_codes_of_the_legend_the_sea_and_scaled_heights(mini):
+    "Bad files."
+    codes = np.resize(np.array([0, 10, 95, 100], "uint8"), (1, 120, 120))
+    with copied(mini) as root:
+        row = patch_index(root)[0].iloc[0]
+        path = root / cover.format(row.name)
+        with spoiled(path, rewrite(lambda v: codes)):
+            found = read_patch(row, str(root), ["landcover"])["landcover"]
+        assert found.ravel()[:4].tolist() == [-1, 0, 9, 10]
+        for code in (5, 110, 255):
+            with (
+                spoiled(path, rewrite(lambda v, code=code: np.full_like(v, code))),
+                pytest.raises(BadSample, match=f"unknown land cover code {code}"),
+            ):
+                read_patch(row, str(root), ["landcover"])
+
+        def scaled(path):
+            with rasterio.open(path, "r+") as file:
+                file.scales = [0.1]
+
+        with (
+            spoiled(root / height.format(row.name), scaled),
+            pytest.raises(BadSample, match="expected int16 as it stands, but its bands have scale 0.1"),
+        ):
+            read_patch(row, str(root), ["elevation"])
+        assert read_climate(pd.Series(dict(climatezone=0.0))) == 0
 
 
 def test_numbers_that_are_missing_or_impossible(mini):

@@ -12,6 +12,8 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
+from rasterio.transform import Affine
 from scipy.ndimage import zoom
 
 from mtl_explain.data.native import BadSample
@@ -105,6 +107,19 @@ def test_a_band_is_read_if_it_is_what_it_should_be():
                 read()
             assert caught.value.sample == "a"
             assert caught.value.file == path
+        write()
+        with rasterio.open(path, "r+") as file:
+            file.scales = [0.0001]
+        with pytest.raises(
+            BadSample, match="expected uint16 as it stands, but its bands have scale 0.0"
+        ):
+            read()
+        write()
+        with rasterio.open(path, "r+") as file:
+            turned = Affine(60, 0, 404400, 0, 60, 5342400 - 20 * 60)
+            file.transform = turned
+        with pytest.raises(BadSample, match="they run from south to north"):
+            read_band("a", path, 20, "uint16", {})
         write()
         Path(path).write_bytes(Path(path).read_bytes()[:500])
         with pytest.raises(BadSample, match="cannot be read: truncated"):

@@ -317,6 +317,7 @@ def test_rows_of_the_table_that_cannot_be_used(world):
     assert "is not after sowing" in says(harvest="2001-01-01")
     assert says(sowing="12/31/2018").startswith("sowing and harvest must be dates")
     assert says(year="") == says(lat="x") == "year, lat and lon must be numbers"
+    assert says(year="2019.5") == "year is 2019.5, expected a whole number"
     assert "in metres" in says(crs="EPSG:4326")
     assert says(crs="Mars") == "unknown coordinate system 'Mars'"
 

@@ -24,7 +24,7 @@ from mtl_explain.datasets.hibcd import (
     setups, table_2, table_rows, template, to_classes,
 )
 from mtl_explain.datasets.hibcd_build import folders
-from mtl_explain.files.raster import fill_holes, read_raster, write_geotiff
+from mtl_explain.files.raster import fill_holes, known_heights, read_raster, write_geotiff
 from mtl_explain.networks.layers import n_parameters
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import setup_table
@@ -280,6 +280,51 @@ def test_each_kind_of_bad_tile_is_named_and_left_out_where_that_is_asked(_folder
         FileNotFoundError, match="prepare one with `mtl_explain data prepare hibcd FOLDER`"
     ):
         load("nowhere")
+
+
+def test_colours_and_scales_of_a_tiles_files_are_read_as_they_are_meant(_folder_and_native):
+    "Bad tiles."
+    _folder, native = _folder_and_native
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(native, Path(folder) / "native", ignore=shutil.ignore_patterns("rasters"))
+        row = index_tiles(Path(folder) / "native").iloc[0]
+        whole = read_tile(row, 64)
+
+        def rewrite(modality, change, **about):
+            path = Path(row.folder) / folders[modality] / row.file
+            with rasterio.open(path) as file:
+                profile = file.profile
+                values = change(file.read())
+            profile |= dict(count=len(values), dtype=values.dtype)
+            with rasterio.open(path, "w", **profile) as file:
+                file.write(values)
+                for key, value in about.items():
+                    setattr(file, key, value)
+
+        rewrite("late_image", lambda v: v[::-1], descriptions=["blue", "green", "red"])
+        assert np.array_equal(read_tile(row, 64)["late_image"], whole["late_image"])
+        rewrite("late_image", lambda v: v[::-1], descriptions=["nir", "red", "green"])
+        with pytest.raises(BadSample, match="its bands are nir, red, green, expected 'late_image'"):
+            read_tile(row, 64)
+        # as published: images with a fourth band, whole metres, the code 3, huge numbers for no height
+        rewrite("late_image", lambda v: np.concatenate([v, v[:1] * 0]), descriptions=("",) * 4)
+        assert np.array_equal(read_tile(row, 64)["late_image"], whole["late_image"])
+        rewrite("late_image", lambda v: v[:3], descriptions=["red", "green", "blue"])
+        rewrite("semantic_change", lambda v: np.where(v == 2, 3, v).astype("uint8"))
+        assert np.array_equal(read_tile(row, 64)["semantic_change"], whole["semantic_change"])
+        rewrite("height_change", lambda v: np.where(np.arange(64) < 2, 3.4e38, v).astype("float32"))
+        found = read_tile(row, 64)
+        assert np.isnan(found["height_change"][..., :2]).all()
+        assert (found["pseudo_change"][:, :2] == -1).all()
+        rewrite("height_change", lambda v: np.round(np.where(v < 1e6, v, 0)).astype("int16"))
+        assert read_tile(row, 64)["height_change"].dtype == "float32"
+
+        def decimetres(v):
+            return np.where(known_heights(v), np.round(10 * v), -32768).astype("int16")
+
+        rewrite("early_height", decimetres, scales=[0.1], nodata=-32768)
+        heights = read_tile(row, 64)["early_height"]
+        np.testing.assert_allclose(heights, whole["early_height"], atol=0.051)
 
 
 def test_counted_by_hand():

@@ -4,7 +4,10 @@ Written by nbdev-export from the check cells of nbs/api/datasets/11_levir.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import io
+import shutil
 import tempfile
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +23,8 @@ from mtl_explain.data.augment import Augment
 from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
 from mtl_explain.data.store import read_manifest
 from mtl_explain.datasets.levir import (
-    _pair, convention, dataset, fetch, load, pair_folder, pair_index, plot_pair, prepare, read_pair, recipe,
-    setups, sources, tile_index,
+    _pair, convention, dataset, fetch, load, mask_scale, pair_folder, pair_index, plot_pair, prepare,
+    read_pair, recipe, setups, sources, tile_index, to_change,
 )
 from mtl_explain.networks.multitask import bodies, with_network
 from mtl_explain.testing.scene import example_scene, scene_setup
@@ -178,6 +181,44 @@ def test_the_same_pairs_whatever_the_convention():
             (Path(folder) / "empty" / kind).mkdir(parents=True)
         with pytest.raises(ValueError, match="holds no pairs: its folders and lists are empty"):
             pair_index(Path(folder) / "empty")
+        # lists of other names are named; they decide nothing where the files say the split
+        beside = write_pairs(Path(folder) / "beside", "flat")
+        (beside / "list").mkdir()
+        (beside / "list" / "demo.txt").write_text("train_1.png")
+        assert convention(beside) == "flat"
+        assert len(pair_index(beside)) == 8
+        nameless = Path(folder) / "nameless"
+        shutil.copytree(beside, nameless)
+        for path in nameless.glob("*/*.png"):
+            path.rename(path.with_name(path.name.replace("_", "")))
+        with pytest.raises(ValueError, match="no train.txt, there is demo.txt; .* do not begin with"):
+            pair_index(nameless)
+        (nameless / "list" / "test.txt").write_text("test1.png")
+        (nameless / "list" / "trainval.txt").write_text("train1.png")
+        with pytest.raises(ValueError, match="there is test.txt, demo.txt, trainval.txt; the lists"):
+            pair_index(nameless)
+
+
+def test_values_above_half_are_change_and_all_others_than_two_are_counted():
+    "One pair."
+    mask = made_up_pair(0)[2]
+    packed = io.BytesIO()
+    Image.fromarray(mask).save(packed, "JPEG", quality=75)
+    noisy = np.asarray(Image.open(packed))
+    found, between = to_change(noisy[None])
+    assert len(np.unique(noisy)) > 2
+    assert np.array_equal(found, mask > 0)
+    assert np.array_equal(between, (noisy > 0) & (noisy < 255))
+    twice = np.asarray(Image.fromarray(mask).resize((64, 64), Image.BILINEAR))
+    sharp = np.asarray(Image.fromarray(mask).resize((64, 64), Image.NEAREST)) > 0
+    assert (to_change(twice[None])[0] != sharp).mean() < 0.01
+    ones = (mask > 0).astype("uint8")
+    assert np.array_equal(to_change(ones[None], 1)[0], mask > 0)
+    assert not to_change(ones[None], 255)[0].any()  # a 1 among 255s is noise
+    with pytest.raises(ValueError, match="a mask of 0 and 1 has the value 2"):
+        to_change(2 * ones[None], 1)
+    with pytest.raises(ValueError, match="neither dark nor bright: a picture, and no mask"):
+        to_change(made_up_pair(0)[0].transpose(2, 0, 1))
 
 
 def test_a_pair_whole_and_in_tiles():
@@ -205,20 +246,27 @@ def test_a_pair_whole_and_in_tiles():
             tile_index(index, (32, 32), 64)
 
 
-def test_anything_but_zero_is_a_change_in_a_mask_of_0_and_1_and_in_one_of_four():
+def test_the_same_mask_in_other_forms():
     "One pair."
-    # anything but zero is a change, in a mask of 0 and 1 and in one of four bands
     with tempfile.TemporaryDirectory() as folder:
         index = pair_index(write_pairs(folder, "flat"))
         row = index.loc["train_1"]
         mask = made_up_pair(0)[2]
-        for other in (
-            (mask > 0).astype("uint8"),
-            np.dstack([mask, mask, mask, np.full_like(mask, 255)]),
-        ):
-            Image.fromarray(other).save(row.change)
+        ones = (mask > 0).astype("uint8")
+        four = np.dstack([mask, mask, mask, np.full_like(mask, 255)])
+        coloured = Image.fromarray(ones)
+        coloured.putpalette([0, 0, 0, 255, 255, 255])
+        for other in (Image.fromarray(ones), Image.fromarray(four), coloured):
+            other.save(row.change)
+            scale = mask_scale([row.change])
             _pair.cache_clear()
-            assert np.array_equal(read_pair(row, (32, 32))["change"], mask > 0)
+            found = read_pair(row, (32, 32), scale=scale)
+            assert np.array_equal(found["change"], mask > 0)
+            assert found["change_between"] == 0
+        Image.fromarray(3 * ones).save(row.change)
+        with pytest.raises(ValueError, match="the masks hold values up to 3, expected 0 and 255, or 0"):
+            mask_scale([row.change])
+        assert mask_scale(list(index.change)) == 255
 
 
 def test_the_recipe_and_who_states_it():
@@ -258,6 +306,37 @@ def test_the_same_store_whatever_the_convention():
         assert read_manifest(plus)["splits"] == dict(train=10, valid=1, test=2)
         del tiles
     describe(stores[0])
+
+
+def test_masks_through_jpeg_are_the_same_masks_counted():
+    "The store."
+    # masks through JPEG are the same masks, counted; most images decide the size; nothing else is said
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clean = load(prepare(write_pairs(Path(folder) / "a", "flat"), Path(folder) / "b", workers=1))
+        assert clean.change_between.values.sum() == 0
+        noisy = write_pairs(Path(folder) / "c", "flat")
+        for path in noisy.glob("label/*.png"):
+            packed = io.BytesIO()
+            Image.open(path).save(packed, "JPEG", quality=75)
+            Image.open(packed).save(path)
+        with pytest.warns(UserWarning, match="of 8 masks lie between 0 and 255 .*: above half counts"):
+            found = load(prepare(noisy, Path(folder) / "d", workers=1, progress=False))
+        assert np.array_equal(found.change, clean.change)
+        assert found.change_between.values.sum() > 100
+        with pytest.warns(UserWarning, match="masks lie between"):
+            tiles = load(prepare(noisy, Path(folder) / "e", tile=16, workers=1, progress=False))
+        assert tiles.change_between.values.sum() == found.change_between.values.sum()
+        for name in ("A", "B", "label"):
+            path = noisy / name / "train_1.png"
+            Image.open(path).resize((40, 40)).save(path)
+        with pytest.raises(ValueError, match=r"train_1.png: expected shape \(32, 32\), got \(40, 40\)"):
+            prepare(noisy, Path(folder) / "f", workers=1, progress=False)
+        other = write_pairs(Path(folder) / "g", "flat")
+        for path in other.glob("label/*.png"):
+            Image.fromarray(np.asarray(Image.open(path)) // 85).save(path)  # 0 and 3
+        with pytest.raises(ValueError, match="the masks hold values up to 3, expected 0 and 255, or 0"):
+            prepare(other, Path(folder) / "h", workers=1, progress=False)
 
 
 def test_bad_pairs_stop_it_or_are_left_out_and_listed():

@@ -119,7 +119,11 @@ def test_by_hand_and_what_is_refused():
     assert one[0] == np.float32(0.58)
     assert one[genera.index("Quercus")] == np.float32(0.4)
     assert (one > 0).sum() == 2
+    np.testing.assert_allclose(fraction_vector([["Abies", 1.0], ["Quercus", 1.0]]).sum(), 1)
+    assert fraction_vector([["Abies", 0.9], ["Quercus", 0.3]])[0] == np.float32(0.75)
+    assert fraction_vector([["Abies", 0.5], ["Abies", 0.7]])[0] == 1
     for wrong, why in (
+        ([["Abies", 1.0], ["Quercus", 1.0], ["Picea", 0.1]], "sum to 2.1"),
         ([["Oak", 1.0]], "unknown genus"),
         ([["Quercus", 1.5]], "sum to 1.5"),
         ([], "sum to 0"),

@@ -5,14 +5,16 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mtl_explain.files.index import (
-    check_index, file_source, index_from_splits, read_csv_checked, read_json_checked, read_list_checked,
-    read_text_checked,
+    check_index, file_source, index_from_splits, place_problems, read_csv_checked, read_json_checked,
+    read_list_checked, read_text_checked, utc_text,
 )
 
 
@@ -77,8 +79,38 @@ def test_a_source_is_known_by_its_content():
         )
 
 
+def test_latitudes_beyond_the_poles_and_places_that_only_make_sense_swapped():
+    "Places and times."
+    assert place_problems([52.1, np.nan], [9.5, np.nan]) == ["", ""]
+    assert place_problems([-33.0], [300.0]) == [""]
+    assert place_problems([120.0], [-30.0]) == [
+        "no place on Earth has the latitude 120: are lat and lon swapped?"
+    ]
+    assert "the latitude 5.8e+06: other units?" in place_problems([5.8e6], [4e5])[0]
+    assert "the longitude -200" in place_problems([10.0], [-200.0])[0]
+    known = ([52.0, 52, 52], [9.0, 9, 9])
+    found = place_problems([52.4, 9.1, 30.0], [9.9, 52.3, 30.0], known)
+    assert found[0] == found[2] == ""
+    assert found[1] == (
+        "latitude 9.1 and longitude 52.3, where it lies at about 52 and 9: are lat and lon swapped?"
+    )
+
+
+def test_zones_become_utc_texts_that_may_mean_two_things_stay_as_they_are():
+    "Places and times."
+    noon = "2017-06-13T12:00:00"
+    assert utc_text("2017-06-13T12:00:00Z") == utc_text("2017-06-13 14:00:00+02:00") == noon
+    assert utc_text(pd.Timestamp("2017-06-13T14:00", tz="Europe/Berlin")) == noon
+    assert utc_text(datetime(2017, 6, 13, 7, tzinfo=timezone(timedelta(hours=-5)))) == noon
+    assert utc_text(np.datetime64("2017-06-13T12:00")) == utc_text(datetime(2017, 6, 13, 12)) == noon
+    assert utc_text(date(2017, 6, 13)) == "2017-06-13T00:00:00"
+    assert utc_text("03/04/2017") == "03/04/2017"
+    assert utc_text("farm 7") == "farm 7"
+    assert utc_text(pd.NaT) == ""
+
+
 def test_rows_that_cannot_be_used_are_marked():
-    "The index."
+    "Places and times."
     marked = check_index(
         pd.DataFrame(
             dict(split=["train", "holdout", "test", "test"], problem=[None, None, "no label", None]),
@@ -95,7 +127,7 @@ def test_rows_that_cannot_be_used_are_marked():
 
 
 def test_what_is_listed_joined_with_what_is_known():
-    "The index."
+    "Places and times."
     table = pd.DataFrame(dict(path=["a.npz", "b.npz", "c.npz", "c2.npz"]), ["a", "b", "c", "c"])
     index = index_from_splits(table, dict(train=["a", "x", "c"], test=["b", "a"]))
     assert list(index.index) == ["a", "x", "c", "b", "a"]

@@ -7,6 +7,7 @@ Do not edit: change the notebook, then `make export`.
 import errno
 import tempfile
 import warnings
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from unittest import mock
@@ -22,8 +23,8 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from mtl_explain.files.raster import (
-    cut_patches, degree_grid, geotiff_writer, global_grid, grid_transform, open_raster, patch_mean,
-    patch_mode, read_hdf, read_raster, to_grid, unroll, valid_mask, write_geotiff,
+    band_names, cut_patches, degree_grid, geotiff_writer, global_grid, grid_transform, open_raster,
+    patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll, valid_mask, write_geotiff,
 )
 
 
@@ -57,7 +58,7 @@ def tiff(landscape):
 
 
 def test_what_is_written_is_read(tiff, landscape):
-    "Reading."
+    "What a file says of its numbers and its rows."
     assert np.array_equal(
         read_raster(tiff, shape=(40, 60), dtype="float32", crs="EPSG:4326")[0], landscape
     )
@@ -67,7 +68,7 @@ def test_what_is_written_is_read(tiff, landscape):
 
 
 def test_a_raster_which_is_missing_truncated_or_unexpected_is_one_clear_line(tiff):
-    "Reading."
+    "What a file says of its numbers and its rows."
     with pytest.raises(FileNotFoundError, match="no such raster: nowhere.tif"):
         read_raster("nowhere.tif")
     with pytest.raises(ValueError, match="dem.tif: cannot be read, it is truncated"):
@@ -93,7 +94,7 @@ def test_a_raster_which_is_missing_truncated_or_unexpected_is_one_clear_line(tif
 
 
 def test_a_truncated_jpeg_or_png_is_an_error_and_not_a_grey_area():
-    "Reading."
+    "What a file says of its numbers and its rows."
     def image_bytes(driver):
         with MemoryFile() as memory, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -109,8 +110,82 @@ def test_a_truncated_jpeg_or_png_is_an_error_and_not_a_grey_area():
             read_raster(whole[: len(whole) // 2])
 
 
+def test_scale_and_offset_are_applied_nodata_is_not():
+    "What a file says of its numbers and its rows."
+    # scale and offset are applied, nodata is not; rows run from north to south
+    north_up = Affine(1, 0, 5, 0, -1, 9)
+
+
+    def written(folder, values, transform=north_up, **about):
+        path = Path(folder) / f"{len(list(Path(folder).iterdir()))}.tif"
+        shape = dict(count=len(values), height=values.shape[1], width=values.shape[2])
+        how = dict(driver="GTiff", dtype=values.dtype, crs="EPSG:32632", transform=transform, **shape)
+        with rasterio.open(path, "w", nodata=about.pop("nodata", None), **how) as file:
+            file.write(values)
+            for key, value in about.items():
+                setattr(file, key, value)
+        return path
+
+
+    with tempfile.TemporaryDirectory() as folder:
+        decimetres = np.array([[[75, -9999], [0, 20]]], "int16")
+        path = written(folder, decimetres, nodata=-9999, scales=[0.1], offsets=[3.0])
+        found = read_raster(path)
+        np.testing.assert_allclose(found[0], [[10.5, np.nan], [3, 5]])
+        assert found.dtype == "float32"
+        with pytest.raises(
+            ValueError, match="expected int16 as it stands, but .* scale 0.1 and offset"
+        ):
+            read_raster(path, dtype="int16")
+        assert read_raster(written(folder, decimetres)).dtype == "int16"
+        for transform, match in (
+            (Affine(1, 0, 5, 0, 1, 9), "they run from south to north"),
+            (Affine(-1, 0, 5, 0, -1, 9), "they run from east to west"),
+            (Affine(1, 0.2, 5, 0.2, -1, 9), "it is rotated"),
+        ):
+            with pytest.raises(ValueError, match=match):
+                read_raster(written(folder, decimetres, transform))
+        two = np.zeros((2, 2, 2), "complex64")
+        with pytest.raises(ValueError, match="expected real numbers, got complex64"):
+            read_raster(written(folder, two))
+        with open_raster(written(folder, np.zeros((4, 2, 2), "uint8"))) as file:
+            assert band_names(file) == ("red", "green", "blue", "alpha")
+        named = written(folder, np.zeros((2, 2, 2), "int16"), descriptions=["nir", ""])
+        with open_raster(named) as file:
+            assert band_names(file) == ("nir", "")
+
+
+def test_rasters_in_archives_and_containers_of_several(tiff, landscape):
+    "What a file says of its numbers and its rows."
+    with tempfile.TemporaryDirectory() as folder:
+        pack = Path(folder) / "pair.zip"
+        with zipfile.ZipFile(pack, "w") as archive:
+            archive.writestr("a.tif", tiff)
+        for path in (f"zip://{pack}!a.tif", f"/vsizip/{pack}/a.tif", Path(f"/vsizip/{pack}/a.tif")):
+            assert np.array_equal(read_raster(path)[0], landscape)
+        for path in (f"zip://{pack}!b.tif", f"/vsizip/{pack}/b.tif", f"zip://{folder}/no.zip!a.tif"):
+            with pytest.raises(FileNotFoundError, match="no such raster"):
+                read_raster(path)
+        with pytest.raises(ValueError, match="cannot be read, it is truncated or no raster"):
+            read_raster("https://localhost:1/a.tif")
+        box = Path(folder) / "two.h5"
+        with h5py.File(box, "w") as file:
+            file["red"] = np.ones((8, 8))
+            file["green"] = np.zeros((8, 8))
+        with pytest.raises(
+            ValueError, match="two.h5: has no bands but 2 subdatasets: give one of them"
+        ):
+            read_raster(box)
+        with open_raster(f'HDF5:"{box}"://red') as file:
+            assert file.read(1).all()
+        empty = Path(folder) / "none.h5"
+        h5py.File(empty, "w").close()
+        with pytest.raises(ValueError, match="none.h5: "):
+            read_raster(empty)
+
+
 def test_other_units_show_in_the_range():
-    "Reading."
+    "What a file says of its numbers and its rows."
     def hdf_of(**values):
         with h5py.File(buffer := BytesIO(), "w") as file:
             for name, value in values.items():

@@ -142,6 +142,24 @@ def test_another_image_size_and_a_missing_input(learn, samples):
         learn.predict(samples[["elevation"]])
 
 
+def test_bands_in_another_order_gaps_and_numbers_of_another_kind(samples, learn):
+    "Prediction."
+    few = samples.isel(sample=slice(0, 30))[["optical"]]
+    assert learn.predict(few.isel(band=[2, 1, 0])).equals(learn.predict(few))
+    with pytest.raises(ValueError, match="channels are red, green; the network was trained on red, "):
+        learn.predict(few.isel(band=[0, 1]))
+    values = few.optical.astype("float32")
+    for other, match in (
+        (values.where(values > 40), r"missing values \(NaN\) in .* of 30 samples"),
+        (values / 255, "'optical' was .* in training: other units, or another type of numbers"),
+    ):
+        changed = few.assign(optical=other.assign_attrs(few.optical.attrs))
+        with pytest.raises(ValueError, match=match):
+            learn.predict(changed)
+    dark = few.assign(optical=(values / 255).assign_attrs(few.optical.attrs))
+    assert "cover" in learn.predict(dark, check_range=False)
+
+
 def test_the_search_for_a_learning_rate_leaves_no_mark_a_second_fit_goes_on(samples, setup):
     "It stays fastai."
     with tempfile.TemporaryDirectory() as folder:

@@ -16,8 +16,11 @@ __all__ = [
     "band_list",
     "to_bands",
     "common_windows",
-    "check_bands",
+    "known_pixels",
+    "in_units",
     "read_input",
+    "sample_windows",
+    "check_raster_range",
     "standardise_window",
     "new_raster",
     "window_plan",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/change/03_detect.ipynb #4665007b
+import warnings
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -41,11 +45,20 @@ import torch
 from fastai.torch_core import default_device
 from matplotlib.colors import ListedColormap
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from mtl_explain.files.raster import fill_holes, geotiff_writer, open_raster
+from mtl_explain.data.inputs import range_problem, raster_bands, unit_conversion
+from mtl_explain.files.raster import (
+    band_names,
+    fill_holes,
+    geotiff_writer,
+    is_virtual,
+    known_heights,
+    north_up_problem,
+    open_raster,
+    read_values,
+)
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.training.runs import load_run
@@ -262,8 +275,9 @@ def common_windows(
         )
     t = a.transform
     u = b.transform
-    if t.b or t.d or u.b or u.d:
-        fail(f"expected rasters with north up, got {tuple(t)[:6]} and {tuple(u)[:6]}")
+    for file in (a, b):
+        if problem := north_up_problem(file):
+            raise ValueError(f"{file.name}: {problem}")
     if a.crs is None and t == u and a.shape != b.shape:
         fail(
             f"it has {b.height} × {b.width} pixels, {a.name} {a.height} × {a.width}, "
@@ -299,45 +313,100 @@ def _extent(raster):
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #b66ad7f8
-def check_bands(
+def known_pixels(
     file,  # an open raster
-    m: Modality,  # what it shall be
-) -> None:
-    "The bands that the network reads, or three of four."
-    n = m.n_channels
-    if file.count != n and (n, file.count) != (3, 4):
-        channels = ", ".join(m.channels)
-        raise ValueError(
-            f"{file.name}: expected {n} band{'s' * (n > 1)} for '{m.name}' ({channels}), "
-            f"got {file.count}"
-        )
+    bands: list,  # that are read
+    window: Window,  # where
+    values: np.ndarray,  # (band, rows, columns), as they were read
+) -> np.ndarray:  # bool (rows, columns)
+    "Where a raster holds something."
+    finite = np.isfinite(values).all(0)
+    if all(MaskFlags.all_valid in file.mask_flag_enums[b - 1] for b in bands):
+        return finite
+    masks = file.read_masks(bands, window=window) > 0
+    black = file.nodata == 0
+    return finite & (masks.any(0) if black else masks.all(0))
+
+
+def in_units(
+    values: np.ndarray,  # (band, rows, columns)
+    units: list,  # of the bands, as the file tells them; None or '' where it does not
+    m: Modality,  # what they are
+    where: str,  # which raster, for messages
+) -> np.ndarray:  # float32, in the units of training
+    "Numbers in the units of training; `ValueError` where nobody knows how."
+    values = values.astype("float32")
+    for i, (told, wanted) in enumerate(zip(units, m.channel_units, strict=True)):
+        found = unit_conversion(told or "", wanted)
+        if found is None:
+            raise ValueError(
+                f"{where}: its numbers are in {told}, '{m.name}' was in {wanted} in training"
+            )
+        factor, offset = found
+        if found != (1.0, 0.0):
+            values[i] = values[i] * factor + offset
+    return values
 
 
 def read_input(
     file,  # an open raster
     window: Window,  # what to read
     m: Modality,  # one channel means heights
-    mean: list,  # what stands where a photograph has no pixels, one number a channel
-) -> tuple:  # float32 (C, rows, columns), and bool (rows, columns) where it is known
-    "Read a window of an input, its holes filled."
+    mean: list,  # what stands where nothing is known, one number a channel
+    bands: list = None,  # that are read, as from `raster_bands`; the first ones if None
+) -> tuple:  # float32 (C, rows, columns) without holes, and bool (rows, columns) where it is known
+    "Read a window of an input; its holes are filled, and told."
+    bands = bands or list(range(1, m.n_channels + 1))
+    place = f"row {window.row_off}, column {window.col_off}"
     try:
-        values = file.read(list(range(1, m.n_channels + 1)), window=window).astype("float32")
-    except RasterioError as error:
-        place = f"row {window.row_off}, column {window.col_off}"
-        raise ValueError(
-            f"{file.name}: cannot be read at {place}; it is truncated ({error})"
-        ) from None
-    if MaskFlags.all_valid in file.mask_flag_enums[0]:
-        valid = np.ones(values.shape[1:], bool)
-    else:
-        valid = file.dataset_mask(window=window) > 0
-    if m.n_channels > 1:
-        mean = np.reshape(mean, (-1, 1, 1))
-        return np.where(valid, values, mean).astype("float32"), valid
-    filled, share = fill_holes(np.where(valid, values[0], np.nan))
-    if share == 1:  # there is nothing to fill from
-        return np.full_like(values, mean[0]), np.zeros_like(valid)
-    return filled[None], np.ones_like(valid)
+        values = read_values(file, bands, window)
+    except ValueError as error:
+        raise ValueError(f"{error} at {place}") from None
+    known = known_pixels(file, bands, window, values)
+    values = in_units(values, [file.units[b - 1] for b in bands], m, file.name)
+    if m.n_channels == 1:
+        known &= known_heights(values[0])
+        filled, share = fill_holes(np.where(known, values[0], np.nan))
+        if share < 1:  # else there is nothing to fill from
+            return filled[None], known
+    mean = np.reshape(mean, (-1, 1, 1))
+    return np.where(known, values, mean).astype("float32"), known
+
+
+# %% ../../nbs/api/change/03_detect.ipynb #db679c1f
+def sample_windows(
+    window: Window,  # a part of a raster
+    side: int = 64,  # pixels of a small window
+    n: int = 6,  # along each axis, at most
+) -> list:  # of `Window`
+    "Small windows, spread evenly over a large one."
+    height = min(side, window.height)
+    width = min(side, window.width)
+    rows = np.linspace(0, window.height - height, min(n, -(-window.height // side)))
+    columns = np.linspace(0, window.width - width, min(n, -(-window.width // side)))
+    return [
+        Window(int(window.col_off + c), int(window.row_off + r), width, height)
+        for r in rows
+        for c in columns
+    ]
+
+
+def check_raster_range(
+    file,  # an open raster
+    window: Window,  # the part of it that is going to be read
+    m: Modality,  # what it is
+    bands: list,  # that are read
+) -> None:  # raises ValueError
+    "Refuse a raster whose numbers are not of the kind that the network has learnt."
+    parts = [read_input(file, w, m, m.mean, bands) for w in sample_windows(window)]
+    seen = np.concatenate([values[:, known] for values, known in parts], 1).astype("float64")
+    if not seen.size:
+        return
+    mean = seen.mean(1)
+    std = seen.std(1)
+    share = (seen.min(1) >= 0) & (seen.max(1) <= 1)
+    if problem := range_problem(mean, std, m, share):
+        raise ValueError(f"{file.name}: {problem} If they are right, say `check_range=False`")
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #7416bd06
@@ -346,10 +415,11 @@ def standardise_window(
     known: np.ndarray,  # bool (rows, columns)
     m: Modality,  # what they are
     where: str,  # for messages
+    check: bool = True,  # refuse numbers far from those of training
 ) -> torch.Tensor:  # (C, rows, columns)
     "An input as in training; numbers of another kind are refused."
     z = torch.from_numpy(m.standardise(values[None])[0])
-    if known.any() and abs(z.mean().item()) > 10:
+    if check and known.any() and abs(z[:, known].mean().item()) > 10:
         seen = f"{values[:, known].mean():.4g}"
         trained = f"{np.mean(m.mean):.4g} ± {np.mean(m.std):.3g}"
         raise ValueError(
@@ -419,13 +489,22 @@ class ScenePair:
         self,
         files,  # two open rasters, early and late
         net: MultitaskNetwork,  # who reads them
+        check_range: bool = True,  # refuse numbers far from those of training
     ):
         self.files = files
         self.names = net.setup.inputs
         self.mods = net.modalities
-        for file, name in zip(files, self.names, strict=True):
-            check_bands(file, self.mods[name])
+        self.check_range = check_range
+        self.bands = [
+            raster_bands(band_names(file), self.mods[name], file.name)
+            for file, name in zip(files, self.names, strict=True)
+        ]
         self.places = common_windows(*files)
+        self._say_bands()
+        if check_range:
+            inputs = zip(files, self.places, self.names, self.bands, strict=True)
+            for file, place, name, bands in inputs:
+                check_raster_range(file, place, self.mods[name], bands)
         place = self.places[0]
         self.shape = (place.height, place.width)
         self.transform = files[0].window_transform(place)
@@ -438,22 +517,35 @@ class ScenePair:
     ) -> tuple:  # name -> (B, C, *size) standardised; bool (B, 1, *size), where all is known
         x = {}
         known = True
-        for file, place, name in zip(self.files, self.places, self.names, strict=True):
+        inputs = zip(self.files, self.places, self.names, self.bands, strict=True)
+        for file, place, name, bands in inputs:
             windows = [
                 Window(place.col_off + c, place.row_off + r, size[1], size[0])
                 for r, c in zip(rows, cols, strict=True)
             ]
-            inputs = [self._read_window(file, window, name) for window in windows]
-            x[name] = torch.stack([values for values, _ in inputs])
-            known = known & np.stack([valid for _, valid in inputs])[:, None]
+            parts = [self._read_window(file, window, name, bands) for window in windows]
+            x[name] = torch.stack([values for values, _ in parts])
+            known = known & np.stack([valid for _, valid in parts])[:, None]
         return x, known
 
-    def _read_window(self, file, window, name):
+    def _read_window(self, file, window, name, bands):
         "One window of one raster, standardised, and where it is known."
         m = self.mods[name]
-        values, valid = read_input(file, window, m, m.mean)
+        values, valid = read_input(file, window, m, m.mean, bands)
         where = f"{file.name}, row {window.row_off}, column {window.col_off}"
-        return standardise_window(values, valid, m, where), valid
+        return standardise_window(values, valid, m, where, self.check_range), valid
+
+    def _say_bands(self):
+        "Which bands are read, where it is not simply all of them in their order."
+        for file, bands in zip(self.files, self.bands, strict=True):
+            if bands == list(file.indexes):
+                continue
+            names = ", ".join(n or "?" for n in band_names(file))
+            warnings.warn(
+                f"{file.name}: of its bands {names} the network reads number "
+                f"{', '.join(map(str, bands))}",
+                stacklevel=4,
+            )
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #e2953b53
@@ -504,16 +596,19 @@ def detect_change(
     width: int = 4096,  # columns worked on at once
     cache: int = 512,  # megabytes for GDAL's blocks
     progress: bool = True,  # show a progress bar
+    check_range: bool = True,  # refuse numbers far from those of training
 ) -> Path:  # the GeoTIFF: a band for each map that the network predicts, the main one first
     "Detect change on two rasters of any size: window by window, no seams, constant memory."
     net, targets = change_network(source)
     mods = net.modalities
+    if out is None and is_virtual(image):
+        raise ValueError(f"{image}: nothing can be written beside it; say where with `out`")
     out = Path(out or Path(image).with_name(f"{Path(image).stem}_change.tif"))
     device = device or default_device()
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         files = [stack.enter_context(open_raster(path)) for path in (dsm, image)]
-        scene = ScenePair(files, net.to(device))
+        scene = ScenePair(files, net.to(device), check_range)
         sizes, starts = window_plan(net, scene.shape, size, overlap)
         bands = band_list(mods, targets, probabilities)
         target = stack.enter_context(new_raster(out, scene, bands))

@@ -25,6 +25,7 @@ import xarray as xr
 from torch import Tensor
 from torchmetrics import Metric
 
+from mtl_explain.data.inputs import fit_modality, fit_samples
 from mtl_explain.explain.resampling import Statistic
 
 
@@ -243,18 +244,23 @@ def change_scores(
     targets = learner.model.setup.targets
     scores = {}
     if semantic in targets:
-        scores[semantic] = SemanticScores(samples[semantic].attrs["classes"], as_released)
+        names = learner.model.modalities[semantic].classes
+        scores[semantic] = SemanticScores(names, as_released)
     if height in targets:
         scores[height] = HeightScores(as_released)
     if not scores:
         raise ValueError(
             f"the network predicts neither '{semantic}' nor '{height}', but {', '.join(targets)}"
         )
+    net = learner.model
+    inputs = fit_samples(samples, net.modalities, net.setup.inputs)
+    truth = {n: fit_modality(samples[n], net.modalities[n]) for n in scores}
+    truth = {n: truth.get(n, samples[n]) for n in (semantic, height)}
     for i in range(0, samples.sizes["sample"], bs):
-        part = samples.isel(sample=slice(i, i + bs))
-        pred = learner.predict(part, bs)
-        classes = torch.tensor(part[semantic].values)
-        heights = torch.tensor(part[height].values)
+        part = slice(i, i + bs)
+        pred = learner.predict(inputs.isel(sample=part), bs, check_range=False)
+        classes = torch.tensor(truth[semantic][part].values)
+        heights = torch.tensor(truth[height][part].values)
         if semantic in scores:
             scores[semantic].update(torch.tensor(pred[semantic].values), classes)
         if height in scores:

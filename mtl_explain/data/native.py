@@ -41,7 +41,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from mtl_explain.data.store import existing_store, open_store, placeholder, write_store
-from mtl_explain.files.index import check_index
+from mtl_explain.files.index import check_index, utc_text
 from mtl_explain.files.paths import discard_folder, is_ours, n_cores, take_folder
 from mtl_explain.modality import modality_of
 
@@ -296,7 +296,8 @@ def _column(
         return dims, column.values
     if pd.api.types.is_numeric_dtype(column.dtype):
         return dims, column.to_numpy(float, na_value=np.nan)
-    return dims, column.astype(object).where(column.notna(), "").map(str).values.astype(object)
+    text = column.astype(object).where(column.notna(), "").map(utc_text)
+    return dims, text.values.astype(object)
 
 
 # %% ../../nbs/api/data/04_native.ipynb #94a2fffd

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mtl_explain.files.index import place_problems
 from mtl_explain.modality import Modality, axis_names, channel_axis, kinds, modality_of
 from mtl_explain.setup import check_setup
 
@@ -206,6 +207,10 @@ def _problems_in_coordinates(
     if odd := sorted(set(split) - {"train", "valid", "test"}):
         found.append(f"unknown split '{odd[0]}'; expected train, valid or test")
     found += [f"split '{s}' is empty" for s in ("train", "valid") if not (split == s).any()]
+    if all(n in samples.coords and samples[n].dtype.kind in "iuf" for n in ("lat", "lon")):
+        odd = [p for p in place_problems(samples.lat.values, samples.lon.values) if p]
+        if odd:
+            found.append(f"{len(odd)} samples are nowhere: {odd[0]}")
     if "group" in samples.coords:
         shared = pd.Series(split).groupby(samples.group.values).nunique()
         if (shared > 1).any():

@@ -61,6 +61,7 @@ from mtl_explain.datasets.benge_images import (
     read_band,
     read_optical,
     read_radar,
+    tile_corner,
     unpack_examples,
 )
 from mtl_explain.datasets.catalog import Dataset, load_prepared
@@ -68,6 +69,7 @@ from mtl_explain.files.fetch import download, unpack, zenodo
 from mtl_explain.files.index import (
     file_source,
     index_from_splits,
+    place_problems,
     read_csv_checked,
     read_json_checked,
     read_list_checked,
@@ -320,22 +322,46 @@ def _read_meta(
         ours: pd.to_datetime(table[theirs], format="ISO8601", errors="coerce", utc=True)
         for ours, theirs in (("time", "timestamp_s2"), ("time_s1", "timestamp_s1"))
     }
+    whole = {
+        "time": table.timestamp_s2.str.match(_whole_day, na=False),
+        "time_s1": table.timestamp_s1.str.match(_whole_day, na=False),
+    }
+    times = {name: stamps.where(whole[name]) for name, stamps in times.items()}
     numbers = table[["lat", "lon", "season_s2"]].apply(pd.to_numeric, errors="coerce")
     table = table.assign(**times, **numbers)
+    places = place_problems(table.lat, table.lon, _tile_middles(table.tile))
     table["flaw"] = np.select(
         [
             table.place.isna(),
             table[["time", "time_s1"]].isna().any(axis=1),
             numbers[["lat", "lon"]].isna().any(axis=1),
+            np.array(places, object) != "",
         ],
         [
             "no name of a patch of BigEarthNet 1.0, or of its radar patch",
             "no time like 2017-06-13T10:10:31",
             "no position",
+            places,
         ],
         "",
     )
     return table
+
+
+_whole_day = r"\d{4}-?\d\d-?\d\d"  # 2017-06 is no day
+
+
+def _tile_middles(
+    tiles: pd.Series,  # names of Sentinel-2 tiles; NaN where a patch has none
+) -> tuple:  # latitudes and longitudes
+    "Where the tiles of patches lie."
+    middle = {}
+    for tile in tiles.dropna().unique():
+        crs, x, y = tile_corner(tile)
+        (lon,), (lat,) = transform(f"EPSG:{crs}", "EPSG:4326", [x + 55_000], [y - 55_000])
+        middle[tile] = (lat, lon)
+    found = [middle.get(tile, (np.nan, np.nan)) for tile in tiles]
+    return tuple(np.array(found, float).T)
 
 
 def _join(

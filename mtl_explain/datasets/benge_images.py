@@ -22,12 +22,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rasterio.errors import RasterioError
 
 from mtl_explain.data.native import BadSample
 from mtl_explain.files.fetch import fetch_wheels, read_from_wheel, unpack
 from mtl_explain.files.paths import scratch_file
-from mtl_explain.files.raster import open_raster
+from mtl_explain.files.raster import (
+    check_unscaled,
+    north_up_problem,
+    open_raster,
+    read_values,
+)
 
 # %% ../../nbs/api/datasets/04_benge_images.ipynb #a649750f
 bands = dict(  # pixels a side of 1,200 m
@@ -125,9 +129,15 @@ def read_band(
         raise damaged from error
     with file:
         _expect(sample, path, file, size, dtype, place)
+        if problem := north_up_problem(file):
+            raise BadSample(sample, path, problem)
         try:
-            return file.read(1)
-        except RasterioError as error:
+            check_unscaled(file, dtype, path)
+        except ValueError as error:
+            raise BadSample(sample, path, str(error).removeprefix(f"{path}: ")) from None
+        try:
+            return read_values(file, [1], name=path)[0]
+        except ValueError as error:
             raise damaged from error
 
 

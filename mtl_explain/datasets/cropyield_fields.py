@@ -68,6 +68,8 @@ def _row_problem(
         return f"harvest ({row.harvest:%Y-%m-%d}) is not after sowing ({row.sowing:%Y-%m-%d})"
     if not np.isfinite([row.year, row.lat, row.lon]).all():
         return "year, lat and lon must be numbers"
+    if row.year % 1:
+        return f"year is {row.year:g}, expected a whole number"
     try:
         crs = rasterio.CRS.from_user_input(row.crs)
     except ValueError:

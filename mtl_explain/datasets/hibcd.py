@@ -57,12 +57,20 @@ from scipy.ndimage import label
 
 from mtl_explain.change.labels import classes, colors, disk_codes, pseudo_label
 from mtl_explain.change.losses import in_other_units, with_losses
+from mtl_explain.data.inputs import plain_name, raster_bands
 from mtl_explain.data.native import BadSample, prepare_samples
 from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.paths import data_folder
-from mtl_explain.files.raster import fill_holes, known_heights, open_raster, read_raster
+from mtl_explain.files.raster import (
+    band_names,
+    fill_holes,
+    known_heights,
+    open_raster,
+    read_raster,
+)
+from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.training.recipe import Recipe, with_recipe
 
@@ -193,12 +201,26 @@ def _read_file(
     if not path.exists():
         raise BadSample(row.name, path, f"no file for '{modality}'")
     try:
+        if len(bands) == 3:
+            bands = _colour_bands(path)
         values = read_raster(path, shape=(size, size), name="raster")
     except ValueError as error:
         raise BadSample(row.name, path, str(error).removeprefix("raster: ")) from None
     if len(values) < max(bands):
         raise BadSample(row.name, path, f"expected {max(bands)} bands, got {len(values)}")
     return values[np.array(bands) - 1]
+
+
+def _colour_bands(path):
+    "Red, green and blue where the file names its bands or colours; the first three if not."
+    with open_raster(path, "raster") as file:
+        names = band_names(file)
+    if len(names) != 3 and not {"red", "green", "blue"} <= set(map(plain_name, names)):
+        return (1, 2, 3)
+    return raster_bands(names, _photograph, "raster")
+
+
+_photograph = Modality("late_image", "image", (3, 1, 1), ("red", "green", "blue"))
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #8887d217

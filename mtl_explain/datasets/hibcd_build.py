@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from mtl_explain.change.labels import height_difference, semantic_label
 from mtl_explain.files.paths import new_folder
-from mtl_explain.files.raster import open_raster, write_geotiff
+from mtl_explain.files.raster import open_raster, read_values, write_geotiff
 
 # %% ../../nbs/api/datasets/09_hibcd_build.ipynb #b42bceba
 published_shares = dict(train=0.68, val=0.08, test=0.24)  # of the tiles
@@ -115,8 +115,8 @@ def build_tile(
     window: Window,  # what to cut
 ) -> None:
     "Cut one tile and write its four files."
-    image = files["late_image"].read(window=window)
-    values = {n: f.read(1, window=window) for n, f in files.items() if n != "late_image"}
+    image = read_values(files["late_image"], window=window)
+    values = {n: read_values(f, [1], window)[0] for n, f in files.items() if n != "late_image"}
     for n in ("early_dsm", "late_dsm"):
         values[n] = np.where(values[n] == files[n].nodata, np.float32(np.nan), values[n])
     odd = set(np.unique(values["relevance"]).tolist()) - {-1, 0, 1}

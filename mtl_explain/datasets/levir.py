@@ -14,6 +14,8 @@ __all__ = [
     "convention",
     "pair_folder",
     "pair_index",
+    "mask_scale",
+    "to_change",
     "read_pair",
     "tile_index",
     "template",
@@ -25,6 +27,8 @@ __all__ = [
 # %% ../../nbs/api/datasets/11_levir.ipynb #8be1cd74
 import hashlib
 import os
+import warnings
+from collections import Counter
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -33,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
+from rasterio.enums import ColorInterp
 
 from mtl_explain.data.native import BadSample, prepare_samples
 from mtl_explain.data.samples import modality_array
@@ -40,7 +45,7 @@ from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.files.fetch import file_problem, unpack
 from mtl_explain.files.index import read_list_checked
 from mtl_explain.files.paths import data_folder
-from mtl_explain.files.raster import read_raster
+from mtl_explain.files.raster import open_raster, read_raster
 from mtl_explain.setup import Setup
 from mtl_explain.training.recipe import Recipe
 
@@ -78,12 +83,20 @@ def fetch(
 split_names = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}  # theirs -> ours
 
 
+def _lists(
+    root: Path,  # folder with the pairs
+) -> tuple:  # names of the lists that say a split, and of the others; without .txt
+    "The lists that are there."
+    names = sorted(p.stem for p in (root / "list").glob("*.txt"))
+    return [n for n in names if n in split_names], [n for n in names if n not in split_names]
+
+
 def convention(
     root: Path,  # folder with the pairs
 ) -> str:  # 'flat', 'folders' or 'lists'
     "The folder convention; `ValueError` with what was looked for if it is none."
     if all((root / d).is_dir() for d in ("A", "B", "label")):
-        return "lists" if (root / "list").is_dir() else "flat"
+        return "lists" if _lists(root)[0] else "flat"
     if any((root / s / "A").is_dir() for s in split_names):
         return "folders"
     if not root.is_dir():
@@ -161,6 +174,7 @@ def pair_index(
     ]
     if not rows:
         raise ValueError(f"{root} holds no pairs: its folders and lists are empty")
+    _check_lists(root, {r["theirs"] for r in rows})
     index = pd.DataFrame(rows)
     prefixed = [
         n if n.startswith(s) or convention(root) != "folders" else f"{s}_{n}"
@@ -175,6 +189,23 @@ def pair_index(
     return index
 
 
+# %% ../../nbs/api/datasets/11_levir.ipynb #9d4bb4ce
+def _check_lists(
+    root: Path,  # folder with the pairs
+    splits: set,  # in their words, of the pairs that were found
+) -> None:  # raises ValueError
+    "Say which lists are there, and were passed over, where training pairs are missing."
+    understood, others = _lists(root)
+    if "train" in splits or not others:
+        return
+    there = ", ".join(f"{n}.txt" for n in [*understood, *others])
+    hint = "" if understood else "; the names of the files do not begin with train_ either"
+    raise ValueError(
+        f"{root / 'list'}: no train.txt, there is {there}; the lists that are understood are "
+        f"train.txt, val.txt and test.txt{hint}"
+    )
+
+
 # %% ../../nbs/api/datasets/11_levir.ipynb #dd8f5c7a
 def _values(
     sample: str,  # id, for messages
@@ -183,12 +214,67 @@ def _values(
 ) -> np.ndarray:  # (band, row, column) uint8
     "Read one file of a pair; raises `BadSample`."
     try:
-        values = read_raster(path, shape=size, dtype="uint8")
+        values = _look_up(path, read_raster(path, shape=size, dtype="uint8"))
     except FileNotFoundError:
         raise BadSample(sample, path, "no such file") from None
     except ValueError as error:
         raise BadSample(sample, path, str(error).removeprefix(f"{path}: ")) from None
     return values[:3] if len(values) > 2 else values[:1]
+
+
+def _look_up(
+    path: Path,  # a PNG file
+    values: np.ndarray,  # (band, row, column) as they stand in it
+) -> np.ndarray:  # (3, row, column) where the file has a table of colours
+    "Numbers of a table of colours become these colours."
+    if len(values) > 1:
+        return values
+    with open_raster(path) as file:
+        if file.colorinterp[0] != ColorInterp.palette:
+            return values
+        table = np.zeros((256, 3), "uint8")
+        for number, colour in file.colormap(1).items():
+            table[number] = colour[:3]
+    return table[values[0]].transpose(2, 0, 1)
+
+
+# %% ../../nbs/api/datasets/11_levir.ipynb #75a72c02
+def mask_scale(
+    paths: list,  # of all masks
+) -> int:  # what change is in them: 255 or 1
+    "The number that means change; `ValueError` where masks hold other codes."
+    highest, at = 0, None
+    for path in paths:
+        try:
+            largest = int(_look_up(path, read_raster(path, dtype="uint8")).max())
+        except (ValueError, FileNotFoundError):
+            continue  # bad files are named when all are read
+        if largest > 127:
+            return 255
+        if largest > highest:
+            highest, at = largest, path
+    if highest > 1:
+        raise ValueError(
+            f"{at}: the masks hold values up to {highest}, expected 0 and 255, or 0 and 1"
+        )
+    return 1 if highest else 255
+
+
+def to_change(
+    values: np.ndarray,  # (band, row, column) of a mask file, uint8
+    scale: int = 255,  # what change is
+) -> tuple:  # (row, column) int8 0 or 1, and bool: where the file has something in between
+    "A mask from the values of its file; `ValueError` where it is none."
+    grey = values.max(0)
+    between = (grey != 0) & (grey != scale)
+    if scale == 1 and between.any():
+        raise ValueError(f"a mask of 0 and 1 has the value {grey[between].max()}")
+    unclear = ((grey > 32) & (grey < 223)).mean() if scale == 255 else 0
+    if unclear > 0.2:
+        raise ValueError(
+            f"{unclear:.0%} of its pixels are neither dark nor bright: a picture, and no mask"
+        )
+    return (2 * grey.astype("int16") > scale).astype("int8"), between
 
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #60aa648e
@@ -199,7 +285,8 @@ def _pair(
     late: Path,
     change: Path,
     size: tuple,  # expected (rows, columns)
-) -> dict:  # modality -> array
+    scale: int,  # what change is in the mask
+) -> dict:  # modality -> array; `change_between` a map
     "Read a pair; the last ones are kept for their next tiles."
     images = dict(early=_values(sample, early, size), late=_values(sample, late, size))
     for path, image in zip((early, late), images.values(), strict=True):
@@ -209,7 +296,13 @@ def _pair(
             )
         if not image.any():
             raise BadSample(sample, path, "all pixels are black: no data")
-    return images | dict(change=_values(sample, change, size).any(0).astype("int8"))
+    try:
+        mask, between = to_change(_values(sample, change, size), scale)
+    except BadSample:
+        raise
+    except ValueError as error:
+        raise BadSample(sample, change, str(error)) from None
+    return images | dict(change=mask, change_between=between)
 
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #08a04d1c
@@ -217,16 +310,14 @@ def read_pair(
     row: pd.Series,  # of the index: group, early, late, change, and for tiles top and left
     size: tuple,  # (rows, columns) of the files
     tile: int | None = None,  # pixels a side; None: whole pairs
+    scale: int = 255,  # what change is in the mask, as from `mask_scale`
 ) -> dict:  # modality -> array
     "The reader: one sample."
-    pair = _pair(row.group, row.early, row.late, row.change, size)
-    return (
-        pair
-        if tile is None
-        else {
-            n: v[..., row.top : row.top + tile, row.left : row.left + tile] for n, v in pair.items()
-        }
-    )
+    pair = _pair(row.group, row.early, row.late, row.change, size, scale)
+    if tile is not None:
+        place = (..., slice(row.top, row.top + tile), slice(row.left, row.left + tile))
+        pair = {n: v[place] for n, v in pair.items()}
+    return pair | dict(change_between=np.array([pair["change_between"].sum()], "float32"))
 
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #8ffddd60
@@ -281,8 +372,21 @@ def template(
         colors=["#d9d9d9", "#d55e00"],
         long_name="building change",
     )
+    between = modality_array(
+        "change_between",
+        np.zeros((0, 1), "float32"),
+        "tabular",
+        channels=["pixels"],
+        units="pixels",
+        long_name="pixels of the mask between its two values",
+    )
     return xr.Dataset(
-        dict(early=image("early", "early image"), late=image("late", "late image"), change=change),
+        dict(
+            early=image("early", "early image"),
+            late=image("late", "late image"),
+            change=change,
+            change_between=between,
+        ),
         attrs=dict(title="LEVIR-CD", pixel_metres=0.5, credit="Chen and Shi (2020)"),
     )
 
@@ -290,13 +394,19 @@ def template(
 def _size(
     index: pd.DataFrame,  # of pairs
 ) -> tuple:  # (rows, columns)
-    "The size of the first image that can be read: what all others must have."
+    "The most frequent size of the early images: what all must have."
+    seen = Counter()
     for path in index.early:
         try:
-            return read_raster(path).shape[1:]
+            with open_raster(path) as file:
+                seen[file.shape] += 1
         except (ValueError, FileNotFoundError):
-            pass
-    raise ValueError(f"none of {len(index)} early images can be read, e.g. {index.early.iloc[0]}")
+            continue
+    if not seen:
+        raise ValueError(
+            f"none of {len(index)} early images can be read, e.g. {index.early.iloc[0]}"
+        )
+    return seen.most_common(1)[0][0]
 
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #405e0010
@@ -335,17 +445,19 @@ def prepare(
     index = pair_index(root)
     size = _size(index)
     origin = _origin(root, index)
+    scale = mask_scale(list(index.change))
     settings = dict(
         dataset="levir",
         tile=tile,
+        mask=scale,
         valid="official" if _has_valid(root) else "every tenth training pair",
     )
     samples, shape = (
         (index, size) if tile is None else (tile_index(index, size, tile), (tile, tile))
     )
-    return prepare_samples(
+    made = prepare_samples(
         samples,
-        partial(read_pair, size=size, tile=tile),
+        partial(read_pair, size=size, tile=tile, scale=scale),
         template(shape),
         dest or data_folder() / "levir",
         settings,
@@ -355,6 +467,22 @@ def prepare(
         workers,
         progress,
     )
+    _say_between(load(made))
+    return made
+
+
+def _say_between(
+    samples: xr.Dataset,  # the prepared store
+) -> None:  # warns
+    "One line for what was decided by half."
+    counted = samples.change_between.values[:, 0]
+    if counted.any():
+        warnings.warn(
+            f"{int(counted.sum()):,} pixels of {int((counted > 0).sum()):,} of {len(counted):,} "
+            "masks lie between 0 and 255 (JPEG, resized?): above half counts as change; "
+            "`change_between` holds their number",
+            stacklevel=3,
+        )
 
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #66fd25e3

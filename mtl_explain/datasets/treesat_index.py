@@ -93,6 +93,21 @@ def _centre(
 
 
 # %% ../../nbs/api/datasets/07_treesat_index.ipynb #857b1414
+def _check_axes(path, x, y, in_degrees):
+    "`ValueError` where the boxes of Lower Saxony only make sense with x and y swapped."
+    east, north = np.median(x), np.median(y)
+    if in_degrees:
+        swapped = 45 < east < 60 and 0 < north < 20
+    else:
+        swapped = 4e6 < east < 7e6 and 1e5 < north < 1e6
+    if swapped:
+        raise ValueError(
+            f"{path}: its coordinates begin with {east:.6g}, {north:.6g}, latitude first; "
+            "GeoJSON has longitude (or easting) first"
+        )
+
+
+# %% ../../nbs/api/datasets/07_treesat_index.ipynb #dc57f14a
 def _box_row(
     feature: dict,  # GeoJSON
 ) -> tuple:  # file name, x, y, year
@@ -119,6 +134,7 @@ def read_places(
     x = places.easting.to_numpy()
     y = places.northing.to_numpy()
     in_degrees = np.abs([x, y]).max() <= 180
+    _check_axes(path, x, y, in_degrees)
     crs = (boxes.get("crs") or {}).get("properties", {}).get("name")
     if not crs:
         crs = "EPSG:4326" if in_degrees else "EPSG:25832"

@@ -17,6 +17,7 @@ __all__ = [
     "patch_file",
     "parse_patch_file",
     "fraction_vector",
+    "is_overlap",
     "labelled_species",
 ]
 
@@ -168,16 +169,25 @@ def parse_patch_file(
 # %% ../../nbs/api/datasets/06_treesat_labels.ipynb #0e33d689
 def fraction_vector(
     pairs: list,  # [[genus, area fraction], ...]
-) -> np.ndarray:  # (15,) float32, in the order of `genera`
-    "Area fractions by genus; `ValueError` where they are none."
+) -> np.ndarray:  # (15,) float32, in the order of `genera`; sums to 1 at most
+    "Area fractions by genus, divided by their sum where that is more than 1; else `ValueError`."
     found = np.zeros(len(genera))
     for genus, share in pairs:
         if genus not in genera:
             raise ValueError(f"unknown genus '{genus}' in the labels")
         found[genera.index(genus)] += float(share)
-    if not (found > -1e-6).all() or not 0 < found.sum() < 1.02:
-        raise ValueError(f"area fractions sum to {found.sum():g}")
-    return found.astype("float32")
+    total = found.sum()
+    largest = max((float(share) for _, share in pairs), default=0)
+    if not (found > -1e-6).all() or not 0 < total < 2.02 or not largest < 1.02:
+        raise ValueError(f"area fractions sum to {total:g}")
+    return (found / total if is_overlap(total) else found).astype("float32")
+
+
+def is_overlap(
+    total,  # sum of the fractions of a patch
+):  # bool
+    "Whether fractions sum to more than the patch: its polygons overlap."
+    return total >= 1.02
 
 
 # %% ../../nbs/api/datasets/06_treesat_labels.ipynb #b522d642

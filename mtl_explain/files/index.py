@@ -9,6 +9,8 @@ __all__ = [
     "read_json_checked",
     "read_csv_checked",
     "file_source",
+    "place_problems",
+    "utc_text",
     "check_index",
     "index_from_splits",
 ]
@@ -17,6 +19,8 @@ __all__ = [
 import hashlib
 import json
 import os
+import re
+from datetime import date
 from io import StringIO
 from pathlib import Path
 
@@ -92,6 +96,54 @@ def file_source(
     return dict(name=name or path.name, bytes=len(data), sha256=sha256)
 
 
+# %% ../../nbs/api/files/04_index.ipynb #6db088eb
+def place_problems(
+    lat,  # (n,) degrees; NaN where not known
+    lon,  # (n,) degrees, -180 .. 180 or 0 .. 360
+    about=None,  # two arrays (n,): where each lies roughly, latitude and longitude
+    within: float = 2.0,  # degrees that `about` may be off
+) -> list:  # of str, one a row; '' if all is well
+    "What is wrong with places."
+    lat, lon = (np.asarray(v, float) for v in (lat, lon))
+    found = np.full(lat.shape, "", object)
+    swapped = "are lat and lon swapped?"
+    for i in np.flatnonzero((np.abs(lat) > 90) | (lon < -180) | (lon > 360)):
+        what = f"latitude {lat[i]:g}" if abs(lat[i]) > 90 else f"longitude {lon[i]:g}"
+        hint = swapped if abs(lon[i]) <= 90 and abs(lat[i]) <= 360 else "other units?"
+        found[i] = f"no place on Earth has the {what}: {hint}"
+    if about is not None:
+        north, east = (np.asarray(v, float) for v in about)
+        far = (np.abs(lat - north) > within) | (np.abs(lon - east) > within)
+        other = (np.abs(lon - north) <= within) & (np.abs(lat - east) <= within)
+        for i in np.flatnonzero(far & other & (found == "")):
+            found[i] = (
+                f"latitude {lat[i]:g} and longitude {lon[i]:g}, where it lies at about "
+                f"{north[i]:.0f} and {east[i]:.0f}: {swapped}"
+            )
+    return found.tolist()
+
+
+# %% ../../nbs/api/files/04_index.ipynb #736882d4
+_stamp = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z|[+-]\d\d:?\d\d)")
+
+
+def utc_text(
+    value,  # a date, a timestamp with or without zone, or a text
+) -> str:  # e.g. '2017-06-13T10:10:31', in UTC; any other text as it is
+    "A timestamp in UTC."
+    if isinstance(value, str):
+        if not _stamp.fullmatch(value.strip()):
+            return value
+    elif not isinstance(value, (date, np.datetime64)):
+        return str(value)
+    stamp = pd.Timestamp(value)
+    if pd.isna(stamp):
+        return ""
+    if stamp.tzinfo is not None:
+        stamp = stamp.tz_convert("UTC").tz_localize(None)
+    return stamp.strftime("%Y-%m-%dT%H:%M:%S")
+
+
 # %% ../../nbs/api/files/04_index.ipynb #1ec59aa7
 def check_index(
     index: pd.DataFrame,  # one row a sample, its id as the index; column `split`
@@ -111,6 +163,10 @@ def check_index(
     odd = ~index["split"].isin(["train", "valid", "test"]).values
     again = index.index.duplicated()
     found = np.where(odd, [f"unknown split '{s}'" for s in index["split"]], "")
+    if {"lat", "lon"} <= set(index):
+        numbers = index[["lat", "lon"]].apply(pd.to_numeric, errors="coerce")
+        placed = np.array(place_problems(numbers.lat, numbers.lon), object)
+        found = np.where(placed != "", placed, found)
     found = np.where(again, "this id occurred before", found)
     return index.assign(problem=np.where(known != "", known, found))
 

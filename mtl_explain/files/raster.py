@@ -4,8 +4,14 @@
 
 # %% auto #0
 __all__ = [
+    "is_virtual",
     "open_raster",
+    "band_scaling",
+    "read_values",
+    "north_up_problem",
+    "band_names",
     "read_raster",
+    "check_unscaled",
     "read_hdf",
     "Grid",
     "degree_grid",
@@ -25,6 +31,7 @@ __all__ = [
 
 # %% ../../nbs/api/files/05_raster.ipynb #68dd682f
 import os
+import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,23 +58,47 @@ def _unreadable(
     return ValueError(f"{name}: cannot be read, it is truncated or no raster ({error})")
 
 
+def is_virtual(
+    source,  # a path
+) -> bool:
+    "Whether a path is one of GDAL's own, into an archive, to a server or to a part of a file."
+    text = str(source)
+    own = text.startswith("/vsi") or re.match(r"[A-Za-z][\w+]+:", text)
+    return bool(own) and not os.path.exists(text)
+
+
 def open_raster(
-    source: str | os.PathLike | bytes,  # path, or the bytes of a raster file
+    source: str | os.PathLike | bytes,  # path, also one of GDAL's; or the bytes of a raster file
     name: str | None = None,  # what to call it in messages; the path if None
 ):  # an open rasterio dataset (a context manager)
     "Open a raster; if that is impossible, one line says which, and why."
     in_memory = isinstance(source, bytes)
     name = name or ("raster" if in_memory else str(source))
-    if not in_memory and not Path(source).exists():
+    on_disk = not in_memory and not is_virtual(source)
+    if on_disk and not Path(source).exists():
         raise FileNotFoundError(f"no such raster: {source}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            return MemoryFile(source).open() if in_memory else rasterio.open(source)
+            file = MemoryFile(source).open() if in_memory else rasterio.open(source)
         except RasterioError as error:
-            if not in_memory:
+            if on_disk:
                 os.close(os.open(source, os.O_RDONLY))  # raises where the system is at fault
+            elif not in_memory and re.search("not exist|No such file", str(error)):
+                raise FileNotFoundError(f"no such raster: {source} ({error})") from error
             raise _unreadable(name, error) from error
+    if file.count:
+        return file
+    with file:
+        raise ValueError(_no_bands(name, file.subdatasets))
+
+
+def _no_bands(name, parts):
+    "What a container of rasters is told."
+    if not parts:
+        return f"{name}: has no bands, so it is no raster"
+    shown = ", ".join(parts[:3]) + (" …" if len(parts) > 3 else "")
+    return f"{name}: has no bands but {len(parts)} subdatasets: give one of them, {shown}"
 
 
 # %% ../../nbs/api/files/05_raster.ipynb #33153ce9
@@ -82,6 +113,67 @@ def _check_raster(
             raise ValueError(f"{name}: expected {key} {value}, got {found[key]}")
 
 
+# %% ../../nbs/api/files/05_raster.ipynb #15426cbb
+def band_scaling(
+    file,  # an open raster
+    bands: list[int] | None = None,  # counted from 1; all of them if None
+) -> tuple | None:  # scales and offsets, one a band; None: the numbers are as they stand
+    "Scale and offset of the bands, where the file has any."
+    chosen = [b - 1 for b in bands or file.indexes]
+    scales = [file.scales[i] for i in chosen]
+    offsets = [file.offsets[i] for i in chosen]
+    plain = all(s == 1 for s in scales) and not any(offsets)
+    return None if plain else (scales, offsets)
+
+
+def read_values(
+    file,  # an open raster
+    bands: list[int] | None = None,  # counted from 1; all of them if None
+    window=None,  # of rasterio; the whole raster if None
+    name: str | None = None,  # what to call it in messages; its own name if None
+) -> np.ndarray:  # (band, row, column): the file's own type; scaled ones float32, NaN for nodata
+    "The numbers of a raster as they are meant: with its scale and offset."
+    name = name or file.name
+    try:
+        values = file.read(bands, window=window)
+    except RasterioError as error:
+        raise _unreadable(name, error) from error
+    if values.dtype.kind not in "iufb":
+        raise ValueError(f"{name}: expected real numbers, got {values.dtype}")
+    scaling = band_scaling(file, bands)
+    if scaling is None:
+        return values
+    scales, offsets = (np.reshape(v, (-1, 1, 1)) for v in scaling)
+    known = valid_mask(values, file.nodata)
+    return np.where(known, values * scales + offsets, np.nan).astype("float32")
+
+
+def north_up_problem(
+    file,  # an open raster
+) -> str:  # '' if all is well, or nobody says where it lies
+    "What is wrong with the direction of rows and columns."
+    t = file.transform
+    turned = "bring it to north up first, e.g. with gdalwarp"
+    if t == Affine.identity():
+        return ""
+    if t.b or t.d:
+        return f"expected rows from north to south, but it is rotated, {tuple(t)[:6]}: {turned}"
+    if t.e > 0:
+        return f"expected rows from north to south, but they run from south to north: {turned}"
+    if t.a < 0:
+        return f"expected columns from west to east, but they run from east to west: {turned}"
+    return ""
+
+
+def band_names(
+    file,  # an open raster
+) -> tuple:  # one a band; '' where the file says nothing
+    "What a file says of its bands: their descriptions, or else their colours."
+    plain = ("gray", "undefined")
+    colours = [c.name if c.name not in plain else "" for c in file.colorinterp]
+    return tuple(said or c for said, c in zip(file.descriptions, colours, strict=True))
+
+
 # %% ../../nbs/api/files/05_raster.ipynb #b6e2bc44
 def read_raster(
     source: str | os.PathLike | bytes,  # path, or the bytes of a raster file
@@ -90,7 +182,7 @@ def read_raster(
     dtype: str | None = None,  # expected type of the values, e.g. 'uint8'
     crs=None,  # expected coordinate system, e.g. 'EPSG:4326'
     name: str | None = None,  # what to call it in messages; the path if None
-) -> np.ndarray:  # the values (band, row, column), in the file's own type
+) -> np.ndarray:  # the values (band, row, column), as from `read_values`
     "Read a raster whole; anything wrong with it is one clear line."
     name = name or ("raster" if isinstance(source, bytes) else str(source))
     expected = dict(
@@ -102,10 +194,25 @@ def read_raster(
     with rasterio.Env(**strict), open_raster(source, name) as file:
         found = dict(shape=file.shape, dtype=file.dtypes[0], crs=file.crs)
         _check_raster(name, found, expected)
-        try:
-            return file.read(bands)
-        except RasterioError as error:
-            raise _unreadable(name, error) from error
+        if problem := north_up_problem(file):
+            raise ValueError(f"{name}: {problem}")
+        check_unscaled(file, dtype, name, bands)
+        return read_values(file, bands, name=name)
+
+
+def check_unscaled(
+    file,  # an open raster
+    dtype: str | None,  # that its numbers must have as they stand; None: any
+    name: str,  # what to call it in messages
+    bands: list[int] | None = None,  # counted from 1; all of them if None
+) -> None:  # raises ValueError
+    "Whole numbers are expected as they stand: a scale would make others of them."
+    scaling = band_scaling(file, bands)
+    if scaling and dtype and np.dtype(dtype).kind != "f":
+        raise ValueError(
+            f"{name}: expected {dtype} as it stands, but its bands have scale "
+            f"{scaling[0][0]:g} and offset {scaling[1][0]:g}"
+        )
 
 
 # %% ../../nbs/api/files/05_raster.ipynb #a553e338

@@ -12,6 +12,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from mtl_explain.data.batches import SampleDataset, SampleLoader
+from mtl_explain.data.inputs import fit_samples
 from mtl_explain.networks.multitask import MultitaskNetwork, part_name
 
 
@@ -69,7 +70,7 @@ def task_activations(
 ) -> np.ndarray:  # (sample, y, x)
     "Mean absolute activations of a task for some samples."
     layer, entering = task_layer(run.network, task, place)
-    inputs = SampleDataset(samples, run.setup.inputs)
+    inputs = SampleDataset(fit_samples(samples, run.modalities, run.setup.inputs), run.setup.inputs)
     loader = SampleLoader(inputs, run.modalities, bs=bs, device="cpu")
     maps = [activation_map(run.network, layer, *batch, entering) for batch in loader]
     return np.concatenate([m.numpy() for m in maps])

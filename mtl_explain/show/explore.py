@@ -30,6 +30,7 @@ import vl_convert
 import xarray as xr
 from altair.jupyter.jupyter_chart import load_js_src
 
+from mtl_explain.data.inputs import fit_modality
 from mtl_explain.explain.maps import common_range, draw_classes, draw_values, pixel_errors
 from mtl_explain.modality import modality_of
 from mtl_explain.show.figures import figure_png
@@ -101,7 +102,7 @@ def picture_of(
 
 def said_labels(
     run: Run,  # the run
-    truth: xr.Dataset,  # one sample
+    truth: dict,  # task -> truth of one sample
     found: xr.Dataset,  # its predictions
 ) -> str:  # a line a task
     "Truth and prediction of the tasks that have one value a sample."
@@ -143,10 +144,12 @@ def plot_gallery(
     run: Run,  # the run whose network predicts
     samples: xr.Dataset,  # the sample set
     ids: list,  # of the samples to draw
+    check_range: bool = True,  # refuse numbers far from those of training
 ):  # the figure
     "Input, truth, prediction and error of some samples, predicted now."
     chosen = samples.sel(sample=list(ids)).load()
-    found = run.predict(chosen)
+    found = run.predict(chosen, check_range=check_range)
+    targets = {t: fit_modality(chosen[t], run.modalities[t]) for t in run.setup.targets}
     dense = [t for t in run.setup.targets if run.modalities[t].kind in ("image", "mask")]
     image = next((n for n in run.setup.inputs if run.modalities[n].kind == "image"), None)
     columns = 1 + 3 * len(dense) if dense else 2  # without maps, a place for words
@@ -158,10 +161,10 @@ def plot_gallery(
         layout="constrained",
     )
     for i, (name, (first, *others)) in enumerate(zip(ids, axs, strict=True)):
-        truth = chosen.isel(sample=i)
+        truth = {t: values.isel(sample=i) for t, values in targets.items()}
         guess = found.isel(sample=i)
         if image:
-            first.imshow(picture_of(truth[image]), cmap="gray")
+            first.imshow(picture_of(chosen[image].isel(sample=i)), cmap="gray")
         first.set_title(str(name), fontsize=8)
         for k, task in enumerate(dense):
             maps = others[3 * k : 3 * k + 3]

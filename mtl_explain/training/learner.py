@@ -26,6 +26,7 @@ from fastcore.basics import patch
 
 from mtl_explain.data.augment import augmentation
 from mtl_explain.data.batches import SampleDataset, SampleLoader, sample_loaders, split_loaders
+from mtl_explain.data.inputs import fit_samples
 from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
@@ -187,11 +188,13 @@ def predict_samples(
     network: MultitaskNetwork,  # a trained network; it knows its modalities and their scaling
     samples: xr.Dataset,  # at least its input modalities
     bs: int = 64,  # samples a batch
+    check_range: bool = True,  # refuse numbers far from those of training
 ) -> xr.Dataset:  # one variable a target: class indices, or values in native units
-    "Predict all targets from the inputs alone."
+    "Predict all targets from the inputs alone, brought into the order of training or refused."
     mods = network.modalities
     device = next(network.parameters()).device
-    inputs = SampleDataset(samples, network.setup.inputs)
+    fitted = fit_samples(samples, mods, network.setup.inputs, check_range)
+    inputs = SampleDataset(fitted, network.setup.inputs)
     network.eval()
     found = {t: [] for t in network.setup.targets}
     for batch in SampleLoader(inputs, mods, bs=bs, device=device):
@@ -208,6 +211,7 @@ def predict(
     self: MultitaskLearner,
     samples: xr.Dataset,  # at least the input modalities
     bs: int = 64,  # samples a batch
+    check_range: bool = True,  # refuse numbers far from those of training
 ) -> xr.Dataset:  # one variable a target, in native units
-    "Predictions for any samples that have the inputs."
-    return predict_samples(self.model, samples, bs)
+    "Predictions for any samples that have the inputs; names, units and numbers are compared."
+    return predict_samples(self.model, samples, bs, check_range)

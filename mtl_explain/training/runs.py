@@ -695,8 +695,13 @@ class Run:
     def network(self) -> MultitaskNetwork:
         return _trained_network(self)
 
-    def predict(self, samples: xr.Dataset, bs: int = 64) -> xr.Dataset:
-        return predict_samples(self.network, samples, bs)
+    def predict(
+        self,
+        samples: xr.Dataset,  # at least the inputs; see `data.inputs` for what is compared
+        bs: int = 64,  # samples a batch
+        check_range: bool = True,  # refuse numbers far from those of training
+    ) -> xr.Dataset:  # one variable a target, in native units
+        return predict_samples(self.network, samples, bs, check_range)
 
     def __repr__(self):
         kept = f", epoch {self.epoch} kept" if self.finished else ""
