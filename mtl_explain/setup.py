@@ -73,7 +73,7 @@ def scaled_weights(
     return {t: float(weights[t] / total) for t in targets}
 
 
-# %% ../nbs/api/01_setup.ipynb #0334240b
+# %% ../nbs/api/01_setup.ipynb #c9759506
 def plain_data(
     value,  # an option, or a structure of them
     where: str,  # what it belongs to, for messages

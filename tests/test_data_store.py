@@ -249,6 +249,18 @@ def test_a_mistake_of_ours_is_not_put_down_to_the_file(grown):
                 raise mistake
 
 
+def test_ids_classes_and_places_of_any_alphabet_come_back():
+    "Are two sample sets equal?"
+    names = [f"Übersee {i}, 漢 <{i}>" for i in range(24)]
+    with tempfile.TemporaryDirectory() as folder:
+        far = toy_samples(24).assign_coords(sample=names, region=("sample", names[::-1]))
+        far["climate"].attrs["classes"] = ["heiß", "warm", "mäßig", "kühl"]
+        stored = open_store(save_samples(far, Path(folder) / "Köln", progress=False))
+        assert stored.sample.values.tolist() == names
+        assert stored.region.values.tolist() == names[::-1]
+        assert list(stored.climate.attrs["classes"]) == far.climate.attrs["classes"]
+
+
 def test_one_writer_at_a_time_and_what_a_faster_one_has_written_is_used():
     "Are two sample sets equal?"
     with tempfile.TemporaryDirectory() as folder:

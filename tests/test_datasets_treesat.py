@@ -209,54 +209,6 @@ def test_the_sample_set_is_sound_and_says_what_it_is(prepared_and_samples):
     describe(samples)
 
 
-def test_overlapping_polygons_are_normalised_and_counted(home_forest_and_index, prepared_and_samples):
-    "The sample set."
-    # overlapping polygons are normalised and counted; swapped coordinates are refused
-    home, forest, index = home_forest_and_index
-    prepared, samples = prepared_and_samples
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(forest, Path(folder) / "copy"))
-        path = copy / "labels" / "TreeSatBA_v9_60m_multi_labels.json"
-        labels = json.loads(path.read_text())
-        file = f"{samples.sample.values[0]}.tif"
-        labels[file] = [["Abies", 1.0], ["Quercus", 0.6]]
-        path.write_text(json.dumps(labels))
-        with pytest.warns(
-            UserWarning, match="1 of 60 labels have area fractions that sum to more than"
-        ):
-            made = load(prepare(copy, Path(folder) / "store", workers=1, progress=False))
-        one = made.isel(sample=0)
-        assert float(one.fraction_sum) == pytest.approx(1.6)
-        assert float(one.fraction.sum()) == pytest.approx(1)
-        assert float(one.fraction.sel(genus_name="Quercus")) == pytest.approx(0.375)
-        path = copy / "geojson" / "bb_60m.GeoJSON"
-        boxes = json.loads(path.read_text())
-        for feature in boxes["features"]:
-            (ring,) = feature["geometry"]["coordinates"]
-            feature["geometry"]["coordinates"] = [[point[::-1] for point in ring]]
-        path.write_text(json.dumps(boxes))
-        with pytest.raises(
-            ValueError, match="bb_60m.GeoJSON: its coordinates begin with .* latitude f"
-        ):
-            prepare(copy, Path(folder) / "other", workers=1, progress=False)
-
-
-def test_an_archive_with_radar_images_of_2_by_2_pixels_is_refused_for_its_size(home_forest_and_index):
-    "The sample set."
-    home, forest, index = home_forest_and_index
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(forest, Path(folder) / "copy"))
-        for path in (copy / "s1" / "60m").glob("*.tif"):
-            with rasterio.open(path) as file:
-                profile = file.profile | dict(height=2, width=2)
-                values = file.read()[:, :2, :2]
-                profile["transform"] = file.transform @ Affine.scale(3)
-            with rasterio.open(path, "w", **profile) as file:
-                file.write(values)
-        with pytest.raises(ValueError, match=r"expected shape \(6, 6\), got \(2, 2\)"):
-            prepare(copy, Path(folder) / "store", workers=1, progress=False)
-
-
 def test_the_simulators_truth_comes_back(plots, prepared_and_samples):
     "The sample set."
     prepared, samples = prepared_and_samples

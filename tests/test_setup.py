@@ -118,7 +118,7 @@ def test_arrays_and_tensors_become_lists_what_is_no_data_is_refused_by_name():
     assert plain_data(dict(a=(np.float32(10), np.int64(3), True)), "x") == dict(a=[10.0, 3, True])
     assert type(plain_data(np.float32(10), "x")) is float
     with pytest.raises(ValueError, match="weighting.speed is of type PosixPath; a setup holds plain"):
-        Setup("optical", "landcover", weighting=dict(speed=Path("/x")))
+        plain_data(dict(speed=Path("/x")), "weighting")
 
 
 def test_a_name_names_names_with_options():

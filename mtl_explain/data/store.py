@@ -815,7 +815,7 @@ def _map_samples(
     with _hdf5_file(path) as hdf5:
         _refuse_external(hdf5, path)
         layout = _layout(hdf5)
-        store = xr.backends.H5NetCDFStore(h5netcdf.File(hdf5, "r"))
+        store = xr.backends.H5NetCDFStore(h5netcdf.File(hdf5, "r", decode_vlen_strings=True))
         file = xr.open_dataset(store, decode_times=False)
         variables = {}
         for name, da in file.data_vars.items():

@@ -26,8 +26,6 @@ __all__ = [
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #ae3c36f4
 import os
-import warnings
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -52,7 +50,6 @@ from mtl_explain.datasets.treesat_labels import (
     aerial_bands,
     fraction_vector,
     genera,
-    is_overlap,
     label_levels,
     labelled_species,
     level_classes,
@@ -96,13 +93,12 @@ def _row(
     problems = [f"no image of {' and '.join(lost)}"] * bool(lost) + [
         "several places in bb_60m.GeoJSON"
     ] * (file in twice)
-    row = dict(species=-1, age=-1, source="", fraction=None, fraction_sum=np.nan)
+    row = dict(species=-1, age=-1, source="", fraction=None)
     try:
         name = parse_patch_file(file)
         row |= dict(species=list(species).index(name.species), age=name.age, source=name.source)
         if file in fractions:
             row["fraction"] = fraction_vector(fractions[file])
-            row["fraction_sum"] = sum(float(share) for _, share in fractions[file])
         else:
             problems.append("no entry in the labels")
     except (ValueError, TypeError) as error:
@@ -337,23 +333,17 @@ def _template(
 
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #5a1725f1
-def _usual_size(
+def _first_size(
     index: pd.DataFrame,  # as from `patch_index`
-    enough: int = 200,  # images to look at
 ) -> int:  # pixels a side
-    "The size of the aerial images: the most frequent one of those that can be opened."
-    seen = Counter()
+    "The size of the aerial images: that of the first one that can be opened."
     for path in index.aerial[index.problem == ""]:
         try:
             with open_raster(path) as file:
-                seen[file.height] += 1
+                return file.height
         except (FileNotFoundError, ValueError):
             continue
-        if seen.total() == enough:
-            break
-    if not seen:
-        raise ValueError("no aerial image of this archive can be opened")
-    return seen.most_common(1)[0][0]
+    raise ValueError("no aerial image of this archive can be opened")
 
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #2b27ece0
@@ -414,7 +404,7 @@ def prepare(
         return dest
     index = patch_index(source, block, seed)
     index["labelled"] = labelled_species(index, label)
-    pixels = size or _usual_size(index)
+    pixels = size or _first_size(index)
     read = partial(
         read_patch,
         size=pixels,
@@ -424,8 +414,7 @@ def prepare(
         tolerance=tolerance,
     )
     coords = ["group", "lat", "lon", "easting", "northing", "year", "source", "file"]
-    coords += ["fraction_sum"]
-    made = prepare_samples(
+    return prepare_samples(
         index,
         read,
         _template(pixels, tuple(bands), levels),
@@ -437,14 +426,6 @@ def prepare(
         workers,
         progress,
     )
-    overlap = is_overlap(load(made).fraction_sum.values)
-    if overlap.any():
-        warnings.warn(
-            f"{overlap.sum():,} of {len(overlap):,} labels have area fractions that sum to more "
-            "than 1 (overlapping polygons): divided by their sum, which is kept in `fraction_sum`",
-            stacklevel=2,
-        )
-    return made
 
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #6712113a
