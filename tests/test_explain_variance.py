@@ -74,6 +74,8 @@ def test_a_line_is_found():
     kinds = rng.integers(0, 5, 600)
     by_class = cross_fitted(kinds * 1.0, pd.DataFrame({"class": kinds}), codes)
     np.testing.assert_allclose(by_class, kinds, atol=0.05)
+    constant = cross_fitted(y, pd.DataFrame(dict(x=np.ones(600))), codes)
+    np.testing.assert_array_equal(constant, cross_fitted(y, pd.DataFrame(index=range(600)), codes))
     with pytest.raises(ValueError, match="2 clusters: what is told cannot be judged"):
         cross_fitted(y[:9], pd.DataFrame(dict(x=x[:9])), np.arange(9) % 2)
 

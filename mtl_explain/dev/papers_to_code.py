@@ -95,7 +95,7 @@ A figure 3: a field: yield, prediction, error, wrong crop
 
 A figure 4: error correlation over the epochs
   explain.correlation.error_correlation explain.correlation.plot_error_correlation
-  studies/benge.ipynb; Row 15: do its tasks fail together?; simulated, real
+  studies/benge.ipynb; Row 15: do its tasks fail together?; simulated
 
 A figure 5: land cover and elevation: truth, prediction, error
   explain.maps.task_maps explain.maps.plot_error_maps
