@@ -67,7 +67,12 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-Seed = Annotated[int, typer.Option(help="Seed of weights, order of the samples and resampling.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, max=2**32 - 1, help="Seed of weights, order of the samples and resampling."
+    ),
+]
 _store_help = (
     "Folder of a prepared store; the default place, or else the small sample in the package, if "
     "not given."

@@ -87,6 +87,9 @@ def test_making_a_network_leaves_the_global_random_state_alone(samples, setup):
     before = torch.random.get_rng_state()
     seeded_network(modalities(samples), setup, 3)
     assert torch.equal(before, torch.random.get_rng_state())
+    for seed in (-1, 2**32, 0.5, "1", True):
+        with pytest.raises(ValueError, match="seed is .*, expected a whole number from 0 to"):
+            seeded_network(modalities(samples), setup, seed)
 
 
 def test_a_learner_without_a_trace_says_so_and_an_unknown_split_too(samples, setup):

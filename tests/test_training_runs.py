@@ -8,6 +8,7 @@ import contextlib
 import errno
 import io
 import json
+import math
 import os
 import shutil
 import sys
@@ -217,6 +218,15 @@ def test_a_folder_is_claimed_once(samples_setup_and_learn):
             _claim_folder(run, other)
         with pytest.raises(FileExistsError, match="is not a run folder"):
             _claim_folder(Path(d), config)
+
+
+def test_a_learning_rate_that_cannot_be_is_refused_before_a_folder_is_made():
+    "One call."
+    with tempfile.TemporaryDirectory() as folder:
+        for lr in (0, -1e-3, math.inf, math.nan):
+            with pytest.raises(ValueError, match="lr is .*, expected a learning rate above 0"):
+                train_run(toy_samples(24), Setup("optical", "climate"), Path(folder) / "run", lr=lr)
+        assert list(Path(folder).iterdir()) == []
 
 
 def test_the_folder_holds_what_the_table_promises(home_and_run, samples_setup_and_learn):

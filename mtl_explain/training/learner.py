@@ -75,6 +75,8 @@ def seeded_network(
     **kwargs,  # of `MultitaskNetwork`
 ) -> MultitaskNetwork:
     "A network whose weights depend on the seed alone; the global generator is left as it was."
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}, expected a whole number from 0 to {2**32 - 1}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MultitaskNetwork(mods, setup, **kwargs)

@@ -24,6 +24,7 @@ __all__ = [
 
 # %% ../../nbs/api/training/08_runs.ipynb #455aaad6
 import json
+import math
 import time
 from contextlib import ExitStack
 from functools import cached_property
@@ -583,6 +584,8 @@ def train_run(
     **options,  # of `multitask_learner`: trace, shown, start, device, ...
 ) -> "Run":
     "Train one cycle and keep it; a run that is finished already is only loaded."
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr is {lr}, expected a learning rate above 0")
     folder = Path(folder)
     learn = multitask_learner(
         samples, setup, seed=seed, bs=bs, lr=lr, cbs=[RunKeeper(folder, keep), *cbs], **options
