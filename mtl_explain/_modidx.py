@@ -1793,6 +1793,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'mtl_explain/files/raster.py'),
                                           'mtl_explain.files.raster._check_raster': ( 'api/files/raster.html#_check_raster',
                                                                                       'mtl_explain/files/raster.py'),
+                                          'mtl_explain.files.raster._gdal_name': ( 'api/files/raster.html#_gdal_name',
+                                                                                   'mtl_explain/files/raster.py'),
                                           'mtl_explain.files.raster._no_bands': ( 'api/files/raster.html#_no_bands',
                                                                                   'mtl_explain/files/raster.py'),
                                           'mtl_explain.files.raster._unreadable': ( 'api/files/raster.html#_unreadable',

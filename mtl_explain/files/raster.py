@@ -67,6 +67,17 @@ def is_virtual(
     return bool(own) and not os.path.exists(text)
 
 
+def _gdal_name(
+    source,  # a path
+) -> str:
+    "A path as GDAL wants it: of `/vsizip//tmp/a.zip`, a `Path` has lost the second slash."
+    text = os.fspath(source)
+    lost = re.match(r"(/vsi\w+/)([^/].*)", text)
+    if lost and any(p.is_file() for p in Path("/" + lost[2]).parents):
+        return f"{lost[1]}/{lost[2]}"
+    return text
+
+
 def open_raster(
     source: str | os.PathLike | bytes,  # path, also one of GDAL's; or the bytes of a raster file
     name: str | None = None,  # what to call it in messages; the path if None
@@ -80,7 +91,7 @@ def open_raster(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            file = MemoryFile(source).open() if in_memory else rasterio.open(source)
+            file = MemoryFile(source).open() if in_memory else rasterio.open(_gdal_name(source))
         except RasterioError as error:
             if on_disk:
                 os.close(os.open(source, os.O_RDONLY))  # raises where the system is at fault
