@@ -123,6 +123,7 @@ def test_bytes_stay_bytes_every_type_of_number_keeps_its_values_whatever_its():
     assert as_tensor(np.array([200], "u1")).dtype == torch.uint8
     assert as_tensor(np.array([60_000], ">u2")).tolist() == [60_000]
     assert as_tensor(np.array([4_294_967_295], "u4")).tolist() == [4_294_967_295]
+    assert as_tensor(np.array([2**64 - 1], "u8")).tolist() == [2.0**64]  # rounded, never negative
     assert as_tensor(np.array([2.5], ">f4")).dtype == torch.float32
     assert [k for k in ("u1", "i2", "f4", "i4", "i8", "f8", "g") if is_wide(np.dtype(k))] == [
         "i4",

@@ -8,6 +8,7 @@ __all__ = [
     "as_tensor",
     "is_wide",
     "SampleDataset",
+    "check_inputs",
     "SampleLoader",
     "split_loaders",
     "filter_classes",
@@ -70,7 +71,7 @@ def scaled_modalities(
 
 # %% ../../nbs/api/data/05_batches.ipynb #72183a7e
 _converted = dict(
-    uint16="int32", uint32="int64", uint64="int64", bool="uint8", longdouble="float64"
+    uint16="int32", uint32="int64", uint64="float64", bool="uint8", longdouble="float64"
 )
 
 
@@ -103,7 +104,7 @@ class SampleDataset:
     ):
         self.inputs = tuple(inputs)
         self.targets = tuple(targets)
-        _check_inputs(samples, self.inputs)
+        check_inputs(samples, self.inputs)
         self.rows = np.arange(samples.sizes["sample"]) if rows is None else np.asarray(rows)
         self.ids = samples.sample.values[self.rows] if "sample" in samples.coords else self.rows
         self.arrays = {n: samples[n].values for n in self.inputs + self.targets}
@@ -121,7 +122,7 @@ class SampleDataset:
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #2e3c0128
-def _check_inputs(
+def check_inputs(
     samples: xr.Dataset,  # a sample set, perhaps without targets
     inputs: tuple,  # names that the network reads
 ) -> None:
@@ -130,7 +131,7 @@ def _check_inputs(
     if missing:
         raise ValueError(
             f"input modality '{missing[0]}' is missing: the network reads {', '.join(inputs)}, "
-            f"the samples have {', '.join(samples.data_vars)}"
+            f"the samples have {', '.join(map(str, samples.data_vars))}"
         )
 
 

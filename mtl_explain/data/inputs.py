@@ -20,6 +20,7 @@ import re
 import numpy as np
 import xarray as xr
 
+from mtl_explain.data.batches import check_inputs
 from mtl_explain.data.samples import count_faults, sample_blocks
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.modality import Modality, channel_axis, modality_of
@@ -382,12 +383,7 @@ def fit_samples(
     check_range: bool = True,  # refuse numbers far from those of training
 ) -> xr.Dataset:  # the inputs as in training, with the coordinates of the samples
     "New samples as a trained network reads them; `ValueError`, one line, where that cannot be."
-    missing = [n for n in inputs if n not in samples]
-    if missing:
-        raise ValueError(
-            f"input modality '{missing[0]}' is missing: the network reads {', '.join(inputs)}, "
-            f"the samples have {', '.join(map(str, samples.data_vars))}"
-        )
+    check_inputs(samples, inputs)
     if not samples.sizes.get("sample", 1):
         raise ValueError("there is no sample to predict")
     arrays = {n: fit_modality(samples[n], modalities[n]) for n in inputs}
