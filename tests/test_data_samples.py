@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 from mtl_explain.data.samples import (
-    _problems_in_coordinates, _problems_in_values, block_size, check_samples, describe, modalities,
-    modality_array, problems_in_names, sample_blocks,
+    _problems_in_coordinates, _problems_in_values, block_size, check_inputs, check_samples, describe,
+    modalities, modality_array, problems_in_names, sample_blocks,
 )
 from mtl_explain.modality import Modality, modality_of
 from mtl_explain.setup import Setup
@@ -249,3 +249,12 @@ def test_less_common_mistakes(samples):
         gap,
         Setup(("optical", "warmth"), "cover"),
     )
+
+
+def test_the_first_input_that_is_missing_is_named_and_what_there_is_instead(samples):
+    "Does it keep the rules?"
+    check_inputs(samples, ("optical", "elevation"))
+    with pytest.raises(ValueError) as e:
+        check_inputs(samples, ("optical", "radar"))
+    print(e.value)
+    assert "'radar' is missing: the network reads optical, radar, the samples have" in str(e.value)

@@ -8,7 +8,6 @@ __all__ = [
     "as_tensor",
     "is_wide",
     "SampleDataset",
-    "check_inputs",
     "SampleLoader",
     "split_loaders",
     "filter_classes",
@@ -26,7 +25,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.torch_core import default_device
 
-from mtl_explain.data.samples import check_samples, modalities
+from mtl_explain.data.samples import check_inputs, check_samples, modalities
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.data.store import stored_faults, stored_statistics
 from mtl_explain.modality import Modality
@@ -119,20 +118,6 @@ class SampleDataset:
 
     def __getitem__(self, positions):
         return _gathered(self, self.rows[positions])
-
-
-# %% ../../nbs/api/data/05_batches.ipynb #2e3c0128
-def check_inputs(
-    samples: xr.Dataset,  # a sample set, perhaps without targets
-    inputs: tuple,  # names that the network reads
-) -> None:
-    "`ValueError` if an input is not there."
-    missing = [n for n in inputs if n not in samples]
-    if missing:
-        raise ValueError(
-            f"input modality '{missing[0]}' is missing: the network reads {', '.join(inputs)}, "
-            f"the samples have {', '.join(map(str, samples.data_vars))}"
-        )
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #6aac89bd

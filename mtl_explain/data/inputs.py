@@ -20,8 +20,7 @@ import re
 import numpy as np
 import xarray as xr
 
-from mtl_explain.data.batches import check_inputs
-from mtl_explain.data.samples import count_faults, sample_blocks
+from mtl_explain.data.samples import check_inputs, count_faults, sample_blocks
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.modality import Modality, channel_axis, modality_of
 

@@ -13,6 +13,7 @@ __all__ = [
     "count_faults",
     "problems_in_names",
     "check_samples",
+    "check_inputs",
 ]
 
 # %% ../../nbs/api/data/00_samples.ipynb #7ba0048c
@@ -273,3 +274,17 @@ def check_samples(
         found += _problems_in_values(samples[n], mods[n], n in inputs, (faults or {}).get(n))
     if found:
         raise ValueError("these samples cannot be used:\n  " + "\n  ".join(found))
+
+
+# %% ../../nbs/api/data/00_samples.ipynb #fa981012
+def check_inputs(
+    samples: xr.Dataset,  # a sample set, perhaps without targets
+    inputs: tuple,  # names that the network reads
+) -> None:
+    "`ValueError` if an input is not there."
+    missing = [n for n in inputs if n not in samples]
+    if missing:
+        raise ValueError(
+            f"input modality '{missing[0]}' is missing: the network reads {', '.join(inputs)}, "
+            f"the samples have {', '.join(map(str, samples.data_vars))}"
+        )
