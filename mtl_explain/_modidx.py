@@ -1607,6 +1607,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'mtl_explain/explain/resampling.py'),
                                                 'mtl_explain.explain.resampling.mean_statistic': ( 'api/explain/resampling.html#mean_statistic',
                                                                                                    'mtl_explain/explain/resampling.py'),
+                                                'mtl_explain.explain.resampling.number_of': ( 'api/explain/resampling.html#number_of',
+                                                                                              'mtl_explain/explain/resampling.py'),
                                                 'mtl_explain.explain.resampling.p_text': ( 'api/explain/resampling.html#p_text',
                                                                                            'mtl_explain/explain/resampling.py')},
             'mtl_explain.explain.skill': { 'mtl_explain.explain.skill._said': ( 'api/explain/skill.html#_said',

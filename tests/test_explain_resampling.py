@@ -12,7 +12,8 @@ from scipy import stats
 
 from mtl_explain.explain.resampling import (
     Resampling, Statistic, _rescaled, as_slice, cluster_codes, cluster_sums, difference, estimate,
-    exact_share_interval, holm, jackknife, largest_t, mean_of, mean_statistic, p_floor, p_text, scales,
+    exact_share_interval, holm, jackknife, largest_t, mean_of, mean_statistic, number_of, p_floor, p_text,
+    scales,
 )
 from mtl_explain.palette import blue, orange
 from mtl_explain.testing.toy_samples import toy_samples
@@ -199,6 +200,8 @@ def test_too_few_clusters_constant_numbers_numbers_that_need_one_cluster():
     alone = (np.arange(9) == 3) * 1.0
     lonely = pair_statistic(alone, np.arange(9.0), np.arange(9))
     row = estimate(lonely).loc[0]
+    uneven = estimate(mean_statistic(alone[None], np.ones((1, 9), bool), np.array([0] * 7 + [1, 2])))
+    assert uneven.note[0].startswith("nearly all in one cluster (effectively 1.6)")
     assert np.isfinite(row["value"])
     assert np.isnan([row.low, row.p]).all()
     assert "without one of them" in row.note
@@ -302,6 +305,22 @@ def test_seeds_and_clusters():
     held = np.mean([holds_truth() for _ in range(400)])
     print(f"intervals over seeds and clusters that hold the truth: {held:.1%}")
     assert 0.92 < held < 0.99
+
+
+def test_one_of_three_means_and_the_change_from_the_first_to_the_last_as_by():
+    "Two numbers from the same samples."
+    # one of three means, and the change from the first to the last, as by hand
+    x = np.random.default_rng(8).normal(size=(3, 40)) + np.array([[0.0], [1], [5]])
+    means = mean_statistic(x, np.ones(x.shape, bool), np.arange(40), pd.Index(["a", "b", "c"]))
+    assert np.isclose(estimate(number_of(means, "b"))["value"].item(), x[1].mean())
+    change = number_of(means, "a", "c", of=lambda v: v[..., 1] - v[..., 0])
+    row = estimate(change).loc[0]
+    theirs = stats.ttest_rel(x[2], x[0]).confidence_interval()
+    np.testing.assert_allclose([row.low, row.high], [theirs.low, theirs.high], rtol=0.02)
+    seeds = number_of(mean_of([means, means, means]), of=lambda v: v.mean(-1))
+    assert np.isclose(estimate(seeds)["value"].item(), x.mean())
+    with pytest.raises(ValueError, match="one number of 3 values: say which"):
+        number_of(means)
 
 
 def test_by_hand():

@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/explain/07_verdict.ipynb
 Do not edit: change the notebook, then `make export`.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -166,3 +167,6 @@ def test_a_row_a_claim_a_word_a_row(claims_and_judged):
     ax = plot_verdicts(judged)
     assert [t.get_text() for t in ax.texts] == ["seen", "seen", "could not be seen"]
     assert [t.get_text() for t in ax.get_yticklabels()] == list(judged["claim"])
+    long = plot_verdicts(judged.assign(claim="a claim that needs more words than fit in one line " * 2))
+    assert long.get_yticklabels()[0].get_text().count("\n") == 2
+    plt.close(long.figure)

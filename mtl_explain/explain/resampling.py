@@ -22,6 +22,7 @@ __all__ = [
     "largest_t",
     "difference",
     "mean_of",
+    "number_of",
     "holm",
 ]
 
@@ -298,7 +299,7 @@ def p_text(
     return f"p < {p_floor}" if p <= p_floor else f"p = {p:.2g}"
 
 
-def _note(size, value, clusters, low):
+def _note(size, value, clusters, effective, low):
     "Why a value has no interval; empty if it has one."
     if size == 0:
         return "no samples"
@@ -308,6 +309,8 @@ def _note(size, value, clusters, low):
         return f"{clusters} clusters: no interval below three"
     if np.isnan(low):
         return "too few clusters: without one of them it is not defined"
+    if effective < 2:
+        return f"nearly all in one cluster (effectively {effective:.1f}): hardly anything is known"
     return ""
 
 
@@ -378,7 +381,7 @@ def estimate(
         starts = [family[0] for family in families]
         columns = ["change", "change_low", "change_high", "change_p"]
         table.iloc[starts, table.columns.get_indexer(columns)] = np.nan
-    parts = table[["n", "value", "clusters", "low"]].itertuples(index=False, name=None)
+    parts = table[["n", "value", "clusters", "effective", "low"]].itertuples(index=False, name=None)
     table["note"] = [_note(*part) for part in parts]
     return table
 
@@ -541,6 +544,34 @@ def mean_of(
 
     first = statistics[0]
     return Statistic(features, of_sums, sizes, first.codes, first.index, first.scale, (each,))
+
+
+# %% ../../nbs/api/explain/00_resampling.ipynb #be5313f0
+def number_of(
+    statistic: Statistic,  # with several values
+    *names,  # of the values it is made of, as in its index; all of them without any
+    of: Callable = None,  # function (..., m) -> (...) of these values; for a single one: itself
+) -> Statistic:  # one value, on the natural scale
+    "One number made of the values of a statistic."
+    at = [statistic.index.get_loc(n) for n in names] or list(range(len(statistic.index)))
+    if of is None and len(at) != 1:
+        raise ValueError(f"one number of {len(at)} values: say which, or what function `of` them")
+
+    def one(values):
+        def number(sums):
+            chosen = values(sums)[..., at]
+            return chosen if of is None else of(chosen)[..., None]
+
+        return number
+
+    return replace(
+        statistic,
+        of_sums=one(statistic.of_sums),
+        runs=tuple(one(r) for r in statistic.runs),
+        sizes=statistic.sizes[at].reshape(1, -1),
+        index=pd.RangeIndex(1),
+        scale=("natural",),
+    )
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #3581c9dd

@@ -15,6 +15,8 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/explain/07_verdict.ipynb #ddcea0ad
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -167,7 +169,8 @@ def plot_verdicts(
 ):  # the axes
     "Each claim's difference with its interval, its margin as a bar behind it, and the verdict."
     if ax is None:
-        _, ax = plt.subplots(figsize=(8, 0.6 + 0.34 * len(judged)), layout="constrained")
+        size = (9, 0.8 + 0.4 * len(judged))
+        _, ax = plt.subplots(figsize=size, layout="constrained")
     at = np.arange(len(judged))[::-1]
     ax.barh(
         at,
@@ -190,7 +193,8 @@ def plot_verdicts(
             color="black",
         )
     ax.axvline(0, color="black", lw=0.8)
-    ax.set_yticks(at, judged["claim"], fontsize=8)
+    said = [fill(text, 48) for text in judged["claim"]]
+    ax.set_yticks(at, said, fontsize=8)
     ax.set(
         xlabel=f"difference{f' [{units}]' if units else ''}, with its 95 % interval",
         title="Claims and verdicts; the grey bar is what would be too small to matter",
