@@ -6,6 +6,7 @@
 __all__ = [
     "group_names",
     "moment_names",
+    "confidence_edges",
     "split_names",
     "split_positions",
     "best_epoch",
@@ -30,6 +31,12 @@ group_names = ("CC", "CF", "FC", "FF")  # first letter: first task; C correct, F
 
 # %% ../nbs/api/02_trace.ipynb #8deb30a8
 moment_names = ("n", "mean_x", "mean_y", "m_xx", "m_yy", "m_xy")
+
+# %% ../nbs/api/02_trace.ipynb #4c2662ad
+_even = np.arange(32) / 32
+_fine = 1 - 2.0 ** (-np.arange(1, 33) / 4) / 32
+confidence_edges = np.concatenate([_even, _fine, [1.0]])  # (65,) of the bins of confidence
+confidence_edges.flags.writeable = False
 
 # %% ../nbs/api/02_trace.ipynb #5b1e77aa
 split_names = ("train", "valid", "test")  # in the order of the loaders
@@ -187,6 +194,11 @@ _further = dict(  # what traces of earlier versions do not have
     channel_loss=("epoch", "sample", "channel"),
     channel_constant_error=("sample", "channel"),
     channel_constant_loss=("sample", "channel"),
+    certainty=("sample", "task"),
+    brier=("sample", "task"),
+    bin_count=("sample", "mask", "bin"),
+    bin_wrong=("sample", "mask", "bin"),
+    bin_confidence=("sample", "mask", "bin"),
 )
 
 
@@ -234,7 +246,7 @@ def check_trace(
         part = trace.sel(task=task)
         if (part["error"] < 0).any():
             fail(f"errors of '{task}' are below 0")
-        for name in ("correct", "confidence"):
+        for name in ("correct", "confidence", "certainty"):
             if name in part and ((part[name] < 0) | (part[name] > 1)).any():
                 fail(f"'{name}' of '{task}' lies outside 0 to 1")
         if kind != "category":

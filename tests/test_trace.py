@@ -12,8 +12,8 @@ from mtl_explain.modality import modality_of
 from mtl_explain.testing.planted import planted_samples, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import (
-    best_epoch, by_channel, check_trace, chosen_epoch, empty_trace, joined, joined_folds, label_correct,
-    shown_split, split_positions,
+    best_epoch, by_channel, check_trace, chosen_epoch, confidence_edges, empty_trace, joined, joined_folds,
+    label_correct, shown_split, split_positions,
 )
 
 
@@ -40,6 +40,15 @@ def thirds_and_turns(world):
         return part.isel(sample=np.flatnonzero(split != "train"))
     turns = [of_fold(f, kept) for f, kept in enumerate((2, 0, 1))]
     return thirds, turns
+
+
+def test_64_bins_without_a_gap():
+    "Names."
+    # 64 bins without a gap; the last holds what is surer than 0.99987
+    assert len(confidence_edges) == 65
+    assert (np.diff(confidence_edges) > 0).all()
+    assert confidence_edges[[0, 31, 64]].tolist() == [0, 31 / 32, 1]
+    assert 0.99987 < confidence_edges[63] < 0.99988
 
 
 def test_the_positions_of_a_split(samples):

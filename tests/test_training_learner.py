@@ -17,7 +17,7 @@ from mtl_explain.data.samples import modalities
 from mtl_explain.modality import modality_of
 from mtl_explain.setup import Setup, main_share
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.training.learner import _as_prediction, multitask_learner, seeded_network
+from mtl_explain.training.learner import _as_prediction, multitask_learner, predict_samples, seeded_network
 
 
 # the toy world
@@ -134,6 +134,23 @@ def test_predictions_agree_with_the_trace(learn, samples):
     one = learn.predict(samples.sel(sample=last.sample))
     np.testing.assert_allclose(one.warmth[:, 0], last.predicted.sel(task="warmth"), rtol=1e-4)
     assert (one.climate.values == last.predicted.sel(task="climate")).all()
+
+
+def test_probabilities_of_every_class_by_name_the_likeliest_is_the_label_and_64(samples, learn):
+    "Prediction."
+    # probabilities: of every class, by name; the likeliest is the label, and 64 degrees make all alike
+    few = samples[["optical"]].isel(sample=slice(0, 9))
+    told = learn.predict(few, probabilities=True)
+    assert told.climate_probability.dims == ("sample", "class_climate")
+    assert told.cover_probability.dims == ("sample", "class_cover", "cover_y", "cover_x")
+    for task in ("climate", "cover"):
+        chance = told[f"{task}_probability"]
+        np.testing.assert_allclose(chance.sum(f"class_{task}"), 1, atol=1e-5)
+        assert (chance.argmax(f"class_{task}") == told[task]).all()
+        assert (told[f"{task}_confidence"] == chance.max(f"class_{task}")).all()
+    assert "warmth_probability" not in told
+    warm = predict_samples(learn.model, samples[["optical"]], 64, True, True, dict(climate=64.0))
+    assert warm.climate_confidence.max() < told.climate_confidence.min()
 
 
 def test_another_image_size_and_a_missing_input(learn, samples):

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray as xr
 from fastai.callback.core import Callback
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 
@@ -32,8 +33,8 @@ from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import best_epoch, chosen_epoch
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.runs import (
-    RunKeeper, _claim_folder, _is_best, config_differences, fingerprint, load_run, load_state, run_config,
-    save_state, train_run,
+    RunKeeper, _claim_folder, _is_best, config_differences, fingerprint, load_run, load_state,
+    record_confidence, run_config, save_state, train_run,
 )
 from mtl_explain.training.weights import state_folder, weights_digest
 
@@ -235,6 +236,7 @@ def test_the_folder_holds_what_the_table_promises(home_and_run, samples_setup_an
     samples, setup, learn = samples_setup_and_learn
     assert sorted(p.name for p in (home / "whole").iterdir()) == [
         f"best-{run.epoch:03d}.safetensors",
+        "confidence.nc",
         "config.json",
         "metrics.csv",
         "scores.csv",
@@ -304,6 +306,31 @@ def test_deployment_other_samples_only_the_inputs_no_training_data(home_and_run)
     assert set(alone) == {"cover", "climate"}
     with pytest.raises(ValueError, match="input modality 'optical' is missing"):
         run.predict(fresh[["elevation"]])
+
+
+def test_the_same_numbers_by_prediction_by_the_trace_and_made_afterwards(samples_setup_and_learn, home_and_run):
+    "A run, from beginning to end."
+    samples, setup, learn = samples_setup_and_learn
+    home, run = home_and_run
+    tested = samples.isel(sample=samples.split.values == "test")
+    told = run.predict(tested, probabilities=True)
+    kept = run.trace.sel(sample=tested.sample)
+    np.testing.assert_allclose(told.climate_probability, kept.probability_climate, atol=1e-5)
+    sure = told.cover_confidence.mean(("cover_y", "cover_x"))
+    np.testing.assert_allclose(sure, kept.certainty.sel(task="cover"), atol=1e-5)
+    assert set(run.temperatures) == {"cover", "climate"}
+    with tempfile.TemporaryDirectory() as d:
+        older = Path(d) / "older"
+        shutil.copytree(run.folder, older)
+        (older / "confidence.nc").unlink()
+        assert load_run(older).temperatures == {}
+        assert record_confidence(load_run(older), samples).trace.identical(run.trace)
+        with pytest.raises(ValueError, match="the samples that it was trained on; these are others"):
+            record_confidence(run, samples.isel(sample=slice(0, 60)))
+        xr.load_dataset(older / "confidence.nc").isel(sample=slice(5)).to_netcdf(older / "few.nc")
+        (older / "few.nc").replace(older / "confidence.nc")
+        with pytest.raises(ValueError, match="its samples are not those of the trace; make it again"):
+            load_run(older).trace
 
 
 def test_asking_again_for_a_finished_run_only_opens_it(home_and_run, samples_setup_and_learn):

@@ -141,6 +141,7 @@ rooms = {  # folder of the reference, or page at its top -> title of its section
     "networks": "Networks",
     "training": "Training",
     "explain": "Explanations",
+    "trust": "Trust",
     "change": "Change",
     "datasets": "Datasets",
     "simulate": "Simulated data",

@@ -184,6 +184,27 @@ def _as_prediction(
     return modality_array(m.name, values, m.kind, channels=list(m.channels) or None, **attrs)
 
 
+# %% ../../nbs/api/training/07_learner.ipynb #c28d1310
+def _with_confidence(
+    probability: np.ndarray,  # (N, K, *shape)
+    label: xr.DataArray,  # the predicted labels (N, *shape)
+    m: Modality,  # what was predicted
+) -> dict:  # <task>_probability (N, K, *shape), <task>_confidence (N, *shape)
+    "Probabilities of a prediction, with the names of its classes."
+    of_class = f"class_{m.name}"
+    sample, *space = label.dims
+    described = dict(units="1", long_name=f"probability of each class of {m.name}")
+    chance = xr.DataArray(
+        probability,
+        {of_class: list(m.classes)},
+        (sample, of_class, *space),
+        attrs=described,
+    )
+    confidence = chance.max(of_class)
+    confidence.attrs = dict(units="1", long_name=f"confidence of {m.name}")
+    return {f"{m.name}_probability": chance, f"{m.name}_confidence": confidence}
+
+
 # %% ../../nbs/api/training/07_learner.ipynb #a19e9a01
 @torch.no_grad()
 def predict_samples(
@@ -191,6 +212,8 @@ def predict_samples(
     samples: xr.Dataset,  # at least its input modalities
     bs: int = 64,  # samples a batch
     check_range: bool = True,  # refuse numbers far from those of training
+    probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
+    temperatures: dict = None,  # task -> temperature of its probabilities; 1 where none is given
 ) -> xr.Dataset:  # one variable a target: class indices, or values in native units
     "Predict all targets from the inputs alone, brought into the order of training or refused."
     mods = network.modalities
@@ -199,10 +222,17 @@ def predict_samples(
     inputs = SampleDataset(fitted, network.setup.inputs)
     network.eval()
     found = {t: [] for t in network.setup.targets}
+    chances = {t: [] for t in found if probabilities and mods[t].is_label}
     for batch in SampleLoader(inputs, mods, bs=bs, device=device):
-        for t, pred in network(*batch).items():
+        preds = network(*batch)
+        for t, pred in preds.items():
             found[t].append(predictions(pred, mods[t]).cpu().numpy())
+        for t, parts in chances.items():
+            heat = (temperatures or {}).get(t, 1.0)
+            parts.append((preds[t].float() / heat).softmax(1).cpu().numpy())
     variables = {t: _as_prediction(np.concatenate(v), mods[t]) for t, v in found.items()}
+    for t, parts in chances.items():
+        variables |= _with_confidence(np.concatenate(parts), variables[t], mods[t])
     coords = {n: c for n, c in samples.coords.items() if c.dims == ("sample",)}
     return xr.Dataset(variables, coords)
 
@@ -214,6 +244,7 @@ def predict(
     samples: xr.Dataset,  # at least the input modalities
     bs: int = 64,  # samples a batch
     check_range: bool = True,  # refuse numbers far from those of training
+    probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
 ) -> xr.Dataset:  # one variable a target, in native units
     "Predictions for any samples that have the inputs; names, units and numbers are compared."
-    return predict_samples(self.model, samples, bs, check_range)
+    return predict_samples(self.model, samples, bs, check_range, probabilities)

@@ -307,7 +307,7 @@ class TraceRecorder(Callback):
 
 # %% ../../nbs/api/training/05_recorder.ipynb #c150512f
 @patch
-def _loaders(self: TraceRecorder) -> dict:  # split -> loader, the traced ones, in order
+def traced_loaders(self: TraceRecorder) -> dict:  # split -> loader, the traced ones, in order
     "The loaders of the traced splits, unshuffled and complete."
     named = split_loaders(self.learn.dls)
     return {
@@ -330,7 +330,7 @@ def _traced_rows(
     self: TraceRecorder,
 ) -> tuple:  # positions in the sample set: (of all traced samples, of those that keep their maps)
     "Which samples are traced, and which are shown."
-    found = [dl.dataset.rows for dl in self._loaders().values()]
+    found = [dl.dataset.rows for dl in self.traced_loaders().values()]
     if not found:
         raise ValueError(
             f"nothing to trace: these samples have none of the splits {', '.join(self.splits)}"
@@ -418,7 +418,7 @@ def _epoch(self: TraceRecorder) -> xr.Dataset:  # dims epoch (1), sample, task, 
     "All traced splits of one epoch as a piece of the trace."
     records = [
         r
-        for s, dl in self._loaders().items()
+        for s, dl in self.traced_loaders().items()
         for r in (self.records if s == "valid" else self._pass(dl))
     ]
     d = self.learn.dls.train

@@ -6,7 +6,9 @@
 __all__ = [
     "run_format",
     "config_schema",
+    "confidence_file",
     "fingerprint",
+    "used_names",
     "run_config",
     "config_differences",
     "save_state",
@@ -20,6 +22,7 @@ __all__ = [
     "read_table",
     "Run",
     "load_run",
+    "record_confidence",
 ]
 
 # %% ../../nbs/api/training/08_runs.ipynb #455aaad6
@@ -42,7 +45,7 @@ from fastcore.basics import noop, patch
 from fastcore.foundation import L
 from safetensors.torch import save_file
 
-from mtl_explain.data.batches import filter_classes, split_loaders
+from mtl_explain.data.batches import filter_classes, sample_loaders, split_loaders
 from mtl_explain.data.store import content_digest, refuse_external
 from mtl_explain.files.paths import (
     atomic_file,
@@ -59,6 +62,7 @@ from mtl_explain.modality import Modality, from_dict, modality_schema, to_dict
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup, setup_schema
 from mtl_explain.trace import check_trace, joined
+from mtl_explain.training.confidence import confidence_record
 from mtl_explain.training.learner import multitask_learner, predict_samples
 from mtl_explain.training.losses import sample_losses
 from mtl_explain.training.weights import (
@@ -88,6 +92,15 @@ def fingerprint(
 run_format = 2  # since 2, options stand beside their modality, and a modality carries its scaling
 
 
+def used_names(
+    setup: Setup,  # roles and options
+    mods: dict,  # name -> `Modality` of all that it names
+) -> list:  # of variables
+    "Which variables of a sample set a training depends on."
+    balanced = [setup.training["balance"]] if "balance" in setup.training else []
+    return [*mods, *setup.where, *balanced]
+
+
 def run_config(
     samples: xr.Dataset,  # the sample set
     learn: Learner,  # made by `multitask_learner`
@@ -96,9 +109,7 @@ def run_config(
     "All that a run was made from."
     dl = learn.dls.train
     setup = learn.model.setup
-    used = [*dl.mods, *setup.where]
-    if "balance" in setup.training:
-        used.append(setup.training["balance"])
+    used = used_names(setup, dl.mods)
     return dict(
         format=run_format,
         dataset=str(samples.attrs.get("title", "")),
@@ -506,6 +517,27 @@ def trace_pieces(
     return [xr.load_dataset(p, engine="h5netcdf") for p in pieces[:epochs]]
 
 
+# %% ../../nbs/api/training/08_runs.ipynb #a69d570a
+confidence_file = "confidence.nc"  # in the folder of a run
+
+
+def _with_record(
+    trace: xr.Dataset,  # of all epochs
+    path: Path,  # the record of confidence
+) -> xr.Dataset:  # with the variables of both
+    "A trace with what is known of the confidence of the kept weights, if anything is."
+    if not path.exists():
+        return trace
+    refuse_external(path)
+    record = xr.load_dataset(path, engine="h5netcdf")
+    for name in ("sample", "task"):
+        if name not in record or not np.array_equal(record[name].values, trace[name].values):
+            raise ValueError(f"{path}: its {name}s are not those of the trace; make it again")
+    further = {n: c.variable for n, c in record.coords.items() if n not in trace.coords}
+    added = {n: v.variable for n, v in record.data_vars.items()}
+    return trace.assign(added).assign_coords(further)
+
+
 # %% ../../nbs/api/training/08_runs.ipynb #bea44d9c
 def resume(
     learn: Learner,  # a fresh learner with a `RunKeeper`
@@ -546,6 +578,17 @@ def _all_scores(
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #9a494282
+def _keep_confidence(
+    network: MultitaskNetwork,  # with the weights that are kept
+    folder: Path,  # the run
+    traced: dict,  # split -> loader of what is recorded
+    valid,  # loader of the samples that temperatures are learnt on
+) -> None:
+    "Write how sure the network is beside the trace."
+    record = confidence_record(network, traced, valid)
+    save_netcdf(record, folder / confidence_file)
+
+
 def _fit(
     learn: Learner,  # with a `RunKeeper`
     folder: Path,  # the run, perhaps begun
@@ -563,6 +606,9 @@ def _fit(
         fit = learn.fit if schedule == "constant" else learn.fit_one_cycle
         fit(epochs, lr, start_epoch=done)
     fill_weights(learn.model, weights_file(folder))
+    if hasattr(learn, "trace_recorder"):
+        traced = learn.trace_recorder.traced_loaders()
+        _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
     write_beside(folder / "scores.csv", scored(learn).to_csv(index=False, na_rep="nan"))
 
 
@@ -689,7 +735,8 @@ class Run:
 
     @cached_property
     def trace(self) -> xr.Dataset:
-        found = joined(trace_pieces(self.folder, len(self.metrics)))
+        pieces = joined(trace_pieces(self.folder, len(self.metrics)))
+        found = _with_record(pieces, self.folder / confidence_file)
         return check_trace(found, self.modalities, self.folder / "trace").assign_attrs(
             kept=self.epoch
         )
@@ -703,8 +750,18 @@ class Run:
         samples: xr.Dataset,  # at least the inputs; see `data.inputs` for what is compared
         bs: int = 64,  # samples a batch
         check_range: bool = True,  # refuse numbers far from those of training
+        probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
     ) -> xr.Dataset:  # one variable a target, in native units
-        return predict_samples(self.network, samples, bs, check_range)
+        heat = self.temperatures if probabilities else None
+        return predict_samples(self.network, samples, bs, check_range, probabilities, heat)
+
+    @property
+    def temperatures(self) -> dict:
+        "Task -> temperature of its labels; empty if the run keeps no record of confidence."
+        if "temperature" not in self.trace.coords:
+            return {}
+        known = self.trace["temperature"].dropna("task")
+        return dict(zip(known["task"].values.tolist(), known.values.tolist(), strict=True))
 
     def __repr__(self):
         kept = f", epoch {self.epoch} kept" if self.finished else ""
@@ -767,3 +824,28 @@ def _repr_html_(self: Run) -> str:
     keys = ["task", "metric", "units"]
     scores = self.scores.pivot(index=keys, columns="split", values="value")
     return head + scores.round(4).to_html()
+
+
+# %% ../../nbs/api/training/08_runs.ipynb #49af98dc
+def record_confidence(
+    run: Run,  # a finished run
+    samples: xr.Dataset,  # the sample set that it was trained on
+    bs: int = 64,  # samples a batch
+    device=None,  # where to compute; a GPU if there is one
+) -> Run:  # opened again, with the record in its trace
+    "Write down how sure a run is of each traced label, if it was trained before this was kept."
+    where = f"{run.folder}: a record of confidence needs"
+    if not run.finished:
+        raise ValueError(f"{where} a finished run; this has {run.state}")
+    if not list((run.folder / "trace").glob("*.nc")):
+        raise ValueError(f"{where} a trace, and this run keeps none (trace=())")
+    used = used_names(run.setup, run.modalities)
+    if fingerprint(samples, used) != run.config["samples"]:
+        raise ValueError(f"{where} the samples that it was trained on; these are others")
+    dls = sample_loaders(samples, run.setup, bs=bs, device=device)
+    known = split_loaders(dls)
+    splits = [s for s in run.options.get("trace", ("valid", "test")) if s in known]
+    traced = {s: known[s].new(shuffle=False, drop_last=False) for s in splits}
+    with only_writer(run.folder):
+        _keep_confidence(run.network.to(dls.device), run.folder, traced, known["valid"])
+    return load_run(run.folder)
