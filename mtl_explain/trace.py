@@ -7,6 +7,7 @@ __all__ = [
     "group_names",
     "moment_names",
     "confidence_edges",
+    "error_edges",
     "split_names",
     "split_positions",
     "best_epoch",
@@ -32,11 +33,16 @@ group_names = ("CC", "CF", "FC", "FF")  # first letter: first task; C correct, F
 # %% ../nbs/api/02_trace.ipynb #8deb30a8
 moment_names = ("n", "mean_x", "mean_y", "m_xx", "m_yy", "m_xy")
 
-# %% ../nbs/api/02_trace.ipynb #4c2662ad
+# %% ../nbs/api/02_trace.ipynb #ed0177c1
 _even = np.arange(32) / 32
 _fine = 1 - 2.0 ** (-np.arange(1, 33) / 4) / 32
 confidence_edges = np.concatenate([_even, _fine, [1.0]])  # (65,) of the bins of confidence
 confidence_edges.flags.writeable = False
+
+# %% ../nbs/api/02_trace.ipynb #494c7ac1
+_errors = 2.0 ** (np.arange(-31, 32) / 4)
+error_edges = np.concatenate([[0.0], _errors, [np.inf]])  # (65,) in standard deviations
+error_edges.flags.writeable = False
 
 # %% ../nbs/api/02_trace.ipynb #5b1e77aa
 split_names = ("train", "valid", "test")  # in the order of the loaders
@@ -199,6 +205,8 @@ _further = dict(  # what traces of earlier versions do not have
     bin_count=("sample", "mask", "bin"),
     bin_wrong=("sample", "mask", "bin"),
     bin_confidence=("sample", "mask", "bin"),
+    bin_doubt=("sample", "mask", "bin"),
+    bin_error=("sample", "number", "bin"),
 )
 
 

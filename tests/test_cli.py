@@ -68,6 +68,7 @@ def names_and_done():
         "table",
         "explain",
         "report",
+        "promise",
         "detect",
         "course",
         "data",
@@ -387,6 +388,29 @@ def test_a_run_that_is_not_there():
     )
 
 
+def test_a_promise_in_words_and_as_a_file_its_fate_on_the_test_split_and_what():
+    "Promise."
+    # a promise in words and as a file, its fate on the test split, and what cannot be promised
+    with tempfile.TemporaryDirectory() as d:
+        world = toy_samples(384)
+        train_run(world, Setup("optical", "climate"), Path(d) / "run", epochs=1, bs=32, bar=False)
+        code, said, _ = command("promise", f"{d}/run", "--alpha", "0.4")
+        assert code == 0
+        assert "at most 40% of climate is answered wrongly" in said
+        assert "of the split 'test'" in said
+        assert Path(f"{d}/run/promise.json").exists()
+        for words, match in (
+            (("--alpha", "0.001"), "allow no promise below"),
+            (("--alpha", "2"), "alpha is 2.0, expected a share between 0 and 1"),
+            (("--about", "all"), "a promise is about one of undetected, set, interval; got 'all'"),
+            (("--unit", "country"), "no coordinate 'country' on the samples"),
+            (("--task", "soil"), "'soil' is no task of this trace; it has climate"),
+        ):
+            code, said, errors = command("promise", f"{d}/run", *words)
+            assert (code, said, len(errors)) == (1, "", 1)
+            assert match in errors[0]
+
+
 def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
     "Detect change."
     words = ["detect", "--dsm", "a.tif", "--image", "b.tif", "--run", "r"]
@@ -511,6 +535,7 @@ def test_the_demo_makes_a_report_and_goes_on_from_what_is_there():
         trained = (run / "metrics.csv").read_text()
         assert code == 0
         assert f"report: {page.resolve()}" in first
+        assert "On new regions like these, at most" in first or "No promise about" in first
         assert page.stat().st_size > 50_000
         assert command(*words)[0] == 0
         assert (run / "metrics.csv").read_text() == trained

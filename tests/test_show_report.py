@@ -28,6 +28,7 @@ from mtl_explain.testing.planted import planted_trace
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.experiments import train_table
 from mtl_explain.training.runs import train_run
+from mtl_explain.trust.promise import promise
 
 
 @pytest.fixture(scope='module')
@@ -113,6 +114,7 @@ def test_groups_if_there_are_groups_else_samples_with_what_that_means():
 def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_home_runs_others_mtl_and_apart):
     "A report on the toy world."
     samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
+    promise(mtl, 0.3)
     page = write_report(mtl, samples, others=others, folder=home / "page", bar=False, control=apart)
     text = page.read_text()
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
@@ -125,6 +127,8 @@ def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_
     assert "in networks that share nothing" in text
     assert "dashed: the chosen pair in networks that share nothing" in text
     assert "Do other tasks fail where cover fails?" in text
+    assert "at most 30% of cover is answered wrongly" in text
+    assert "If the surest 80 % are answered" in text
 
 
 def test_an_old_report_is_replaced_as_a_whole_or_not_at_all(samples_unet_home_runs_others_mtl_and_apart):
@@ -169,6 +173,9 @@ def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_
     text = write_report(mtl, folder=home / "bare", bar=False).read_text()
     assert "What does not apply" in text
     assert "<b>error maps" in text
+    (mtl.folder / "promise.json").unlink()
+    text = write_report(mtl, folder=home / "unpromised", bar=False).read_text()
+    assert "Nothing was promised yet" in text
 
 
 def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(samples_unet_home_runs_others_mtl_and_apart):

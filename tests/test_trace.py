@@ -12,8 +12,8 @@ from mtl_explain.modality import modality_of
 from mtl_explain.testing.planted import planted_samples, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import (
-    best_epoch, by_channel, check_trace, chosen_epoch, confidence_edges, empty_trace, joined, joined_folds,
-    label_correct, shown_split, split_positions,
+    best_epoch, by_channel, check_trace, chosen_epoch, confidence_edges, empty_trace, error_edges, joined,
+    joined_folds, label_correct, shown_split, split_positions,
 )
 
 
@@ -49,6 +49,12 @@ def test_64_bins_without_a_gap():
     assert (np.diff(confidence_edges) > 0).all()
     assert confidence_edges[[0, 31, 64]].tolist() == [0, 31 / 32, 1]
     assert 0.99987 < confidence_edges[63] < 0.99988
+
+
+def test_64_bins_again_nothing_outside():
+    "Names."
+    assert len(error_edges) == 65
+    assert (error_edges[1], error_edges[32], error_edges[63]) == (2**-7.75, 1, 2**7.75)
 
 
 def test_the_positions_of_a_split(samples):

@@ -13,9 +13,9 @@ from mtl_explain.data.batches import SampleDataset, split_loaders
 from mtl_explain.palette import blue, orange
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.trace import confidence_edges
+from mtl_explain.trace import confidence_edges, error_edges
 from mtl_explain.training.confidence import (
-    _in_bins, confidence_record, fit_temperature, learn_temperatures, sample_confidence,
+    _in_bins, confidence_record, fit_temperature, learn_temperatures, sample_confidence, sample_errors,
 )
 from mtl_explain.training.learner import multitask_learner
 
@@ -108,6 +108,12 @@ def test_by_hand(samples_setup_and_mods):
     assert r["bin_count"].nonzero().tolist() == [[0, at]]
     assert (r["bin_count"][0, at].item(), r["bin_wrong"][0, at].item()) == (2, 1)
     assert r["bin_confidence"].sum().item() == pytest.approx(1.5)
+    lower = confidence_edges[r["bin_doubt"][0].nonzero()[:, 0]]
+    np.testing.assert_allclose(lower, [0.25, 0.75], atol=1 / 32)  # on an edge, up to rounding
+    # two numbers a sample, off by half a standard deviation and by two; one is not known
+    off = sample_errors(torch.tensor([[0.5, 2.0], [0.5, 1.0]]), torch.tensor([[0.0, 4], [0, np.nan]]))
+    at = [np.searchsorted(error_edges, v, side="right") - 1 for v in (0.5, 2)]
+    assert off["bin_error"].nonzero().tolist() == [[0, at[0]], [0, at[1]], [1, at[0]]]
 
 
 def test_bins_against_numpys_histogram_edges_included(g_drawn_from_and_logits):
@@ -141,6 +147,11 @@ def test_the_record_of_an_untrained_network(samples_setup_and_mods):
     assert same.all()
     np.testing.assert_allclose(chance.max("class_climate"), record.certainty.sel(task="climate"))
     assert record.certainty.sel(task="elevation").isnull().all()
+    assert (record.bin_doubt.sum("bin") == record.bin_count.sum("bin")).all()
+    sizes = record.bin_error.sel(number="elevation").values @ np.r_[0, error_edges[1:-1]]
+    typical = sizes / 256 * mods["elevation"].std[0]
+    ratio = trace.error.sel(task="elevation")[0] / typical
+    assert ((1 < ratio) & (ratio < 1.25)).all()  # the lower edges of bins are at most a fifth too small
     assert record.temperature.notnull().values.tolist() == [True, True, False]
 
 

@@ -34,6 +34,14 @@ from mtl_explain.show.views import chart_html, explorer_chart
 from mtl_explain.trace import split_positions
 from mtl_explain.training.experiments import durations, paper_table, row_name
 from mtl_explain.training.runs import Run
+from mtl_explain.trust.promise import check_promise, load_certificate, plot_promise
+from mtl_explain.trust.risk import (
+    confidence_scores,
+    label_tasks,
+    plot_reliability,
+    plot_risk_coverage,
+    read_confidence,
+)
 
 
 # %% ../../nbs/api/show/04_report.ipynb #b33b99cb
@@ -142,6 +150,14 @@ Seconds a training: {{ durations }}.</p>
 <details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>
 {%- endif %}
 {% endfor %}
+<h2>How sure it is, and what can be promised</h2>
+{% for e in sure %}<h3>{{ e.question }}</h3>
+<p class="answer">{{ e.reading }}</p>
+{% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
+{% if e.table -%}
+<details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>
+{%- endif %}
+{% endfor %}
 {% if chart %}<h2>Look for yourself</h2>
 <p>Move the epoch, choose two tasks, and draw a rectangle over the points: the map and the counts
 answer. The same numbers stand in the tables above.</p>
@@ -196,6 +212,61 @@ def _explained(found, folder, bar):
     return entries
 
 
+# %% ../../nbs/api/show/04_report.ipynb #00acca3f
+def _written(folder, name, question, reading, figure=None, table=None):
+    "An entry of the page, with its figure and its table in the folder."
+    entry = dict(name=name, question=question, reading=reading, picture="", table="")
+    stem = name.replace(" ", "-")
+    if figure is not None:
+        png = figure_png(figure)
+        (folder / "figures" / f"{stem}.png").write_bytes(png)
+        entry["picture"] = _inside(png)
+    if table is not None:
+        table.to_csv(folder / "tables" / f"{stem}.csv")
+        entry["table"] = Markup(table_html(table))
+    return entry
+
+
+def _confidence(run, split, resampling, folder):
+    "What the network's own confidence is worth: an entry of the page."
+    question = "Are the errors where the network is not sure?"
+    tasks = label_tasks(run.trace)
+    if not tasks:
+        return _written(folder, "confidence", question, "No task has labels, so there is none.")
+    try:
+        found = confidence_scores(run.trace, tasks, split, resampling)
+    except ValueError as e:  # a run of an earlier version
+        return _written(folder, "confidence", question, str(e))
+    shown = run.setup.main if run.setup.main in tasks else tasks[0]
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.7), layout="constrained")
+    plot_risk_coverage(run.trace, shown, split, left)
+    plot_reliability(run.trace, shown, split, resampling, right)
+    reading = read_confidence(found, resampling.level)
+    return _written(folder, "confidence", question, reading, fig, found)
+
+
+def _promised(run, split, folder):
+    "What was promised with this run, and what became of it on the test samples."
+    question = "What can be promised on new regions?"
+    path = run.folder / "promise.json"
+    if not path.exists():
+        hint = f"Nothing was promised yet; `mtl_explain promise {run.folder}` does it."
+        return _written(folder, "promise", question, hint)
+    certificate = load_certificate(path)
+    certificate.check_run(run)
+    became = check_promise(certificate, run.trace, split)
+    row = became.iloc[0]
+    said = (
+        f"{certificate.sentence} On the {row.blocks} of the {split} split, {row.risk:.1%} "
+        f"({row.low:.1%} to {row.high:.1%}) went wrong: {row.verdict}."
+    )
+    if certificate.about != "undetected":
+        return _written(folder, "promise", question, said, None, became)
+    c = certificate
+    ax = plot_promise(run.trace, c.alpha, c.task, c.unit, c.split)
+    return _written(folder, "promise", question, said, ax.figure, became)
+
+
 # %% ../../nbs/api/show/04_report.ipynb #94952262
 def _explorer(run, split, control=None):
     "The linked views as html, with at most 2,000 samples; '' for a run with one task."
@@ -206,7 +277,7 @@ def _explorer(run, split, control=None):
     return chart_html(chart.to_dict(), "explorer")
 
 
-def _page_text(run, runs, explanations, left_out, split, cluster="group", control=None):
+def _page_text(run, runs, explanations, left_out, sure, split, cluster="group", control=None):
     "The html page about a run; the table of scores has further runs."
     setup = run.setup
     config = run.config
@@ -232,6 +303,7 @@ def _page_text(run, runs, explanations, left_out, split, cluster="group", contro
         chart=Markup(_explorer(run, split, control)),
         explanations=explanations,
         left_out=left_out,
+        sure=sure,
         versions=config["versions"],
         config=json.dumps(config["setup"] | run.options, indent=1, ensure_ascii=False),
     )
@@ -278,7 +350,9 @@ def write_report(
         runs = [*(r for r in also if r.folder != run.folder), run]
         paper_table(runs, split).to_csv(partial / "tables" / "scores.csv")
         entries = _explained(found, partial, bar)
-        page = _page_text(run, runs, entries, found.left_out, split, resampling.cluster, control)
+        sure = [_confidence(run, split, resampling, partial), _promised(run, split, partial)]
+        about = (entries, found.left_out, sure, split, resampling.cluster, control)
+        page = _page_text(run, runs, *about)
         write_beside(partial / "report.html", page)
         replace_folder(partial, folder, "report")
     return folder / "report.html"

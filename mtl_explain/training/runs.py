@@ -517,7 +517,7 @@ def trace_pieces(
     return [xr.load_dataset(p, engine="h5netcdf") for p in pieces[:epochs]]
 
 
-# %% ../../nbs/api/training/08_runs.ipynb #a69d570a
+# %% ../../nbs/api/training/08_runs.ipynb #0536b325
 confidence_file = "confidence.nc"  # in the folder of a run
 
 
@@ -751,9 +751,12 @@ class Run:
         bs: int = 64,  # samples a batch
         check_range: bool = True,  # refuse numbers far from those of training
         probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
+        promise=None,  # a certificate of this run: adds what it promises, and the probabilities
     ) -> xr.Dataset:  # one variable a target, in native units
+        probabilities = probabilities or promise is not None
         heat = self.temperatures if probabilities else None
-        return predict_samples(self.network, samples, bs, check_range, probabilities, heat)
+        found = predict_samples(self.network, samples, bs, check_range, probabilities, heat)
+        return found if promise is None else promise.applied(self, found)
 
     @property
     def temperatures(self) -> dict:
@@ -826,7 +829,7 @@ def _repr_html_(self: Run) -> str:
     return head + scores.round(4).to_html()
 
 
-# %% ../../nbs/api/training/08_runs.ipynb #49af98dc
+# %% ../../nbs/api/training/08_runs.ipynb #d8d899f1
 def record_confidence(
     run: Run,  # a finished run
     samples: xr.Dataset,  # the sample set that it was trained on

@@ -1,0 +1,276 @@
+"""Promises
+
+Written by nbdev-export from the check cells of nbs/api/trust/01_promise.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from mtl_explain.setup import Setup
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import confidence_edges
+from mtl_explain.training.runs import train_run
+from mtl_explain.trust.promise import (
+    Exposure, block_losses, certify, check_promise, exchangeability, exposure, load_certificate, methods,
+    plot_promise, promise, promise_floor, safe_threshold,
+)
+from mtl_explain.trust.risk import planted_confidence
+
+
+@pytest.fixture(scope='module')
+def world_and_certificate():
+    world = planted_confidence(27, seed=3).assign_attrs(dataset="planted")
+    world = world.assign_coords(split=("sample", np.full(world.sizes["sample"], "valid")))
+    certificate = certify(world, 0.1)
+    return world, certificate
+
+
+@pytest.fixture(scope='module')
+def alpha_drawn_and_risks():
+    between, alpha = 1.5, 0.1
+    many_regions = planted_confidence(2000, 10, 25, between=between, seed=77)
+    everywhere = exposure(many_regions, "cover", split="test")
+    true_risk = pd.Series(everywhere.harm.sum(0) / everywhere.amount.sum(), everywhere.thresholds)
+    drawn = [planted_confidence(27, 150, 16, between=between, seed=1000 + s) for s in range(150)]
+    def risks(**options):
+        "The true risk of what is promised in each of several worlds."
+        thresholds = [certify(one, alpha, split="test", **options).threshold for one in drawn]
+        return true_risk[thresholds].to_numpy()
+    return alpha, drawn, risks
+
+
+@pytest.fixture(scope='module')
+def answered(alpha_drawn_and_risks):
+    alpha, drawn, risks = alpha_drawn_and_risks
+    rows = {
+        n: {
+            m: certify(planted_confidence(n, seed=5), alpha, split="test", method=m).answered
+            for m in methods
+        }
+        for n in (27, 54, 100, 200)
+    }
+    return pd.DataFrame(rows).T.rename_axis("blocks")
+
+
+@pytest.fixture(scope='module')
+def home_samples_setup_run_few_made_and_cover():
+    home = Path(tempfile.mkdtemp())
+    samples = toy_samples(384)
+    setup = Setup("optical", ("climate", "cover", "warmth", "elevation"), main="climate")
+    run = train_run(samples, setup, home / "run", epochs=2, bs=32, lr=1e-2, bar=False, device="cpu")
+    few = samples.isel(sample=slice(0, 20))
+    made = promise(run, 0.3)
+    cover = promise(run, 0.3, "cover", out=home / "cover.json")
+    return home, samples, setup, run, few, made, cover
+
+
+def test_two_blocks_by_hand():
+    "What goes wrong, at each threshold."
+    # two blocks by hand: one patch of 400 pixels, and three; all answered, half of it, nothing
+    hand = Exposure(
+        np.array([0, 0.5, np.inf]),
+        np.array([[40, 8, 0], [100, 20, 0], [100, 20, 0], [100, 20, 0]]),
+        np.array([[400, 200, 0]] * 4),
+        np.full(4, 400),
+    )
+    losses, answered = block_losses(hand, np.array([0, 1, 1, 1]))
+    np.testing.assert_allclose(losses, [[0.1, 0.02, 0], [0.25, 0.05, 0]])
+    np.testing.assert_allclose(answered, [[1, 0.5, 0], [1, 0.5, 0]])
+
+
+def test_losses_never_grow_with_the_threshold_and_the_last_one_is_safe():
+    "What goes wrong, at each threshold."
+    # losses never grow with the threshold, and the last one is safe; samples of a planted world
+    world = planted_confidence(12, pixels=50)
+    exposed = exposure(world, "cover", split="test")
+    assert (np.diff(exposed.harm, axis=1) <= 0).all()
+    assert (exposed.harm[:, -1] == 0).all()
+    np.testing.assert_allclose(exposed.harm[:, 0], exposed.amount * world.error[0, :, 0])
+    half = exposed.thresholds.tolist().index(0.75)
+    sure = world.bin_count.sel(mask="cover").isel(bin=confidence_edges[:-1] >= 0.75).sum("bin")
+    assert (exposed.answered[:, half] == sure).all()
+
+
+def test_by_hand():
+    "The threshold."
+    # by hand: 9 blocks, losses 0.2, 0.1, 0; (9 x 0.1 + 1) / 10 = 0.19
+    steps = np.tile([0.2, 0.1, 0.0], (9, 1))
+    assert safe_threshold(steps, 0.19) == 1
+    assert safe_threshold(steps, 0.18) == 2
+    assert safe_threshold(steps, 0.28) == 0
+    assert promise_floor(27) == pytest.approx(1 / 28)
+    # with certainty: without any error, (1 - alpha)^n must reach 10 %
+    clean = np.zeros((22, 2))
+    assert promise_floor(22, "learn then test") < 0.1 < promise_floor(21, "learn then test")
+    assert safe_threshold(clean, 0.1, "learn then test") == 0
+    assert safe_threshold(clean[:21], 0.1, "learn then test") == 1
+
+
+def test_learn_then_test_goes_from_strict_to_loose_and_stops_at_the_first():
+    "The threshold."
+    # learn then test goes from strict to loose, and stops at the first threshold that fails
+    gap = np.tile([0.0, 0.3, 0.0, 0.0], (60, 1))
+    assert safe_threshold(gap, 0.1, "learn then test") == 2
+
+
+def test_a_drift_from_south_to_north_is_seen_and_none_is_seen_where_none_is():
+    "Are the blocks exchangeable?"
+    rng = np.random.default_rng(0)
+    level = rng.uniform(0, 0.2, 40)
+    place = dict(latitude=np.linspace(-60, 60, 40), longitude=rng.uniform(-180, 180, 40))
+    drifting = level + np.linspace(0, 0.2, 40)
+    assert exchangeability(drifting, place).loc["latitude", "p"] < 0.01
+    still = [exchangeability(rng.permutation(level), place, s).loc["latitude"] for s in range(40)]
+    assert np.mean([row.p < 0.05 for row in still]) < 0.15
+    assert np.mean([row.objects for row in still]) < 0.15
+
+
+def test_a_certificate_its_words_and_the_way_to_a_file_and_back(world_and_certificate):
+    "The certificate."
+    world, certificate = world_and_certificate
+    print(certificate.sentence)
+    assert certificate.risk < 0.1
+    assert 0.3 < certificate.answered < 1
+    assert "at most 10% of cover is answered wrongly; 59% of it is answered" in certificate.sentence
+    assert "27 regions" in certificate.sentence
+    surer = certify(world, 0.1, method="learn then test")
+    assert surer.threshold >= certificate.threshold
+    assert "with 90% certainty" in surer.sentence
+    with tempfile.TemporaryDirectory() as d:
+        certificate.save(f"{d}/promise.json")
+        assert load_certificate(f"{d}/promise.json") == certificate
+        hopeless = world.assign(bin_wrong=world.bin_count)
+        assert certify(hopeless, 0.036).sentence.startswith("No answer about cover can be given")
+        hopeless = hopeless.copy(deep=True)  # many pixels that are very sure, and wrong
+        hopeless.bin_wrong[:, :, 60:] = hopeless.bin_count[:, :, 60:] = 50
+        nothing = certify(hopeless, 0.036)
+        assert math.isinf(nothing.threshold)
+        nothing.save(f"{d}/promise.json")
+        assert load_certificate(f"{d}/promise.json") == nothing
+
+
+def test_what_cannot_be_promised_in_a_line(world_and_certificate):
+    "The certificate."
+    world, certificate = world_and_certificate
+    for match, options in (
+        ("27 blocks allow no promise below 3.6%, asked for is 2.0%", dict(alpha=0.02)),
+        ("alpha is 0, expected a share between 0 and 1", dict(alpha=0)),
+        ("a method is one of risk control, learn then test; got 'hope'", dict(method="hope")),
+        ("not trained on; not from 'train'", dict(split="train")),
+        ("no samples of split 'test' here; there are valid", dict(split="test")),
+        ("a promise is about one of undetected, set, interval; got 'all'", dict(about="all")),
+        ("'soil' is no task of this trace; it has cover", dict(task="soil")),
+        ("here it can be about undetected or set", dict(about="interval")),
+    ):
+        with pytest.raises(ValueError, match=match):
+            certify(world, **options)
+    with pytest.raises(ValueError, match="nobody knows what a region is"):
+        certify(world.drop_vars("group"))
+    with pytest.raises(ValueError, match="lacks 'certainty'.*record_confidence"):
+        certify(world.drop_vars("certainty"))
+    with pytest.raises(ValueError, match="no sample of the split 'valid' has a label of 'cover'"):
+        certify(world.assign(bin_count=0 * world.bin_count))
+
+
+def test_by_blocks_both_promises_are_kept(alpha_drawn_and_risks):
+    "Does it keep its word?"
+    # by blocks both promises are kept; by patches the second one is broken
+    alpha, drawn, risks = alpha_drawn_and_risks
+    average = risks()
+    broken = {
+        unit: int((risks(method="learn then test", unit=unit) > alpha).sum())
+        for unit in ("group", "sample")
+    }
+    most = binom.ppf(0.99, len(drawn), 0.1)  # as many as chance allows to a promise that is kept
+    print(
+        f"risk control by blocks: {average.mean():.1%} of {alpha:.0%}; learn then test, of "
+        f"{len(drawn)} worlds ({most:.0f} allowed): broken in {broken['group']} by blocks, "
+        f"in {broken['sample']} by patches"
+    )
+    assert average.mean() < alpha
+    assert broken["group"] <= most < broken["sample"]
+
+
+def test_power_against_the_number_of_blocks(answered):
+    "Does it keep its word?"
+    assert answered.loc[200].min() > 0.4
+    assert answered.loc[27, "risk control"] > 0.4 > 0.2 > answered.loc[27, "learn then test"]
+    answered.round(2)
+
+
+def test_kept_where_the_regions_are_alike_broken_where_they_are_worse(world_and_certificate):
+    "Using it."
+    world, certificate = world_and_certificate
+    fresh = planted_confidence(60, seed=8)
+    assert check_promise(certificate, fresh)["verdict"].item() == "kept here"
+    worse = check_promise(certificate, planted_confidence(60, shift=1.5, seed=8))
+    assert worse["verdict"].item() == "broken here"
+    check_promise(certificate, fresh).round(3)
+
+
+def test_a_small_run(home_samples_setup_run_few_made_and_cover):
+    "Using it."
+    # a small run: a promise for a category, a mask and a number, each in the way that fits it
+    home, samples, setup, run, few, made, cover = home_samples_setup_run_few_made_and_cover
+    assert load_certificate(run.folder / "promise.json") == made
+    found = run.predict(few, promise=made)
+    assert (found.climate_ask == (found.climate_confidence < made.threshold)).all()
+    pixels = run.predict(few, promise=cover)
+    assert pixels.cover_ask.dims == pixels.cover.dims
+    named = run.predict(few, promise=promise(run, 0.2, "climate", "set", out=home / "set.json"))
+    assert (named.climate_set.sum("class_climate") >= 1).all()
+    between = run.predict(few, promise=promise(run, 0.2, "warmth", "interval", out=home / "w.json"))
+    inside = (between.warmth_low <= samples.warmth[:20]) & (samples.warmth[:20] <= between.warmth_high)
+    assert inside.mean() > 0.5
+    rows = [
+        check_promise(load_certificate(p), run.trace).assign(about=load_certificate(p).about)
+        for p in sorted(home.glob("*.json")) + [run.folder / "promise.json"]
+    ]
+    table = pd.concat(rows)
+    assert set(table["about"]) == {"undetected", "set", "interval"}
+    assert not (table["verdict"] == "broken here").any()
+    table.round(3)
+
+
+def test_the_threshold_of_the_record_is_the_threshold_of_the_prediction(home_samples_setup_run_few_made_and_cover):
+    "Using it."
+    # the threshold of the record is the threshold of the prediction: what is asked is what was counted
+    home, samples, setup, run, few, made, cover = home_samples_setup_run_few_made_and_cover
+    tested = samples.isel(sample=samples.split.values == "test")
+    answers = run.predict(tested, promise=cover)
+    told = check_promise(cover, run.trace)["answered"].item()
+    answered = (~answers.cover_ask).mean(("cover_y", "cover_x"))
+    by_block = answered.groupby(tested.group).mean()
+    assert told == pytest.approx(by_block.mean().item(), abs=1e-6)
+
+
+def test_a_promise_of_another_run_and_damaged_certificates(home_samples_setup_run_few_made_and_cover):
+    "Using it."
+    home, samples, setup, run, few, made, cover = home_samples_setup_run_few_made_and_cover
+    other = train_run(samples, setup, home / "other", epochs=1, bs=32, bar=False, device="cpu")
+    with pytest.raises(ValueError, match="a promise of another run: it was made for the weights"):
+        other.predict(few, promise=made)
+    text = (run.folder / "promise.json").read_text()
+    for broken, match in (
+        (text.replace("0.3", "3.0", 1), "alpha"),
+        (text.replace('"undetected"', '"everything"'), "about"),
+        (text.replace('"task"', '"tusk"'), "tusk|task"),
+        ("[]", "expected a dictionary"),
+    ):
+        (home / "broken.json").write_text(broken)
+        with pytest.raises(ValueError, match=match):
+            load_certificate(home / "broken.json")
+
+
+def test_the_picture_of_the_planted_world(world_and_certificate):
+    "Using it."
+    world, certificate = world_and_certificate
+    ax = plot_promise(world)
+    assert len(ax.lines) == 27 + 3
