@@ -33,6 +33,71 @@ from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.runs import load_run, train_run
 
 
+def toy():
+    "Samples that are all right."
+    return toy_samples(48, size=8)
+def setup_with(**fields):
+    "A setup that is all right, but for these fields."
+    encoder = dict(type="unet", width=2, depth=1)
+    plain = dict(inputs=dict(optical=encoder), targets=("climate", "zone", "warmth"))
+    return Setup(**plain | fields)
+def trained(folder, samples=None, setup=None, **options):
+    "A training that is all right, but for what is given."
+    how = dict(epochs=2, bs=16, bar=False, device="cpu") | options
+    samples = toy() if samples is None else samples
+    return train_run(samples, setup_with() if setup is None else setup, folder, **how)
+def pairs():
+    "A height model of before, a photograph of after, and what has changed."
+    rng = np.random.default_rng(0)
+    arrays = [
+        modality_array("before", rng.random((4, 1, 16, 16), "float32"), "image"),
+        modality_array("after", rng.integers(0, 255, (4, 3, 16, 16), "uint8"), "image"),
+        modality_array(
+            "change", rng.integers(0, 2, (4, 16, 16), "int8"), "mask", classes=["no", "yes"]
+        ),
+    ]
+    return xr.Dataset(
+        {a.name: a for a in arrays},
+        dict(sample=list("abcd"), split=("sample", ["train", "train", "valid", "test"])),
+    )
+def rasters(folder):
+    "Rasters that a network for change can read, and some that it cannot."
+    rng = np.random.default_rng(1)
+    heights = rng.random((1, 24, 24), "float32")
+    photo = rng.integers(0, 255, (3, 24, 24), "uint8")
+    for name, values, place, crs in (
+        ("dsm", heights, (1000, 2000), "EPSG:28992"),
+        ("photo", photo, (1000, 2000), "EPSG:28992"),
+        ("twobands", np.concatenate([heights, heights]), (1000, 2000), "EPSG:28992"),
+        ("far", photo, (9000, 9000), "EPSG:28992"),
+        ("feet", photo, (1000, 2000), "EPSG:2263"),
+        ("small", photo[:, :4, :4], (1000, 2000), "EPSG:28992"),
+    ):
+        write_geotiff(folder / f"{name}.tif", values, place, 0.5, crs)
+    (folder / "text.tif").write_text("no picture")
+@functools.cache
+def sound():
+    "A folder with all of it, made once."
+    folder = tempfile.TemporaryDirectory()
+    place = Path(folder.name)
+    save_samples(toy(), place / "sound-store", progress=False)
+    trained(place / "sound-run")
+    network = dict(type="fcsiamese", widths=[4], depths=[1])
+    compares = Setup(("before", "after"), "change", network=network)
+    trained(place / "pair-run", pairs(), compares, bs=2, epochs=1)
+    rasters(place)
+    (place / "file").write_text("x")
+    for name in ("empty", "full"):
+        (place / name).mkdir()
+    (place / "full" / "somebody's.txt").write_text("x")
+    return folder
+@contextlib.contextmanager
+def workplace():
+    "A copy of it, which is the current folder for a while."
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        yield Path(shutil.copytree(sound().name, folder, dirs_exist_ok=True))
+
+
 def fresh(name):
     "A copy of something sound, to be damaged."
     shutil.rmtree(name, ignore_errors=True)
@@ -114,65 +179,6 @@ def answer_to_field(file, path, value):
     text = json.dumps(changed_field(document, path, value))
     (place / name).write_text(text)
     return answer_of(lambda: opened(place))
-
-
-@pytest.fixture(scope='module')
-def toy_encoder_plain_how_and_workplace():
-    toy = toy_samples(48, size=8)
-    encoder = dict(type="unet", width=2, depth=1)
-    plain = dict(inputs=dict(optical=encoder), targets=("climate", "zone", "warmth"))
-    how = dict(epochs=2, bs=16, bar=False, device="cpu")
-    def pairs():
-        "A height model of before, a photograph of after, and what has changed."
-        rng = np.random.default_rng(0)
-        arrays = [
-            modality_array("before", rng.random((4, 1, 16, 16), "float32"), "image"),
-            modality_array("after", rng.integers(0, 255, (4, 3, 16, 16), "uint8"), "image"),
-            modality_array(
-                "change", rng.integers(0, 2, (4, 16, 16), "int8"), "mask", classes=["no", "yes"]
-            ),
-        ]
-        return xr.Dataset(
-            {a.name: a for a in arrays},
-            dict(sample=list("abcd"), split=("sample", ["train", "train", "valid", "test"])),
-        )
-    def rasters(folder):
-        "Rasters that a network for change can read, and some that it cannot."
-        rng = np.random.default_rng(1)
-        heights = rng.random((1, 24, 24), "float32")
-        photo = rng.integers(0, 255, (3, 24, 24), "uint8")
-        for name, values, place, crs in (
-            ("dsm", heights, (1000, 2000), "EPSG:28992"),
-            ("photo", photo, (1000, 2000), "EPSG:28992"),
-            ("twobands", np.concatenate([heights, heights]), (1000, 2000), "EPSG:28992"),
-            ("far", photo, (9000, 9000), "EPSG:28992"),
-            ("feet", photo, (1000, 2000), "EPSG:2263"),
-            ("small", photo[:, :4, :4], (1000, 2000), "EPSG:28992"),
-        ):
-            write_geotiff(folder / f"{name}.tif", values, place, 0.5, crs)
-        (folder / "text.tif").write_text("no picture")
-    @functools.cache
-    def sound():
-        "A folder with all of it, made once."
-        folder = tempfile.TemporaryDirectory()
-        place = Path(folder.name)
-        save_samples(toy, place / "sound-store", progress=False)
-        train_run(toy, Setup(**plain), place / "sound-run", **how)
-        network = dict(type="fcsiamese", widths=[4], depths=[1])
-        compares = Setup(("before", "after"), "change", network=network)
-        train_run(pairs(), compares, place / "pair-run", **how | dict(bs=2, epochs=1))
-        rasters(place)
-        (place / "file").write_text("x")
-        for name in ("empty", "full"):
-            (place / name).mkdir()
-        (place / "full" / "somebody's.txt").write_text("x")
-        return folder
-    @contextlib.contextmanager
-    def workplace():
-        "A copy of it, which is the current folder for a while."
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            yield Path(shutil.copytree(sound().name, folder, dirs_exist_ok=True))
-    return toy, encoder, plain, how, workplace
 
 
 @pytest.fixture(scope='module')
@@ -376,8 +382,7 @@ checksums.variables.warmth.blocks ["x"] → is damaged: 'warmth' in samples numb
 
 
 @pytest.fixture(scope='module')
-def damages_files_goes_on_and_damage_rows(toy_encoder_plain_how_and_workplace):
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
+def damages_files_goes_on_and_damage_rows():
     def halved(path):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     def a_folder(path):
@@ -411,7 +416,7 @@ def damages_files_goes_on_and_damage_rows(toy_encoder_plain_how_and_workplace):
     }
     def goes_on(folder):
         (folder / "scores.csv").unlink()
-        return train_run(toy, Setup(**plain), folder, **how)
+        return trained(folder)
     def damage_rows():
         readers = {"opened": opened, "goes on": goes_on}
         for file, (reader, harmless) in files.items():
@@ -521,10 +526,9 @@ def samples():
 
 
 @pytest.fixture(scope='module')
-def setups(toy_encoder_plain_how_and_workplace):
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
+def setups():
     def optical(**options):
-        return dict(inputs=dict(optical=encoder | options))
+        return dict(inputs=dict(optical=dict(type="unet", width=2, depth=1) | options))
     def climate(**options):
         return dict(targets=dict(climate=options))
     hierarchy = dict(type="hierarchy", tasks=["climate", "zone"])
@@ -644,9 +648,8 @@ def counts(commands, fields, damages_files_goes_on_and_damage_rows, traces, samp
     return pd.Series(kinds, name="bad inputs")
 
 
-def test_what_is_typed(toy_encoder_plain_how_and_workplace, commands):
+def test_what_is_typed(commands):
     "Words of the command line."
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     with workplace() as place:
         before = sorted(p for p in place.rglob("*") if ".lock" not in p.name)
         answers = [(fed, answer_of_command(fed.split()), said) for fed, said in commands]
@@ -668,10 +671,9 @@ def test_in_a_process_of_its_own():
     assert typed("train", "globe").returncode == 2
 
 
-def test_fields_with_a_value_of_another_kind_out_of_range_or_of_another(toy_encoder_plain_how_and_workplace, fields):
+def test_fields_with_a_value_of_another_kind_out_of_range_or_of_another(fields):
     "Fields of a run and of a store."
     # fields with a value of another kind, out of range, or of another structure
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     def field_rows():
         for file, rows in fields.items():
             for fed, said in rows:
@@ -684,10 +686,9 @@ def test_fields_with_a_value_of_another_kind_out_of_range_or_of_another(toy_enco
         assert not (found := problems(field_rows())), "\n".join(found)
 
 
-def test_any_field_anything_in_it(toy_encoder_plain_how_and_workplace, fields):
+def test_any_field_anything_in_it(fields):
     "Fields of a run and of a store."
     # any field, anything in it: one line, or accepted
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     anything = ["x", -1, 0.5, None, [], {}, [[]], True, 10**9, "-"]
 
 
@@ -713,17 +714,15 @@ def test_any_field_anything_in_it(toy_encoder_plain_how_and_workplace, fields):
         assert not wrong, "\n".join(wrong)
 
 
-def test_damaged_files_are_named(toy_encoder_plain_how_and_workplace, damages_files_goes_on_and_damage_rows):
+def test_damaged_files_are_named(damages_files_goes_on_and_damage_rows):
     "Files that are not what they were."
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     damages, files, goes_on, damage_rows = damages_files_goes_on_and_damage_rows
     with workplace():
         assert not (found := problems(damage_rows())), "\n".join(found)
 
 
-def test_what_a_training_needs_to_go_on(toy_encoder_plain_how_and_workplace, damages_files_goes_on_and_damage_rows):
+def test_what_a_training_needs_to_go_on(damages_files_goes_on_and_damage_rows):
     "Files that are not what they were."
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     damages, files, goes_on, damage_rows = damages_files_goes_on_and_damage_rows
     with workplace():
         for file in ("metrics.csv", "trace/000.nc"):
@@ -734,9 +733,8 @@ def test_what_a_training_needs_to_go_on(toy_encoder_plain_how_and_workplace, dam
                 assert not fault(answer, f"run/{file}"), (file, state, answer)
 
 
-def test_impossible_traces(toy_encoder_plain_how_and_workplace, traces):
+def test_impossible_traces(traces):
     "Values of a trace."
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     def explained(folder):
         return explain(load_run(folder))
 
@@ -744,8 +742,8 @@ def test_impossible_traces(toy_encoder_plain_how_and_workplace, traces):
     def trace_rows():
         for fed, change, said in traces:
             place = fresh("run")
-            for piece in sorted((place / "trace").glob("*.nc")):
-                save_netcdf(change(xr.load_dataset(piece, engine="h5netcdf")), piece)
+            piece = place / "trace" / "000.nc"
+            save_netcdf(change(xr.load_dataset(piece, engine="h5netcdf")), piece)
             yield fed, answer_of(partial(explained, place)), said
 
 
@@ -753,13 +751,11 @@ def test_impossible_traces(toy_encoder_plain_how_and_workplace, traces):
         assert not (found := problems(trace_rows())), "\n".join(found)
 
 
-def test_samples_of_all_kinds_of_badness(toy_encoder_plain_how_and_workplace, samples):
+def test_samples_of_all_kinds_of_badness(samples):
     "Samples."
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     def sample_rows():
         for fed, change, said in samples:
-            bad = change(toy.copy(deep=True))
-            yield fed, answer_of(partial(train_run, bad, Setup(**plain), "r", **how)), said
+            yield fed, answer_of(partial(trained, "r", change(toy()))), said
 
 
     with workplace():
@@ -767,9 +763,8 @@ def test_samples_of_all_kinds_of_badness(toy_encoder_plain_how_and_workplace, sa
         assert not Path("r").exists()
 
 
-def test_stores_of_bad_samples(toy_encoder_plain_how_and_workplace, samples):
+def test_stores_of_bad_samples(samples):
     "Samples."
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
     unstored = {"a circle of parents", "own parent", "parent 7", "classes twice"}
     unstored |= {"infinite", "class 99"}
 
@@ -777,9 +772,8 @@ def test_stores_of_bad_samples(toy_encoder_plain_how_and_workplace, samples):
     def store_rows():
         for fed, change, said in samples:
             if fed in unstored:
-                bad = change(toy.copy(deep=True))
                 words = dict(infinite="infinite values", **{"class 99": "a label outside 0..3"})
-                act = partial(save_samples, bad, "s", progress=False)
+                act = partial(save_samples, change(toy()), "s", progress=False)
                 yield fed, answer_of(act), words.get(fed, said)
 
 
@@ -788,18 +782,17 @@ def test_stores_of_bad_samples(toy_encoder_plain_how_and_workplace, samples):
         assert not Path("s").exists()
 
 
-def test_setups_and_options_of_training(toy_encoder_plain_how_and_workplace, setups, trainings):
+def test_setups_and_options_of_training(setups, trainings):
     "Setups and trainings."
-    toy, encoder, plain, how, workplace = toy_encoder_plain_how_and_workplace
-    def trained(fields, setup=None, **options):
-        return train_run(toy, setup or Setup(**plain | fields), "r", **how | options)
+    def trained_as(fields):
+        return trained("r", setup=setup_with(**fields))
 
 
     def training_rows():
         for given, said in setups:
-            yield given, answer_of(partial(trained, given)), said
+            yield given, answer_of(partial(trained_as, given)), said
         for given, said in trainings:
-            yield given, answer_of(partial(trained, {}, **given)), said
+            yield given, answer_of(partial(trained, "r", **given)), said
 
 
     with workplace():
