@@ -3605,6 +3605,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'mtl_explain/training/runs.py'),
                                            'mtl_explain.training.runs._all_scores': ( 'api/training/runs.html#_all_scores',
                                                                                       'mtl_explain/training/runs.py'),
+                                           'mtl_explain.training.runs._check_alike': ( 'api/training/runs.html#_check_alike',
+                                                                                       'mtl_explain/training/runs.py'),
                                            'mtl_explain.training.runs._chosen_by': ( 'api/training/runs.html#_chosen_by',
                                                                                      'mtl_explain/training/runs.py'),
                                            'mtl_explain.training.runs._claim_folder': ( 'api/training/runs.html#_claim_folder',

@@ -171,6 +171,9 @@ def main(
     args: list = None,  # words of the command line; those of the process if None
 ) -> None:
     "Run a command; an expected error is one line and exit code 1, Ctrl-C one line and code 130."
+    for stream in (sys.stdout, sys.stderr) if args is None else ():
+        if hasattr(stream, "reconfigure"):  # a terminal of another alphabet shows ? for an arrow
+            stream.reconfigure(errors="replace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_note(warnings.showwarning)

@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/90_cli.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import errno
 import io
 import os
 import subprocess
@@ -120,7 +121,12 @@ def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
     assert command(app=failing(FileNotFoundError(2, "No such file", "a.nc"))) == (
         1,
         "",
-        ["error: [Errno 2] No such file: 'a.nc'"],
+        ["error: a.nc: there is no such file or folder"],
+    )
+    assert command(app=failing(OSError(errno.ENOSPC, "the disk is full; make room"))) == (
+        1,
+        "",
+        ["error: the disk is full; make room"],
     )
     assert command(app=failing(KeyboardInterrupt())) == (
         130,

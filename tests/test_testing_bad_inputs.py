@@ -6,27 +6,32 @@ Do not edit: change the notebook, then `make export`.
 
 import contextlib
 import copy
+import errno
 import functools
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
 from mtl_explain.cli import main
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import open_store, save_samples, verify_store
 from mtl_explain.explain.overview import explain
-from mtl_explain.files.paths import save_netcdf
+from mtl_explain.files.paths import only_writer, save_netcdf
 from mtl_explain.files.raster import write_geotiff
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -449,18 +454,18 @@ def traces():
         ("an error below 0", with_value("error", -1), "errors of 'climate' are below 0"),
         ("correct is 2", with_value("correct", 2), "'correct' of 'climate' lies outside 0 to 1"),
         ("confidence is -1", with_value("confidence", -1, "climate"), "'confidence' of 'climate'"),
-        ("no errors", lambda t: t.drop_vars("error"), "a trace has the variable 'error'"),
-        ("no truth", lambda t: t.drop_vars("truth"), "a trace has the variable 'truth'"),
+        ("no errors", lambda t: t.drop_vars("error"), "'error' is there otherwise than in 000.nc"),
+        ("no truth", lambda t: t.drop_vars("truth"), "'truth' is there otherwise"),
         ("errors as text", lambda t: t.assign(error=t.error.astype(str)), "'error' is of type"),
-        ("errors without epoch", lambda t: t.assign(error=t.error[0]), "'error' has dimensions"),
-        ("no kinds", lambda t: t.drop_vars("kind"), "the coordinate 'kind' of the tasks is missing"),
+        ("errors without epoch", lambda t: t.assign(error=t.error[0]), "'error' is there otherwise"),
+        ("no kinds", lambda t: t.drop_vars("kind"), "'kind' is there otherwise"),
         ("no main task", lambda t: t.assign_attrs(main="nobody"), "main task 'nobody' is not among"),
         (
             "another task",
             lambda t: t.assign_coords(task=["climate", "a", "warmth"]),
             "task 'a' is no modality",
         ),
-        ("no split", lambda t: t.drop_vars("split"), "no coordinate `split`"),
+        ("no split", lambda t: t.drop_vars("split"), "'split' is there otherwise"),
     ]
 
 
@@ -634,7 +639,26 @@ def trainings():
 
 
 @pytest.fixture(scope='module')
-def counts(commands, fields, damages_files_goes_on_and_damage_rows, traces, samples, setups, trainings):
+def machine():
+    return [
+        (errno.ENOENT, "there is no such file or folder"),
+        (errno.EEXIST, "is there already: choose another place"),
+        (errno.ENOTDIR, "leads through a file: choose another place"),
+        (errno.EISDIR, "is a folder, expected a file"),
+        (errno.EACCES, "may not be read or written by you & choose another place"),
+        (errno.EPERM, "may not be read or written by you"),
+        (errno.EROFS, "a disk that is only read: choose another place"),
+        (errno.ENOSPC, "no room is left on the disk: make room and call again"),
+        (errno.EDQUOT, "your quota is used up: make room and call again"),
+        (errno.ENAMETOOLONG, "the name is too long: choose a shorter one"),
+        (errno.EMFILE, "too many files are open & ulimit -n"),
+        (errno.EIO, "the disk cannot be read or written there"),
+        (errno.ESTALE, os.strerror(errno.ESTALE)),
+    ]
+
+
+@pytest.fixture(scope='module')
+def counts(commands, fields, damages_files_goes_on_and_damage_rows, traces, samples, setups, trainings, machine):
     damages, files, goes_on, damage_rows = damages_files_goes_on_and_damage_rows
     kinds = {
         "words of the command line": len(commands),
@@ -644,6 +668,7 @@ def counts(commands, fields, damages_files_goes_on_and_damage_rows, traces, samp
         "samples": len(samples),
         "setups": len(setups),
         "options of a training": len(trainings),
+        "what the machine says": len(machine),
     }
     return pd.Series(kinds, name="bad inputs")
 
@@ -656,19 +681,6 @@ def test_what_is_typed(commands):
         assert not (found := problems(answers)), "\n".join(found)
         after = sorted(p for p in place.rglob("*") if ".lock" not in p.name)
         assert after == before, f"left behind: {sorted(set(after) - set(before))}"
-
-
-def test_in_a_process_of_its_own():
-    "Words of the command line."
-    def typed(*words):
-        code = "from mtl_explain.cli import main; main()"
-        return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-
-
-    done = typed("explain", "nowhere")
-    assert done.returncode == 1
-    assert done.stderr == "error: nowhere is not a run folder: it has no config.json\n"
-    assert typed("train", "globe").returncode == 2
 
 
 def test_fields_with_a_value_of_another_kind_out_of_range_or_of_another(fields):
@@ -798,6 +810,104 @@ def test_setups_and_options_of_training(setups, trainings):
     with workplace():
         assert not (found := problems(training_rows())), "\n".join(found)
         assert not Path("r").exists()
+
+
+def test_what_the_machine_says(machine):
+    "The machine."
+    def machine_rows():
+        for code, said in machine:
+            fails = mock.Mock(side_effect=OSError(code, os.strerror(code), "there/x.nc"))
+            with mock.patch.dict(sys.modules["mtl_explain.data.store"].__dict__, verify_store=fails):
+                answer = answer_of_command(["data", "verify", "there"])
+            yield errno.errorcode[code], answer, f"there/x.nc: & {said}"
+
+
+    assert not (found := problems(machine_rows())), "\n".join(found)
+
+
+def test_a_folder_that_is_only_read():
+    "The machine."
+    with workplace():
+        Path("locked").mkdir(mode=0o555)
+        if not os.access("locked", os.W_OK):
+            for act in (
+                lambda: trained("locked/run"),
+                lambda: save_samples(toy(), "locked/store", progress=False),
+            ):
+                code, line = answer_of(act)
+                assert code == 1 and "locked" in line, line
+        os.utime("sound-store/samples.nc")
+        nowhere = mock.Mock(side_effect=OSError(errno.EROFS, "Read-only file system", "x"))
+        with mock.patch.dict(open_store.__globals__, write_json=nowhere):
+            assert open_store("sound-store").sizes["sample"] == 48
+        assert nowhere.called
+
+
+def test_a_place_that_is_being_written_a_name_that_is_too_long():
+    "The machine."
+    def place_rows():
+        with only_writer("out"):
+            for act in (lambda: save_samples(toy(), "out", progress=False), lambda: trained("out")):
+                who = f"out is being written by process {os.getpid()} & wait for it"
+                yield "locked", answer_of(act), who
+        yield "long", answer_of_command(["data", "verify", "x" * 300]), "too long & shorter"
+
+
+    with workplace():
+        assert not (found := problems(place_rows())), "\n".join(found)
+
+
+def test_places_with_unusual_names():
+    "The machine."
+    odd_places = ["a b  c", "Körner & Früchte", "農地 🌾", 'it\'s "so"', "100%_[x]*?", "d" * 200]
+    odd_places.append("/".join(["deep" * 10] * 20))
+    with workplace():
+        for name in odd_places:
+            place = Path(name)
+            save_samples(toy(), place / "store", progress=False)
+            stored = open_store(place / "store", verify=True)
+            run = trained(place / "run", stored, epochs=1)
+            assert run.predict(stored).sizes["sample"] == 48
+            assert run.trace.sizes["epoch"] == 1
+            code, line = answer_of_command(["data", "verify", place / "store"])
+            assert (code, line) == (0, "")
+            shutil.rmtree(name.split("/")[0])
+
+
+def test_a_clock_that_runs_backwards():
+    "The machine."
+    def backwards():
+        return next(times)
+
+
+    with workplace():
+        times = iter(np.arange(1e9, 0, -3600))
+        with mock.patch.object(time, "time", backwards):
+            run = trained("run")
+        assert run.metrics.seconds.lt(0).all()
+        weights = load_run("sound-run").network.state_dict()
+        assert all(torch.equal(v, weights[n]) for n, v in run.network.state_dict().items())
+
+
+def test_in_a_process_of_its_own_without_a_home_in_a_plain_locale():
+    "The machine."
+    def typed(*words, **env):
+        code = "from mtl_explain.cli import main; main()"
+        plain = {k: v for k, v in os.environ.items() if k != "HOME" and not k.startswith("LC_")}
+        plain |= dict(LC_ALL="C", LANG="C", PYTHONIOENCODING="ascii") | env
+        command = [sys.executable, "-c", code, *words]
+        return subprocess.run(command, capture_output=True, text=True, env=plain)
+
+
+    with workplace(), mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, sys.path))):
+        shutil.copytree("sound-run", "das Büro/run")
+        done = typed("explain", "das Büro/run")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "epoch 1 kept" in done.stdout
+        done = typed("data", "fetch", "Büro")
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: there is no dataset 'B?ro'; known: globe")
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_table_of_kinds(counts):

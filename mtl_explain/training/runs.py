@@ -521,6 +521,21 @@ def _claim_folder(
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #9f1e5081
+def _check_alike(
+    pieces: list,  # of one-epoch datasets
+    paths: list,  # their files
+) -> None:
+    "`ValueError` where one epoch of a trace holds other variables than the first."
+    layouts = [{n: v.dims for n, v in piece.variables.items()} for piece in pieces]
+    for layout, path in zip(layouts, paths, strict=True):
+        odd = {n for n, _ in layout.items() ^ layouts[0].items()}
+        if odd:
+            raise ValueError(
+                f"{path}: '{min(odd)}' is there otherwise than in {paths[0].name}: these are not "
+                "the epochs of one training; copy the run again"
+            )
+
+
 def trace_pieces(
     folder: Path,  # the run
     epochs: int = None,  # only the first so many; all if None
@@ -536,7 +551,9 @@ def trace_pieces(
     chosen = [pieces[n] for n in expected if n in pieces]
     for piece in chosen:
         refuse_external(piece)
-    return [xr.load_dataset(p, engine="h5netcdf") for p in chosen]
+    found = [xr.load_dataset(p, engine="h5netcdf") for p in chosen]
+    _check_alike(found, chosen)
+    return found
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #bea44d9c
