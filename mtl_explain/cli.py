@@ -29,6 +29,7 @@ __all__ = [
     "narrowed",
     "train",
     "table",
+    "other_than",
     "explain",
     "report",
     "promise",
@@ -41,9 +42,12 @@ __all__ = [
 
 # %% ../nbs/api/90_cli.ipynb #35cbaf7f
 import ast
+import errno
 import inspect
+import math
 import subprocess
 import sys
+import typing
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -111,6 +115,44 @@ Width = Annotated[
 # %% ../nbs/api/90_cli.ipynb #b7abee68
 # mistakes of input; a KeyError, an IndexError or a TypeError would be a fault of ours
 expected = (ValueError, OSError, ImportError, subprocess.CalledProcessError)
+_advice = {  # what the machine said, in other words, and what to do
+    errno.ENOENT: "there is no such file or folder",
+    errno.EEXIST: "is there already: choose another place",
+    errno.ENOTDIR: "leads through a file: choose another place",
+    errno.EISDIR: "is a folder, expected a file",
+    errno.EACCES: "may not be read or written by you: ask its owner, or choose another place",
+    errno.EPERM: "may not be read or written by you: ask its owner, or choose another place",
+    errno.EROFS: "lies on a disk that is only read: choose another place",
+    errno.ENOSPC: "no room is left on the disk: make room and call again",
+    errno.EDQUOT: "your quota is used up: make room and call again",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+    errno.EMFILE: "too many files are open: raise the limit (`ulimit -n`), or use fewer workers",
+    errno.EIO: "the disk cannot be read or written there (input/output error)",
+}
+
+
+def _said(
+    error: Exception,  # an expected one
+) -> str:  # one line, or a line a fault where we list several
+    "What an error says to somebody who does not program."
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        if error.filename is None:
+            return error.strerror
+        return f"{error.filename}: {_advice.get(error.errno, error.strerror)}"
+    return str(error) or type(error).__name__
+
+
+# of click, or of the click inside of typer
+_words_wrong = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def _usage(
+    error: Exception,  # words that are not understood
+) -> str:
+    "The same in one line, and where to read on."
+    command = error.ctx.command_path if getattr(error, "ctx", None) else "mtl_explain"
+    said = " ".join(error.format_message().split()).rstrip(".")
+    return f"{said}; see `{command} --help`"
 
 
 def _show_note(
@@ -131,12 +173,21 @@ def main(
     args: list = None,  # words of the command line; those of the process if None
 ) -> None:
     "Run a command; an expected error is one line and exit code 1, Ctrl-C one line and code 130."
+    for stream in (sys.stdout, sys.stderr) if args is None else ():
+        if hasattr(stream, "reconfigure"):  # a terminal of another alphabet shows ? for an arrow
+            stream.reconfigure(errors="replace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_note(warnings.showwarning)
-            app(args, prog_name="mtl_explain")
+            warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)  # of what we import
+            sys.exit(app(args, prog_name="mtl_explain", standalone_mode=False) or 0)
+    except _words_wrong as e:
+        if type(e).__name__ == "NoArgsIsHelpError":  # nothing was asked for: the help is printed
+            sys.exit(e.exit_code)
+        typer.secho(f"error: {_usage(e)}", fg="red", err=True)
+        sys.exit(e.exit_code)
     except expected as e:
-        typer.secho(f"error: {e}", fg="red", err=True)
+        typer.secho(f"error: {_said(e)}", fg="red", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as e:
         if isinstance(e, SystemExit) and e.code != 130:
@@ -146,17 +197,47 @@ def main(
 
 
 # %% ../nbs/api/90_cli.ipynb #62b7e6c2
+_kinds_of_options = {  # in the order in which they are named
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "text",
+    tuple: "a tuple",
+    dict: "a dictionary",
+}
+
+
+def _misfit(
+    value,  # number, truth value, text, tuple, ...
+    annotation,  # type, or several of them, in the signature of a function
+) -> str:  # what is expected; '' if the value is that
+    "Compare a word of the command line with what a function says about its parameter."
+    allowed = typing.get_args(annotation) or (annotation,)
+    known = [t for t in allowed if t in _kinds_of_options]
+    fits = any(type(value) is t for t in allowed) and value not in (math.inf, -math.inf)
+    whole_as_float = type(value) is int and float in known
+    list_as_tuple = type(value) is list and tuple in known
+    if not known or fits or whole_as_float or list_as_tuple:
+        return ""
+    none = " or None" if type(None) in allowed else ""
+    return " or ".join(text for t, text in _kinds_of_options.items() if t in known) + none
+
+
 def parse_options(
     words: list,  # such as `tile=256` or `edition=ben-ge-0.2`
     function,  # what they are for
     name: str,  # what to call it in messages
+    taken: tuple = (),  # names that the command has words of its own for
 ) -> dict:  # numbers, truth values and tuples as such, the rest as text
     "Options of a dataset by their names in the library."
     pairs = [w.partition("=") for w in words]
-    known = list(inspect.signature(function).parameters)
+    known = inspect.signature(function).parameters
+    command = name.partition(": ")[2]
     for key, equals, _ in pairs:
         if not equals:
             raise ValueError(f"an option is written KEY=VALUE, got '{key}'")
+        if key in taken:
+            raise ValueError(f"{name}: {key} is no --option; see `mtl_explain {command} --help`")
         if key not in known:
             raise ValueError(f"{name} has no option '{key}'; it has {', '.join(known)}")
 
@@ -166,7 +247,11 @@ def parse_options(
         except (ValueError, SyntaxError):
             return text
 
-    return {key: value(text) for key, _, text in pairs}
+    found = {key: value(text) for key, _, text in pairs}
+    for key, given in found.items():
+        if expected := _misfit(given, known[key].annotation):
+            raise ValueError(f"{name}: option {key} is {given!r}, expected {expected}")
+    return found
 
 
 # %% ../nbs/api/90_cli.ipynb #21e8055c
@@ -194,7 +279,7 @@ def data_fetch(
     "Download the sources of a dataset and check their hashes; what is there already is kept."
     fetch = dataset(name).fetch
     for source, path in fetch(
-        folder, **parse_options(option or [], fetch, f"{name}: data fetch")
+        folder, **parse_options(option or [], fetch, f"{name}: data fetch", ("folder",))
     ).items():
         typer.echo(f"{source:12} {path}")
 
@@ -229,7 +314,7 @@ def data_prepare(
     "Read native files and write the store of their samples; interrupted, the next call goes on."
     prepare = dataset(name).prepare
     words = [*(option or ()), *(["skip_bad=True"] if skip_bad else ())]
-    options = parse_options(words, prepare, f"{name}: data prepare")
+    options = parse_options(words, prepare, f"{name}: data prepare", ("source", "dest"))
     typer.echo(f"prepared: {prepare(source, dest, **options)}")
 
 
@@ -249,7 +334,8 @@ def data_simulate(
 ):
     "Simulate a dataset: a made-up twin in the layout of the original, ready for `data prepare`."
     simulate = dataset(name).simulate
-    options = parse_options(option or [], simulate, f"{name}: data simulate")
+    taken = ("folder", "n", "seed")
+    options = parse_options(option or [], simulate, f"{name}: data simulate", taken)
     typer.echo(f"simulated: {simulate(folder, n=n, seed=seed, **options)}")
 
 
@@ -468,6 +554,18 @@ Control = Annotated[
 ]
 
 
+def other_than(
+    run: Path,  # a run folder
+    control: Path | None,  # what it shall be compared with
+) -> None:
+    "`ValueError` where somebody compares a run with itself."
+    if control is not None and control.resolve() == run.resolve():
+        raise ValueError(
+            f"the control is the run itself ({run}): `mtl_explain train DATA SETUP-separate` "
+            "trains one"
+        )
+
+
 @app.command()
 def explain(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
@@ -483,6 +581,7 @@ def explain(
     from mtl_explain.training.runs import load_run
 
     opened = load_run(run)
+    other_than(run, control)
     found = explain(
         opened,
         split=split,
@@ -526,6 +625,7 @@ def report(
     from mtl_explain.show.report import write_report
     from mtl_explain.training.runs import load_run
 
+    other_than(run, control)
     samples = open_store(store) if store else None
     others = [load_run(r) for r in compare or ()]
     how = Resampling(seed=seed)
@@ -534,7 +634,7 @@ def report(
     typer.echo(f"report: {page}")
 
 
-# %% ../nbs/api/90_cli.ipynb #7c669492
+# %% ../nbs/api/90_cli.ipynb #164e949e
 @app.command()
 def promise(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
@@ -547,8 +647,8 @@ def promise(
     about: Annotated[
         str,
         typer.Option(
-            help="'undetected': errors among what is answered; 'set': classes with the true one "
-            "among them; 'interval': around a number."
+            help="'undetected': errors among what is answered; 'level': likewise, but answers may "
+            "be coarser; 'set': classes with the true one among them; 'interval': around a number."
         ),
     ] = "undetected",
     unit: Annotated[
@@ -574,7 +674,7 @@ def promise(
     typer.echo(made.sentence)
     if "test" not in opened.trace["split"].values:
         return
-    row = check_promise(made, opened.trace).iloc[0]
+    row = check_promise(made, opened.trace, mods=opened.modalities).iloc[0]
     typer.echo(
         f"On the {row.blocks} regions of the split 'test', {row.risk:.1%} ({row.low:.1%} to "
         f"{row.high:.1%}) went wrong: {row.verdict}."
@@ -665,7 +765,7 @@ def demo_samples(
     return module.load_sample(), "sample"
 
 
-# %% ../nbs/api/90_cli.ipynb #9885d614
+# %% ../nbs/api/90_cli.ipynb #5bf4a89d
 def promise_in_words(
     run,  # a finished run
     alpha: float = 0.1,  # at most this share goes wrong
@@ -700,6 +800,9 @@ def demo(
     from mtl_explain.datasets import globe
 
     variants = ("baseline", "mml", "mtl", "mtl-separate")
+    families = [n.removesuffix("-mtl") for n in globe.dataset.setups if n.endswith("-mtl")]
+    if family not in families:
+        raise ValueError(f"there is no family '{family}'; known: {', '.join(families)}")
     rows = [find_setup(globe.dataset, f"{family}-{v}") for v in variants]
     samples, which = demo_samples(globe, sample)
     from mtl_explain.explain.resampling import Resampling

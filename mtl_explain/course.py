@@ -172,7 +172,17 @@ def write_course(
             if numbers
             else "this installation has no lessons; `make export` writes them"
         )
+    if repository:
+        badges(repository, "")  # written as it should be?
     dest = Path(dest)
+    if dest.exists() and not dest.is_dir():
+        raise FileExistsError(f"{dest} is a file, expected a folder for the lessons")
+    known = {p.name for p in chosen} | {p.name for p in lesson_files()}
+    others = sorted(p.name for p in dest.iterdir()) if dest.exists() else []
+    if others := [n for n in others if n not in known and not n.startswith(".")]:
+        raise FileExistsError(
+            f"{dest} holds {others[0]}, which is no lesson: choose a new folder for the lessons"
+        )
     if taken := [p.name for p in chosen if (dest / p.name).exists()]:
         raise FileExistsError(
             f"{dest / taken[0]} "

@@ -15,10 +15,12 @@ __all__ = [
     "modality_of",
     "to_dict",
     "from_dict",
+    "check_hierarchy",
     "ancestor_index",
 ]
 
 # %% ../nbs/api/00_modality.ipynb #9fb40f05
+import re
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -173,6 +175,9 @@ def _check_modality(
 
     if m.kind not in kinds:
         fail(f"kind is '{m.kind}', expected one of {', '.join(kinds)}")
+    for what in ("units", "long_name", "parent"):
+        if not isinstance(text := getattr(m, what), str):
+            fail(f"{what} is {text!r}, expected text")
     k = kinds[m.kind]
     if len(m.shape) != k.rank:
         fail(
@@ -185,8 +190,15 @@ def _check_modality(
         fail(f"has {m.n_channels} channels but {len(m.channels)} channel names")
     if m.colors and len(m.colors) != m.n_classes:
         fail(f"has {m.n_classes} classes but {len(m.colors)} colours")
+    for what, names in (("class", m.classes), ("channel", m.channels)):
+        if twice := [n for n in names if names.count(n) > 1]:
+            fail(f"has the {what} '{twice[0]}' twice, expected names that differ")
+    if odd := [c for c in m.colors if not re.fullmatch("#[0-9a-fA-F]{6}", c)]:
+        fail(f"has the colour '{odd[0]}', expected one like '#1f77b4'")
     if m.parent and len(m.parent_index) != m.n_classes:
         fail(f"has {m.n_classes} classes but {len(m.parent_index)} entries in parent_index")
+    if m.parent == m.name:
+        fail("is its own parent; `parent` names a coarser label")
     if m.mean or m.std:
         _check_scaling(m, fail)
 
@@ -303,6 +315,20 @@ def _names(
     return tuple(str(v) for v in np.atleast_1d(values))
 
 
+def _positions(
+    values,  # the attribute `parent_index`: a list, an array, or one number
+    name: str,  # of the modality, for messages
+) -> tuple:  # of int
+    "Attribute values as positions in a list of classes."
+    found = np.atleast_1d(values)
+    if found.size and (found.dtype.kind not in "iuf" or ((found < 0) | (found % 1 != 0)).any()):
+        raise ValueError(
+            f"modality '{name}': parent_index is {values!r:.60}, expected a whole number from 0 "
+            "for each class: the position of its parent"
+        )
+    return tuple(int(i) for i in found)
+
+
 # %% ../nbs/api/00_modality.ipynb #b5031f41
 def modality_of(
     da: xr.DataArray,  # variable of a sample set; first dimension `sample`, attribute `kind`
@@ -324,7 +350,7 @@ def modality_of(
         a.get("units", ""),
         a.get("long_name", ""),
         a.get("parent", ""),
-        tuple(int(i) for i in np.atleast_1d(a.get("parent_index", ()))),
+        _positions(a.get("parent_index", ()), da.name),
         _names(a.get("derived_from", ())),
     )
 
@@ -392,6 +418,34 @@ scaling_schema = dict(  # of a scaling that somebody gives
 
 
 # %% ../nbs/api/00_modality.ipynb #cbc5f5a4
+def check_hierarchy(
+    modalities: dict,  # name -> `Modality`; parents that are not among them are not looked at
+) -> None:
+    "`ValueError` where a parent has no such class, is no label, or is below its own child."
+    for m in modalities.values():
+        parent = modalities.get(m.parent)
+        if parent is None:
+            continue
+        if not parent.is_label:
+            raise ValueError(
+                f"modality '{m.name}': its parent '{m.parent}' is of kind {parent.kind}, "
+                "expected a label (category or mask)"
+            )
+        if max(m.parent_index) >= parent.n_classes:
+            raise ValueError(
+                f"modality '{m.name}': parent_index names class {max(m.parent_index)} of "
+                f"'{m.parent}', which has 0 to {parent.n_classes - 1}"
+            )
+        seen = [m.name]
+        while seen[-1] in modalities and modalities[seen[-1]].parent:
+            seen.append(modalities[seen[-1]].parent)
+            if seen[-1] in seen[:-1]:
+                raise ValueError(
+                    f"modality '{m.name}': its parents go round in a circle "
+                    f"({' → '.join(seen)}); the coarsest label has no `parent`"
+                )
+
+
 def ancestor_index(
     modalities: dict,  # name -> `Modality`
     child: str,  # the finer label
@@ -400,6 +454,7 @@ def ancestor_index(
     "Follow the label hierarchy upwards."
     if child not in modalities:
         raise ValueError(f"no modality '{child}'; there are {', '.join(modalities)}")
+    check_hierarchy(modalities)
     name = child
     index = np.arange(modalities[child].n_classes)
     while name != parent or name == child:

@@ -65,8 +65,8 @@ def scaled_weights(
         raise ValueError(
             f"loss weights are given for {sorted(weights)}, the tasks are {sorted(targets)}"
         )
-    if any(not 0 < w < math.inf for w in weights.values()):
-        raise ValueError(f"loss weights must be positive, got {weights}")
+    if not all(isinstance(w, (int, float)) and 0 < w < math.inf for w in weights.values()):
+        raise ValueError(f"loss weights must be positive numbers, got {weights}")
     total = math.fsum(weights.values())
     if math.isclose(total, 1, rel_tol=1e-12):
         total = 1.0  # they are shares: scaling again would change the last digit
@@ -138,6 +138,50 @@ def main_share(
 _training = ("balance", "augment")  # a category with classes drawn evenly; options of `Augment`
 
 
+def _expect_options(
+    value,  # plain data
+    where: str,  # what they belong to, for messages
+) -> None:
+    "`ValueError` where something else stands in the place of options."
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"{where} is {value!r:.60}, expected a dictionary of options, such as dict(type=...)"
+        )
+
+
+def _is_scaling(value) -> bool:
+    "Two lists of numbers, `mean` and `std`, and nothing else."
+    lists = [value.get(k) for k in ("mean", "std")] if isinstance(value, dict) else []
+    return len(lists) == len(value) == 2 and all(
+        isinstance(v, list) and all(isinstance(x, (int, float)) for x in v) for v in lists
+    )
+
+
+def _check_fields(
+    s: Setup,  # a setup with all fields filled in
+) -> None:
+    "`ValueError` where a field is not what it should be."
+    for key in ("network", "weighting", "where", "training"):
+        _expect_options(getattr(s, key), key)
+    _expect_options(s.training.get("augment", {}), "training.augment")
+    for relation in s.relations:
+        _expect_options(relation, "a relation")
+        weight = relation.get("weight", 1.0)
+        if not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
+            raise ValueError(f"weight of a relation is {weight!r}, expected a positive number")
+    for name, options in (s.inputs | s.targets).items():
+        _expect_options(options.get("loss", {}), f"loss of '{name}'")
+        if "scaling" in options and not _is_scaling(options["scaling"]):
+            raise ValueError(
+                f"scaling of '{name}' is {options['scaling']!r:.60}, expected "
+                "dict(mean=[...], std=[...]) with one number a channel"
+            )
+    if odd := [n for n in s.core if n not in s.names]:
+        raise ValueError(
+            f"core names '{odd[0]}', which has no role; there are {', '.join(s.names)}"
+        )
+
+
 def _check_roles(
     s: Setup,  # a setup with all fields filled in
 ) -> None:
@@ -181,6 +225,7 @@ def _complete_setup(
         raise ValueError("a setup needs at least one target")
     set_field("main", s.main or next(iter(s.targets)))
     set_field("core", _names(s.core) or tuple(s.inputs))
+    _check_fields(s)
     _check_roles(s)
     given = {t: o["weight"] for t, o in s.targets.items() if "weight" in o}
     shares = scaled_weights(tuple(s.targets), given)
@@ -422,6 +467,10 @@ def check_setup(
     modalities: dict,  # name -> `Modality`, what the samples have
 ) -> None:
     "Raise `ValueError` if the setup names a modality that the samples lack."
+    if not isinstance(setup, Setup):
+        raise ValueError(
+            f"the setup is of type {type(setup).__name__}, expected `Setup(inputs, targets)`"
+        )
     missing = [n for n in setup.names if n not in modalities]
     if missing:
         raise ValueError(

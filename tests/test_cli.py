@@ -4,6 +4,7 @@ Written by nbdev-export from the check cells of nbs/api/90_cli.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import errno
 import io
 import os
 import subprocess
@@ -121,7 +122,12 @@ def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
     assert command(app=failing(FileNotFoundError(2, "No such file", "a.nc"))) == (
         1,
         "",
-        ["error: [Errno 2] No such file: 'a.nc'"],
+        ["error: a.nc: there is no such file or folder"],
+    )
+    assert command(app=failing(OSError(errno.ENOSPC, "the disk is full; make room"))) == (
+        1,
+        "",
+        ["error: the disk is full; make room"],
     )
     assert command(app=failing(KeyboardInterrupt())) == (
         130,
@@ -402,7 +408,10 @@ def test_a_promise_in_words_and_as_a_file_its_fate_on_the_test_split_and_what():
         for words, match in (
             (("--alpha", "0.001"), "allow no promise below"),
             (("--alpha", "2"), "alpha is 2.0, expected a share between 0 and 1"),
-            (("--about", "all"), "a promise is about one of undetected, set, interval; got 'all'"),
+            (
+                ("--about", "all"),
+                "a promise is about one of undetected, level, set, interval; got 'all'",
+            ),
             (("--unit", "country"), "no coordinate 'country' on the samples"),
             (("--task", "soil"), "'soil' is no task of this trace; it has climate"),
         ):

@@ -1,6 +1,6 @@
 """Promises
 
-Written by nbdev-export from the check cells of nbs/api/trust/01_promise.ipynb.
+Written by nbdev-export from the check cells of nbs/api/trust/02_promise.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -165,7 +165,8 @@ def test_what_cannot_be_promised_in_a_line(world_and_certificate):
         ("a method is one of risk control, learn then test; got 'hope'", dict(method="hope")),
         ("not trained on; not from 'train'", dict(split="train")),
         ("no samples of split 'test' here; there are valid", dict(split="test")),
-        ("a promise is about one of undetected, set, interval; got 'all'", dict(about="all")),
+        ("a promise is about one of undetected, level, set, interval; got 'all'", dict(about="all")),
+        ("needs the modalities, which know the label tree", dict(about="level")),
         ("'soil' is no task of this trace; it has cover", dict(task="soil")),
         ("here it can be about undetected or set", dict(about="interval")),
     ):
@@ -233,8 +234,14 @@ def test_a_small_run(home_samples_setup_run_few_made_and_cover):
         check_promise(load_certificate(p), run.trace).assign(about=load_certificate(p).about)
         for p in sorted(home.glob("*.json")) + [run.folder / "promise.json"]
     ]
+    tree = promise(run, 0.2, "climate", "level", out=home / "level.json")
+    rows.append(check_promise(tree, run.trace, mods=run.modalities).assign(about="level"))
+    climbing = run.predict(few, promise=tree)
+    assert (climbing.climate_as_zone[climbing.climate_level <= 1] >= 0).all()
+    assert (climbing.climate_as_climate[climbing.climate_level > 0] == -1).all()
+    assert tree.answered >= promise(run, 0.2, out=home / "x.json").answered
     table = pd.concat(rows)
-    assert set(table["about"]) == {"undetected", "set", "interval"}
+    assert set(table["about"]) == {"undetected", "set", "interval", "level"}
     assert not (table["verdict"] == "broken here").any()
     table.round(3)
 

@@ -225,7 +225,7 @@ def filter_classes(
     for name, wanted in where.items():
         if name not in mods or mods[name].kind != "category":
             raise ValueError(f"where: '{name}' is no category of these samples")
-        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        names = wanted if isinstance(wanted, (list, tuple)) else [wanted]
         if odd := set(names) - set(mods[name].classes):
             known = ", ".join(mods[name].classes)
             raise ValueError(f"where: '{name}' has no class '{min(odd)}'; it has {known}")
@@ -265,6 +265,7 @@ def sample_loaders(
     device=None,  # where batches go; the default device of fastai if None
 ) -> DataLoaders:  # train, valid and (if there are any) test
     "Checked, standardised, shuffled: the loaders of an experiment."
+    modalities(samples)  # a sample set at all?
     check_samples(samples, setup, stored_faults(samples))
     samples = filter_classes(samples, setup.where)
     mods = scaled_modalities(samples, setup.names, setup.scaling)

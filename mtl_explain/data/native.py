@@ -9,6 +9,7 @@ __all__ = [
     "expectations",
     "read_sample",
     "read_chunk",
+    "n_processes",
     "block_reader",
     "full_template",
     "complaint",
@@ -206,6 +207,16 @@ def _work(
 
 
 # %% ../../nbs/api/data/04_native.ipynb #1314f69a
+def n_processes(
+    workers: int | None,  # what somebody asked for; None or 0: what is usual
+    usual: int,  # number of processes
+) -> int:
+    "How many processes to start; `ValueError` for what is no number of them."
+    if workers is not None and (not isinstance(workers, int) or workers < 0):
+        raise ValueError(f"workers is {workers!r}, expected a whole number of processes, or None")
+    return workers or usual
+
+
 @contextmanager
 def _pool(
     workers: int,  # number of processes
@@ -272,7 +283,7 @@ def block_reader(
     "A function that reads consecutive blocks of samples."
     expected = expectations(template)
     chunk, block = _chunk_sizes(expected)
-    workers = workers or min(n_cores(), -(-len(index) // (2 * chunk)))
+    workers = n_processes(workers, min(n_cores(), -(-len(index) // (2 * chunk))))
     if workers == 1:
         yield (lambda start, stop: read_chunk(read, expected, index.iloc[start:stop])), block
     else:
@@ -510,7 +521,7 @@ def over_cores(
     progress: bool = True,  # show a progress bar
 ) -> list:  # results, in the order of the jobs
     "Do the jobs, with several processes where that is worth it."
-    workers = min(workers or (n_cores() if len(jobs) >= 32 else 1), len(jobs))
+    workers = min(n_processes(workers, n_cores() if len(jobs) >= 32 else 1), len(jobs))
 
     def bar(results):
         return list(tqdm(results, desc, len(jobs), disable=not progress))

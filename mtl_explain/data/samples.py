@@ -24,7 +24,14 @@ import pandas as pd
 import xarray as xr
 
 from mtl_explain.files.index import place_problems
-from mtl_explain.modality import Modality, axis_names, channel_axis, kinds, modality_of
+from mtl_explain.modality import (
+    Modality,
+    axis_names,
+    channel_axis,
+    check_hierarchy,
+    kinds,
+    modality_of,
+)
 from mtl_explain.setup import check_setup
 
 
@@ -66,6 +73,11 @@ def modalities(
     samples: xr.Dataset,  # a sample set
 ) -> dict:  # name -> `Modality`, in the order of the variables
     "All modalities of a sample set: its variables with an attribute `kind`."
+    if not isinstance(samples, xr.Dataset):
+        raise ValueError(
+            f"samples are of type {type(samples).__name__}, expected an `xarray.Dataset` with the "
+            "dimension `sample`"
+        )
     return {str(n): modality_of(da) for n, da in samples.data_vars.items() if "kind" in da.attrs}
 
 
@@ -246,6 +258,14 @@ def problems_in_names(
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #3ed102bb
+def _listed(
+    problems: list,  # of str
+) -> str:
+    "One problem in one line, several in a line each."
+    between = "\n  " if len(problems) > 1 else " "
+    return f"these samples cannot be used:{between}" + between.join(problems)
+
+
 def check_samples(
     samples: xr.Dataset,  # a sample set
     setup=None,  # a `Setup`: check only the modalities it names, and that its inputs are complete
@@ -258,6 +278,7 @@ def check_samples(
             "no modality in these samples: "
             "no variable has the attribute `kind` (see `modality_array`)"
         )
+    check_hierarchy(mods)
     if setup is not None:
         check_setup(setup, mods)
     wrong_dims = [
@@ -267,13 +288,13 @@ def check_samples(
     ]
     unusable = problems_in_names(samples) or wrong_dims
     if unusable:
-        raise ValueError("these samples cannot be used:\n  " + "\n  ".join(unusable))
+        raise ValueError(_listed(unusable))
     found = _problems_in_coordinates(samples)
     inputs = () if setup is None else setup.inputs
     for n in mods if setup is None else setup.names:
         found += _problems_in_values(samples[n], mods[n], n in inputs, (faults or {}).get(n))
     if found:
-        raise ValueError("these samples cannot be used:\n  " + "\n  ".join(found))
+        raise ValueError(_listed(found))
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #fa981012

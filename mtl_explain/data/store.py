@@ -27,6 +27,7 @@ __all__ = [
 import errno
 import hashlib
 import json
+import math
 import os
 import warnings
 from contextlib import contextmanager
@@ -49,12 +50,14 @@ from mtl_explain.files.paths import (
     finish_folder,
     is_ours,
     json_digest,
+    no_room,
     only_writer,
     read_json_if_any,
     take_folder,
     write_json,
 )
 from mtl_explain.files.schemas import check_document
+from mtl_explain.modality import check_hierarchy
 
 # %% ../../nbs/api/data/03_store.ipynb #23b67130
 store_format = 1  # raised when the layout of a store changes; other numbers are refused
@@ -217,8 +220,11 @@ def _open_hdf5(
     except FileNotFoundError:
         raise
     except OSError as error:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, expected an HDF5 file") from None
         if "lock" not in str(error):
-            raise OSError(f"{path} cannot be read as HDF5: {error}") from None
+            first = str(error).splitlines()[0]
+            raise OSError(f"{path} cannot be read as HDF5: {first}") from None
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
@@ -352,6 +358,7 @@ def _differences(
 # %% ../../nbs/api/data/03_store.ipynb #16b3cbdb
 _word = dict(type="string")
 _whole = dict(type="integer")
+_count = dict(type="integer", minimum=0)
 _known = dict(type=["number", "null"])  # null: there was no value
 
 
@@ -374,21 +381,22 @@ _statistics = dict(
     properties=dict(
         channels=_list(_word),
         classes=_list(_word),
-        count=_list(_whole),
-        missing=dict(type=["integer", "array"], items=_whole),
+        count=_list(_count),
+        missing=dict(type=["integer", "array"], items=_count, minimum=0),
     )
     | dict.fromkeys(("mean", "std", "min", "max"), _list(_known)),
 )
-_checked_file = _object(
-    offset=_whole, dtype=_word, shape=_list(_whole), step=_whole, blocks=_list(_word)
-)
+_shape = dict(type="array", items=_count, minItems=1)
+_type = dict(type="string", pattern="^[<>|][iuf][1248]$")
+_step = dict(type="integer", minimum=1)
+_checked_file = _object(offset=_count, dtype=_type, shape=_shape, step=_step, blocks=_list(_word))
 manifest_schema = _object(
     identity=_names(_word),
     settings=dict(type="object"),
     sources=_list(dict(type="object")),
-    bytes=_whole,
-    samples=_whole,
-    splits=_names(_whole),
+    bytes=_count,
+    samples=_count,
+    splits=_names(_count),
     dropped=dict(type=["object", "array"]),
     units=_names(_word),
     statistics=_names(_statistics),
@@ -397,7 +405,7 @@ manifest_schema["properties"] |= dict(  # of stores that this version writes; ol
     checksums=_object(
         algorithm=_word, modified=_whole, rest=_word, variables=_names(_checked_file)
     ),
-    faults=_names(_names(_whole)),
+    faults=_names(_names(_count)),
 )
 
 
@@ -414,6 +422,19 @@ def _check_lengths(
                     f"{where}: statistics.{name}.{key} has {len(values)} entries, expected {n}; "
                     "prepare the store again"
                 )
+            numbers = values if isinstance(values, list) else [values]
+            if odd := [v for v in numbers if isinstance(v, float) and math.isinf(v)]:
+                raise ValueError(
+                    f"{where}: statistics.{name}.{key} is {odd[0]}, expected a finite number; "
+                    "prepare the store again"
+                )
+    for name, v in manifest.get("checksums", {}).get("variables", {}).items():
+        n = -(-v["shape"][0] // v["step"])
+        if len(v["blocks"]) != n:
+            raise ValueError(
+                f"{where}: checksums.variables.{name}.blocks has {len(v['blocks'])} entries, "
+                f"expected {n}; prepare the store again"
+            )
 
 
 # %% ../../nbs/api/data/03_store.ipynb #a142c708
@@ -423,7 +444,10 @@ def read_manifest(
     "The manifest of a store; one clear line where there is none, or one of another version."
     path = Path(path)
     if not path.is_dir():
-        raise FileNotFoundError(f"no store at {path}")
+        raise FileNotFoundError(
+            f"no store at {path}: expected a folder that `save_samples` or `mtl_explain data "
+            "prepare` has written"
+        )
     if not (path / "manifest.json").exists():
         raise FileNotFoundError(f"{path} is no store: it has no manifest.json")
     manifest = read_json_if_any(path / "manifest.json")
@@ -470,6 +494,7 @@ def _check_template(
 ) -> None:
     "Raise `ValueError` where a template cannot become a store."
     mods = modalities(template)
+    check_hierarchy(mods)
     if not mods:
         raise ValueError("nothing to store: no variable of the template has the attribute `kind`")
     for name, v in template.data_vars.items():
@@ -557,11 +582,11 @@ def _kept(
         discard_folder(partial, "store")
         raise
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not (why := no_room(error)):
             raise
         raise OSError(
             errno.ENOSPC,
-            f"the disk is full; what is written stays in {partial}: "
+            f"{why}; what is written stays in {partial}: "
             "make room and call again, it goes on from there",
         ) from error
 

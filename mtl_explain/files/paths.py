@@ -17,10 +17,12 @@ __all__ = [
     "take_folder",
     "finish_folder",
     "replace_folder",
+    "check_place",
     "only_writer",
     "new_folder",
     "data_folder",
     "n_cores",
+    "no_room",
     "check_space",
     "json_digest",
 ]
@@ -301,12 +303,25 @@ def _who_writes(lock_path):
         return "another process"
 
 
+def check_place(
+    path: str | os.PathLike,  # a file or folder that is going to be written; it need not exist
+) -> None:
+    "`NotADirectoryError` where its folder could not be made, since a file is in the way."
+    path = Path(path).absolute()
+    for folder in path.parents:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(
+                f"{path} cannot be written: {folder} is a file; choose another place"
+            )
+
+
 @contextmanager
 def only_writer(
     path: str | os.PathLike,  # a file or folder that is going to be written
 ):
     "Be the only one who writes there; `BlockingIOError` names a process that does already."
     path = Path(path).absolute()
+    check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock_path = path.with_name(f".{path.name}.lock")
     lock = FileLock(lock_path, timeout=0)
@@ -366,6 +381,19 @@ def n_cores() -> int:  # that this process may use
 
 
 # %% ../../nbs/api/files/00_paths.ipynb #602c5f18
+def no_room(
+    error: BaseException,  # of a file that was being written, from any library
+) -> str:  # '' if it is about something else
+    "Does an error say that nothing more can be written, and why? Libraries say it in other words."
+    code = getattr(error, "errno", None)
+    text = str(error)
+    if code == errno.EDQUOT or "quota exceeded" in text.lower():
+        return "the quota is used up"
+    if code == errno.ENOSPC or "No space left" in text or "os error 28" in text:
+        return "the disk is full"
+    return ""
+
+
 def check_space(
     folder: Path,  # where something large is going to stand
     needed: int,  # bytes

@@ -193,13 +193,16 @@ def shape_table(
 
 
 # %% ../../nbs/api/networks/00_layers.ipynb #53fa84fa
+_largest = dict(depth=20, n_layers=1000)  # of what makes a network deep; of all else 100,000
+
+
 def _number_fits(option, value) -> bool:
     "Whether a number makes sense for an option: probabilities below 1, sizes above 0."
     if option == "dropout":
         return 0 <= value < 1
     if option in ("zero", "bias_init"):
         return True
-    return value > 0
+    return 0 < value <= _largest.get(option, 100_000)
 
 
 def make_part(
@@ -221,10 +224,13 @@ def make_part(
     for key, value in options.items():
         if key not in known:
             fail(f"'{type}' has no option '{key}'; it has {', '.join(known) or 'none'}")
-        is_number = isinstance(value, (int, float))
-        if isinstance(known[key].default, (int, float)) and not is_number:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        default = known[key].default
+        if isinstance(default, bool) and not isinstance(value, bool):
+            fail(f"option '{key}' must be true or false, got {value!r}")
+        if isinstance(default, (int, float)) and not isinstance(default, bool) and not is_number:
             fail(f"option '{key}' must be a number, got {value!r}")
-        if is_number and not isinstance(value, bool) and not _number_fits(key, value):
+        if is_number and not _number_fits(key, value):
             fail(f"option '{key}' cannot be {value}")
     return table[type](*args, **options)
 

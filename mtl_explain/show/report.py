@@ -212,7 +212,7 @@ def _explained(found, folder, bar):
     return entries
 
 
-# %% ../../nbs/api/show/04_report.ipynb #00acca3f
+# %% ../../nbs/api/show/04_report.ipynb #1beaddcb
 def _written(folder, name, question, reading, figure=None, table=None):
     "An entry of the page, with its figure and its table in the folder."
     entry = dict(name=name, question=question, reading=reading, picture="", table="")
@@ -254,7 +254,7 @@ def _promised(run, split, folder):
         return _written(folder, "promise", question, hint)
     certificate = load_certificate(path)
     certificate.check_run(run)
-    became = check_promise(certificate, run.trace, split)
+    became = check_promise(certificate, run.trace, split, run.modalities)
     row = became.iloc[0]
     said = (
         f"{certificate.sentence} On the {row.blocks} of the {split} split, {row.risk:.1%} "

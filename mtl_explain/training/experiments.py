@@ -33,8 +33,10 @@ from fastai.callback.training import GradientAccumulation
 from fastai.optimizer import Adam
 from tqdm import tqdm
 
+from mtl_explain.data.samples import modalities
 from mtl_explain.data.splits import block_folds, fold_split
-from mtl_explain.setup import Setup, setup_table
+from mtl_explain.files.paths import check_place
+from mtl_explain.setup import Setup, check_setup, setup_table
 from mtl_explain.training.recipe import Recipe, recipe_record
 from mtl_explain.training.runs import load_run, train_run
 
@@ -88,6 +90,10 @@ def train_table(
     names = [row_name(s) for s in setups]
     if len(set(names)) < len(names):
         raise ValueError(f"the setups need names that differ, got {', '.join(names)}")
+    mods = modalities(samples)
+    for setup in setups:
+        check_setup(setup, mods)  # before anything is trained
+        check_place(run_folder(root, setup, seeds[0]))
     runs = []
     progress = tqdm(
         [(s, seed) for seed in seeds for s in setups],

@@ -7,6 +7,7 @@ __all__ = [
     "SeedEpochs",
     "seeded_network",
     "MultitaskLearner",
+    "usable_device",
     "multitask_learner",
     "predict_samples",
 ]
@@ -131,6 +132,22 @@ class MultitaskLearner(Learner):
 
 
 # %% ../../nbs/api/training/07_learner.ipynb #5099b52a
+def usable_device(
+    device,  # 'cpu', 'cuda', a `torch.device`; None: fastai's choice
+):  # the same
+    "`ValueError` with one line where a device does not exist, or cannot be used here."
+    if device is None:
+        return None
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f"device is {device!r}, which cannot be used here ({str(error).splitlines()[0]}); "
+            "'cpu' always can"
+        ) from None
+    return device
+
+
 def multitask_learner(
     samples: xr.Dataset,  # a sample set (checked here)
     setup: Setup,  # who is read, who is predicted, how much each task weighs
@@ -145,7 +162,7 @@ def multitask_learner(
     **kwargs,  # of fastai's `Learner`: `opt_func`, `wd`, `metrics`, ...
 ) -> MultitaskLearner:
     "A fastai learner for a sample set and a setup, with the metrics of each task and a trace."
-    dls = sample_loaders(samples, setup, bs=bs, seed=seed, device=device)
+    dls = sample_loaders(samples, setup, bs=bs, seed=seed, device=usable_device(device))
     mods = dls.train.mods
     recorder = [TraceRecorder(samples, setup.main, trace, shown)] if trace else []
     options = dict(metrics=task_metrics(mods, setup.targets)) | kwargs

@@ -16,6 +16,8 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/training/03_losses.ipynb #29762a75
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -144,6 +146,10 @@ class MultitaskLoss(nn.Module):
         self.relations = nn.ModuleList(make_relation(r, mods, setup) for r in setup.relations)
         self.weighted = list(setup.losses)  # tasks with class weights
         for i, t in enumerate(self.weighted):  # numbered: a name may hold what a buffer's may not
+            if odd := setup.losses[t].keys() - {"class_weights"}:
+                raise ValueError(
+                    f"the loss of '{t}' has no option '{min(odd)}'; it has class_weights"
+                )
             weights = _class_weights(t, mods[t], **setup.losses[t])
             self.register_buffer(f"class_weights_{i}", weights, persistent=False)
 
@@ -192,5 +198,10 @@ def _class_weights(
     if len(class_weights) != m.n_classes:
         raise ValueError(
             f"class_weights of '{task}': {len(class_weights)} weights for {m.n_classes} classes"
+        )
+    numbers = all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in class_weights)
+    if not numbers or not any(class_weights):
+        raise ValueError(
+            f"class_weights of '{task}' are {class_weights}, expected numbers from 0, not all 0"
         )
     return torch.tensor(class_weights, dtype=torch.float32)

@@ -26,10 +26,11 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/training/08_runs.ipynb #455aaad6
+import errno
 import json
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from html import escape
 from importlib.metadata import version
@@ -51,6 +52,7 @@ from mtl_explain.files.paths import (
     atomic_file,
     discard_folder,
     is_ours,
+    no_room,
     only_writer,
     replace_folder,
     save_netcdf,
@@ -58,10 +60,10 @@ from mtl_explain.files.paths import (
     write_beside,
 )
 from mtl_explain.files.schemas import check_document, read_document
-from mtl_explain.modality import Modality, from_dict, modality_schema, to_dict
+from mtl_explain.modality import Modality, check_hierarchy, from_dict, modality_schema, to_dict
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup, setup_schema
-from mtl_explain.trace import check_trace, joined
+from mtl_explain.trace import check_trace, joined, split_names
 from mtl_explain.training.confidence import confidence_record
 from mtl_explain.training.learner import multitask_learner, predict_samples
 from mtl_explain.training.losses import sample_losses
@@ -226,13 +228,25 @@ def load_state(
     return kept
 
 
+_optimiser_schema = dict(
+    type="object",
+    required=["epoch", "smooth_loss", "hypers", "state"],
+    properties=dict(
+        epoch=dict(type="integer", minimum=0),
+        smooth_loss=dict(type="array", items=dict(type="number"), minItems=2, maxItems=2),
+        hypers=dict(type="array", items=dict(type="object")),
+        state=dict(type="array", items=dict(type="object")),
+    ),
+)
+
+
 def _read_optimiser(
     state: Path,  # a state folder
     parameters: list,  # of the optimiser that is to be filled
 ) -> dict:  # `epoch`, `smooth_loss`, `hypers`, `state`: one dictionary a parameter
     "The optimiser's numbers and tensors; those of another network are a clear error."
     path = state / "optimiser.safetensors"
-    kept = json.loads((state / "optimiser.json").read_text(encoding="utf-8"))
+    kept = read_document(state / "optimiser.json", _optimiser_schema)
     if len(kept["state"]) != len(parameters):
         raise ValueError(
             f"{path}: the optimiser of another network: it has {len(kept['state'])} "
@@ -320,8 +334,16 @@ def _done_epochs(
     epochs: int,  # that are done
 ) -> pd.DataFrame:  # one row a finished epoch
     "The training table of the epochs that are done."
+    if not epochs:
+        return pd.DataFrame()
     path = folder / "metrics.csv"
-    return pd.read_csv(path)[:epochs] if path.exists() else pd.DataFrame()
+    table = read_table(path, ["epoch", "train_loss", "valid_loss", "seconds"])
+    if len(table) < epochs:
+        raise ValueError(
+            f"{path} has {len(table)} rows, expected {epochs}: the training cannot go on from "
+            f"here; remove {folder} and begin again"
+        )
+    return table[:epochs]
 
 
 @patch
@@ -413,6 +435,17 @@ def _keep(self: RunKeeper) -> None:
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #a73c0fde
+_options = dict(  # of a training
+    epochs=dict(type="integer", minimum=1),
+    lr=dict(type="number", exclusiveMinimum=0),
+    bs=dict(type="integer", minimum=1),
+    seed=dict(type="integer", minimum=0, maximum=2**32 - 1),
+    keep=dict(enum=["best", "last"]),
+    schedule=dict(enum=["one-cycle", "constant"]),
+    trace=dict(type="array", items=dict(enum=list(split_names))),
+    shown=dict(type="integer", minimum=0),
+    recipe=dict(type="object"),
+)
 config_schema = dict(
     type="object",
     required=["format", "setup", "modalities", "options"],
@@ -425,13 +458,7 @@ config_schema = dict(
         options=dict(
             type="object",
             required=["epochs", "seed"],
-            properties=dict(
-                epochs=dict(type="integer", minimum=1),
-                lr=dict(type="number", exclusiveMinimum=0),
-                bs=dict(type="integer", minimum=1),
-                seed=dict(type="integer"),
-                keep=dict(enum=["best", "last"]),
-            ),
+            properties=_options,
         ),
         versions=dict(type="object", additionalProperties=dict(type="string")),
     ),
@@ -454,13 +481,10 @@ def check_config(
     for name, m in mods.items():
         if m["name"] != name:
             fail(f"modalities.{name}.name is '{m['name']}', expected '{name}'")
-        parents = len(mods[m["parent"]].get("classes", ())) if m.get("parent") in mods else None
-        highest = max(m.get("parent_index") or [0])
-        if parents is not None and highest >= parents:
-            fail(
-                f"modalities.{name}.parent_index names class {highest} of '{m['parent']}', "
-                f"which has {parents} classes"
-            )
+    try:
+        check_hierarchy({n: from_dict(Modality, m) for n, m in mods.items()})
+    except ValueError as e:
+        fail(e)
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #9fd18fee
@@ -490,6 +514,8 @@ def _claim_folder(
     "Make the folder, or make sure that what is there is the same run."
     path = folder / "config.json"
     if not path.exists():
+        if folder.exists() and not folder.is_dir():
+            raise FileExistsError(f"{folder} is a file, expected a folder for the run")
         taken = folder.exists() and any(folder.iterdir())
         if taken:
             raise FileExistsError(
@@ -506,15 +532,39 @@ def _claim_folder(
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #9f1e5081
+def _check_alike(
+    pieces: list,  # of one-epoch datasets
+    paths: list,  # their files
+) -> None:
+    "`ValueError` where one epoch of a trace holds other variables than the first."
+    layouts = [{n: v.dims for n, v in piece.variables.items()} for piece in pieces]
+    for layout, path in zip(layouts, paths, strict=True):
+        odd = {n for n, _ in layout.items() ^ layouts[0].items()}
+        if odd:
+            raise ValueError(
+                f"{path}: '{min(odd)}' is there otherwise than in {paths[0].name}: these are not "
+                "the epochs of one training; copy the run again"
+            )
+
+
 def trace_pieces(
     folder: Path,  # the run
     epochs: int = None,  # only the first so many; all if None
 ) -> list:  # of single-epoch datasets
     "The trace of a run as it was written, one dataset an epoch."
-    pieces = sorted((Path(folder) / "trace").glob("*.nc"), key=epoch_of)
-    for piece in pieces[:epochs]:
+    pieces = {p.stem: p for p in sorted((Path(folder) / "trace").glob("*.nc"))}
+    expected = [f"{k:03d}" for k in range(len(pieces) if epochs is None else epochs)]
+    if pieces and (missing := [n for n in expected if n not in pieces]):
+        raise FileNotFoundError(
+            f"{Path(folder) / 'trace' / missing[0]}.nc is missing: this epoch was traced like the "
+            "others; copy the run again, or train it again in another folder"
+        )
+    chosen = [pieces[n] for n in expected if n in pieces]
+    for piece in chosen:
         refuse_external(piece)
-    return [xr.load_dataset(p, engine="h5netcdf") for p in pieces[:epochs]]
+    found = [xr.load_dataset(p, engine="h5netcdf") for p in chosen]
+    _check_alike(found, chosen)
+    return found
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #0536b325
@@ -547,6 +597,7 @@ def resume(
     state = state_folder(folder)
     if state is None:
         return 0
+    _done_epochs(folder, epoch_of(state) + 1)
     kept = load_state(learn, state)
     done = learn.run_keeper.start = learn.seed_epochs.done = kept["epoch"] + 1
     learn.run_keeper.smooth_loss = kept["smooth_loss"]
@@ -589,6 +640,35 @@ def _keep_confidence(
     save_netcdf(record, folder / confidence_file)
 
 
+def _tidy(
+    folder: Path,  # a run, all epochs of which are done
+) -> None:
+    "Remove what was older than the newest: a kill may have come between the two."
+    if best := best_file(folder):
+        _remove_older(folder, epoch_of(best))
+    state = state_folder(folder)
+    for old in folder.glob("state-*"):
+        if old != state and is_ours(old, "state", _older_state):
+            discard_folder(old, "state", _older_state)
+
+
+@contextmanager
+def _room_told(
+    folder: Path,  # a run
+):
+    "Where nothing more can be written, one line says so, whichever library noticed."
+    try:
+        yield
+    except Exception as error:
+        if not (why := no_room(error)):
+            raise
+        raise OSError(
+            errno.ENOSPC,
+            f"{why}; the epochs that are done stay in {folder}: "
+            "make room and call again, it goes on from there",
+        ) from error
+
+
 def _fit(
     learn: Learner,  # with a `RunKeeper`
     folder: Path,  # the run, perhaps begun
@@ -600,16 +680,17 @@ def _fit(
 ) -> None:
     "Train what is left of a run, go back to the weights that are kept, then write their scores."
     done = resume(learn, folder)
-    with ExitStack() as quiet:
+    with ExitStack() as quiet, _room_told(folder):
         for silence in () if bar else (learn.no_bar(), learn.no_logging()):
             quiet.enter_context(silence)
         fit = learn.fit if schedule == "constant" else learn.fit_one_cycle
         fit(epochs, lr, start_epoch=done)
-    fill_weights(learn.model, weights_file(folder))
-    if hasattr(learn, "trace_recorder"):
-        traced = learn.trace_recorder.traced_loaders()
-        _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
-    write_beside(folder / "scores.csv", scored(learn).to_csv(index=False, na_rep="nan"))
+        _tidy(folder)
+        fill_weights(learn.model, weights_file(folder))
+        if hasattr(learn, "trace_recorder"):
+            traced = learn.trace_recorder.traced_loaders()
+            _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
+        write_beside(folder / "scores.csv", scored(learn).to_csv(index=False, na_rep="nan"))
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #1f3c1962
@@ -630,18 +711,21 @@ def train_run(
     **options,  # of `multitask_learner`: trace, shown, start, device, ...
 ) -> "Run":
     "Train one cycle and keep it; a run that is finished already is only loaded."
-    if not 0 < lr < math.inf:
-        raise ValueError(f"lr is {lr}, expected a learning rate above 0")
+
+    def listed(value):
+        return list(value) if isinstance(value, tuple) else value
+
+    given = dict(epochs=epochs, lr=lr, bs=bs, keep=keep, schedule=schedule, recipe=recipe or {})
+    given |= {k: listed(options[k]) for k in ("trace", "shown") if options.get(k) is not None}
+    check_document(given, dict(properties=_options), "train_run")
+    if not math.isfinite(lr):
+        raise ValueError(f"train_run: lr is {lr}, expected a finite number")
     folder = Path(folder)
     learn = multitask_learner(
         samples, setup, seed=seed, bs=bs, lr=lr, cbs=[RunKeeper(folder, keep), *cbs], **options
     )
     kept = dict(keep=keep)
-    kept |= {
-        k: list(options[k]) if isinstance(options[k], tuple) else options[k]
-        for k in ("trace", "shown")
-        if k in options
-    }
+    kept |= {k: listed(options[k]) for k in ("trace", "shown") if k in options}
     if learn.started:
         kept |= dict(start=weights_digest(options["start"]), started=str(learn.started))
     if schedule != "one-cycle":
@@ -681,6 +765,27 @@ def read_table(
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #f1f9d6e3
+def _read_scores(
+    path: Path,  # scores.csv of a run
+    tasks: dict,  # that must have scores
+) -> pd.DataFrame:  # columns task, metric, value, units, split
+    "The scores of a run; one line where the file was cut short or written by something else."
+    columns = ["task", "metric", "value", "units", "split"]
+    table = read_table(path, columns, keep_default_na=False, na_values=["nan"])
+    if table["value"].dtype.kind not in "iuf":
+        raise ValueError(f"{path}: the column 'value' holds text, expected numbers")
+    if table["split"].isna().any() or not set(table["split"]) <= set(split_names):
+        raise ValueError(
+            f"{path}: the column 'split' holds something else than {', '.join(split_names)}: the "
+            "file is damaged, or was cut short"
+        )
+    if missing := [t for t in tasks if t not in set(table["task"])]:
+        raise ValueError(
+            f"{path}: no score of '{missing[0]}': the file is damaged, or was cut short"
+        )
+    return table
+
+
 class Run:
     "A run folder, opened; what it holds is read when it is asked for."
 
@@ -720,18 +825,15 @@ class Run:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        return read_table(
-            self.folder / "metrics.csv", ["epoch", "train_loss", "seconds"]
-        ).set_index("epoch")
+        path = self.folder / "metrics.csv"
+        table = read_table(path, ["epoch", "train_loss", "seconds"])
+        if table["seconds"].isna().any():
+            raise ValueError(f"{path}: a row has no end: the file is damaged, or was cut short")
+        return table.set_index("epoch")
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        return read_table(
-            self.folder / "scores.csv",
-            ["task", "metric", "value", "units", "split"],
-            keep_default_na=False,
-            na_values=["nan"],
-        )
+        return _read_scores(self.folder / "scores.csv", self.setup.targets)
 
     @cached_property
     def trace(self) -> xr.Dataset:
@@ -780,6 +882,8 @@ def _trained_network(
 ) -> MultitaskNetwork:  # on the CPU, in evaluation mode
     "The network of a run with the weights that it keeps."
     weights = weights_file(run.folder)
+    if best_file(run.folder) is None:
+        _expect_last(run)
 
     def made():
         return MultitaskNetwork(run.modalities, run.setup, pretrained=False)
@@ -808,7 +912,23 @@ def _kept_epoch(
 ) -> int:
     "The epoch in the name of the best weights; the last finished one where none was chosen."
     best = best_file(run.folder)
+    if best is None:
+        _expect_last(run)
     return epoch_of(best) if best else len(run.metrics) - 1
+
+
+def _expect_last(
+    run: Run,  # an opened run without best weights
+) -> None:
+    "`FileNotFoundError` where the best weights were there and are gone."
+    if run.options.get("keep") != "best" or not run.finished:
+        return
+    losses = run.metrics.get(_chosen_by(run.setup.main), pd.Series(dtype=float))
+    if np.isfinite(losses).any():
+        raise FileNotFoundError(
+            f"{run.folder}/best-{losses.argmin():03d}.safetensors is missing: the scores are about "
+            "these weights; copy the run again, or train it again in another folder"
+        )
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #737d68f0

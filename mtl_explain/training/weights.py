@@ -35,6 +35,8 @@ def read_weights(
     path: Path,  # a safetensors file
 ) -> dict:  # name -> tensor
     "The tensors of a file; one that is damaged or not safetensors is a clear error."
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file of weights at {path}")
     try:
         return load_file(path)
     except (SafetensorError, OSError) as e:
