@@ -3811,8 +3811,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'mtl_explain/trust/promise.py'),
                                            'mtl_explain.trust.promise._Nothing': ( 'api/trust/promise.html#_nothing',
                                                                                    'mtl_explain/trust/promise.py'),
-                                           'mtl_explain.trust.promise._Nothing.__sklearn_is_fitted__': ( 'api/trust/promise.html#_nothing.__sklearn_is_fitted__',
-                                                                                                         'mtl_explain/trust/promise.py'),
                                            'mtl_explain.trust.promise._Nothing.fit': ( 'api/trust/promise.html#_nothing.fit',
                                                                                        'mtl_explain/trust/promise.py'),
                                            'mtl_explain.trust.promise._Nothing.predict': ( 'api/trust/promise.html#_nothing.predict',

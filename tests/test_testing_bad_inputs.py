@@ -411,6 +411,7 @@ def damages_files_goes_on_and_damage_rows():
         "run/scores.csv": ("opened", ()),
         "run/metrics.csv": ("opened", ()),
         "run/trace/000.nc": ("opened", ()),
+        "run/confidence.nc": ("opened", ("missing", "a link to nowhere")),  # as of an older version
         "run/best-001.safetensors": ("opened", ()),
         "run/state-001/weights.safetensors": ("goes on", ()),
         "run/state-001/optimiser.safetensors": ("goes on", ()),

@@ -17,6 +17,7 @@ from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import confidence_edges
 from mtl_explain.training.runs import train_run
+from mtl_explain.trust.backoff import planted_tree
 from mtl_explain.trust.promise import (
     Exposure, block_losses, certify, check_promise, exchangeability, exposure, load_certificate, methods,
     plot_promise, promise, promise_floor, safe_threshold,
@@ -166,12 +167,13 @@ def test_what_cannot_be_promised_in_a_line(world_and_certificate):
         ("not trained on; not from 'train'", dict(split="train")),
         ("no samples of split 'test' here; there are valid", dict(split="test")),
         ("a promise is about one of undetected, level, set, interval; got 'all'", dict(about="all")),
-        ("needs the modalities, which know the label tree", dict(about="level")),
         ("'soil' is no task of this trace; it has cover", dict(task="soil")),
         ("here it can be about undetected or set", dict(about="interval")),
     ):
         with pytest.raises(ValueError, match=match):
             certify(world, **options)
+    with pytest.raises(ValueError, match="needs the modalities, which know the label tree"):
+        certify(planted_tree()[0], about="level", split="test")
     with pytest.raises(ValueError, match="nobody knows what a region is"):
         certify(world.drop_vars("group"))
     with pytest.raises(ValueError, match="lacks 'certainty'.*record_confidence"):

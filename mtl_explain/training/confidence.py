@@ -11,7 +11,7 @@ __all__ = [
     "confidence_record",
 ]
 
-# %% ../../nbs/api/training/12_confidence.ipynb #6130a9d3
+# %% ../../nbs/api/training/12_confidence.ipynb #7fbd33b7
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ from mtl_explain.training.losses import valid_elements
 from mtl_explain.training.recorder import sample_means
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #c189d6c9
+# %% ../../nbs/api/training/12_confidence.ipynb #61dff1d2
 def fit_temperature(
     logits: Tensor,  # (n, classes)
     labels: Tensor,  # (n,) int, all known
@@ -42,7 +42,7 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #5ac60694
+# %% ../../nbs/api/training/12_confidence.ipynb #db1c22c3
 def _drawn(
     pred: Tensor,  # logits (B, K, *shape)
     y: Tensor,  # labels (B, *shape)
@@ -84,14 +84,14 @@ def learn_temperatures(
     return {t: fit_temperature(*pair) for t, pair in joined.items()}
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #00413350
+# %% ../../nbs/api/training/12_confidence.ipynb #96cae9aa
 def _in_bins(
     values: Tensor,  # (B, n) confidence of elements
     weights: dict,  # name -> (B, n)
     edges: np.ndarray = confidence_edges,  # (65,) of the bins
 ) -> dict:  # name -> (B, 64) sums
     "Sums over the elements of each bin."
-    edges = torch.as_tensor(edges[1:-1], dtype=values.dtype, device=values.device)
+    edges = torch.tensor(edges[1:-1].tolist(), dtype=values.dtype, device=values.device)
     at = torch.bucketize(values, edges, right=True)
     empty = values.new_zeros(len(values), len(edges) + 1)
     return {k: empty.scatter_add(1, at, w.to(values.dtype)) for k, w in weights.items()}
@@ -131,7 +131,7 @@ def sample_errors(
     return _in_bins(torch.where(known, error, 0), dict(bin_error=known), error_edges)
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #ed19254f
+# %% ../../nbs/api/training/12_confidence.ipynb #baa51908
 def _of_loader(network, dl, temperatures):
     "Task -> what is kept of each sample of a loader, as arrays (n, ...)."
     records = {t: [] for t in dl.dataset.targets}

@@ -573,6 +573,7 @@ confidence_file = "confidence.nc"  # in the folder of a run
 
 def _with_record(
     trace: xr.Dataset,  # of all epochs
+    mods: dict,  # name -> `Modality`
     path: Path,  # the record of confidence
 ) -> xr.Dataset:  # with the variables of both
     "A trace with what is known of the confidence of the kept weights, if anything is."
@@ -585,7 +586,9 @@ def _with_record(
             raise ValueError(f"{path}: its {name}s are not those of the trace; make it again")
     further = {n: c.variable for n, c in record.coords.items() if n not in trace.coords}
     added = {n: v.variable for n, v in record.data_vars.items()}
-    return trace.assign(added).assign_coords(further)
+    found = trace.assign(added).assign_coords(further)
+    check_trace(found.isel(epoch=[-1]), mods, path)
+    return found
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #bea44d9c
@@ -838,10 +841,9 @@ class Run:
     @cached_property
     def trace(self) -> xr.Dataset:
         pieces = joined(trace_pieces(self.folder, len(self.metrics)))
-        found = _with_record(pieces, self.folder / confidence_file)
-        return check_trace(found, self.modalities, self.folder / "trace").assign_attrs(
-            kept=self.epoch
-        )
+        trace = check_trace(pieces, self.modalities, self.folder / "trace")
+        found = _with_record(trace, self.modalities, self.folder / confidence_file)
+        return found.assign_attrs(kept=self.epoch)
 
     @cached_property
     def network(self) -> MultitaskNetwork:

@@ -22,7 +22,7 @@ __all__ = [
     "plot_promise",
 ]
 
-# %% ../../nbs/api/trust/02_promise.ipynb #2c6c25d3
+# %% ../../nbs/api/trust/02_promise.ipynb #bba42ec0
 import json
 import math
 from dataclasses import asdict, dataclass, field
@@ -48,7 +48,7 @@ from mtl_explain.trust.backoff import answered_level, climb, climbed, label_leve
 from mtl_explain.trust.risk import binned_parts
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #379b4c9a
+# %% ../../nbs/api/trust/02_promise.ipynb #12c05ead
 class Exposure(NamedTuple):
     "What goes wrong in each sample at each threshold, the loosest first."
 
@@ -192,7 +192,7 @@ def exposure(
     return found(trace, task, split_positions(trace, split), kind, threshold, mods)
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #e1f3685a
+# %% ../../nbs/api/trust/02_promise.ipynb #522c4649
 def block_losses(
     exposed: Exposure,  # of samples
     codes: np.ndarray,  # (samples,) block of each, 0, 1, ...
@@ -209,7 +209,7 @@ def block_losses(
     return summed(exposed.harm)[some] * share, summed(exposed.answered)[some] * share
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #42f87f46
+# %% ../../nbs/api/trust/02_promise.ipynb #271d9d9c
 methods = {  # method -> in words
     "risk control": "on average over new blocks",
     "learn then test": "for the average new block",
@@ -258,18 +258,17 @@ def safe_threshold(
     return int(failed[-1]) + 1 if len(failed) else 0
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #45049f31
+# %% ../../nbs/api/trust/02_promise.ipynb #7bfaae4f
 class _Nothing:
     "A regressor that says 0, so that a score is the loss itself."
+
+    fitted_ = True
 
     def fit(self, X, y):
         return self
 
     def predict(self, X):
         return np.zeros(len(X))
-
-    def __sklearn_is_fitted__(self):
-        return True
 
 
 def exchangeability(
@@ -305,7 +304,7 @@ def exchangeability(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #5bc0ad4e
+# %% ../../nbs/api/trust/02_promise.ipynb #b5800e20
 certificate_format = 1
 _number = dict(type="number")
 _share = dict(type="number", minimum=0, maximum=1)
@@ -517,7 +516,7 @@ def _check_wish(alpha, method, certainty):
         raise ValueError(f"a method is one of {', '.join(methods)}; got '{method}'")
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #34545e3e
+# %% ../../nbs/api/trust/02_promise.ipynb #43a816ce
 def promise(
     run: Run,  # a finished run
     alpha: float = 0.1,  # at most this share goes wrong
@@ -571,7 +570,7 @@ def check_promise(
     return pd.DataFrame([row], index=pd.Index([c.task], name="task"))
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #5329bf65
+# %% ../../nbs/api/trust/02_promise.ipynb #08ee851f
 def _levels(found, mods, task, threshold):
     "At which level each sample is answered, and what: <task>_level, and one answer a level."
     levels = label_levels(mods, task)
@@ -617,7 +616,7 @@ def applied(
     return _with_promise(self, run, predictions)
 
 
-# %% ../../nbs/api/trust/02_promise.ipynb #9409040f
+# %% ../../nbs/api/trust/02_promise.ipynb #6195b35b
 def plot_promise(
     trace: xr.Dataset,  # a trace with a record of confidence
     alpha: float = 0.1,  # what is asked for
