@@ -135,12 +135,26 @@ from mtl_explain.training.recipe import Recipe, recipe_table, small_recipe, with
 from mtl_explain.training.recorder import TraceRecorder
 from mtl_explain.training.relations import Consistency, HierarchyConsistency
 from mtl_explain.training.rivals import rival_scores
-from mtl_explain.training.runs import Run, load_run, train_run
+from mtl_explain.training.runs import Run, load_run, record_confidence, train_run
 from mtl_explain.training.weighting import (
     AggregateGradients,
     Aggregation,
     DynamicWeightAverage,
     Uncertainty,
+)
+from mtl_explain.trust.backoff import levels_answered, plot_levels
+from mtl_explain.trust.promise import (
+    Certificate,
+    check_promise,
+    load_certificate,
+    plot_promise,
+    promise,
+)
+from mtl_explain.trust.risk import (
+    confidence_scores,
+    plot_reliability,
+    plot_risk_coverage,
+    read_confidence,
 )
 
 # %% ../nbs/api/99_all.ipynb #a54a66ff

@@ -29,6 +29,7 @@ def test_about_150_names_each_with_a_docstring_or_data_and_no_single_common():
         "narrower",
         "operations",
         "predictions",
+        "promise",
     }
 
 

@@ -18,7 +18,7 @@ __all__ = [
     "plot_reliability",
 ]
 
-# %% ../../nbs/api/trust/00_risk.ipynb #ef7ac1e5
+# %% ../../nbs/api/trust/00_risk.ipynb #1caa25a1
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from mtl_explain.explain.resampling import Resampling, Statistic, cluster_codes,
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, confidence_edges, split_positions
 
-# %% ../../nbs/api/trust/00_risk.ipynb #979f7fd0
+# %% ../../nbs/api/trust/00_risk.ipynb #5aa862bd
 score_names = (
     "augrc",
     "aurc",
@@ -124,7 +124,7 @@ def group_scores(
         return np.where(total[..., None] > 0, np.stack(scores, -1), np.nan)
 
 
-# %% ../../nbs/api/trust/00_risk.ipynb #96b109f6
+# %% ../../nbs/api/trust/00_risk.ipynb #ba35e2fe
 _most = 1024  # groups
 
 
@@ -171,7 +171,7 @@ def _of_groups(features, middle, codes):
     return Statistic(features, of_sums, sizes, codes, index, ("natural",) * m)
 
 
-# %% ../../nbs/api/trust/00_risk.ipynb #29a9e6c3
+# %% ../../nbs/api/trust/00_risk.ipynb #1c2723d2
 def _has_record(trace, task):
     "One line where a trace does not say how sure the network was, or the task has no labels."
     if task not in trace["task"].values:
@@ -249,7 +249,7 @@ def confidence_scores(
     return pd.concat(tables, names=["task"]).drop(columns="p")
 
 
-# %% ../../nbs/api/trust/00_risk.ipynb #471528c1
+# %% ../../nbs/api/trust/00_risk.ipynb #f38d094f
 def planted_confidence(
     n_blocks: int = 30,  # regions
     n_samples: int = 8,  # patches a region
@@ -300,7 +300,7 @@ def planted_confidence(
     return xr.Dataset(variables, coords, dict(main="cover", kept=0))
 
 
-# %% ../../nbs/api/trust/00_risk.ipynb #d5d9f2d0
+# %% ../../nbs/api/trust/00_risk.ipynb #2c9b1a2e
 def read_confidence(
     result: pd.DataFrame,  # from `confidence_scores`
     level: float = 0.95,  # of the intervals in it
@@ -326,7 +326,7 @@ def read_confidence(
     return " ".join(lines) + f" ({level:.0%} intervals over blocks.)"
 
 
-# %% ../../nbs/api/trust/00_risk.ipynb #4405aa0e
+# %% ../../nbs/api/trust/00_risk.ipynb #673da3f2
 def _cumulative(trace, task, split):
     "Cumulated elements and wrong ones, from the surest group on."
     statistic = trace_scores(trace, task, split)
@@ -358,9 +358,9 @@ def plot_risk_coverage(
         ylabel="risk: share of wrong answers",
         title=f"What confidence is worth: {task}",
         xlim=(0, 1),
-        ylim=(0, None),
+        ylim=(0, 1.45 * max(error, 1e-3)),
     )
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper left")
     return ax
 
 
