@@ -4,6 +4,8 @@ Written by nbdev-export from the check cells of nbs/api/testing/06_devices.ipynb
 Do not edit: change the notebook, then `make export`.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -105,7 +107,10 @@ def test_the_scores_of_changes_keep_to_the_device():
     "Where it was put, in single precision."
     gpu = FakeDevice()
     label, height = gpu.put((torch.zeros(2, 8, 8, dtype=torch.long), torch.zeros(2, 8, 8)))
-    with gpu:
+    with gpu, warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Accessing the data pointer"
+        )  # torchmetrics copies its states
         scores = SemanticScores().to("cuda")
         scores.update(label, label)
         assert set(scores.compute()) > {"miou", "f1"}
