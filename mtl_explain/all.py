@@ -142,7 +142,6 @@ from mtl_explain.training.weighting import (
     DynamicWeightAverage,
     Uncertainty,
 )
-from mtl_explain.trust.backoff import levels_answered, plot_levels
 from mtl_explain.trust.promise import (
     Certificate,
     check_promise,
@@ -154,7 +153,6 @@ from mtl_explain.trust.risk import (
     confidence_scores,
     plot_reliability,
     plot_risk_coverage,
-    read_confidence,
 )
 
 # %% ../nbs/api/99_all.ipynb #a54a66ff

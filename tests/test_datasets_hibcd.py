@@ -320,7 +320,8 @@ def test_colours_and_scales_of_a_tiles_files_are_read_as_they_are_meant(_folder_
         assert read_tile(row, 64)["height_change"].dtype == "float32"
 
         def decimetres(v):
-            return np.where(known_heights(v), np.round(10 * v), -32768).astype("int16")
+            known = known_heights(v)
+            return np.where(known, np.round(10 * np.where(known, v, 0)), -32768).astype("int16")
 
         rewrite("early_height", decimetres, scales=[0.1], nodata=-32768)
         heights = read_tile(row, 64)["early_height"]

@@ -134,6 +134,7 @@ def test_fate_of_the_false_ones(trace):
     ax = plot_group_fate(group_fate(trace, "zone", "climate"))
     assert len(ax.collections) == 4
     assert "1200" in ax.get_title()
+    assert ax.get_xlim() == (trace.epoch[0], trace.epoch[-1])
 
 
 def test_one_step_and_two_steps(trace):
@@ -157,6 +158,7 @@ def test_counts_against_pandas_crosstab_an_empty_group(trace):
     expected = pd.crosstab(g[2], g[5]).reindex(index=range(4), columns=range(4), fill_value=0)
     found = transition_matrix(trace, "zone", "climate", 2, 5)
     assert found["count"].tolist() == expected.values.ravel().tolist()
+    assert found.columns[:4].tolist() == ["source", "target", "count", "share"]
     never = trace.copy(deep=True)
     never["correct"].loc[dict(task="zone")] = 1.0
     rows = transition_matrix(never, "zone", "climate").query("source == 'FF'")
@@ -295,6 +297,9 @@ def test_errors_where_the_label_is_right_and_wrong(trace):
     ax = plot_error_by_correctness(trace, "temperature", "zone")
     assert len(ax.lines) == 2
     assert ax.get_ylabel() == "error of temperature [°C]"
+    for dots, means in zip(ax.collections, ax.lines, strict=True):
+        away = np.abs(dots.get_offsets()[:, :1] - means.get_xdata())
+        assert away.min(1).max() <= 0.13, "dots stand around their mean"
 
 
 def test_the_planted_effects_come_back(trace):

@@ -164,6 +164,7 @@ def test_exactly_the_planted_share(result):
     assert first.p_holm["FF-in"] < 0.005
     assert first[["low", "chance"]].loc[["CC-in", "FC-out"]].isna().all(axis=None)
     assert np.isclose(first.share.sum(), 1)
+    assert np.isclose(first.chance["FF-in"] + first.chance["FF-out"], 1)
 
 
 def test_the_excess_and_its_error_pair_by_pair(blocks, trace_and_mods, predicted_and_true, index):
@@ -221,6 +222,13 @@ def test_pies_and_chance(result):
     fig = plot_hierarchy_adherence(result)
     assert len(fig.axes) == 3
     assert len(fig.axes[0].patches) == 6
+    last = fig.axes[-1]
+    free = result[result["case"].isin(["CF-in", "FF-in"])].sort_values(["case", "epoch"])
+    assert np.allclose([bar.get_height() for bar in last.patches], free.within)
+    interval, chance = ([line[:, 1] for line in c.get_segments()] for c in last.collections)
+    excess = free[["excess_low", "excess_high"]].values
+    assert np.allclose(interval, free.chance.values[:, None] + excess)
+    assert np.allclose(chance, free.chance.values[:, None])
 
 
 def test_missing_labels_no_labels_nothing_wrong_wrong_kind(trace_and_mods):

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from mtl_explain.explain.resampling import (
-    Resampling, Statistic, _rescaled, as_slice, cluster_codes, cluster_sums, difference, estimate,
+    Resampling, Statistic, _rescaled, as_slice, cluster_codes, cluster_sums, contrast, difference, estimate,
     exact_share_interval, holm, jackknife, largest_t, mean_of, mean_statistic, number_of, p_floor, p_text,
     scales,
 )
@@ -138,6 +138,22 @@ def test_against_scipys_exact_interval():
         theirs = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
         np.testing.assert_allclose(exact_share_interval(k / n, n), theirs, rtol=1e-9)
     assert np.isnan(exact_share_interval(np.nan, 5)).all()
+
+
+def test_a_contrast_is_the_mean_of_the_differences():
+    "The table."
+    # a contrast is the mean of the differences; of a value and itself it is 0, for sure
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 60))
+    everyone = np.ones((2, 60), bool)
+    clusters = np.arange(60) // 5
+    means = mean_statistic(np.stack([a, b]), everyone, clusters)
+    by_contrast = estimate(contrast(means, np.array([1, 1])))
+    by_hand = estimate(mean_statistic((a - b)[None], everyone[:1], clusters))
+    columns = ["value", "low", "high", "p"]
+    np.testing.assert_allclose(by_contrast[columns].values[:1], by_hand[columns].values)
+    itself = by_contrast.iloc[1]
+    assert (itself.value, itself.low, itself.high, itself.p) == (0, 0, 0, 1)
 
 
 def test_one_value_is_students_many_independent_ones_are_sidaks_and_copies_of():

@@ -19,7 +19,7 @@ from mtl_explain.modality import Modality, kinds
 from mtl_explain.networks.encoders import (
     BandStatistics, ConvEncoder, EmbeddingEncoder, Encoder, FlatMLP, MLPEncoder, ResNet18, SeriesTransformer,
     UNet, adapt_stem, check_depth, default_encoder, encoders, make_encoder, masked_mean, pad_to_multiple,
-    time_encoding,
+    pixel_quantiles, time_encoding,
 )
 from mtl_explain.networks.layers import as_channels, n_parameters, shape_table
 
@@ -243,6 +243,17 @@ def test_a_satellite_patch_of_six_by_six_pixels():
         ValueError, match=r"made for, \(6, 6\), got \(7, 6\); the encoder 'conv' takes any"
     ):
         flat(torch.zeros(2, 12, 7, 6))
+
+
+def test_quantiles_of_1_to_5_by_hand_and_of_noise_as_torch_has_them():
+    "Multilayer perceptrons: tables, and very small images."
+    assert pixel_quantiles(torch.tensor([3.0, 1, 5, 2, 4]), (0, 0.1, 0.5, 1)) == [1, 1.4, 3, 5]
+    noise = torch.randn(3, 2, 50, generator=torch.Generator().manual_seed(0))
+    shares = (0.02, 0.1, 0.5, 0.93)
+    for own, theirs in zip(
+        pixel_quantiles(noise, shares), noise.quantile(torch.tensor(shares), dim=-1), strict=True
+    ):
+        torch.testing.assert_close(own, theirs)
 
 
 def test_statistics_of_the_bands_by_hand_in_any_order_of_the_pixels_and_at_any():

@@ -166,7 +166,8 @@ def test_a_trace_passes(world):
         "errors of 'elevation' are below 0": changed("error", -1, task="elevation"),
         "'correct' of 'landcover' lies outside 0 to 1": changed("correct", 2, task="landcover"),
         "'confidence' of 'zone' lies outside 0 to 1": changed("confidence", 2, task="zone"),
-        "a trace has the variable 'loss'": trace.drop_vars("loss"),
+        "a trace has the variable 'loss', this has error, ": trace.drop_vars("loss"),
+        "a trace has the variable 'loss', this has none": trace.drop_vars(list(trace.data_vars)),
         "'loss' has dimensions": trace.isel(epoch=0),
         "'truth' is of type object": trace.assign(truth=trace.truth.astype(object)),
         "main task 'soil' is not among its tasks": trace.assign_attrs(main="soil"),
@@ -250,3 +251,6 @@ def test_all_epochs_by_number(thirds_and_turns, world):
     assert chosen_epoch(aligned) == 2
     with pytest.raises(ValueError, match="is tested in 2 folds, expected one"):
         joined_folds([turns[0], turns[0]])
+    twice = turns[0]["sample"].values[turns[0]["split"].values == "test"][-1]
+    with pytest.raises(ValueError, match=f"sample '{twice}' is tested in 2 folds, expected one"):
+        joined_folds([turns[0], turns[0].isel(sample=turns[0]["sample"].values == twice)])

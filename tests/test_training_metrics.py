@@ -72,8 +72,8 @@ def test_channels_of_images_and_of_series_end_up_in_columns():
     p, t = comparable(y.nan_to_num(), y, two)
     assert p.tolist() == t.tolist() == [[1, 3]]
     year = Modality("year", "series", (3, 2), channels=("t", "p"), **as_it_is)
-    _, t = comparable(torch.zeros(1, 3, 2), torch.arange(6.0).reshape(1, 3, 2), year)
-    assert t.tolist() == [[0, 1], [2, 3], [4, 5]]
+    _, t = comparable(torch.zeros(2, 3, 2), torch.arange(12.0).reshape(2, 3, 2), year)
+    assert t.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]
 
 
 def test_degrees_and_millimetres_each_five_and_fifty_too_high():
@@ -143,6 +143,7 @@ def test_two_batches_of_labels_as_fastai_would_count_them(label):
     "In the training table."
     columns = task_metrics(dict(kind=label), ("kind",))
     assert [c.name for c in columns] == ["kind_accuracy", "kind_f1_macro"]
+    assert [c.leads for c in columns] == [True, False], "a batch is counted once"
     for c in columns:
         c.reset()
     for truth in ([0, 1], [0, -1]):

@@ -162,6 +162,9 @@ def test_truths_as_seen_by_each_view(plane_and_change_mods, change_setup, zone_m
     assert make_view(change_mods["height"], change_mods["semantic"], change_mods, change_setup).classes(
         y
     ).tolist() == [[[1, 0, -1]]]
+    view = make_view(change_mods["height"], change_mods["semantic"], change_mods, change_setup)
+    assert view.temperature == 0.5
+    assert not view.state_dict(), "weights of a run hold nothing that the setup says"
     assert make_view(zone_mods["type"], zone_mods["zone"], zone_mods, None).classes(
         torch.tensor([0, 1, 2, -1])
     ).tolist() == [0, 0, 1, -1]
@@ -325,8 +328,9 @@ def test_gradients_against_finite_differences(plane_and_change_mods, change_setu
     assert b.grad is None
 
 
-def test_two_samples_by_hand(zone_mods):
+def test_two_samples_by_hand(zone_mods, plane_and_change_mods):
     "A label hierarchy."
+    plane, change_mods = plane_and_change_mods
     relation = HierarchyConsistency(zone_mods, Setup("image", ("type", "zone")), ["type", "zone"])
     preds = dict(
         type=torch.tensor([[0.4, 0.3, 0.2, 0.1], [1, 1e-30, 1e-30, 1e-30]]).log(),
@@ -341,6 +345,9 @@ def test_two_samples_by_hand(zone_mods):
     ).item() == pytest.approx(0.4), "the second has no type"
     with pytest.raises(ValueError, match="'type' stands above 'zone'"):
         HierarchyConsistency(zone_mods, Setup("image", ("type", "zone")), ["zone", "type"])
+    twins = Setup("image", ("semantic", "pseudo"))
+    with pytest.raises(ValueError, match="relation of 'semantic' and 'pseudo': no hierarchy"):
+        HierarchyConsistency(change_mods, twins, ["semantic", "pseudo"])
 
 
 def test_the_constraint_raises_adherence_where_labels_are_split(adherence):

@@ -240,6 +240,10 @@ def test_what_is_not_there_says_so():
     "Which direction?"
     with pytest.raises(ValueError, match="TorchJD has no aggregator 'Magic'; it has "):
         aggregator("Magic")
+    with pytest.raises(ValueError, match="no aggregator 'Aggregator'"):
+        aggregator("Aggregator")
+    with pytest.raises(ValueError, match="no aggregator 'UPGradWeighting'"):
+        aggregator("UPGradWeighting")
     with pytest.raises(ValueError, match="aggregator 'CAGrad': .*'c'"):
         aggregator("CAGrad")
     with (

@@ -61,9 +61,10 @@ class SemanticScores(Metric):
         self.table += torch.bincount(cells, minlength=k * k).reshape(k, k)
 
     def compute(self) -> dict:  # name -> value
-        both = self.table.diagonal().double()
-        true = self.table.sum(1)
-        predicted = self.table.sum(0)
+        table = self.table.cpu().double()  # a device may have no double precision
+        both = table.diagonal()
+        true = table.sum(1)
+        predicted = table.sum(0)
         iou = _ratio(both, true + predicted - both)
         f1 = _ratio(2 * both, true + predicted)
         precision = _ratio(both, predicted)
@@ -196,7 +197,9 @@ class HeightScores(Metric):
         true: Tensor,  # (B, ...) true height change; NaN where unknown
         semantic: Tensor,  # (B, ...) true classes, 0 for no change; -1 where unknown
     ):
-        pred, true, semantic = (v.flatten(1) for v in (pred.double(), true.double(), semantic))
+        pred, true, semantic = (v.flatten(1).cpu() for v in (pred, true, semantic))
+        pred = pred.double()
+        true = true.double()
         if not pred.shape == true.shape == semantic.shape:
             sizes = f"{pred.shape[1]}, {true.shape[1]} and {semantic.shape[1]}"
             raise ValueError(f"predicted, true heights and classes have {sizes} pixels a tile")

@@ -15,6 +15,7 @@ __all__ = [
     "ResNet18",
     "MLPEncoder",
     "FlatMLP",
+    "pixel_quantiles",
     "BandStatistics",
     "time_encoding",
     "masked_mean",
@@ -305,6 +306,23 @@ class FlatMLP(MLPEncoder):
         return super().forward(x)
 
 
+# %% ../../nbs/api/networks/01_encoders.ipynb #ce61efc7
+def pixel_quantiles(
+    pixels: Tensor,  # (..., N)
+    shares: tuple,  # between 0 and 1
+) -> list:  # of tensors (...), one a share
+    "Values below which some shares of the pixels lie, interpolated."
+    ordered = pixels.sort(-1).values
+    last = ordered.shape[-1] - 1
+    found = []
+    for share in shares:
+        below = math.floor(share * last)
+        above = min(below + 1, last)
+        between = share * last - below
+        found.append(torch.lerp(ordered[..., below], ordered[..., above], between))
+    return found
+
+
 # %% ../../nbs/api/networks/01_encoders.ipynb #170fb7b5
 class BandStatistics(MLPEncoder):
     "Mean, spread and quantiles of each band, for linear layers: colours without shapes."
@@ -333,8 +351,7 @@ class BandStatistics(MLPEncoder):
         x: Tensor,  # (B,C,H,W)
     ) -> Tensor:  # (B,F)
         pixels = as_channels(x, self.modality).flatten(2)
-        levels = torch.tensor(self.quantiles, dtype=pixels.dtype, device=pixels.device)
-        quantiles = torch.quantile(pixels, levels, dim=2)
+        quantiles = pixel_quantiles(pixels, self.quantiles)
         moments = [pixels.mean(2), pixels.std(2, correction=0)]
         return self.layers(torch.cat([*moments, *quantiles], 1))
 

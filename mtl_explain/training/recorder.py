@@ -108,10 +108,10 @@ def sample_record(
 def co_moments(
     a: Tensor,  # (B, H, W) errors of one task, NaN where unknown
     b: Tensor,  # (B, H, W) errors of the other
-) -> Tensor:  # (B, 6) float64, in the order of `moment_names`
+) -> Tensor:  # (B, 6) float64 on the processor, in the order of `moment_names`
     "Per-sample count, means and centred co-moments of two error maps."
-    a = a.flatten(1).double()
-    b = b.flatten(1).double()
+    a = a.flatten(1).cpu().double()
+    b = b.flatten(1).cpu().double()
     both = ~(torch.isnan(a) | torch.isnan(b))
     n = both.sum(1)
 
@@ -184,7 +184,7 @@ def batch_record(
     mods: dict,  # name -> `Modality`
     targets: tuple,  # order of the tasks
 ) -> dict:  # (B, task) by variable, (B, channel) of vectors, and `moments` (B, pair, 6)
-    "What the trace keeps of a batch, on the device of the batch."
+    "What the trace keeps of a batch, on the device of the batch; moments on the processor."
     parts = {t: (preds[t].float(), y[t], mods[t]) for t in targets}
     records = [sample_record(*parts[t]) for t in targets]
     pairs = dense_pairs(mods, targets)

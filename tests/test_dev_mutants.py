@@ -1,0 +1,82 @@
+"""Mutants
+
+Written by nbdev-export from the check cells of nbs/dev/08_mutants.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import ast
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from mtl_explain.dev.mutants import (
+    fault_sites, killed_table, make_fault, make_mutant, sample_mutants, try_mutant,
+)
+
+
+def test_one_fault_a_node_by_hand():
+    "Faults."
+    def faulty(code):
+        node = ast.parse(code, mode="eval").body
+        return make_fault(node), ast.unparse(node)
+
+
+    assert faulty("a < b") == ("comparison", "a <= b")
+    assert faulty("a - b") == ("arithmetic", "a + b")
+    assert faulty("a and b") == ("boolean", "a or b")
+    assert faulty("not a") == ("not", "not not a")
+    assert faulty("-a") == ("sign", "+a")
+    assert faulty("True") == ("constant", "False")
+    assert faulty("0.5") == ("constant", "1.5")
+    assert faulty("f(a, b, c)") == ("arguments", "f(b, a, c)")
+    for code in ("'text'", "f(a)", "f(a, a)", "f(*a, b)", "None", "a"):
+        assert faulty(code)[0] == ""
+
+
+def test_all_mutants_of_three_lines():
+    "A mutant."
+    code = "def f(x: int = 1) -> bool | None:\n    'A text.'\n    return x > 0 and not x == 3\n"
+    mutants = [make_mutant("room", code, site) for site in fault_sites(code)]
+    changes = {(m.kind, m.after) for m in mutants}
+    assert changes == {
+        ("constant", "2"),
+        ("boolean", "x > 0 or not x == 3"),
+        ("comparison", "x >= 0"),
+        ("not", "not not x == 3"),
+        ("comparison", "x != 3"),
+        ("constant", "1"),
+        ("constant", "4"),
+    }
+    assert len({m.code for m in mutants}) == 7
+    assert sample_mutants({"room": code}, 3, seed=1) == sample_mutants({"room": code}, 3, seed=1)
+    assert len(sample_mutants({"room": code}, 99)) == 7
+
+
+def test_a_fault_is_noticed_a_change_that_nobody_asks_about_is_not():
+    "Do its tests notice?"
+    def tried(fault):
+        "What the tests of a made-up module say to one of its mutants."
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            (home / "mtl_explain").mkdir()
+            (home / "tests").mkdir()
+            (home / "mtl_explain" / "__init__.py").touch()
+            (home / "mtl_explain" / "room.py").write_text(room_code)
+            check = "from mtl_explain.room import f\ndef test_f(): assert f(2) == 3\n"
+            (home / "tests" / "test_room.py").write_text(check)
+            found = {m.after: m for m in sample_mutants({"room": room_code}, 9)}
+            return try_mutant(home, found[fault], ["test_room.py"])
+
+
+    room_code = "def f(x):\n    return x + 1 if x > 0 else -x\n"
+    assert tried("x - 1") == "test_f"
+    assert tried("x >= 0") == ""
+
+
+def test_counted_by_module():
+    "Do its tests notice?"
+    rows = dict(module=["a", "b", "b"], **{"noticed by": ["test_x", "", "too slow"]})
+    table = killed_table(pd.DataFrame(rows))
+    assert table.killed.to_dict() == {"a": 1, "b": 1, "in all": 2}
+    assert table.sampled.to_dict() == {"a": 1, "b": 2, "in all": 3}
