@@ -137,16 +137,13 @@ from mtl_explain.training.relations import Consistency, HierarchyConsistency
 from mtl_explain.training.rivals import rival_scores
 from mtl_explain.training.runs import Run, load_run, record_confidence, train_run
 from mtl_explain.training.weighting import (
-    AggregateGradients,
     Aggregation,
     DynamicWeightAverage,
     Uncertainty,
 )
 from mtl_explain.trust.promise import (
-    Certificate,
     check_promise,
     load_certificate,
-    plot_promise,
     promise,
 )
 from mtl_explain.trust.risk import (
