@@ -344,6 +344,16 @@ def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_
     error = (found.height_change - world.height_change.values).values[:, 0]
     crmse = np.sqrt(np.nanmean(error[world.semantic_change.values > 0] ** 2))
     assert value["height_change", "crmse"] == pytest.approx(crmse, rel=1e-6)
+    assert value["height_change", "rmse"] == pytest.approx(np.sqrt(np.nanmean(error**2)), rel=1e-6)
+    assert value["height_change", "mae"] == pytest.approx(np.nanmean(np.abs(error)), rel=1e-6)
+    in_metres = table[table.units == "m"]
+    assert set(zip(in_metres.task, in_metres.metric, strict=True)) == {
+        ("height_change", name) for name in ("rmse", "mae", "crmse")
+    }
+    assert set(table.units) == {"m", ""}
+    classes = table[table.metric.str.contains(" ")].set_index("metric").counted
+    assert (classes == 1).all()
+    assert table.set_index("metric").counted[["miou", "f1"]].tolist() == [2, 2]
     assert set(change_scores(learner, world, as_released=True).metric) == set(table.metric) - {"zncc"}
     alone = change_scores(trained("height_change"), world)
     assert set(alone.task) == {"height_change"}
