@@ -49,6 +49,7 @@ __all__ = [
 import argparse
 import base64
 import importlib
+import importlib.util
 import inspect
 import io
 import itertools
@@ -377,9 +378,11 @@ class SymbolDocs(Processor):
     def namespace_of(self, path):
         "What is defined in the module that a notebook exports."
         module = module_of(read_notebook(path))
-        if not module:
+        name = f"{get_config().lib_path.name}.{module}"
+        only_tests = module and importlib.util.find_spec(name) is None  # nothing is exported
+        if not module or only_tests:
             return {}
-        return vars(importlib.import_module(f"{get_config().lib_path.name}.{module}"))
+        return vars(importlib.import_module(name))
 
     def documented(self, cell, namespace):
         "Documentation and source in place of a cell that asks for them; any other cell as it is."
