@@ -70,8 +70,10 @@ def test_a_category_and_a_mask_of_known_temperatures_one_label_in_ten_missing(sa
     class Batches(list):
         "Logits as inputs, with labels: what a loader gives to a network that only passes them on."
 
-        mods = mods
-        dataset = SampleDataset(samples, (), ("climate", "cover"))
+        def __init__(self, batches):
+            super().__init__(batches)
+            self.mods = mods
+            self.dataset = SampleDataset(samples, (), ("climate", "cover"))
 
 
     def batch(n=96):

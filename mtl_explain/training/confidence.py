@@ -11,7 +11,7 @@ __all__ = [
     "confidence_record",
 ]
 
-# %% ../../nbs/api/training/12_confidence.ipynb #7fbd33b7
+# %% ../../nbs/api/training/12_confidence.ipynb #bf701e21
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ from mtl_explain.training.losses import valid_elements
 from mtl_explain.training.recorder import sample_means
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #61dff1d2
+# %% ../../nbs/api/training/12_confidence.ipynb #45845781
 def fit_temperature(
     logits: Tensor,  # (n, classes)
     labels: Tensor,  # (n,) int, all known
@@ -42,7 +42,7 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #db1c22c3
+# %% ../../nbs/api/training/12_confidence.ipynb #9dac1bef
 def _drawn(
     pred: Tensor,  # logits (B, K, *shape)
     y: Tensor,  # labels (B, *shape)
@@ -84,7 +84,7 @@ def learn_temperatures(
     return {t: fit_temperature(*pair) for t, pair in joined.items()}
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #96cae9aa
+# %% ../../nbs/api/training/12_confidence.ipynb #b0cda493
 def _in_bins(
     values: Tensor,  # (B, n) confidence of elements
     weights: dict,  # name -> (B, n)
@@ -131,7 +131,7 @@ def sample_errors(
     return _in_bins(torch.where(known, error, 0), dict(bin_error=known), error_edges)
 
 
-# %% ../../nbs/api/training/12_confidence.ipynb #baa51908
+# %% ../../nbs/api/training/12_confidence.ipynb #0a97285d
 def _of_loader(network, dl, temperatures):
     "Task -> what is kept of each sample of a loader, as arrays (n, ...)."
     records = {t: [] for t in dl.dataset.targets}
