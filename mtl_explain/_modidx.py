@@ -3993,6 +3993,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'mtl_explain.trust.risk._risk_at': ('api/trust/risk.html#_risk_at', 'mtl_explain/trust/risk.py'),
                                         'mtl_explain.trust.risk.binned_parts': ( 'api/trust/risk.html#binned_parts',
                                                                                  'mtl_explain/trust/risk.py'),
+                                        'mtl_explain.trust.risk.check_certainty': ( 'api/trust/risk.html#check_certainty',
+                                                                                    'mtl_explain/trust/risk.py'),
                                         'mtl_explain.trust.risk.confidence_scores': ( 'api/trust/risk.html#confidence_scores',
                                                                                       'mtl_explain/trust/risk.py'),
                                         'mtl_explain.trust.risk.group_scores': ( 'api/trust/risk.html#group_scores',

@@ -26,6 +26,8 @@ from mtl_explain.training.foreign import (
     _as_samples, _clean, _described, _table_parts, raster_files, raw_output, trace_of,
 )
 from mtl_explain.training.runs import train_run
+from mtl_explain.trust.promise import certify, check_promise
+from mtl_explain.trust.risk import confidence_scores
 
 
 @pytest.fixture(scope='module')
@@ -123,8 +125,11 @@ def explained(targets_home_run_own_asked_trained_said_differences_and_plain):
         "What every function that reads a trace says of it, as text."
         how = dict(split=None)
         found = {k: e.reading for k, e in explain(trace, run.modalities, asked, **how).items()}
-        table = error_correlation(trace, **how)
-        return found | dict(correlation=table.round(4).to_csv(index=False))
+        found["correlation"] = error_correlation(trace, **how).round(4).to_csv(index=False)
+        found["confidence"] = confidence_scores(trace).round(4).to_csv()
+        promised = certify(trace, 0.4, "cover")
+        became = check_promise(promised, trace).round(4)
+        return found | dict(promise=promised.sentence, became=became.to_csv())
     return explained
 
 
@@ -353,6 +358,11 @@ def test_right_and_wrong_as_before(targets_home_run_own_asked_trained_said_diffe
     assert not {"bin_count", "probability_climate"} & set(unsure)
     only_labels = trace_of({t: plain[t] for t in ("climate", "cover")}, asked, run.modalities)
     assert "certainty" not in only_labels
+    for judge in (confidence_scores, certify):
+        with pytest.raises(ValueError, match="had no probabilities"):
+            judge(only_labels)
+        with pytest.raises(ValueError, match="how sure the model was of 'climate': `trace_of` had"):
+            judge(unsure)
 
 
 def test_readings_and_reasons_of_our_own_trace_and_of_the_one_that_went_through(targets_home_run_own_asked_trained_said_differences_and_plain, explained):
@@ -363,6 +373,7 @@ def test_readings_and_reasons_of_our_own_trace_and_of_the_one_that_went_through(
     kept = own.assign_coords(epoch=[0]).assign_attrs(kept=0)
     ours, again = explained(kept), explained(theirs)
     assert ours == again
+    print(ours["promise"])
     print(sum(map(bool, ours.values())), "readings agree; one of them:", again["error correlation"])
 
 
