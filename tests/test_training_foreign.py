@@ -296,6 +296,11 @@ def test_a_table(targets_home_run_own_asked_trained_said_differences_and_plain):
     expected = "loss error correct confidence predicted truth certainty brier bin_error"
     expected += " probability_climate constant_error constant_loss"
     assert set(theirs) == set(expected.split())
+    # two tables: their columns are the tasks
+    first = pd.DataFrame(dict(climate=said.climate.values, other=0))
+    second = pd.DataFrame(dict(climate=asked.climate.values))
+    apart = trace_of(first, second, few, train=pd.DataFrame(dict(climate=trained.climate.values)))
+    assert differences(apart[["error", "correct", "constant_error"]]).max() <= 1
 
 
 def test_two_folders_of_geotiffs_in_the_order_that_is_asked_for(targets_home_run_own_asked_trained_said_differences_and_plain, write_folders_and_folder):
@@ -409,6 +414,14 @@ def test_lengths_shapes_names_classes_probabilities_what_is_missing(kind, warmth
         ((yes, yes, three), dict(split="dev"), "split: 'dev' is not one value a sample"),
         ((yes, yes, three), dict(main="cover"), "main: 'cover' is not predicted; kind are"),
         ((yes, yes, three), dict(train=dict(kind=[0, 5])), "training truths of 'kind': class 5"),
+        ((yes, yes, None), {}, "modalities: say what each task is"),
+        ((dict(kind=[]), dict(kind=[]), three), {}, "no sample at all"),
+        ((yes, yes, three), dict(coords=dict(sample=["a", "b", "a"])), "the id 'a' stands there twice"),
+        (
+            (yes, yes, three),
+            chances(at=0, to=chance[0]) | dict(temperatures=dict(kind=0)),
+            "0 of 'kind'",
+        ),
         ((yes, None, three), {}, "truths: expected a dictionary, a sample set, a table or a folder"),
         (
             (dict(warmth=[np.inf]), dict(warmth=[1.0]), dict(warmth=warmth)),
