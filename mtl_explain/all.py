@@ -128,6 +128,7 @@ from mtl_explain.training.experiments import (
     train_table,
     training_options,
 )
+from mtl_explain.training.foreign import trace_of
 from mtl_explain.training.learner import MultitaskLearner, multitask_learner, predict_samples
 from mtl_explain.training.losses import MultitaskLoss, sample_losses, task_loss
 from mtl_explain.training.metrics import predictions, score_table, task_scores

@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import numpy as np
 import pytest
+import xarray as xr
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import log_loss
 
@@ -118,6 +119,9 @@ def test_few_samples_drawn_missing_labels_a_task_without_any(samples_train_test_
     assert np.isnan(made.constant_error.sel(task="climate")).values.tolist() == [True] + 15 * [False]
     assert np.isnan(made.constant_loss.sel(task="warmth")).values.nonzero()[0].tolist() == [1]
     assert not np.isnan(made.constant_error.sel(task="cover")).any()
+    elsewhere = samples.isel(sample=train)  # the training samples in a sample set of their own
+    apart = constant_errors(holes, mods, names, np.arange(len(train)), test, elsewhere=elsewhere)
+    xr.testing.assert_identical(apart, made)
     holes["climate"][:] = -1
     made = constant_errors(holes, mods, names, train, test)
     assert np.isnan(made.constant_error.sel(task="climate")).all()

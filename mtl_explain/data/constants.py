@@ -139,15 +139,17 @@ def constant_errors(
     train: np.ndarray,  # positions of the training samples
     rows: np.ndarray,  # positions of the samples whose errors are wanted
     cap: int = constant_cap,  # training samples to learn from, at most
+    elsewhere: xr.Dataset = None,  # where the training samples stand, if it is another sample set
 ) -> xr.Dataset:  # `constant_error`, `constant_loss` (sample, task), float32; of vectors by channel
     "What the best constants would have got wrong; NaN for a task without any training label."
     seen = drawn_rows(train, cap)
+    learnt_from = samples if elsewhere is None else elsewhere
     nothing = np.full(len(rows), np.nan)
     found = dict(constant_error=[], constant_loss=[])
     channels = dict(channel_constant_error=[], channel_constant_loss=[])
     for t in targets:
         m = mods[t]
-        values = samples[t].isel(sample=seen).values
+        values = learnt_from[t].isel(sample=seen).values
         if (values < 0).all() if m.is_label else np.isnan(values).all():
             found["constant_error"].append(nothing)
             found["constant_loss"].append(nothing)

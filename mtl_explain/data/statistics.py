@@ -103,7 +103,7 @@ def training_statistics(
     for name, m in tqdm(modalities(samples).items(), **shown):
         step = block or block_size(samples[name])
         parts = [rows[i : i + step] for i in range(0, len(rows), step)]
-        blocks = map(np.asarray, (samples[name].data[part] for part in parts))
+        blocks = (samples[name].isel(sample=part).values for part in parts)
         if m.is_label:
             found[name] = _class_counts(blocks, m.classes)
         else:

@@ -153,10 +153,11 @@ def _of_loader(network, dl, temperatures):
 def confidence_record(
     network,  # dict in, dict out, with the weights that are kept
     loaders: dict,  # split -> loader, unshuffled and complete, of what is recorded
-    learn_from,  # a loader: the temperatures are learnt on its samples
+    learn_from,  # a loader: the temperatures are learnt on its samples; or task -> temperature
 ) -> xr.Dataset:  # see the table in `trace`: certainty, brier, bin_*, probability_<task>
     "How sure a network is of every label, sample by sample, at temperatures of its own."
-    temperatures = learn_temperatures(network, learn_from)
+    given = isinstance(learn_from, dict)
+    temperatures = learn_from if given else learn_temperatures(network, learn_from)
     network.eval()
     found = [_of_loader(network, dl, temperatures) for dl in loaders.values()]
     first = next(iter(loaders.values()))

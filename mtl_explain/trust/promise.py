@@ -45,7 +45,7 @@ from mtl_explain.trace import chosen_epoch, confidence_edges, error_edges, split
 from mtl_explain.training.runs import Run
 from mtl_explain.training.weights import weights_digest, weights_file
 from mtl_explain.trust.backoff import answered_level, climb, climbed, label_levels
-from mtl_explain.trust.risk import binned_parts
+from mtl_explain.trust.risk import binned_parts, check_certainty
 
 
 # %% ../../nbs/api/trust/02_promise.ipynb #12c05ead
@@ -186,9 +186,11 @@ def exposure(
         )
     if needed not in trace:
         raise ValueError(
-            f"this trace lacks '{needed}': it was written by an earlier version; "
-            "`record_confidence(run, samples)` adds it"
+            f"this trace lacks '{needed}': it was written by an earlier version "
+            "(`record_confidence(run, samples)` adds it), or `trace_of` had no probabilities"
         )
+    if needed == "certainty":
+        check_certainty(trace, task)
     return found(trace, task, split_positions(trace, split), kind, threshold, mods)
 
 

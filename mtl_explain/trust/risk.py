@@ -7,6 +7,7 @@ __all__ = [
     "score_names",
     "group_scores",
     "selective_statistic",
+    "check_certainty",
     "binned_parts",
     "trace_scores",
     "label_tasks",
@@ -172,6 +173,19 @@ def _of_groups(features, middle, codes):
 
 
 # %% ../../nbs/api/trust/00_risk.ipynb #1c2723d2
+def check_certainty(
+    trace: xr.Dataset,  # a trace with a record of confidence
+    task: str,  # with labels
+) -> None:
+    "`ValueError` where others said how sure they were, and this task did not."
+    part = trace.sel(task=task)
+    if part["certainty"].isnull().all() and part["error"].notnull().any():
+        raise ValueError(
+            f"this trace does not say how sure the model was of '{task}': `trace_of` had no "
+            "probabilities of it"
+        )
+
+
 def _has_record(trace, task):
     "One line where a trace does not say how sure the network was, or the task has no labels."
     if task not in trace["task"].values:
@@ -186,8 +200,10 @@ def _has_record(trace, task):
     if "certainty" not in trace:
         raise ValueError(
             "this trace does not say how sure the network was (`certainty`): it was written by an "
-            "earlier version; `record_confidence(run, samples)` adds it"
+            "earlier version (`record_confidence(run, samples)` adds it), or `trace_of` had no "
+            "probabilities"
         )
+    check_certainty(trace, task)
     return kind
 
 
