@@ -257,7 +257,7 @@ def _promised(run, split, folder):
     became = check_promise(certificate, run.trace, split, run.modalities)
     row = became.iloc[0]
     said = (
-        f"{certificate.sentence} On the {row.blocks} of the {split} split, {row.risk:.1%} "
+        f"{certificate.sentence} On the {row.blocks} regions of '{split}', {row.risk:.1%} "
         f"({row.low:.1%} to {row.high:.1%}) went wrong: {row.verdict}."
     )
     if certificate.about != "undetected":
