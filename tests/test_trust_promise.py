@@ -34,7 +34,7 @@ def world_and_certificate():
 
 
 @pytest.fixture(scope='module')
-def alpha_drawn_and_risks():
+def between_alpha_true_risk_drawn_and_risks():
     between, alpha = 1.5, 0.1
     many_regions = planted_confidence(2000, 10, 25, between=between, seed=77)
     everywhere = exposure(many_regions, "cover", split="test")
@@ -44,12 +44,12 @@ def alpha_drawn_and_risks():
         "The true risk of what is promised in each of several worlds."
         thresholds = [certify(one, alpha, split="test", **options).threshold for one in drawn]
         return true_risk[thresholds].to_numpy()
-    return alpha, drawn, risks
+    return between, alpha, true_risk, drawn, risks
 
 
 @pytest.fixture(scope='module')
-def answered(alpha_drawn_and_risks):
-    alpha, drawn, risks = alpha_drawn_and_risks
+def answered(between_alpha_true_risk_drawn_and_risks):
+    between, alpha, true_risk, drawn, risks = between_alpha_true_risk_drawn_and_risks
     rows = {
         n: {
             m: certify(planted_confidence(n, seed=5), alpha, split="test", method=m).answered
@@ -182,10 +182,10 @@ def test_what_cannot_be_promised_in_a_line(world_and_certificate):
         certify(world.assign(bin_count=0 * world.bin_count))
 
 
-def test_by_blocks_both_promises_are_kept(alpha_drawn_and_risks):
+def test_by_blocks_both_promises_are_kept(between_alpha_true_risk_drawn_and_risks):
     "Does it keep its word?"
     # by blocks both promises are kept; by patches the second one is broken
-    alpha, drawn, risks = alpha_drawn_and_risks
+    between, alpha, true_risk, drawn, risks = between_alpha_true_risk_drawn_and_risks
     average = risks()
     broken = {
         unit: int((risks(method="learn then test", unit=unit) > alpha).sum())
@@ -199,6 +199,28 @@ def test_by_blocks_both_promises_are_kept(alpha_drawn_and_risks):
     )
     assert average.mean() < alpha
     assert broken["group"] <= most < broken["sample"]
+
+
+def test_unequal_regions(between_alpha_true_risk_drawn_and_risks):
+    "Does it keep its word?"
+    # unequal regions: the promises by blocks are kept, the one by patches is broken
+    between, alpha, true_risk, drawn, risks = between_alpha_true_risk_drawn_and_risks
+    sizes = np.random.default_rng(0).integers(1, 300, 27)
+    seeds = range(3000, 3150)
+    unequal = [planted_confidence(27, sizes, 16, between=between, seed=s) for s in seeds]
+
+
+    def risks_of(unit, method):
+        "The true risk of what is promised in each of these worlds."
+        made = [certify(one, alpha, split="test", unit=unit, method=method) for one in unequal]
+        return true_risk[[c.threshold for c in made]].to_numpy()
+
+
+    test = "learn then test"
+    by_unit = {unit: int((risks_of(unit, test) > alpha).sum()) for unit in ("group", "sample")}
+    print(f"learn then test, {len(unequal)} worlds: broken by regions and by patches {by_unit}")
+    assert risks_of("group", "risk control").mean() < alpha
+    assert by_unit["group"] <= binom.ppf(0.99, len(unequal), 0.1) < by_unit["sample"]
 
 
 def test_power_against_the_number_of_blocks(answered):

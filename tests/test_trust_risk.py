@@ -157,6 +157,21 @@ def test_intervals_over_blocks_hold_the_truth():
     shares.round(2)
 
 
+def test_unequal_regions():
+    "Of a trace."
+    # unequal regions: intervals hold nearly as often, and what is lost is printed
+    uneven = np.random.default_rng(1).integers(1, 16, 27)
+    whole = confidence_scores(planted_confidence(2000, pixels=60, seed=99))["value"]["cover"]
+    hits = []
+    for seed in range(150):
+        found = confidence_scores(planted_confidence(27, uneven, 60, seed=seed)).loc["cover"]
+        hits.append((found["low"] <= whole) & (whole <= found["high"]))
+    share = pd.concat(hits, axis=1).mean(axis=1)
+    print(share.round(2).to_dict())
+    assert (share.drop("ece") > 0.88).all()
+    assert share["ece"] > 0.8
+
+
 def test_a_paired_difference(honest):
     "Of a trace."
     # a paired difference: the same regions under two networks

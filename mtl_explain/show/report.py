@@ -195,38 +195,31 @@ def said_resampling(
 
 
 # %% ../../nbs/api/show/04_report.ipynb #dde0d46a
-def _explained(found, folder, bar):
-    "Draw and write every explanation that applies; a dictionary each for the page."
-    entries = []
-    for name, e in tqdm(found.applied.items(), desc="explaining", unit="figure", disable=not bar):
-        stem = name.replace(" ", "-").replace("/", "-")
-        entry = dict(name=name, question=e.question, reading=e.reading, picture="", table="")
-        if e.figure:
-            png = figure_png(e.figure())
-            (folder / "figures" / f"{stem}.png").write_bytes(png)
-            entry["picture"] = _inside(png)
-        if e.result is not None:
-            e.result.to_csv(folder / "tables" / f"{stem}.csv", index=False)
-            entry["table"] = Markup(table_html(e.result))
-        entries.append(entry)
-    return entries
-
-
-# %% ../../nbs/api/show/04_report.ipynb #1beaddcb
-def _written(folder, name, question, reading, figure=None, table=None):
+def _written(folder, name, question, reading, figure=None, table=None, index=True):
     "An entry of the page, with its figure and its table in the folder."
     entry = dict(name=name, question=question, reading=reading, picture="", table="")
-    stem = name.replace(" ", "-")
+    stem = name.replace(" ", "-").replace("/", "-")
     if figure is not None:
         png = figure_png(figure)
         (folder / "figures" / f"{stem}.png").write_bytes(png)
         entry["picture"] = _inside(png)
     if table is not None:
-        table.to_csv(folder / "tables" / f"{stem}.csv")
+        table.to_csv(folder / "tables" / f"{stem}.csv", index=index)
         entry["table"] = Markup(table_html(table))
     return entry
 
 
+def _explained(found, folder, bar):
+    "Draw and write every explanation that applies; a dictionary each for the page."
+    entries = []
+    for name, e in tqdm(found.applied.items(), desc="explaining", unit="figure", disable=not bar):
+        figure = e.figure() if e.figure else None
+        about = (e.question, e.reading, figure, e.result)
+        entries.append(_written(folder, name, *about, index=False))
+    return entries
+
+
+# %% ../../nbs/api/show/04_report.ipynb #1beaddcb
 def _confidence(run, split, resampling, folder):
     "What the network's own confidence is worth: an entry of the page."
     question = "Are the errors where the network is not sure?"

@@ -36,7 +36,7 @@ import pandas as pd
 import xarray as xr
 from fastcore.basics import patch
 
-from mtl_explain.explain.resampling import cluster_codes, estimate, mean_statistic
+from mtl_explain.explain.resampling import cluster_codes, estimate, holm, mean_statistic
 from mtl_explain.files.paths import write_beside
 from mtl_explain.files.schemas import check_document, read_document
 from mtl_explain.modality import channel_axis
@@ -363,7 +363,7 @@ class Certificate:
     answered: float  # share of a block that is answered
     weights: str  # fingerprint of the network
     dataset: str = ""  # title of the samples
-    drift: dict = field(default_factory=dict)  # line -> p of blocks that do not drift along it
+    drift: dict = field(default_factory=dict)  # line -> p of no drift of the blocks, Holm's
 
     def check_run(
         self,
@@ -489,7 +489,10 @@ def certify(
         said: pd.Series(v).groupby(codes).mean().reindex(some).to_numpy()
         for said, v in places.items()
     }
-    drift = exchangeability(losses[:, k], middles)["p"].to_dict() if n > 2 and middles else {}
+    drift = {}
+    if n > 2 and middles:
+        p = exchangeability(losses[:, k], middles)["p"]
+        drift = dict(zip(p.index, holm(p), strict=True))  # one family: two lines are two looks
     return Certificate(
         task=task,
         about=about,

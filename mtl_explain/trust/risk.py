@@ -268,7 +268,7 @@ def confidence_scores(
 # %% ../../nbs/api/trust/00_risk.ipynb #f38d094f
 def planted_confidence(
     n_blocks: int = 30,  # regions
-    n_samples: int = 8,  # patches a region
+    n_samples: int = 8,  # patches a region; or one number a region
     pixels: int = 400,  # a patch
     honesty: float = 1.0,  # 1: errors where confidence is low; 0: anywhere, equally often
     between: float = 0.3,  # how much regions differ in difficulty, standard deviation of logits
@@ -277,8 +277,8 @@ def planted_confidence(
 ) -> xr.Dataset:  # a trace with one mask `cover` and its record, all in the split 'test'
     "Pixels that are wrong as often as planted, counted as a training would."
     rng = np.random.default_rng(seed)
-    n = n_blocks * n_samples
     block = np.repeat(np.arange(n_blocks), n_samples)
+    n = len(block)
     logit = rng.normal(1.5, 1.5, (n, pixels))
     sure = 1 / (1 + np.exp(-np.abs(logit)))
     worse = rng.normal(shift, between, n_blocks)[block][:, None] if between or shift else 0
