@@ -96,7 +96,7 @@ def _own_line() -> str:
 # %% ../../nbs/api/testing/06_devices.ipynb #40adeacc
 def _toy_cases() -> dict:
     "Encoders, heads, weightings and relations, on the toy world."
-    samples = toy_samples(24, size=16)
+    samples = toy_samples(24, size=32)
     mods = scaled_modalities(samples, list(samples.data_vars))
     unet = dict(type="unet", width=4, depth=1)
     everything = ("cover", "elevation", "zone", "climate", "warmth", "months")
