@@ -98,10 +98,11 @@ def network(worlds_and_networks):
 
 
 @pytest.fixture(scope='module')
-def part(worlds_and_networks):
+def samples_and_part(worlds_and_networks):
     worlds, networks = worlds_and_networks
     samples = worlds["shifted"]
-    return of_region(samples, regions_of(samples)[0])
+    part = of_region(samples, regions_of(samples)[0])
+    return samples, part
 
 
 def test_entropy_by_hand_for_an_even_and_a_sure_prediction():
@@ -137,8 +138,9 @@ def test_the_control(worlds_and_networks):
         assert alone["auxiliary, statistics"] == alone["statistics"]
 
 
-def test_the_network_stays_as_it_was_and_only_what_a_way_says_is_moved(network, part):
+def test_the_network_stays_as_it_was_and_only_what_a_way_says_is_moved(network, samples_and_part):
     "A world in which it must help, and one in which it must harm."
+    samples, part = samples_and_part
     before = {k: v.clone() for k, v in network.state_dict().items()}
     same = adapt(network, part, way="nothing")
     for way in ways:
@@ -152,9 +154,10 @@ def test_the_network_stays_as_it_was_and_only_what_a_way_says_is_moved(network, 
     assert predict_samples(same, part).identical(predict_samples(network, part))
 
 
-def test_the_same_seed_gives_the_same_network_with_and_without_labels_of_the(network, part):
+def test_the_same_seed_gives_the_same_network_with_and_without_labels_of_the(network, samples_and_part):
     "A world in which it must help, and one in which it must harm."
     # the same seed gives the same network, with and without labels of the main task
+    samples, part = samples_and_part
     one = adapt(network, part)
     hidden = part.assign(state=without_labels(part["state"]))
     for region in (part, hidden, part.drop_vars("state")):
@@ -162,8 +165,9 @@ def test_the_same_seed_gives_the_same_network_with_and_without_labels_of_the(net
         assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-def test_what_cannot_be_done_says_so(network, part):
+def test_what_cannot_be_done_says_so(network, samples_and_part):
     "A world in which it must help, and one in which it must harm."
+    samples, part = samples_and_part
     for text, wrong in {
         "main task": dict(tasks=("state",)),
         "no auxiliary task": dict(tasks=("rain",)),
@@ -214,6 +218,21 @@ def test_worth_nothing():
         }
         assert used["nothing"] < 0.1 and used["harm"] < 0.02, used
         assert n < 14 or used["high"] > 0.8, used
+
+
+def test_what_is_too_small_is_left_as_it_is_and_said(samples_and_part, network):
+    "Many regions."
+    # what is too small is left as it is, and said; a world without regions is refused
+    samples, part = samples_and_part
+    few = samples.isel(sample=np.flatnonzero(samples.split.values == "valid")[:29])
+    table = adapt_regions(network, few)
+    assert table.n.tolist() == [24, 5]
+    assert table.adapted.tolist() == [True, False]
+    assert table.gain.iloc[1] == 0 != table.gain.iloc[0]
+    with pytest.raises(ValueError, match="no coordinate `group`"):
+        adapt_regions(network, few.drop_vars("group"))
+    with pytest.raises(ValueError, match="no samples of the split 'test'"):
+        adapt_regions(network, few, "test")
 
 
 def test_the_rule_of_validation_regions_keeps_most_of_the_help_on_test_regions(worlds_and_networks):

@@ -16,7 +16,7 @@ __all__ = [
     "adapt_regions",
 ]
 
-# %% ../../nbs/api/trust/07_adapt.ipynb #30d7ac2a
+# %% ../../nbs/api/trust/07_adapt.ipynb #bd602d90
 import copy
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.training.losses import task_loss
 from mtl_explain.training.recorder import error_values, sample_means
 
-# %% ../../nbs/api/trust/07_adapt.ipynb #1429ae0e
+# %% ../../nbs/api/trust/07_adapt.ipynb #1ff1ab5d
 ways = {  # name -> statistics of the region?, what is made small, by which numbers
     "nothing": dict(),
     "statistics": dict(statistics=True),
@@ -73,7 +73,7 @@ def label_entropy(
 objectives = dict(auxiliary=auxiliary_loss, entropy=label_entropy)
 
 
-# %% ../../nbs/api/trust/07_adapt.ipynb #6bc393c2
+# %% ../../nbs/api/trust/07_adapt.ipynb #b214e98e
 def _auxiliary(network, tasks, way):
     "Which tasks lend their labels; one line where that makes no sense."
     if way not in ways:
@@ -204,7 +204,7 @@ def sample_task_errors(
     return np.concatenate(parts)
 
 
-# %% ../../nbs/api/trust/07_adapt.ipynb #c05495b0
+# %% ../../nbs/api/trust/07_adapt.ipynb #58717f4b
 @dataclass(frozen=True)
 class AdaptRule:
     "Adapt where the auxiliary loss of a region is at least `threshold`."
@@ -259,7 +259,7 @@ def learn_rule(
     return AdaptRule(threshold, mean, float(low), n, tuple(tasks))
 
 
-# %% ../../nbs/api/trust/07_adapt.ipynb #12daca5d
+# %% ../../nbs/api/trust/07_adapt.ipynb #5bddfa5e
 def adapt_regions(
     run,  # an opened `Run`, or a `MultitaskNetwork`
     samples: xr.Dataset,  # with the labels of the main task, and of the auxiliary ones
@@ -267,9 +267,10 @@ def adapt_regions(
     unit: str = "group",  # coordinate whose values are the regions
     tasks: tuple = None,  # auxiliary tasks whose labels are used; all if None
     way: str = "auxiliary, statistics",  # of `ways`
+    least: int = 8,  # samples; smaller regions are left as they are
     progress: bool = False,  # show a bar
     **options,  # of `adapt`: steps, lr, bs, seed
-) -> pd.DataFrame:  # by region: n, loss (before), before, after, gain (errors of the main task)
+) -> pd.DataFrame:  # by region: n, adapted, loss (before), before, after, gain (of the main error)
     "What adapting did to each region."
     network = copy.deepcopy(getattr(run, "network", run)).eval()
     main = network.setup.main
@@ -288,8 +289,10 @@ def adapt_regions(
         before = np.nanmean(sample_task_errors(network, region, main))
         if np.isnan(before):
             continue
-        adapted = adapt(network, region, tasks, way, **options)
-        after = np.nanmean(sample_task_errors(adapted, region, main))
-        rows[name] = dict(n=inside.sum(), loss=loss, before=before, after=after)
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(unit)
-    return table.assign(gain=table.before - table.after).astype(dict(n=int))
+        row = dict(n=int(inside.sum()), adapted=bool(inside.sum() >= least), loss=loss)
+        after = before
+        if row["adapted"]:
+            adapted = adapt(network, region, tasks, way, **options)
+            after = np.nanmean(sample_task_errors(adapted, region, main))
+        rows[name] = row | dict(before=before, after=after, gain=before - after)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(unit)
