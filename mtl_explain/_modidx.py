@@ -2628,6 +2628,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'mtl_explain.show.views._curves': ('api/show/views.html#_curves', 'mtl_explain/show/views.py'),
                                         'mtl_explain.show.views._epoch_axis': ( 'api/show/views.html#_epoch_axis',
                                                                                 'mtl_explain/show/views.py'),
+                                        'mtl_explain.show.views._how_sure': ('api/show/views.html#_how_sure', 'mtl_explain/show/views.py'),
                                         'mtl_explain.show.views._in_both_runs': ( 'api/show/views.html#_in_both_runs',
                                                                                   'mtl_explain/show/views.py'),
                                         'mtl_explain.show.views._mean_over_samples': ( 'api/show/views.html#_mean_over_samples',

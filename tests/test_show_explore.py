@@ -60,6 +60,8 @@ def test_numbers_are_those_of_the_trace_the_worst_first(earth_cover_and_climate)
     assert table["climate: loss"].is_monotonic_decreasing
     loss = climate.trace.loss.sel(task="climate", sample=ids[0]).isel(epoch=4)
     assert table.loc[ids[0], "climate: loss"] == loss
+    sure = climate.trace.confidence.sel(task="climate", sample=ids[0]).isel(epoch=4)
+    assert table.loc[ids[0], "climate: confidence"] == sure
 
 
 def test_predictions_in_the_gallery_are_the_networks_and_labels_are_told_from(earth_cover_and_climate):

@@ -66,6 +66,9 @@ def test_lists_are_the_values_of_the_trace_in_order(trace):
     assert one.value["climate"] == pytest.approx(kept.loss.sel(task="climate").values, rel=1e-3)
     assert one.correct["climate"] == kept.correct.sel(task="climate").values.tolist()
     assert one.correct["elevation"] == one.correct["landcover"] == [None] * 4
+    assert "sure" not in points  # nobody said it in this world
+    half = trace.assign(confidence=trace.confidence.fillna(0.5))
+    assert sample_points(half).sure[3]["climate"] == [0.5] * 4
     few = sample_points(trace, limit=10)
     assert len(few) == 10
     assert few.attrs["left_out"] == len(points) - 10
@@ -92,6 +95,9 @@ def test_the_chart_names_its_controls_holds_each_sample_once_and_says_what_it(tr
     assert "share nothing" in beside["vconcat"][0]["title"][1]
     assert len(beside["vconcat"][0]["layer"]) == len(spec["vconcat"][0]["layer"]) + 1
     assert row_counts(linked_chart(many))[-1] == 5500
+    assert "How sure" not in json.dumps(spec)
+    half = trace.assign(confidence=trace.confidence.fillna(0.5))
+    assert "How sure" in json.dumps(linked_chart(half).to_dict())
     nowhere = linked_chart(trace.drop_vars(["lat", "lon"])).to_dict()
     assert "no map" in nowhere["title"]["subtitle"]
     with pytest.raises(ValueError, match="one task, 'elevation'"):

@@ -70,13 +70,15 @@ def selection_table(
     ids: list,  # of samples
     epoch: int,  # position of the epoch
     rows: int = 12,  # most rows shown
-) -> pd.DataFrame:  # a row a sample: place, and what is drawn of each task
+) -> pd.DataFrame:  # a row a sample: place, what is drawn of each task, how sure it was
     "The selected samples as a table, the largest main errors first."
     part = trace.isel(epoch=epoch).sel(sample=ids)
     columns = {c: part[c].values for c in ("group", "lat", "lon") if c in part.coords}
     for task in trace["task"].values.tolist():
         variable, words = measure_of(trace, task)
         columns[words] = part[variable].sel(task=task).values
+        if part["confidence"].sel(task=task).notnull().any():
+            columns[f"{task}: confidence"] = part["confidence"].sel(task=task).values
     table = pd.DataFrame(columns, index=pd.Index(ids, name="sample"))
     _, main = measure_of(trace, trace.attrs["main"])
     return table.sort_values(main, ascending=False).head(rows)

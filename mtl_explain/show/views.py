@@ -97,8 +97,8 @@ def sample_points(
     seed: int = 0,  # of that choice
 ) -> (
     pd.DataFrame
-):  # sample, lat, lon, value and correct: {task: [a number an epoch]}; attrs left_out
-    "One row a sample, with its errors over the epochs."
+):  # sample, lat, lon; value, correct, sure: {task: [a number an epoch]}; attrs left_out
+    "One row a sample, with its errors over the epochs, and how sure the network was."
     at = split_positions(trace, split)
     kept = np.sort(np.random.default_rng(seed).permutation(at)[:limit])
     part = trace.isel(sample=kept)
@@ -115,6 +115,9 @@ def sample_points(
         c: part[c].values.astype(float).round(3) for c in ("lat", "lon") if c in part.coords
     }
     columns |= dict(value=by_task(values), correct=by_task(correct))
+    if part["confidence"].notnull().any():
+        sure = part["confidence"].transpose("epoch", "sample", "task").values
+        columns |= dict(sure=by_task(sure))
     found = pd.DataFrame(columns)
     found.attrs.update(left_out=len(at) - len(kept))
     return found
@@ -260,12 +263,33 @@ def _at_epoch(points):
         y="datum.value[auxiliary][epoch]",
         a="datum.correct[main][epoch]",
         b="datum.correct[auxiliary][epoch]",
+        sure="datum.sure ? datum.sure[main][epoch] : null",
     )
     return values.transform_calculate(group=_group)
 
 
+def _how_sure(bars, color):
+    "How sure the network was of the main task, for the selected samples."
+    steps = alt.Bin(extent=[0, 1], step=0.05)
+    return (
+        bars.transform_filter("isValid(datum.sure)")
+        .encode(
+            alt.X(
+                "sure:Q",
+                bin=steps,
+                title="confidence of the main task, before its temperature",
+                axis=alt.Axis(values=[k / 10 for k in range(11)], format=".1f"),
+            ),
+            alt.Y("count():Q", title="samples", axis=alt.Axis(tickMinStep=1)),
+            color.legend(None),
+            tooltip=["group:N", "count():Q"],
+        )
+        .properties(width=600, height=90, title="How sure the network was of them")
+    )
+
+
 def _points_map_and_counts(trace, points):
-    "Scatter, map (None without places) and counts; the first one's brush chooses for the others."
+    "Scatter, map (None without places), counts; the first one's brush chooses for the others."
     base = _at_epoch(points)
     brush = alt.selection_interval(name="brush")
     words = json.dumps({t: measure_of(trace, t)[1] for t in trace["task"].values.tolist()})
@@ -279,6 +303,7 @@ def _points_map_and_counts(trace, points):
         "sample:N",
         alt.Tooltip("x:Q", title="main", format=".4g"),
         alt.Tooltip("y:Q", title="auxiliary", format=".4g"),
+        alt.Tooltip("sure:Q", title="confidence in main", format=".2f"),
         "group:N",
     ]
     dots = base.mark_point(size=40, filled=True, stroke="#333", strokeWidth=0.3).encode(
@@ -293,11 +318,12 @@ def _points_map_and_counts(trace, points):
         width=280, height=240, title=alt.Title(title, fontSize=12)
     )
     bars = base.transform_filter(brush).mark_bar()
-    counts = bars.encode(
-        alt.Y("group:N", title=None),
-        alt.X("count():Q", title="selected samples", axis=alt.Axis(tickMinStep=1)),
-        color.legend(None),
-    ).properties(width=600, height=alt.Step(18), title="What the selection holds")
+    number = alt.X("count():Q", title="selected samples", axis=alt.Axis(tickMinStep=1))
+    counts = bars.encode(alt.Y("group:N", title=None), number, color.legend(None)).properties(
+        width=600, height=alt.Step(18), title="What the selection holds"
+    )
+    if "sure" in points:
+        counts = alt.vconcat(counts, _how_sure(bars, color))
     if not {"lat", "lon"} <= set(points):
         return scatter, None, counts
     places = dots.encode(
