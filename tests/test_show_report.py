@@ -22,13 +22,13 @@ from mtl_explain.dev.browser import (
 from mtl_explain.setup import Setup
 from mtl_explain.show.figures import figure_png
 from mtl_explain.show.report import (
-    _inside, _page, _style, said_resampling, table_html, training_curves, write_report,
+    _inside, _page, _style, said_resampling, table_html, trace_errors, training_curves, write_report,
 )
 from mtl_explain.testing.planted import planted_trace
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.experiments import train_table
 from mtl_explain.training.runs import train_run
-from mtl_explain.trust.promise import promise
+from mtl_explain.trust.promise import certify, promise
 
 
 @pytest.fixture(scope='module')
@@ -176,6 +176,37 @@ def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_
     (mtl.folder / "promise.json").unlink()
     text = write_report(mtl, folder=home / "unpromised", bar=False).read_text()
     assert "Nothing was promised yet" in text
+
+
+def test_a_trace_alone(samples_unet_home_runs_others_mtl_and_apart):
+    "A report on the toy world."
+    # a trace alone: the same readings, no curves, and what was promised if it is handed over
+    samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
+    made = certify(mtl.trace, 0.3)
+    page = write_report(
+        mtl.trace,
+        folder=home / "foreign",
+        modalities=mtl.modalities,
+        certificate=made,
+        bar=False,
+    )
+    text = page.read_text()
+    with_run = write_report(mtl, folder=home / "own", bar=False).read_text()
+    for reading in re.findall('<p class="answer">.*?</p>', with_run):
+        assert reading in text or "Nothing was promised yet" in reading
+    assert "How it learnt" not in text
+    assert "How it learnt" in with_run
+    assert "at most 30% of cover is answered wrongly" in text
+    scores = pd.read_csv(page.parent / "tables" / "scores.csv", index_col=0)
+    assert set(scores.index) == set(mtl.setup.targets)
+    blind = mtl.trace.drop_vars(["constant_error", "constant_loss"])
+    text = write_report(blind, folder=home / "blind", modalities=mtl.modalities, bar=False).read_text()
+    assert "Errors only" in text
+    error = trace_errors(blind).error["cover"]
+    part = blind.error.sel(task="cover", epoch=blind.attrs["kept"])[blind.split.values == "test"]
+    assert error == pytest.approx(part.mean().item())
+    with pytest.raises(ValueError, match="needs `modalities`, and a `folder`"):
+        write_report(mtl.trace)
 
 
 def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(samples_unet_home_runs_others_mtl_and_apart):
