@@ -22,6 +22,7 @@ from mtl_explain.files.raster import open_raster, write_geotiff
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.trace import error_edges
 from mtl_explain.training.foreign import (
     _as_samples, _clean, _described, _table_parts, raster_files, raw_output, trace_of,
 )
@@ -224,6 +225,27 @@ def test_a_few_numbers_by_hand(kind, warmth):
     assert made.group.values.tolist() == ["north", "south", "south"]
     assert set(made.split.values) == {"test"}
     assert made.attrs == dict(main="kind", dataset="", kept=0)
+
+
+def test_errors_in_units_of_their_own_scale_by_hand(warmth):
+    "The trace."
+    # errors in units of their own scale, by hand; what is no scale is refused
+    truths = dict(warmth=[2.0, 8, np.nan])
+    said = dict(warmth=[1.0, 5, 9])
+    options = dict(modalities=dict(warmth=warmth), split="test")
+    plain = trace_of(said, truths, **options)
+    scaled = trace_of(said, truths, scales=dict(warmth=[2.0, 1, 1]), **options)
+    for found, ratios in ((plain, [1 / 3, 1]), (scaled, [1 / 2, 3])):
+        counts = found.bin_error.sel(number="warmth").values
+        assert counts.argmax(1)[:2].tolist() == np.digitize(ratios, error_edges[1:-1]).tolist()
+        assert counts.sum(1).tolist() == [1, 1, 0]
+    assert "scaled" not in plain.coords
+    assert scaled.scaled.values.tolist() == [True]
+    for wrong in (0, -1, np.nan):
+        with pytest.raises(ValueError, match="scales of 'warmth': expected numbers above 0"):
+            trace_of(said, truths, scales=dict(warmth=[1.0, wrong, 1]), **options)
+    with pytest.raises(ValueError, match="scales of 'kind': expected tasks with numbers"):
+        trace_of(said, truths, scales=dict(kind=[1.0, 1, 1]), **options)
 
 
 def test_arrays_every_variable_of_our_own_trace_of_all_kinds(targets_home_run_own_asked_trained_said_differences_and_plain):

@@ -35,7 +35,7 @@ from mtl_explain.files.raster import (
 )
 from mtl_explain.modality import Modality, axis_names, channel_axis, to_dict
 from mtl_explain.trace import check_trace, split_names
-from mtl_explain.training.confidence import confidence_record
+from mtl_explain.training.confidence import confidence_record, sample_errors
 from mtl_explain.training.recorder import batch_record, epoch_dataset, sample_coords
 
 
@@ -533,6 +533,39 @@ def _chances_of(predictions, probabilities, tasks, mods):
     return dict(probabilities or {})
 
 
+def _scales_of(predictions, scales, tasks, mods):
+    "Task -> how large each error is expected to be; from `<task>_scale` if nothing is said."
+    if scales is None and isinstance(predictions, xr.Dataset):
+        named = {t: f"{t}_scale" for t in tasks}
+        scales = {t: predictions[n] for t, n in named.items() if n in predictions}
+    for t in scales or {}:
+        if t not in tasks or mods[t].is_label:
+            numbers = [n for n in tasks if not mods[n].is_label]
+            raise ValueError(f"scales of '{t}': expected tasks with numbers, {numbers}")
+    return dict(scales or {})
+
+
+def _in_scale(trace, batches, scale):
+    "The bins of errors anew, for tasks whose errors have a scale of their own."
+    if "bin_error" not in trace:
+        return trace
+    errors = trace["bin_error"].copy()
+    for t in scale:
+        m = batches.mods[t]
+        zero = m.standardise(torch.zeros(1, *m.shape))
+        parts = []
+        for k, (preds, y) in enumerate(batches.of([t])):
+            at = slice(k * batches.bs, (k + 1) * batches.bs)
+            raw = as_tensor(np.array(scale[t][at].values))
+            if not (raw > 0).all() or not raw.isfinite().all():
+                raise ValueError(f"scales of '{t}': expected numbers above 0, got {raw.min():g}")
+            own = m.standardise(raw) - zero
+            parts.append(sample_errors(preds[t] / own, y[t] / own)["bin_error"].numpy())
+        errors.loc[dict(number=t)] = np.concatenate(parts)
+    scaled = [n in scale for n in trace["number"].values.tolist()]
+    return trace.assign(bin_error=errors).assign_coords(scaled=("number", scaled))
+
+
 def _file_names(predictions, truths, chances, tasks, names):
     "Ids and positions of samples that are files, compared; None where nothing is a file."
     files = None
@@ -598,6 +631,7 @@ def trace_of(
     coords: dict = None,  # further coordinates like these: sample (ids), lat, lon [degrees]
     probabilities=None,  # of labels: task -> (n, K, *shape), names of K columns, or a folder
     temperatures: dict = None,  # task -> what the logits were divided by before; 1 if none
+    scales: dict = None,  # of numbers: task -> (n, *shape) how large an error is expected to be
     train=None,  # truths of the training samples, like `truths`: scaling, and the best constants
     columns=("{}_predicted", "{}_true"),  # of a table: patterns, or task -> (prediction, truth)
     floor: float = smallest_step,  # what a probability of 0 counts as: its loss would be infinite
@@ -638,8 +672,13 @@ def trace_of(
     true = _as_samples(source[1], mods, "truths", names)
     of_classes = {t: _of_classes(mods[t]) for t in chances}
     chance = _as_samples(chances, of_classes, "probabilities", names) if chances else xr.Dataset()
+    scales = _scales_of(source[0], scales, tasks, mods)
+    scale = _as_samples(scales, {t: mods[t] for t in scales}, "scales", names) if scales else {}
     n = true.sizes["sample"]
-    for what, found in (("predictions", predicted), ("probabilities", chance)):
+    parts = dict(predictions=predicted, probabilities=chance, scales=scale)
+    for what, found in parts.items():
+        if not len(found):
+            continue
         if found.sizes.get("sample", n) != n:
             raise ValueError(f"{found.sizes['sample']} {what}, but {n} truths")
     if n == 0:
@@ -658,6 +697,8 @@ def trace_of(
         )
     batches = _Batches(tasks, mods, predicted, true, chance, heat, floor, bs)
     trace = _recorded(batches, train, known, shown)
+    if scales:
+        trace = _in_scale(trace, batches, scale)
     return check_trace(trace.assign_attrs(main=main, dataset=title, kept=0), mods, "trace_of")
 
 

@@ -1,0 +1,80 @@
+"""Ensembles of seeds
+
+Written by nbdev-export from the check cells of nbs/api/training/14_ensemble.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtl_explain.setup import Setup
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.training.ensemble import Ensemble, least_scale
+from mtl_explain.training.runs import train_run
+
+
+@pytest.fixture(scope='module')
+def home_samples_runs_and_ensemble():
+    home = Path(tempfile.mkdtemp())
+    samples = toy_samples(160, size=8)
+    setup = Setup(dict(optical=dict(type="conv")), ("climate", "warmth", "months"))
+    runs = [
+        train_run(samples, setup, home / f"seed{k}", epochs=2, bs=16, seed=k, bar=False, device="cpu")
+        for k in range(3)
+    ]
+    ensemble = Ensemble(runs)
+    return home, samples, runs, ensemble
+
+
+def test_means_and_spreads_are_those_of_the_runs(home_samples_runs_and_ensemble):
+    "Why."
+    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    found = ensemble.predict(samples)
+    each = [r.predict(samples, probabilities=True) for r in runs]
+    chance = np.mean([e.climate_probability for e in each], 0)
+    np.testing.assert_allclose(found.climate_probability, chance, rtol=1e-5)
+    assert (found.climate.values == found.climate_probability.argmax("class_climate").values).all()
+    np.testing.assert_array_equal(
+        found.climate_confidence, found.climate_probability.max("class_climate")
+    )
+    for task in ("warmth", "months"):
+        values = np.stack([e[task] for e in each])
+        np.testing.assert_allclose(found[task], values.mean(0), rtol=1e-5)
+        std = np.array(ensemble.modalities[task].std)
+        expected = values.std(0, ddof=1) + least_scale * std
+        np.testing.assert_allclose(found[f"{task}_scale"], expected, rtol=1e-4)
+        assert found[f"{task}_scale"].dims == found[task].dims
+    assert set(found.coords) == set(each[0].coords)
+
+
+def test_its_trace_is_a_trace(home_samples_runs_and_ensemble):
+    "Why."
+    # its trace is a trace: errors of the mean, a record of confidence, errors in units of the scale
+    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    trace = ensemble.trace(samples)
+    test = samples.isel(sample=np.isin(samples.split.values, ("valid", "test")))
+    together = ensemble.predict(test)
+    wrong = (together.climate != test.climate).values
+    np.testing.assert_array_equal(trace.error.sel(task="climate", epoch=0), wrong)
+    assert trace.attrs["main"] == "climate"
+    assert trace.scaled.values.all()
+    assert {"certainty", "brier", "bin_error", "constant_error"} <= set(trace)
+    assert set(trace.split.values) == {"valid", "test"}
+
+
+def test_what_is_no_ensemble_is_refused(home_samples_runs_and_ensemble):
+    "Why."
+    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    with pytest.raises(ValueError, match="two runs or more, got 1"):
+        Ensemble(runs[:1])
+    with pytest.raises(ValueError, match="seed 0 is there twice"):
+        Ensemble([runs[0], runs[0]])
+    alone = Setup(dict(optical=dict(type="conv")), ("climate", "warmth"))
+    options = dict(epochs=1, bs=16, seed=9, bar=False, device="cpu")
+    odd = train_run(samples, alone, home / "other", **options)
+    with pytest.raises(ValueError, match="another setup than"):
+        Ensemble([runs[0], odd])
+    assert Ensemble(runs).weights != Ensemble(runs[:2]).weights
