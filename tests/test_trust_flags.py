@@ -31,7 +31,7 @@ def labels_values_and_counted():
 def told_and_untold():
     def planted_leaderboard(**world):
         "Signals of a planted world beside its confidence."
-        evidence, wrong, groups = planted_flags(**world)
+        evidence, wrong, groups, *_ = planted_flags(**world)
         whole = with_combination(_planted_signals(evidence), wrong, groups)
         return compare_signals(whole, wrong, groups).set_index(["name", "score"])
     told = planted_leaderboard()
@@ -145,7 +145,7 @@ def test_over_many_worlds():
     words = {"spoilt": [], "honest": []}
     for seed in range(40):
         for kind, how in dict(spoilt={}, honest=dict(spoilt=0.0, sharpness=2.0)).items():
-            evidence, wrong, groups = planted_flags(n_blocks=27, seed=seed, **how)
+            evidence, wrong, groups, *_ = planted_flags(n_blocks=27, seed=seed, **how)
             whole = _planted_signals(evidence)
             verdict = compare_signals(whole, wrong, groups, scores=("auroc",)).set_index("name").verdict
             words[kind].append(verdict["auxiliary"])
@@ -157,7 +157,7 @@ def test_over_many_worlds():
 
 def test_seeds_pixels_what_is_not_known_and_what_cannot_be_compared():
     "Two worlds."
-    evidence, wrong, groups = planted_flags(n_blocks=12, n_samples=10)
+    evidence, wrong, groups, *_ = planted_flags(n_blocks=12, n_samples=10)
     base = _planted_signals(evidence)
     twice = compare_signals([base, base], [wrong, wrong], groups)
     once = compare_signals(base, wrong, groups)

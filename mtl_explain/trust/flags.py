@@ -14,6 +14,7 @@ __all__ = [
     "ClassTable",
     "class_table",
     "repaired",
+    "PlantedFlags",
     "planted_flags",
     "plot_flags",
     "read_flags",
@@ -337,6 +338,16 @@ def repaired(
 
 
 # %% ../../nbs/api/trust/06_flags.ipynb #0531adeb
+class PlantedFlags(NamedTuple):
+    "A world of two label tasks of which it is known what is wrong and why."
+
+    evidence: Evidence  # of the network
+    wrong: np.ndarray  # (n,) 1 where the main prediction is wrong
+    groups: np.ndarray  # (n,) region
+    truth: np.ndarray  # (n,) main label
+    spoilt: np.ndarray  # (n,) bool: the input was of another place
+
+
 def planted_flags(
     spoilt: float = 0.2,  # share of samples whose input is of another place
     sharpness: float = 15.0,  # of the probabilities; smaller: more honest doubt
@@ -344,7 +355,7 @@ def planted_flags(
     n_samples: int = 40,  # a region
     n_classes: int = 5,  # of the main and of the auxiliary label
     seed: int = 0,  # of everything random
-) -> tuple:  # `Evidence`, wrong (n,), groups (n,)
+) -> PlantedFlags:
     "A network of two label tasks whose errors have a known reason."
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(n_blocks), n_samples)
@@ -363,7 +374,8 @@ def planted_flags(
     main, other = np.where(bad[:, None], elsewhere, here)
     loss = -np.log(np.maximum(other[np.arange(n), truth[1]], 1e-9))
     evidence = Evidence(main, auxiliary=dict(auxiliary=loss / loss.mean()))
-    return evidence, (main.argmax(1) != truth[0]).astype(float), groups
+    wrong = (main.argmax(1) != truth[0]).astype(float)
+    return PlantedFlags(evidence, wrong, groups, truth[0], bad)
 
 
 def _planted_signals(evidence):
