@@ -282,6 +282,31 @@ def test_the_threshold_of_the_record_is_the_threshold_of_the_prediction(home_sam
     assert told == pytest.approx(by_block.mean().item(), abs=1e-6)
 
 
+def test_where_the_samples_of_the_training_are_given_a_promise_says_where_it(home_samples_setup_run_few_made_and_cover):
+    "Using it."
+    # where the samples of the training are given, a promise says where it does not apply
+    home, samples, setup, run, few, made, cover = home_samples_setup_run_few_made_and_cover
+    assert made.max_dissimilarity is None
+    assert "climate_outside" not in run.predict(few, promise=made)
+    placed = promise(run, 0.3, out=home / "placed.json", samples=samples)
+    assert "does not apply to samples whose dissimilarity" in placed.sentence
+    assert load_certificate(home / "placed.json") == placed
+    again = promise(run, 0.3, out=home / "again.json")  # the area lies beside the run now
+    assert again.max_dissimilarity == placed.max_dissimilarity
+    told = run.predict(few, promise=placed)
+    assert told.climate_outside.dims == ("sample",)
+    assert told.climate_outside.mean() < 0.3
+    stripes = few.optical.copy(data=np.full_like(few.optical, 255))
+    stripes[..., ::2] = 0
+    odd = few.assign(optical=stripes)
+    assert run.predict(odd, check_range=False, promise=placed).climate_outside.all()
+    assert "climate_outside" not in placed.applied(run, run.predict(few, probabilities=True))
+    (run.folder / "applicability.nc").unlink()
+    with pytest.raises(FileNotFoundError, match="applicability.nc is missing"):
+        run.predict(few, promise=placed)
+    print(placed.sentence)
+
+
 def test_a_promise_of_another_run_and_damaged_certificates(home_samples_setup_run_few_made_and_cover):
     "Using it."
     home, samples, setup, run, few, made, cover = home_samples_setup_run_few_made_and_cover

@@ -860,7 +860,7 @@ class Run:
         probabilities = probabilities or promise is not None
         heat = self.temperatures if probabilities else None
         found = predict_samples(self.network, samples, bs, check_range, probabilities, heat)
-        return found if promise is None else promise.applied(self, found)
+        return found if promise is None else promise.applied(self, found, samples)
 
     @property
     def temperatures(self) -> dict:

@@ -25,7 +25,7 @@ __all__ = [
 # %% ../../nbs/api/trust/02_promise.ipynb #bba42ec0
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,7 @@ from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, confidence_edges, error_edges, split_positions
 from mtl_explain.training.runs import Run
 from mtl_explain.training.weights import weights_digest, weights_file
+from mtl_explain.trust.applicability import area_file, dissimilarity, load_area, record_area
 from mtl_explain.trust.backoff import answered_level, climb, climbed, label_levels
 from mtl_explain.trust.risk import binned_parts, check_certainty
 
@@ -339,6 +340,7 @@ certificate_schema = dict(
         risk=_share,
         answered=_share,
         drift=dict(type="object", additionalProperties=_share),
+        max_dissimilarity=dict(type=["number", "null"], minimum=0),
         weights=dict(type="string"),
         dataset=dict(type="string"),
     ),
@@ -364,6 +366,7 @@ class Certificate:
     weights: str  # fingerprint of the network
     dataset: str = ""  # title of the samples
     drift: dict = field(default_factory=dict)  # line -> p of no drift of the blocks, Holm's
+    max_dissimilarity: float = None  # of a sample that it applies to; None: not asked
 
     def check_run(
         self,
@@ -429,6 +432,11 @@ def _sentence(c):
         if drifting
         else ""
     )
+    if c.max_dissimilarity is not None:
+        warning += (
+            " It does not apply to samples whose dissimilarity from those of training is above "
+            f"{c.max_dissimilarity:.2f}."
+        )
     if c.answered < 0.005 and c.about in ("undetected", "level"):
         return f"No answer about {c.task} can be given at {c.alpha:.1%} ({rests}).{warning}"
     sure = f" (with {c.certainty:.0%} certainty)" if c.method == "learn then test" else ""
@@ -532,6 +540,7 @@ def promise(
     method: str = "risk control",  # of `methods`
     certainty: float = 0.9,  # of learn then test
     out=None,  # where to write it; `promise.json` beside the run if None
+    samples: xr.Dataset = None,  # those of the training: to say where the promise does not apply
 ) -> Certificate:
     "Promise something about new regions, and write it down."
     if not run.finished:
@@ -540,6 +549,10 @@ def promise(
     options = dict(unit=unit, split=split, method=method, certainty=certainty, weights=weights)
     options |= dict(mods=run.modalities)
     made = certify(run.trace, alpha, task, about, **options)
+    if (run.folder / area_file).exists():
+        made = replace(made, max_dissimilarity=load_area(run).threshold)
+    elif samples is not None:
+        made = replace(made, max_dissimilarity=record_area(run, samples).threshold)
     made.save(out or run.folder / "promise.json")
     return made
 
@@ -616,9 +629,16 @@ def applied(
     self: Certificate,
     run: Run,  # whose promise it is
     predictions: xr.Dataset,  # of the run, with probabilities
-) -> xr.Dataset:  # and `<task>_ask`, or `<task>_set`, or `<task>_low` and `<task>_high`
+    samples: xr.Dataset = None,  # what was predicted: to say where the promise does not apply
+) -> xr.Dataset:  # and `<task>_ask`, or `_set`, or `_low` and `_high`; with samples `_outside`
     "What is promised, sample by sample."
-    return _with_promise(self, run, predictions)
+    found = _with_promise(self, run, predictions)
+    if samples is None or self.max_dissimilarity is None:
+        return found
+    index = dissimilarity(run, samples, check_range=False)  # was checked when predicting
+    outside = (index > self.max_dissimilarity).drop_attrs()
+    outside.attrs["long_name"] = "outside of the area of applicability"
+    return found.assign({f"{self.task}_outside": outside})
 
 
 # %% ../../nbs/api/trust/02_promise.ipynb #6195b35b
