@@ -19,6 +19,7 @@ __all__ = [
     "certify",
     "promise",
     "check_promise",
+    "with_promise",
     "plot_promise",
 ]
 
@@ -590,21 +591,24 @@ def _levels(found, mods, task, threshold):
     return added
 
 
-def _with_promise(certificate, run, found):
+def with_promise(
+    certificate: Certificate,  # what was promised
+    mods: dict,  # name -> `Modality` of the run
+    found: xr.Dataset,  # predictions of the run, with probabilities
+) -> xr.Dataset:  # and `<task>_ask`, or `<task>_set`, or `<task>_low` and `<task>_high`, ...
     "Predictions with what a promise adds to them."
     c = certificate
-    c.check_run(run)
     task = c.task
     if c.about == "undetected":
         ask = found[f"{task}_confidence"] < np.float32(c.threshold)
         return found.assign({f"{task}_ask": ask.assign_attrs(long_name="ask a person")})
     if c.about == "level":
-        return found.assign(_levels(found, run.modalities, task, c.threshold))
+        return found.assign(_levels(found, mods, task, c.threshold))
     if c.about == "set":
         named = 1 - found[f"{task}_probability"] < np.float32(c.threshold)
         likeliest = found[f"{task}_probability"] == found[f"{task}_confidence"]
         return found.assign({f"{task}_set": (named | likeliest).assign_attrs(long_name="named")})
-    m = run.modalities[task]
+    m = mods[task]
     axis = list(found[task].dims)[1 + channel_axis(m.kind)]
     reach = c.threshold * xr.DataArray(list(m.std) or [1.0], dims=axis)
     ends = dict(low=found[task] - reach, high=found[task] + reach)
@@ -618,7 +622,8 @@ def applied(
     predictions: xr.Dataset,  # of the run, with probabilities
 ) -> xr.Dataset:  # and `<task>_ask`, or `<task>_set`, or `<task>_low` and `<task>_high`
     "What is promised, sample by sample."
-    return _with_promise(self, run, predictions)
+    self.check_run(run)
+    return with_promise(self, run.modalities, predictions)
 
 
 # %% ../../nbs/api/trust/02_promise.ipynb #6195b35b
