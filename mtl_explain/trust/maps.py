@@ -20,7 +20,7 @@ __all__ = [
     "plot_maps",
 ]
 
-# %% ../../nbs/api/trust/05_maps.ipynb #340322c0
+# %% ../../nbs/api/trust/05_maps.ipynb #c67656cd
 import errno
 import math
 import shutil
@@ -53,7 +53,7 @@ from mtl_explain.training.runs import load_run
 from mtl_explain.trust.promise import Certificate, load_certificate, with_promise
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #5a6e03a5
+# %% ../../nbs/api/trust/05_maps.ipynb #f60bad34
 def network_of(
     source,  # a run folder, an opened `Run`, or a learner
 ) -> tuple:  # the network, in evaluation mode; what was opened
@@ -82,7 +82,7 @@ def window_multiple(
     return found
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #9610b660
+# %% ../../nbs/api/trust/05_maps.ipynb #2f56345a
 def n_layers(
     m: Modality,  # a target
 ) -> int:  # probabilities of classes, or numbers
@@ -109,7 +109,7 @@ def predict_layers(
     return found
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #cb1a4a39
+# %% ../../nbs/api/trust/05_maps.ipynb #3c476ddf
 class Plan(NamedTuple):
     "How a scene is cut into windows; all in cells."
 
@@ -172,7 +172,7 @@ def scene_layers(
         )
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #57414a32
+# %% ../../nbs/api/trust/05_maps.ipynb #63e3d991
 def block_predictions(
     layers: np.ndarray,  # (layers, rows, columns), NaN in holes
     m: Modality,  # what was predicted
@@ -200,7 +200,7 @@ def as_bands(
     return np.moveaxis(found.values.reshape(*shape, -1), -1, 0)
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #cac7700e
+# %% ../../nbs/api/trust/05_maps.ipynb #241fa9b8
 class Layer(NamedTuple):
     "A file of the result."
 
@@ -256,7 +256,7 @@ def layer_of(
     return Layer(dtype, nodata, bands, [""] * len(bands), classes, colors)
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #8db5bd15
+# %% ../../nbs/api/trust/05_maps.ipynb #ecc9febd
 class _File:
     "A raster of the result, written block by block."
 
@@ -326,7 +326,7 @@ def _room_told(
         raise OSError(errno.ENOSPC, said) from error
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #89c91a49
+# %% ../../nbs/api/trust/05_maps.ipynb #f5543188
 def _certificates(promise, run):
     "The promises that are asked for, each of this run."
     given = promise if isinstance(promise, (list, tuple)) else [promise] * (promise is not None)
@@ -423,7 +423,7 @@ def predict_scene(
     return out
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #3c7076f9
+# %% ../../nbs/api/trust/05_maps.ipynb #0c90bb33
 def band_style(
     classes: list,  # names of the classes; empty: numbers
     values: np.ndarray,  # what is drawn
