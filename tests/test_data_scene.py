@@ -330,7 +330,8 @@ def test_what_is_missing_and_what_is_no_input(zone, warmth, rain):
         for rasters, match in (
             (dict(zone="dry"), "no raster of 'warmth' was given; the network reads zone, warmth"),
             (dict(zone="dry", warmth=3, dem="a.tif"), "'dem' is no input of this network, which reads"),
-            (dict(zone="wett", warmth=3), "no such raster: wett"),
+            (dict(zone="wett", warmth=3), "expected a raster, a class .*, got 'wett'"),
+            (dict(zone="dry", warmth="wett"), "no such raster: wett"),
         ):
             with pytest.raises((ValueError, FileNotFoundError), match=match):
                 opened_inputs(rasters, dict(zone=zone, warmth=warmth), ("zone", "warmth"), stack)

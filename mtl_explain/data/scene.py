@@ -24,9 +24,10 @@ __all__ = [
     "Scene",
 ]
 
-# %% ../../nbs/api/data/11_scene.ipynb #82ad8e70
+# %% ../../nbs/api/data/11_scene.ipynb #0b90b9cd
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ from mtl_explain.data.windows import cell_scales
 from mtl_explain.files.raster import (
     band_names,
     fill_holes,
+    is_virtual,
     known_heights,
     north_up_problem,
     open_raster,
@@ -48,7 +50,7 @@ from mtl_explain.files.raster import (
 from mtl_explain.modality import Modality
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #fa5f3a3d
+# %% ../../nbs/api/data/11_scene.ipynb #6b391e00
 def common_windows(
     files: dict,  # name -> open raster; what the first one says is believed
     scales: dict = None,  # name -> pixels a cell, as from `cell_scales`; 1 where none is given
@@ -151,7 +153,7 @@ def _extent(raster):
     return "x {0:.10g} to {2:.10g}, y {1:.10g} to {3:.10g}".format(*raster.bounds)
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #7e5580fc
+# %% ../../nbs/api/data/11_scene.ipynb #8890d2e7
 def ground_size(
     file,  # an open raster
 ) -> float | None:  # metres; None: it does not say where it lies, or lies on no Earth
@@ -186,7 +188,7 @@ def pixel_problem(
     )
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #92cbaddd
+# %% ../../nbs/api/data/11_scene.ipynb #99056449
 def known_pixels(
     file,  # an open raster
     bands: list,  # that are read
@@ -264,7 +266,7 @@ def read_input(
     return np.where(known, values, mean).astype("float32"), known
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #6106fc7d
+# %% ../../nbs/api/data/11_scene.ipynb #773b3c9a
 def sample_windows(
     window: Window,  # a part of a raster
     side: int = 64,  # pixels of a small window
@@ -305,7 +307,7 @@ def check_raster_range(
         raise ValueError(f"{file.name}: {problem} If they are right, say `check_range=False`")
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #0a8c56e0
+# %% ../../nbs/api/data/11_scene.ipynb #cbfd1457
 def standardise_window(
     values: np.ndarray,  # (C, rows, columns)
     known: np.ndarray,  # bool (rows, columns)
@@ -325,7 +327,7 @@ def standardise_window(
     return z
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #9adadf3b
+# %% ../../nbs/api/data/11_scene.ipynb #96eafe14
 def ground_window(
     file,  # an open raster
     bounds: tuple,  # left, bottom, right, top
@@ -396,7 +398,7 @@ def window_mode(
     return int(np.bincount(values[known]).argmax()) if known.any() else None
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #0c8a3e7c
+# %% ../../nbs/api/data/11_scene.ipynb #bd2c42a1
 def constant_input(
     value,  # a number, a class or its number, or an array, given instead of a raster
     m: Modality,  # what it is
@@ -431,7 +433,7 @@ def constant_input(
     return found
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #03642fc1
+# %% ../../nbs/api/data/11_scene.ipynb #f20f0c92
 def opened_inputs(
     rasters: dict,  # name of an input -> path of a raster, or a constant; of a series its days, too
     mods: dict,  # name -> `Modality`
@@ -465,9 +467,10 @@ def opened_inputs(
 
 
 def _is_path(value, m):
-    "Whether something is the path of a raster: a text that is no class, or a `Path`."
+    "Whether something is the path of a raster: a `Path`, or a text that is not meant as a class."
     if isinstance(value, str):
-        return value not in m.classes
+        no_file = m.kind == "category" and not is_virtual(value) and not Path(value).exists()
+        return not no_file and value not in m.classes
     return hasattr(value, "__fspath__")
 
 
@@ -479,7 +482,7 @@ def _days(value, m):
     return found
 
 
-# %% ../../nbs/api/data/11_scene.ipynb #70310dd9
+# %% ../../nbs/api/data/11_scene.ipynb #c33dc666
 class Scene:
     "Rasters of one place, as a network reads them: window by window."
 

@@ -20,7 +20,7 @@ __all__ = [
     "plot_maps",
 ]
 
-# %% ../../nbs/api/trust/05_maps.ipynb #c67656cd
+# %% ../../nbs/api/trust/05_maps.ipynb #64451ec0
 import errno
 import math
 import shutil
@@ -53,7 +53,7 @@ from mtl_explain.training.runs import load_run
 from mtl_explain.trust.promise import Certificate, load_certificate, with_promise
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #f60bad34
+# %% ../../nbs/api/trust/05_maps.ipynb #8af29fba
 def network_of(
     source,  # a run folder, an opened `Run`, or a learner
 ) -> tuple:  # the network, in evaluation mode; what was opened
@@ -82,7 +82,7 @@ def window_multiple(
     return found
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #2f56345a
+# %% ../../nbs/api/trust/05_maps.ipynb #32a7e9d7
 def n_layers(
     m: Modality,  # a target
 ) -> int:  # probabilities of classes, or numbers
@@ -109,7 +109,7 @@ def predict_layers(
     return found
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #3c476ddf
+# %% ../../nbs/api/trust/05_maps.ipynb #ca760347
 class Plan(NamedTuple):
     "How a scene is cut into windows; all in cells."
 
@@ -172,7 +172,7 @@ def scene_layers(
         )
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #63e3d991
+# %% ../../nbs/api/trust/05_maps.ipynb #6a834eb7
 def block_predictions(
     layers: np.ndarray,  # (layers, rows, columns), NaN in holes
     m: Modality,  # what was predicted
@@ -200,7 +200,7 @@ def as_bands(
     return np.moveaxis(found.values.reshape(*shape, -1), -1, 0)
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #241fa9b8
+# %% ../../nbs/api/trust/05_maps.ipynb #dd6c6fda
 class Layer(NamedTuple):
     "A file of the result."
 
@@ -256,7 +256,7 @@ def layer_of(
     return Layer(dtype, nodata, bands, [""] * len(bands), classes, colors)
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #ecc9febd
+# %% ../../nbs/api/trust/05_maps.ipynb #79cc427f
 class _File:
     "A raster of the result, written block by block."
 
@@ -326,7 +326,7 @@ def _room_told(
         raise OSError(errno.ENOSPC, said) from error
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #f5543188
+# %% ../../nbs/api/trust/05_maps.ipynb #3cf658a7
 def _certificates(promise, run):
     "The promises that are asked for, each of this run."
     given = promise if isinstance(promise, (list, tuple)) else [promise] * (promise is not None)
@@ -423,7 +423,7 @@ def predict_scene(
     return out
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #0c90bb33
+# %% ../../nbs/api/trust/05_maps.ipynb #893bccdf
 def band_style(
     classes: list,  # names of the classes; empty: numbers
     values: np.ndarray,  # what is drawn
@@ -456,6 +456,17 @@ def _drawn(path, side):
         return values, (left, right, bottom, top), classes, colors, file.units[0]
 
 
+def _only_seen(values, extent, classes, colors, units):
+    "Of a long legend only the classes that are there."
+    if len(classes) <= 8:
+        return values, extent, classes, colors, units
+    seen, numbers = np.unique(values[~np.isnan(values)].astype(int), return_inverse=True)
+    values = values.copy()
+    values[~np.isnan(values)] = numbers
+    colors = colors and [colors[i] for i in seen]
+    return values, extent, [classes[i] for i in seen], colors, units
+
+
 def plot_maps(
     folder,  # that `predict_scene` wrote
     names: list = None,  # which of its files, without `.tif`; those with one band if None
@@ -475,7 +486,7 @@ def plot_maps(
     for ax in axes[len(names) :]:
         ax.axis("off")
     for ax, name in zip(axes, names, strict=False):
-        values, extent, classes, colors, units = _drawn(folder / f"{name}.tif", side)
+        values, extent, classes, colors, units = _only_seen(*_drawn(folder / f"{name}.tif", side))
         style = band_style(classes, values, colors, centred=False)
         image = ax.imshow(values, extent=extent, interpolation="nearest", **style)
         bar = ax.figure.colorbar(image, ax=ax, shrink=0.8)

@@ -17,6 +17,7 @@ __all__ = [
     "Certificate",
     "load_certificate",
     "certify",
+    "check_wish",
     "promise",
     "check_promise",
     "with_promise",
@@ -455,7 +456,7 @@ def certify(
 ) -> Certificate:
     "A promise about regions like those of a split; `ValueError` where none can be given."
     task = task or trace.attrs["main"]
-    _check_wish(alpha, method, certainty)
+    check_wish(alpha, method, certainty)
     if split == "train":
         raise ValueError(
             "a promise is made from samples that were not trained on; not from 'train'"
@@ -513,7 +514,11 @@ def certify(
     )
 
 
-def _check_wish(alpha, method, certainty):
+def check_wish(
+    alpha,  # at most this share goes wrong
+    method,  # of `methods`
+    certainty,  # of learn then test
+) -> None:
     "`ValueError` where a promise is asked for that makes no sense."
     for name, value in dict(alpha=alpha, certainty=certainty).items():
         if not isinstance(value, (int, float)) or not 0 < value < 1:
