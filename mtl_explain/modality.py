@@ -106,6 +106,7 @@ class Modality:
     derived_from: tuple = ()  # modalities that it is computed from, if any: they are tied to it
     mean: tuple = ()  # one number a channel, in `units`: its scaling, once it has been learnt
     std: tuple = ()  # one number a channel, like `mean`
+    pixel_size: float | None = None  # metres a side of the ground; for image and mask, if known
 
     def __post_init__(self):
         _check_modality(self)
@@ -201,6 +202,19 @@ def _check_modality(
         fail("is its own parent; `parent` names a coarser label")
     if m.mean or m.std:
         _check_scaling(m, fail)
+    if m.pixel_size is not None:
+        _check_pixel_size(m, fail)
+
+
+def _check_pixel_size(
+    m: Modality,  # with a size of its pixels
+    fail,  # function of a text, which raises
+) -> None:
+    "A positive number, of what has pixels."
+    if not m.is_dense:
+        fail(f"is of kind {m.kind}, which has no pixels, but a pixel_size")
+    if not isinstance(m.pixel_size, (int, float)) or not 0 < m.pixel_size < np.inf:
+        fail(f"pixel_size is {m.pixel_size!r}, expected a positive number of metres")
 
 
 def _check_scaling(
@@ -330,6 +344,13 @@ def _positions(
 
 
 # %% ../nbs/api/00_modality.ipynb #b5031f41
+def _number(
+    value,  # an attribute: a number, of any library; None
+):  # of Python, which JSON can hold
+    "A number that came out of a file."
+    return value.item() if hasattr(value, "item") else value
+
+
 def modality_of(
     da: xr.DataArray,  # variable of a sample set; first dimension `sample`, attribute `kind`
 ) -> Modality:
@@ -352,6 +373,7 @@ def modality_of(
         a.get("parent", ""),
         _positions(a.get("parent_index", ()), da.name),
         _names(a.get("derived_from", ())),
+        pixel_size=_number(a.get("pixel_size")),
     )
 
 
@@ -406,6 +428,7 @@ modality_schema = dict(
         derived_from=_names_schema,
         mean=_numbers,
         std=_positive_numbers,
+        pixel_size=dict(type="number", exclusiveMinimum=0),
     ),
 )
 

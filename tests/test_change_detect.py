@@ -10,7 +10,6 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -27,25 +26,21 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window
 
-from mtl_explain.change.detect import (
-    ScenePair, band_list, blend_windows, change_network, common_windows, detect_change, downsampling_factor,
-    half_cosine, plot_detection, predict_layers, read_input, sample_windows, standardise_window, to_bands,
-    whole_blocks, window_plan, window_starts, window_weights,
-)
+from mtl_explain.change.detect import band_list, change_network, detect_change, plot_detection, to_bands
 from mtl_explain.change.losses import range_scaling
-from mtl_explain.data.inputs import raster_bands
 from mtl_explain.data.samples import modality_array
+from mtl_explain.data.scene import Scene
 from mtl_explain.datasets import hibcd
 from mtl_explain.files.paths import scratch_file
-from mtl_explain.files.raster import band_names, open_raster
+from mtl_explain.files.raster import open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, with_network
-from mtl_explain.palette import blue, orange
 from mtl_explain.setup import Setup
 from mtl_explain.testing.scene import example_scene, scene_modalities, scene_setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.runs import train_run
+from mtl_explain.trust.maps import predict_layers, window_multiple
 
 
 # networks that compare two images, and others
@@ -151,10 +146,12 @@ def expected(_folder_dsm_path_and_image_path, network_Opened_small_and_mods):
     _folder, dsm_path, image_path = _folder_dsm_path_and_image_path
     network, Opened, small, mods = network_Opened_small_and_mods
     def at_once():
-        scene = ScenePair([open_raster(dsm_path), open_raster(image_path)], small.network)
+        paths = dict(early_height=dsm_path, late_image=image_path)
+        files = {name: open_raster(path) for name, path in paths.items()}
+        scene = Scene(files, mods, tuple(paths), heights=("early_height",))
         x, _ = scene.read([0], [0], (320, 448))
-        layers = predict_layers(small.network, x, targets)[0].numpy()
-        return to_bands(layers, mods, targets, True)
+        layers = predict_layers(small.network, x, targets)
+        return to_bands({t: v[0].numpy() for t, v in layers.items()}, mods, targets, True)
     return at_once()
 
 
@@ -224,82 +221,19 @@ def mapped(roles_folder_run_truth_early_corner_and_late, quiet_in_windows_and_li
     return mapped
 
 
-def test_windows_by_hand_and_weights_that_sum_to_one_everywhere():
-    "Windows that overlap."
-    assert window_starts(20, 8, 4) == [0, 4, 8, 12]
-    assert window_starts(21, 8, 4) == [0, 4, 8, 12, 13]
-    assert window_starts(8, 8, 4) == [0]
-    half = 0.5 * np.cos(np.pi / 4)
-    np.testing.assert_allclose(half_cosine(4), [0, 0.5 - half, 0.5 + half, 1])
-    assert len(half_cosine(0)) == 0
-    for n, size, step in ((20, 8, 4), (640, 128, 96), (640, 128, 128), (128, 128, 96)):
-        starts = window_starts(n, size, step)
-        total = np.zeros(n)
-        for s, w in zip(starts, window_weights(starts, size), strict=True):
-            total[s : s + size] += w
-        np.testing.assert_allclose(total, 1, atol=1e-6)
-    starts = window_starts(645, 128, 96)
-    fig, ax = plt.subplots(figsize=(8, 1.6), layout="constrained", dpi=75)
-    for k, (s, w) in enumerate(zip(starts, window_weights(starts, 128), strict=True)):
-        ax.plot(s + np.arange(128), w, color=(blue, orange)[k % 2])
-    ax.set(
-        xlabel="pixel of the scene",
-        ylabel="weight",
-        title="windows of 128 pixels that share 32; the last is moved back",
-    )
-
-
-def test_windows_that_agree_give_what_they_agree_on_whatever_their_layout():
-    "Over the scene."
-    rows, cols = np.mgrid[:70, :93].astype("float32")
-    scene = np.stack([rows, cols])
-
-
-    def look(r, c):
-        return [scene[:, a : a + 16, b : b + 24] for a, b in zip(r, c, strict=True)]
-
-
-    def whole(look, steps, **options):
-        out = np.full((2, 70, 93), -1, "float32")
-        times = np.zeros((70, 93), int)
-        starts = (window_starts(70, 16, steps[0]), window_starts(93, 24, steps[1]))
-        for r, c, v in blend_windows(look, 2, starts, (16, 24), **options):
-            out[:, r : r + v.shape[1], c : c + v.shape[2]] = v
-            times[r : r + v.shape[1], c : c + v.shape[2]] += 1
-        assert (times == 1).all(), "every pixel is handed out once"
-        return out
-
-
-    for steps in ((16, 24), (12, 16), (4, 8)):
-        for options in (dict(), dict(width=20), dict(width=50, bs=3)):
-            np.testing.assert_allclose(whole(look, steps, **options), scene, atol=1e-4)
-
-
-    def blind(r, c):
-        return [
-            np.where((a == 12) & (b == 16), np.nan, v) for a, b, v in zip(r, c, look(r, c), strict=True)
-        ]
-
-
-    found = whole(blind, (12, 16))
-    known = ~np.isnan(found[0])
-    np.testing.assert_allclose(found[:, known], scene[:, known], atol=1e-4)
-    assert 0 < (~known).sum() < 16 * 24, "what one window alone sees stays unknown"
-    assert not np.isnan(whole(blind, (4, 8))).any()
-
-
 def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened_small_and_mods):
     "Which network, and what it says."
     network, Opened, small, mods = network_Opened_small_and_mods
-    assert change_network(small) == (small.network, targets)
-    assert [downsampling_factor(network(t)) for t in ("fcsiamese", "mmcd")] == [16, 32]
-    assert downsampling_factor(small.network) == 4
+    assert change_network(small) == (small.network, targets, small)
     pair = ("early_height", "late_image")
+    here = dict.fromkeys(pair, 1)
+    assert [window_multiple(network(t), here) for t in ("fcsiamese", "mmcd")] == [16, 32]
+    assert window_multiple(small.network, here) == 4
     unets = Setup(
         dict(early_height=dict(width=4, depth=2), late_image=dict(width=4, depth=3)),
         "height_change",
     )
-    assert downsampling_factor(MultitaskNetwork(scene_modalities(64), unets)) == 8
+    assert window_multiple(MultitaskNetwork(scene_modalities(64), unets), here) == 8
     toy = toy_samples(24, size=16)
     single = Setup(dict(optical=dict(width=4)), "cover")
     learner = multitask_learner(toy, single, device="cpu")
@@ -317,16 +251,17 @@ def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened
 
 
 def test_two_pixels_by_hand(network_Opened_small_and_mods):
-    "Which network, and what it says."
+    "The bands of the result."
     # two pixels by hand: sure and undecided, and one where nothing is known
     network, Opened, small, mods = network_Opened_small_and_mods
-    layers = np.array(
-        [[[0.1, 0.4, np.nan]], [[0.2, 0.35, np.nan]], [[0.7, 0.25, np.nan]], [[-0.5, 0.25, np.nan]]],
-        "float32",
+    chances = [[[0.1, 0.4, np.nan]], [[0.2, 0.35, np.nan]], [[0.7, 0.25, np.nan]]]
+    layers = dict(
+        semantic_change=np.array(chances, "float32"),
+        height_change=np.array([[[-0.5, 0.25, np.nan]]], "float32"),
     )
     np.testing.assert_allclose(
         to_bands(layers, mods, targets, True)[:, 0],
-        [[2, 0, np.nan], [-6, 3, np.nan], *layers[:3, 0]],
+        [[2, 0, np.nan], [-6, 3, np.nan], *layers["semantic_change"][:, 0]],
     )
     assert [b.text for b in band_list(mods, targets, True)] == [
         "semantic_change",
@@ -337,139 +272,6 @@ def test_two_pixels_by_hand(network_Opened_small_and_mods):
     ]
     assert band_list(mods, targets, False)[0].classes == "0 no change, 1 demolished, 2 newly built"
     assert len(band_list(mods, targets[::-1], True)) == 2
-
-
-def test_what_two_rasters_share_and_rasters_that_do_not_fit():
-    "Two rasters on one grid."
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-
-        def made(name, shape, *args, **options):
-            path = Path(folder) / f"{name}.tif"
-            write(path, np.zeros((1, *shape), "float32"), *args, **options)
-            return stack.enter_context(open_raster(path))
-
-        dsm = made("dsm", (20, 30))
-        shared = common_windows(dsm, made("a", (15, 40), (120_000.75, 487_000.5)))
-        assert shared == (Window(3, 0, 27, 13), Window(0, 2, 27, 13))
-        plain = made("plain", (8, 9), crs=None)
-        plain2 = made("plain2", (8, 9), crs=None)
-        assert common_windows(plain, plain2) == (Window(0, 0, 9, 8), Window(0, 0, 9, 8))
-        with pytest.raises(
-            ValueError,
-            match=r"b.tif: its projection is EPSG:32631, that of .*dsm.tif is EPSG:28992; "
-            "bring one onto the grid",
-        ):
-            common_windows(dsm, made("b", (20, 30), crs="EPSG:32631"))
-        with pytest.raises(ValueError, match="its projection is not known"):
-            common_windows(dsm, made("c", (20, 30), crs=None))
-        with pytest.raises(
-            ValueError, match="its pixels are 0.5 × 0.5, those of .*dsm.tif 0.25 × 0.25; resample"
-        ):
-            common_windows(dsm, made("d", (20, 30), pixel=0.5))
-        with pytest.raises(
-            ValueError, match=r"lie between those of .*dsm.tif \(by 0.40 and 0.00 of a pixel\)"
-        ):
-            common_windows(dsm, made("e", (20, 30), (120_000.1, 487_000.0)))
-        with pytest.raises(
-            ValueError,
-            match="does not overlap .*dsm.tif: x 121000 to 121007.5, y 486995 to 487000 "
-            "and x 120000 to 120007.5",
-        ):
-            common_windows(dsm, made("f", (20, 30), (121_000.0, 487_000.0)))
-        with pytest.raises(
-            ValueError, match="it has 9 × 9 pixels, .* 8 × 9, and neither says where it lies"
-        ):
-            common_windows(made("g", (8, 9), crs=None), made("h", (9, 9), crs=None))
-        (Path(folder) / "no.tif").write_text("no raster")
-        with pytest.raises(ValueError, match="no.tif: cannot be read"):
-            open_raster(Path(folder) / "no.tif")
-        with pytest.raises(FileNotFoundError, match="no such raster: nowhere.tif"):
-            open_raster("nowhere.tif")
-
-
-def test_bands_holes_and_nodata(network_Opened_small_and_mods):
-    "What the network gets to see."
-    network, Opened, small, mods = network_Opened_small_and_mods
-    with tempfile.TemporaryDirectory() as folder:
-        heights = np.full((1, 4, 6), 7, "float32")
-        heights[0, 0, :3] = np.inf, 3.4e38, -9999
-        heights[0, 3, 5] = -8888
-        photo = np.full((4, 4, 6), 100, "uint8")
-        photo[:3, :, 0] = 255
-        photo[3, :, 0] = 0
-        dsm = write(Path(folder) / "a.tif", heights, nodata=-8888)
-        image = write(Path(folder) / "b.tif", photo, photometric="RGB", alpha="YES")
-        five = write(Path(folder) / "c.tif", np.zeros((5, 4, 6), "uint8"))
-        with open_raster(dsm) as d, open_raster(image) as i, open_raster(five) as f:
-            values, known = read_input(d, Window(0, 0, 6, 4), mods["early_height"], [4.0])
-            assert known.sum() == 20
-            assert (values == 7).all()
-            assert not read_input(d, Window(0, 0, 3, 1), mods["early_height"], [4.0])[1].any()
-            values, known = read_input(i, Window(0, 0, 6, 4), mods["late_image"], [90.0, 91, 92])
-            assert values[:, 2, 0].tolist() == [90, 91, 92]
-            assert values.shape == (3, 4, 6)
-            assert known.sum() == 20
-            assert (values[:, known] == 100).all()
-            assert raster_bands(band_names(i), mods["late_image"], "b.tif") == [1, 2, 3]
-            channels = "late_image 0, late_image 1, late_image 2"
-            with pytest.raises(
-                ValueError, match=rf"c.tif: expected 3 bands for 'late_image' \({channels}\), got 5"
-            ):
-                raster_bands(band_names(f), mods["late_image"], "c.tif")
-
-
-def test_a_sample_of_a_raster_tells_units_and_types_of_numbers():
-    "What the network gets to see."
-    assert [tuple(w.flatten()) for w in sample_windows(Window(5, 7, 30, 20))] == [(5, 7, 30, 20)]
-    many = sample_windows(Window(0, 0, 2000, 100))
-    assert len(many) == 12
-    assert {(w.width, w.height) for w in many} == {(64, 64)}
-    assert max(w.col_off for w in many) == 1936
-
-
-def test_heights_in_centimetres_are_noticed(network_Opened_small_and_mods):
-    "What the network gets to see."
-    network, Opened, small, mods = network_Opened_small_and_mods
-    known = np.ones((2, 2), bool)
-    height = mods["early_height"]
-    nine = np.full((1, 2, 2), 9, "float32")
-    assert standardise_window(nine, known, height, "a.tif").tolist() == [[[1, 1], [1, 1]]]
-    with pytest.raises(
-        ValueError,
-        match="a.tif: values of 900 in the mean, where 'early_height' was 4 ± 5 in training: "
-        "other units",
-    ):
-        standardise_window(100 * nine, known, height, "a.tif")
-
-
-def test_how_scenes_are_cut(network_Opened_small_and_mods):
-    "One call."
-    network, Opened, small, mods = network_Opened_small_and_mods
-    assert window_plan(small.network, (200, 100)) == ((64, 64), ([0, 48, 96, 136], [0, 36]))
-    smaller = window_plan(small.network, (50, 70), 64, 10)
-    assert smaller == ((50, 64), ([0], [0, 6])), "a scene that is smaller than a window"
-    starts = [0, 64, 128, 192, 256, 320, 384, 400]
-    assert window_plan(network("mmcd", 100), (500, 500)) == ((100, 100), (starts, starts))
-    assert window_plan(small.network, (90, 3), 50) == ((50, 3), ([0, 36, 40], [0])), "no size is wrong"
-    tight = window_plan(small.network, (9, 9), 7, 5)
-    assert tight == ((7, 7), ([0, 2], [0, 2])), "no room for a multiple"
-    for overlap, match in (
-        (64, "overlap=64: expected 0 to 63 pixels for windows of 64"),
-        (-4, "overlap=-4"),
-    ):
-        with pytest.raises(ValueError, match=match):
-            window_plan(small.network, (90, 90), overlap=overlap)
-
-
-def test_rows_in_whole_blocks_each_once():
-    "One call."
-    rows = np.arange(100).reshape(1, 100, 1).repeat(3, 2)
-    pieces = ((0, 30), (30, 40), (70, 20), (90, 10))
-    parts = [(r, c, rows[:, r : r + n]) for c in (0, 3) for r, n in pieces]
-    got = list(whole_blocks(parts, 100, 32))
-    expected = [(r, c, n) for c in (0, 3) for r, n in ((0, 64), (64, 36))]
-    assert [(r, c, v.shape[1]) for r, c, v in got] == expected
-    assert all((v[0, :, 0] == np.arange(r, r + v.shape[1])).all() for r, _, v in got)
 
 
 def test_windows_and_the_whole_scene_agree(quiet_in_windows_and_little, expected):

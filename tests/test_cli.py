@@ -24,7 +24,7 @@ import xarray as xr
 
 from mtl_explain import papers
 from mtl_explain.change import detect as detection
-from mtl_explain.cli import chosen_recipe, demo_samples, find_setup, main, parse_options
+from mtl_explain.cli import chosen_recipe, demo_samples, find_setup, main, parse_options, parse_rasters
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, save_samples
 from mtl_explain.datasets import globe
@@ -70,6 +70,7 @@ def names_and_done():
         "explain",
         "report",
         "promise",
+        "predict",
         "detect",
         "course",
         "data",
@@ -418,6 +419,49 @@ def test_a_promise_in_words_and_as_a_file_its_fate_on_the_test_split_and_what():
             code, said, errors = command("promise", f"{d}/run", *words)
             assert (code, said, len(errors)) == (1, "", 1)
             assert match in errors[0]
+
+
+def test_paths_classes_numbers():
+    "Predict."
+    words = ["optical=a=b.tif", "zone=dry", "warmth=-11.5", "soil=1,2.5", "dem=zip://p.zip!a.tif"]
+    assert parse_rasters(words) == dict(
+        optical="a=b.tif", zone="dry", warmth=-11.5, soil=[1, 2.5], dem="zip://p.zip!a.tif"
+    )
+    for words, match in (
+        (["a.tif"], "a raster is given as NAME=PATH, got 'a.tif'"),
+        (["dem="], "got 'dem='"),
+        (["dem=a.tif", "dem=b.tif"], "two rasters of 'dem' were given: a.tif and b.tif"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            parse_rasters(words)
+
+
+def test_from_a_run_and_a_raster_to_maps_with_a_promise():
+    "Predict."
+    # from a run and a raster to maps, with a promise; and the promise of another run
+    with tempfile.TemporaryDirectory() as d:
+        world = toy_samples(384)
+        for name, seed in (("run", 0), ("other", 1)):
+            train_run(
+                world, Setup("optical", "climate"), f"{d}/{name}", epochs=1, bs=32, bar=False, seed=seed
+            )
+            assert command("promise", f"{d}/{name}", "--alpha", "0.4")[0] == 0
+        scene = np.concatenate(list(world.optical.values[:3]), -1)
+        write_geotiff(f"{d}/optical.tif", scene, (1000, 2000), 10, "EPSG:32632")
+        words = ["predict", f"{d}/run", "--raster", f"optical={d}/optical.tif", "--out", f"{d}/maps"]
+        code, out, _ = command(*words, "--promise", f"{d}/run/promise.json")
+        assert code == 0
+        names = ("climate", "climate_ask", "climate_confidence")
+        assert out == "".join(f"predicted: {d}/maps/{n}.tif\n" for n in names)
+        for more, match in (
+            ((), f"{d}/maps exists already: choose another folder, or remove it"),
+            (("--promise", f"{d}/other/promise.json"), "a promise of another run: it was made for"),
+            (("--promise", f"{d}/run/config.json"), "config.json: task is missing"),
+            (("--raster", "dem=a.tif"), "'dem' is no input of this network, which reads optical"),
+        ):
+            code, _, errors = command(*words, *more)
+            assert (code, len(errors)) == (1, 1)
+            assert match in errors[0], errors
 
 
 def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():

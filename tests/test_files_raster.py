@@ -16,15 +16,15 @@ import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import rasterio
+import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from mtl_explain.files.raster import (
-    band_names, cut_patches, degree_grid, geotiff_writer, global_grid, grid_transform, open_raster,
-    patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll, valid_mask, write_geotiff,
+    band_names, cloud_optimised, cut_patches, degree_grid, geotiff_writer, global_grid, grid_transform,
+    open_raster, patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll, valid_mask, write_geotiff,
 )
 
 
@@ -322,6 +322,32 @@ def test_a_small_raster_read_back():
             assert file.nodata == -1
             assert file.crs.to_epsg() == 32632
             assert tuple(file.bounds) == (500_000, 5_599_980, 500_030, 5_600_000)
+
+
+def test_the_same_numbers_names_and_colours_in_another_layout():
+    "Writing."
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plain.tif"
+        classes = np.random.default_rng(0).integers(0, 3, (1200, 1100)).astype("uint8")
+        tags = [dict(classes="0 field, 1 house, 2 road")]
+        about = dict(names=["cover"], tags=tags, nodata=255)
+        place = (Affine(10, 0, 0, 0, -10, 0), "EPSG:32632")
+        with geotiff_writer(path, (1, 1200, 1100), "uint8", *place, **about) as file:
+            file.write(classes, 1)
+            file.write_colormap(1, {0: (1, 2, 3, 255), 1: (9, 9, 9, 255)})
+        cloud_optimised(path, Path(folder) / "cloud.tif")
+        with rasterio.open(Path(folder) / "cloud.tif") as file:
+            assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert file.overviews(1) == [2, 4]
+            assert (file.read(1) == classes).all()
+            assert file.descriptions == ("cover",)
+            assert file.tags(1)["classes"] == "0 field, 1 house, 2 road"
+            assert file.colormap(1)[1] == (9, 9, 9, 255)
+            assert file.nodata == 255
+        path.write_bytes(path.read_bytes()[:9000])
+        with pytest.raises(rasterio.errors.RasterioError):
+            cloud_optimised(path, Path(folder) / "broken.tif")
+        assert sorted(p.name for p in Path(folder).iterdir()) == ["cloud.tif", "plain.tif"]
 
 
 def test_a_large_raster_window_by_window_with_names_units_and_tags():

@@ -206,6 +206,11 @@ def test_a_described_image_a_described_label_and_a_variable_that_nobody():
     assert modality_of(da.drop_vars("band")).channels == ("0", "1"), (
         "channels without names are numbered"
     )
+    assert modality_of(da.assign_attrs(pixel_size=np.float32(10))).pixel_size == 10
+    assert modality_of(da).pixel_size is None, "not known"
+    for size in (0, "ten", -1.0, np.inf):
+        with pytest.raises(ValueError, match="'radar': pixel_size is .* expected a positive number of"):
+            modality_of(da.assign_attrs(pixel_size=size))
     with pytest.raises(ValueError, match="modality 'radar': kind is ''"):
         modality_of(da.drop_attrs())
     da = xr.DataArray(
@@ -218,19 +223,21 @@ def test_a_described_image_a_described_label_and_a_variable_that_nobody():
     assert modality_of(da).shape == ()
 
 
-def test_there_and_back_through_json(optical, cover, weather):
+def test_there_and_back_through_json(weather, optical, cover):
     "To and from JSON."
-    for m in (optical, cover, weather, replace(weather, mean=(11.0, 60.0), std=(9.0, 40.0))):
+    scaled = replace(weather, mean=(11.0, 60.0), std=(9.0, 40.0))
+    for m in (optical, cover, weather, scaled, replace(optical, pixel_size=10.0)):
         assert from_dict(Modality, json.loads(json.dumps(to_dict(m)))) == m
     assert "units" not in to_dict(optical)
     with pytest.raises(ValueError, match="Modality has no field colour"):
         from_dict(Modality, dict(name="a", kind="category", colour="red"))
 
 
-def test_what_to_dict_writes_fits_the_schema(optical, cover, weather):
+def test_what_to_dict_writes_fits_the_schema(weather, optical, cover):
     "To and from JSON."
     # what `to_dict` writes fits the schema; what it could not have written is named
-    for m in (optical, cover, weather, replace(weather, mean=(11.0, 60.0), std=(9.0, 40.0))):
+    scaled = replace(weather, mean=(11.0, 60.0), std=(9.0, 40.0))
+    for m in (optical, cover, weather, scaled, replace(optical, pixel_size=10.0)):
         check_document(json.loads(json.dumps(to_dict(m))), modality_schema, "here")
     for field_, value, match in (
         ("kind", "video", "here: kind is .video., expected one of image"),
@@ -238,6 +245,7 @@ def test_what_to_dict_writes_fits_the_schema(optical, cover, weather):
         ("classes", "abc", "here: classes is .abc., expected a list"),
         ("colour", 1, "here: colour is unknown; known: channels"),
         ("colors", ["red"], r"here: colors\[0\] is .red., expected text like"),
+        ("pixel_size", 0, "here: pixel_size is 0, expected more than 0"),
     ):
         with pytest.raises(ValueError, match=match):
             check_document(to_dict(optical) | {field_: value}, modality_schema, "here")

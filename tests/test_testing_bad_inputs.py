@@ -286,6 +286,26 @@ report sound-run --out full → full is in the way & move it away, or write else
 report sound-run --out file → file is in the way and it is a file
 report sound-run --out sound-store → sound-store is in the way
 report sound-run --control sound-run → the control is the run itself
+predict none --raster optical=photo.tif --out out → none is not a run folder
+predict sound-run --out out → Missing option '--raster'
+predict sound-run --raster optical=photo.tif → Missing option '--out'
+predict sound-run --raster photo.tif --out out → a raster is given as NAME=PATH, got 'photo.tif'
+predict sound-run --raster dem=dsm.tif --out out → no raster of 'optical' was given & reads optical
+predict sound-run --raster optical=photo.tif --raster a=dsm.tif --out out → 'a' is no input of this
+predict sound-run --raster optical=a --raster optical=b --out out → two rasters of 'optical'
+predict sound-run --raster optical=none.tif --out out → no such raster: none.tif
+predict sound-run --raster optical=text.tif --out out → text.tif: cannot be read
+predict sound-run --raster optical=dsm.tif --out out → dsm.tif: expected 3 bands for 'optical'
+predict sound-run --raster optical=5 --out out → of kind image: expected a raster, got 5
+predict sound-run --raster optical=photo.tif --out full → full exists already: choose another folder
+predict sound-run --raster optical=photo.tif --out file/x → file is a file; choose another place
+predict sound-run --raster optical=photo.tif --out out --promise none.json → none.json
+predict sound-run --raster optical=photo.tif --out out --promise file → file & JSON
+predict sound-run --raster optical=photo.tif --out out --overlap 9 → overlap=9: expected 0 to 7
+predict sound-run --raster optical=photo.tif --out out --size 0 → '--size'
+predict pair-run --raster before=dsm.tif --out out → no raster of 'after' was given
+predict pair-run --raster before=dsm.tif --raster after=far.tif --out out → it does not overlap
+predict pair-run --raster before=dsm.tif --raster after=feet.tif --out out → EPSG:2263
 detect --dsm a.tif --image b.tif → Missing option '--run'
 detect --dsm a.tif --image b.tif --run none → none is not a run folder
 detect --dsm dsm.tif --image photo.tif --run sound-run → reads optical & compare two images

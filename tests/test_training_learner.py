@@ -17,7 +17,7 @@ from mtl_explain.data.samples import modalities
 from mtl_explain.modality import modality_of
 from mtl_explain.setup import Setup, main_share
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.training.learner import _as_prediction, multitask_learner, predict_samples, seeded_network
+from mtl_explain.training.learner import as_prediction, multitask_learner, predict_samples, seeded_network
 
 
 # the toy world
@@ -112,7 +112,7 @@ def test_described_like_the_original(samples):
     "Prediction."
     for name in ("cover", "elevation", "climate"):
         assert modalities(samples)[name] == modality_of(
-            _as_prediction(samples[name].values, modalities(samples)[name])
+            as_prediction(samples[name].values, modalities(samples)[name])
         )
 
 

@@ -4,168 +4,38 @@
 
 # %% auto #0
 __all__ = [
-    "window_starts",
-    "half_cosine",
-    "window_weights",
-    "column_bands",
-    "blend_windows",
     "change_network",
-    "downsampling_factor",
-    "predict_layers",
     "Band",
     "band_list",
     "to_bands",
-    "common_windows",
-    "known_pixels",
-    "in_units",
-    "read_input",
-    "sample_windows",
-    "check_raster_range",
-    "standardise_window",
     "new_raster",
-    "window_plan",
-    "ScenePair",
-    "whole_blocks",
-    "count_windows",
     "detect_change",
     "plot_detection",
 ]
 
 # %% ../../nbs/api/change/03_detect.ipynb #4665007b
-import warnings
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import rasterio
-import torch
 from fastai.torch_core import default_device
-from matplotlib.colors import ListedColormap
-from rasterio.enums import MaskFlags
 from rasterio.windows import Window
-from tqdm import tqdm
 
-from mtl_explain.data.inputs import range_problem, raster_bands, unit_conversion
-from mtl_explain.files.raster import (
-    band_names,
-    fill_holes,
-    geotiff_writer,
-    is_virtual,
-    known_heights,
-    north_up_problem,
-    open_raster,
-    read_values,
-)
-from mtl_explain.modality import Modality
-from mtl_explain.networks.multitask import MultitaskNetwork
-from mtl_explain.training.runs import load_run
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #09243562
-def window_starts(
-    n: int,  # pixels of the scene along one axis
-    size: int,  # pixels of a window
-    step: int,  # pixels from one window to the next
-) -> list:  # first pixel of each window
-    "Where windows begin; the last one ends with the scene."
-    return [*range(0, n - size, step), n - size]
-
-
-def half_cosine(
-    overlap: int,  # pixels that two windows share
-) -> np.ndarray:  # (overlap,) from 0 to 1; with its mirror image it sums to 1
-    "A smooth rise over the middle half of an overlap; nothing in its first quarter."
-    edge = overlap // 4
-    middle = max(overlap - 2 * edge, 1)
-    x = (np.arange(overlap) + 0.5 - edge) / middle
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip(x, 0, 1))
-
-
-def window_weights(
-    starts: list,  # from `window_starts`
-    size: int,  # pixels of a window
-) -> np.ndarray:  # (window, size)
-    "How much each pixel of each window counts: 1, but for what it shares with its neighbours."
-    weights = np.ones((len(starts), size), "float32")
-    for k, (start, following) in enumerate(pairwise(starts)):
-        overlap = start + size - following
-        rise = half_cosine(overlap)
-        weights[k + 1, :overlap] *= rise
-        weights[k, size - overlap :] *= rise[::-1]
-    return weights
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #73dde27c
-def column_bands(
-    starts: list,  # of the windows, along the columns
-    size: int,  # pixels of a window
-    width: int,  # columns of a band
-) -> list:  # (first column, end, windows that reach into it)
-    "Bands of columns, and the windows that each of them needs."
-    n = starts[-1] + size
-    edges = [*range(0, n, width), n]
-    return [
-        (a, b, [k for k, s in enumerate(starts) if s < b and s + size > a])
-        for a, b in pairwise(edges)
-    ]
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #1150b3b7
-def blend_windows(
-    predict,  # rows and columns where windows begin -> (B, C, *size), NaN where nothing is known
-    n_channels: int,  # C
-    starts: tuple,  # where windows begin: along the rows, along the columns
-    size: tuple,  # rows and columns of a window
-    width: int = 4096,  # columns of a band
-    bs: int = 1,  # windows at once
-):  # yields (row, column, (C, rows, columns)), block by block; each pixel once
-    "The predictions of overlapping windows, blended, in constant memory."
-    rows, columns = starts
-    height = size[0]
-    row_weights = window_weights(rows, size[0])
-    column_weights = window_weights(columns, size[1])
-    for left, right, windows in column_bands(columns, size[1], width):
-        # weighted sums, and in the last channel the weights
-        total = np.zeros((n_channels + 1, height, right - left), "float32")
-        for i, row in enumerate(rows):
-            for k in range(0, len(windows), bs):
-                batch = windows[k : k + bs]
-                found = predict([row] * len(batch), [columns[j] for j in batch])
-                for j, layers in zip(batch, found, strict=True):
-                    weight = np.outer(row_weights[i], column_weights[j])
-                    _add_window(total, layers, weight, columns[j] - left)
-            is_last = i + 1 == len(rows)
-            done = height if is_last else rows[i + 1] - row
-            with np.errstate(invalid="ignore", divide="ignore"):
-                yield row, left, total[:-1, :done] / total[-1, :done]
-            total[:, : height - done] = total[:, done:].copy()
-            total[:, height - done :] = 0
-
-
-def _add_window(total, layers, weight, left):
-    "Add the layers of a window, weighted, to a strip; it may reach beyond on both sides."
-    first = max(left, 0)
-    end = min(left + weight.shape[1], total.shape[2])
-    layers = layers[..., first - left : end - left]
-    weight = weight[:, first - left : end - left]
-    here = total[:, :, first:end]
-    weight = np.where(np.isnan(layers).any(0), 0, weight)
-    here[:-1] += np.nan_to_num(layers) * weight
-    here[-1] += weight
+from mtl_explain.data.scene import Scene
+from mtl_explain.data.windows import WholeBlocks
+from mtl_explain.files.raster import geotiff_writer, is_virtual, open_raster
+from mtl_explain.trust.maps import band_style, network_of, scene_layers, scene_plan
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #393aff48
 def change_network(
     source,  # a run folder, an opened `Run`, or a learner
-) -> tuple:  # the network, the targets that are maps (the main one first)
+) -> tuple:  # the network, the targets that are maps (the main one first), what was opened
     "What is needed of a run or a learner; `ValueError` if it does not compare two images."
-    is_open = hasattr(source, "dls") or hasattr(source, "network")
-    run = source if is_open else load_run(source)
-    is_learner = hasattr(run, "dls")
-    net = run.model if is_learner else run.network
+    net, run = network_of(source)
     mods = net.modalities
     setup = net.setup
     if [mods[n].kind for n in setup.inputs] != ["image", "image"]:
@@ -180,32 +50,7 @@ def change_network(
     grids = {mods[n].shape[-2:] for n in (*setup.inputs, *targets)}
     if len(grids) > 1:
         raise ValueError(f"the maps of this network lie on different grids: {sorted(grids)}")
-    return net.eval(), targets
-
-
-def downsampling_factor(
-    net: MultitaskNetwork,  # the network
-) -> int:  # pixels
-    "How many pixels of an image become one at the coarsest scale of the network."
-    encoders = getattr(net.body, "encoders", {}).values()
-    factors = [2 ** getattr(encoder, "depth", 0) for encoder in encoders]
-    return max([getattr(net.body, "multiple", 1), *factors])
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #0e6a602a
-@torch.no_grad()
-def predict_layers(
-    net: MultitaskNetwork,  # in evaluation mode
-    x: dict,  # standardised inputs (B,C,H,W)
-    targets: list,  # that are maps
-) -> torch.Tensor:  # (B, layers, H, W): probabilities of classes, standardised numbers
-    "What is blended."
-    y = net(x)
-    layers = []
-    for task in targets:
-        out = y[task].float()
-        layers.append(out.softmax(1) if net.modalities[task].is_label else out)
-    return torch.cat(layers, 1)
+    return net, targets, run
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #9ea1eef1
@@ -238,201 +83,30 @@ def band_list(
 
 
 def to_bands(
-    layers: np.ndarray,  # (layers, rows, columns), NaN where nothing is known
+    layers: dict,  # target -> (layers, rows, columns), NaN where nothing is known
     mods: dict,  # name -> `Modality`
     targets: list,  # that are maps, the main one first
     probabilities: bool,  # write the probabilities of the main target's classes as well
 ) -> np.ndarray:  # float32 (band, rows, columns)
     "From blended layers to classes and native units."
-    parts = np.split(layers, np.cumsum([mods[t].n_outputs for t in targets])[:-1])
     bands = []
-    for task, values in zip(targets, parts, strict=True):
+    for task in targets:
         m = mods[task]
+        values = layers[task]
         if m.is_label:
             classes = values.argmax(0).astype("float32")
             bands.append(np.where(np.isnan(values[:1]), np.float32(np.nan), classes))
         else:
             bands.append(m.to_native(values[None])[0])
     if probabilities and mods[targets[0]].is_label:
-        bands.append(parts[0])
+        bands.append(layers[targets[0]])
     return np.concatenate(bands)
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #eec4b0ce
-def common_windows(
-    a,  # an open raster
-    b,  # another one
-) -> tuple:  # a `Window` of each, of the same size
-    "The part that two rasters share; `ValueError` if their pixels do not lie on each other."
-
-    def fail(text):
-        raise ValueError(f"{b.name}: {text}")
-
-    if a.crs != b.crs:
-        fail(
-            f"its projection is {b.crs or 'not known'}, that of {a.name} is "
-            f"{a.crs or 'not known'}; bring one onto the grid of the other first"
-        )
-    t = a.transform
-    u = b.transform
-    for file in (a, b):
-        if problem := north_up_problem(file):
-            raise ValueError(f"{file.name}: {problem}")
-    if a.crs is None and t == u and a.shape != b.shape:
-        fail(
-            f"it has {b.height} × {b.width} pixels, {a.name} {a.height} × {a.width}, "
-            "and neither says where it lies"
-        )
-    stretch = max(abs(u.a / t.a - 1), abs(u.e / t.e - 1))
-    if stretch * max(*a.shape, *b.shape) > 0.1:
-        fail(
-            f"its pixels are {u.a:g} × {-u.e:g}, those of {a.name} {t.a:g} × {-t.e:g}; "
-            "resample one of them first"
-        )
-    right = (u.c - t.c) / t.a  # pixels from the corner of a to that of b
-    down = (u.f - t.f) / t.e
-    col = round(right)
-    row = round(down)
-    if max(abs(right - col), abs(down - row)) > 0.05:
-        fail(
-            f"its pixels lie between those of {a.name} "
-            f"(by {right % 1:.2f} and {down % 1:.2f} of a pixel); resample one of them first"
-        )
-    left = max(0, col)
-    top = max(0, row)
-    width = min(a.width, col + b.width) - left
-    height = min(a.height, row + b.height) - top
-    if min(width, height) <= 0:
-        fail(f"it does not overlap {a.name}: {_extent(b)} and {_extent(a)}")
-    return Window(left, top, width, height), Window(left - col, top - row, width, height)
-
-
-def _extent(raster):
-    "Where a raster lies, in words."
-    return "x {0:.10g} to {2:.10g}, y {1:.10g} to {3:.10g}".format(*raster.bounds)
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #b66ad7f8
-def known_pixels(
-    file,  # an open raster
-    bands: list,  # that are read
-    window: Window,  # where
-    values: np.ndarray,  # (band, rows, columns), as they were read
-) -> np.ndarray:  # bool (rows, columns)
-    "Where a raster holds something."
-    finite = np.isfinite(values).all(0)
-    if all(MaskFlags.all_valid in file.mask_flag_enums[b - 1] for b in bands):
-        return finite
-    masks = file.read_masks(bands, window=window) > 0
-    black = file.nodata == 0
-    return finite & (masks.any(0) if black else masks.all(0))
-
-
-def in_units(
-    values: np.ndarray,  # (band, rows, columns)
-    units: list,  # of the bands, as the file tells them; None or '' where it does not
-    m: Modality,  # what they are
-    where: str,  # which raster, for messages
-) -> np.ndarray:  # float32, in the units of training
-    "Numbers in the units of training; `ValueError` where nobody knows how."
-    values = values.astype("float32")
-    for i, (told, wanted) in enumerate(zip(units, m.channel_units, strict=True)):
-        found = unit_conversion(told or "", wanted)
-        if found is None:
-            raise ValueError(
-                f"{where}: its numbers are in {told}, '{m.name}' was in {wanted} in training"
-            )
-        factor, offset = found
-        if found != (1.0, 0.0):
-            values[i] = values[i] * factor + offset
-    return values
-
-
-def read_input(
-    file,  # an open raster
-    window: Window,  # what to read
-    m: Modality,  # one channel means heights
-    mean: list,  # what stands where nothing is known, one number a channel
-    bands: list = None,  # that are read, as from `raster_bands`; the first ones if None
-) -> tuple:  # float32 (C, rows, columns) without holes, and bool (rows, columns) where it is known
-    "Read a window of an input; its holes are filled, and told."
-    bands = bands or list(range(1, m.n_channels + 1))
-    place = f"row {window.row_off}, column {window.col_off}"
-    try:
-        values = read_values(file, bands, window)
-    except ValueError as error:
-        raise ValueError(f"{error} at {place}") from None
-    known = known_pixels(file, bands, window, values)
-    values = in_units(values, [file.units[b - 1] for b in bands], m, file.name)
-    if m.n_channels == 1:
-        known &= known_heights(values[0])
-        filled, share = fill_holes(np.where(known, values[0], np.nan))
-        if share < 1:  # else there is nothing to fill from
-            return filled[None], known
-    mean = np.reshape(mean, (-1, 1, 1))
-    return np.where(known, values, mean).astype("float32"), known
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #db679c1f
-def sample_windows(
-    window: Window,  # a part of a raster
-    side: int = 64,  # pixels of a small window
-    n: int = 6,  # along each axis, at most
-) -> list:  # of `Window`
-    "Small windows, spread evenly over a large one."
-    height = min(side, window.height)
-    width = min(side, window.width)
-    rows = np.linspace(0, window.height - height, min(n, -(-window.height // side)))
-    columns = np.linspace(0, window.width - width, min(n, -(-window.width // side)))
-    return [
-        Window(int(window.col_off + c), int(window.row_off + r), width, height)
-        for r in rows
-        for c in columns
-    ]
-
-
-def check_raster_range(
-    file,  # an open raster
-    window: Window,  # the part of it that is going to be read
-    m: Modality,  # what it is
-    bands: list,  # that are read
-) -> None:  # raises ValueError
-    "Refuse a raster whose numbers are not of the kind that the network has learnt."
-    parts = [read_input(file, w, m, m.mean, bands) for w in sample_windows(window)]
-    seen = np.concatenate([values[:, known] for values, known in parts], 1).astype("float64")
-    if not seen.size:
-        return
-    mean = seen.mean(1)
-    std = seen.std(1)
-    share = (seen.min(1) >= 0) & (seen.max(1) <= 1)
-    if problem := range_problem(mean, std, m, share):
-        raise ValueError(f"{file.name}: {problem} If they are right, say `check_range=False`")
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #7416bd06
-def standardise_window(
-    values: np.ndarray,  # (C, rows, columns)
-    known: np.ndarray,  # bool (rows, columns)
-    m: Modality,  # what they are
-    where: str,  # for messages
-    check: bool = True,  # refuse numbers far from those of training
-) -> torch.Tensor:  # (C, rows, columns)
-    "An input as in training; numbers of another kind are refused."
-    z = torch.from_numpy(m.standardise(values[None])[0])
-    if check and known.any() and abs(z[:, known].mean().item()) > 10:
-        seen = f"{values[:, known].mean():.4g}"
-        trained = f"{np.mean(m.mean):.4g} ± {np.mean(m.std):.3g}"
-        raise ValueError(
-            f"{where}: values of {seen} in the mean, where '{m.name}' was {trained} "
-            "in training: other units, or another type of numbers?"
-        )
-    return z
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #4e33581a
 def new_raster(
     path: Path,  # to make
-    scene,  # a `ScenePair`: where it lies, how large it is
+    scene: Scene,  # where it lies, how large it is
     bands: list,  # of `Band`
 ):  # an open raster, which becomes `path` at the end (a context manager)
     "A GeoTIFF of float32 that appears whole or not at all; one that exists is an error."
@@ -455,131 +129,7 @@ def new_raster(
         nodata=np.nan,
     )
     shape = (len(bands), *scene.shape)
-    return geotiff_writer(
-        path, shape, "float32", scene.transform, scene.files[0].crs, **about, **how
-    )
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #4a51ed97
-def window_plan(
-    net: MultitaskNetwork,  # the network
-    shape: tuple,  # rows, columns of the scene
-    size: int = None,  # pixels of a window; those of the training tiles if None
-    overlap: int = None,  # pixels that windows share at least; a quarter of a window if None
-) -> tuple:  # rows and columns of a window; where windows begin, along the rows and the columns
-    "How a scene is cut into windows."
-    size = size or min(net.grid)
-    overlap = size // 4 if overlap is None else overlap
-    if not 0 <= overlap < size:
-        raise ValueError(
-            f"overlap={overlap}: expected 0 to {size - 1} pixels for windows of {size}"
-        )
-    factor = downsampling_factor(net)
-    step = size - overlap
-    step = step // factor * factor or step  # where there is no room for a multiple, any step
-    sizes = tuple(min(size, n) for n in shape)
-    return sizes, tuple(window_starts(n, s, step) for n, s in zip(shape, sizes, strict=True))
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #de39df7c
-class ScenePair:
-    "Two rasters of one place, as a network reads them: window by window."
-
-    def __init__(
-        self,
-        files,  # two open rasters, early and late
-        net: MultitaskNetwork,  # who reads them
-        check_range: bool = True,  # refuse numbers far from those of training
-    ):
-        self.files = files
-        self.names = net.setup.inputs
-        self.mods = net.modalities
-        self.check_range = check_range
-        self.bands = [
-            raster_bands(band_names(file), self.mods[name], file.name)
-            for file, name in zip(files, self.names, strict=True)
-        ]
-        self.places = common_windows(*files)
-        self._say_bands()
-        if check_range:
-            inputs = zip(files, self.places, self.names, self.bands, strict=True)
-            for file, place, name, bands in inputs:
-                check_raster_range(file, place, self.mods[name], bands)
-        place = self.places[0]
-        self.shape = (place.height, place.width)
-        self.transform = files[0].window_transform(place)
-
-    def read(
-        self,
-        rows: list,  # where windows begin, in what the rasters share
-        cols: list,
-        size: tuple,  # rows and columns of a window
-    ) -> tuple:  # name -> (B, C, *size) standardised; bool (B, 1, *size), where all is known
-        x = {}
-        known = True
-        inputs = zip(self.files, self.places, self.names, self.bands, strict=True)
-        for file, place, name, bands in inputs:
-            windows = [
-                Window(place.col_off + c, place.row_off + r, size[1], size[0])
-                for r, c in zip(rows, cols, strict=True)
-            ]
-            parts = [self._read_window(file, window, name, bands) for window in windows]
-            x[name] = torch.stack([values for values, _ in parts])
-            known = known & np.stack([valid for _, valid in parts])[:, None]
-        return x, known
-
-    def _read_window(self, file, window, name, bands):
-        "One window of one raster, standardised, and where it is known."
-        m = self.mods[name]
-        values, valid = read_input(file, window, m, m.mean, bands)
-        where = f"{file.name}, row {window.row_off}, column {window.col_off}"
-        return standardise_window(values, valid, m, where, self.check_range), valid
-
-    def _say_bands(self):
-        "Which bands are read, where it is not simply all of them in their order."
-        for file, bands in zip(self.files, self.bands, strict=True):
-            if bands == list(file.indexes):
-                continue
-            names = ", ".join(n or "?" for n in band_names(file))
-            warnings.warn(
-                f"{file.name}: of its bands {names} the network reads number "
-                f"{', '.join(map(str, bands))}",
-                stacklevel=4,
-            )
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #e2953b53
-def whole_blocks(
-    parts,  # yields (row, column, (band, rows, columns)), from top to bottom in bands of columns
-    n: int,  # rows of the scene
-    block: int = 256,  # rows of a block
-):  # yields the same, in whole blocks
-    "Hold rows back until blocks are complete."
-    held = None
-    first = 0  # row where the held ones begin
-    for row, col, values in parts:
-        if row == 0:
-            held = values
-            first = 0
-        else:
-            held = np.concatenate([held, values], 1)
-        end = first + held.shape[1]
-        ready = held.shape[1] if end == n else end // block * block - first
-        if ready > 0:
-            yield first, col, held[:, :ready]
-        held = held[:, ready:]
-        first = first + ready
-
-
-# %% ../../nbs/api/change/03_detect.ipynb #cc4ea538
-def count_windows(
-    starts: tuple,  # where windows begin, along the rows and the columns
-    sizes: tuple,  # rows and columns of a window
-    width: int,  # columns of a band
-) -> int:  # those at the border of two bands count twice
-    "How many windows are predicted."
-    in_a_row = sum(len(windows) for *_, windows in column_bands(starts[1], sizes[1], width))
-    return len(starts[0]) * in_a_row
+    return geotiff_writer(path, shape, "float32", scene.transform, scene.crs, **about, **how)
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #0344f8a6
@@ -599,50 +149,34 @@ def detect_change(
     check_range: bool = True,  # refuse numbers far from those of training
 ) -> Path:  # the GeoTIFF: a band for each map that the network predicts, the main one first
     "Detect change on two rasters of any size: window by window, no seams, constant memory."
-    net, targets = change_network(source)
+    net, targets, run = change_network(source)
     mods = net.modalities
+    early, late = net.setup.inputs
     if out is None and is_virtual(image):
         raise ValueError(f"{image}: nothing can be written beside it; say where with `out`")
     out = Path(out or Path(image).with_name(f"{Path(image).stem}_change.tif"))
-    device = device or default_device()
+    heat = getattr(run, "temperatures", {})
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
-        files = [stack.enter_context(open_raster(path)) for path in (dsm, image)]
-        scene = ScenePair(files, net.to(device), check_range)
-        sizes, starts = window_plan(net, scene.shape, size, overlap)
+        paths = {early: dsm, late: image}
+        files = {name: stack.enter_context(open_raster(path)) for name, path in paths.items()}
+        heights = [n for n in paths if mods[n].n_channels == 1]
+        scene = Scene(files, mods, net.setup.inputs, None, check_range, heights)
+        plan = scene_plan(net, scene, size, overlap, width, bs)
         bands = band_list(mods, targets, probabilities)
         target = stack.enter_context(new_raster(out, scene, bands))
-        total = count_windows(starts, sizes, width)
-        bar = tqdm(total=total, desc="detecting", unit="window", disable=not progress)
-        stack.enter_context(bar)
-
-        def predict(rows, cols):
-            x, known = scene.read(rows, cols, sizes)
-            bar.update(len(rows))
-            x = {name: values.to(device) for name, values in x.items()}
-            return np.where(known, predict_layers(net, x, targets).cpu().numpy(), np.nan)
-
-        n_layers = sum(mods[t].n_outputs for t in targets)
-        blended = blend_windows(predict, n_layers, starts, sizes, width, bs)
-        blocks = (
-            (row, col, to_bands(layers, mods, targets, probabilities))
-            for row, col, layers in blended
-        )
-        for row, col, values in whole_blocks(blocks, scene.shape[0]):
-            target.write(values, window=Window(col, row, values.shape[2], values.shape[1]))
+        blocks = WholeBlocks(scene.shape[0])
+        net = net.to(device or default_device())
+        said = "detecting" * progress
+        for row, col, layers in scene_layers(net, scene, targets, plan, heat, said):
+            first, values = blocks.add(row, to_bands(layers, mods, targets, probabilities))
+            if values.shape[1]:
+                place = Window(col, first, values.shape[2], values.shape[1])
+                target.write(values, window=place)
     return out
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #b538174d
-def _band_style(classes, values, colors):
-    "How a map is drawn: a colour a class, or numbers from blue to red around zero."
-    if not classes:
-        most = max(np.nanmax(np.abs(values)), 1e-6)
-        return dict(cmap="RdBu", vmin=-most, vmax=most)
-    colors = colors or plt.get_cmap("cividis")(np.linspace(0, 1, len(classes)))
-    return dict(cmap=ListedColormap(colors), vmin=-0.5, vmax=len(classes) - 0.5)
-
-
 def plot_detection(
     path,  # of a raster that `detect_change` wrote
     colors: list = None,  # of the classes
@@ -665,7 +199,7 @@ def plot_detection(
     for ax, k, v in zip(axes, bands, values, strict=True):
         said = tags[k].get("classes", "")  # '0 unchanged, 1 demolished, ...'
         classes = [c.split(" ", 1)[1] for c in said.split(", ") if c]
-        style = _band_style(classes, v, colors)
+        style = band_style(classes, v, colors)
         image = ax.imshow(v, extent=(left, right, bottom, top), interpolation="nearest", **style)
         bar = ax.figure.colorbar(image, ax=ax, shrink=0.8)
         if classes:

@@ -346,6 +346,7 @@ def only_writer(
 @contextmanager
 def new_folder(
     folder: str | os.PathLike,  # to make
+    kind: str = "simulated world",  # what is written in it
 ):  # the path to write into, which becomes `folder` at the end
     "A folder that appears whole or not at all; one that exists is an error."
     folder = Path(folder)
@@ -353,12 +354,12 @@ def new_folder(
         raise FileExistsError(f"{folder} exists already: choose another folder, or remove it")
     beside = folder.with_name(folder.name + ".partial")
     with only_writer(folder):
-        discard_folder(beside, "simulated world")
-        take_folder(beside, "simulated world")
+        discard_folder(beside, kind)
+        take_folder(beside, kind)
         try:
             yield beside
         except BaseException:
-            discard_folder(beside, "simulated world")
+            discard_folder(beside, kind)
             raise
         finish_folder(beside, folder)
 

@@ -25,6 +25,7 @@ __all__ = [
     "known_heights",
     "fill_holes",
     "geotiff_writer",
+    "cloud_optimised",
     "write_geotiff",
     "grid_transform",
 ]
@@ -41,6 +42,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import rasterio
+import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
@@ -451,6 +453,20 @@ def geotiff_writer(
         for band, about in enumerate(tags, 1):
             file.update_tags(band, **about)
         yield file
+
+
+def cloud_optimised(
+    source: str | os.PathLike,  # a GeoTIFF
+    path: str | os.PathLike,  # of the file to write
+    resampling: str = "nearest",  # of the overviews: 'nearest' or 'mode' for classes, 'average'
+) -> None:
+    "The same raster as a cloud-optimised GeoTIFF, with overviews; whole or not at all."
+    how = dict(compress="deflate", level=6, predictor="yes", bigtiff="if_safer")
+    small = rasterio.Env(COG_TMP_COMPRESSION="LZW")  # Zstandard takes tens of megabytes
+    with small, atomic_file(path) as scratch:
+        rasterio.shutil.copy(
+            os.fspath(source), scratch, driver="COG", overview_resampling=resampling, **how
+        )
 
 
 def write_geotiff(

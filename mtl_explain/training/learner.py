@@ -9,6 +9,8 @@ __all__ = [
     "MultitaskLearner",
     "usable_device",
     "multitask_learner",
+    "as_prediction",
+    "with_confidence",
     "predict_samples",
 ]
 
@@ -188,7 +190,7 @@ def multitask_learner(
 
 
 # %% ../../nbs/api/training/07_learner.ipynb #456aeb29
-def _as_prediction(
+def as_prediction(
     values: np.ndarray,  # (N, *shape)
     m: Modality,  # what was predicted
 ) -> xr.DataArray:  # of the same kind
@@ -202,7 +204,7 @@ def _as_prediction(
 
 
 # %% ../../nbs/api/training/07_learner.ipynb #c28d1310
-def _with_confidence(
+def with_confidence(
     probability: np.ndarray,  # (N, K, *shape)
     label: xr.DataArray,  # the predicted labels (N, *shape)
     m: Modality,  # what was predicted
@@ -247,9 +249,9 @@ def predict_samples(
         for t, parts in chances.items():
             heat = (temperatures or {}).get(t, 1.0)
             parts.append((preds[t].float() / heat).softmax(1).cpu().numpy())
-    variables = {t: _as_prediction(np.concatenate(v), mods[t]) for t, v in found.items()}
+    variables = {t: as_prediction(np.concatenate(v), mods[t]) for t, v in found.items()}
     for t, parts in chances.items():
-        variables |= _with_confidence(np.concatenate(parts), variables[t], mods[t])
+        variables |= with_confidence(np.concatenate(parts), variables[t], mods[t])
     coords = {n: c for n, c in samples.coords.items() if c.dims == ("sample",)}
     return xr.Dataset(variables, coords)
 

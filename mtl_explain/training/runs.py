@@ -865,7 +865,7 @@ class Run:
     @property
     def temperatures(self) -> dict:
         "Task -> temperature of its labels; empty if the run keeps no record of confidence."
-        if "temperature" not in self.trace.coords:
+        if not (self.folder / confidence_file).exists():
             return {}
         known = self.trace["temperature"].dropna("task")
         return dict(zip(known["task"].values.tolist(), known.values.tolist(), strict=True))

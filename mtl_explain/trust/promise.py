@@ -17,8 +17,10 @@ __all__ = [
     "Certificate",
     "load_certificate",
     "certify",
+    "check_wish",
     "promise",
     "check_promise",
+    "with_promise",
     "plot_promise",
 ]
 
@@ -462,7 +464,7 @@ def certify(
 ) -> Certificate:
     "A promise about regions like those of a split; `ValueError` where none can be given."
     task = task or trace.attrs["main"]
-    _check_wish(alpha, method, certainty)
+    check_wish(alpha, method, certainty)
     if split == "train":
         raise ValueError(
             "a promise is made from samples that were not trained on; not from 'train'"
@@ -520,7 +522,11 @@ def certify(
     )
 
 
-def _check_wish(alpha, method, certainty):
+def check_wish(
+    alpha,  # at most this share goes wrong
+    method,  # of `methods`
+    certainty,  # of learn then test
+) -> None:
     "`ValueError` where a promise is asked for that makes no sense."
     for name, value in dict(alpha=alpha, certainty=certainty).items():
         if not isinstance(value, (int, float)) or not 0 < value < 1:
@@ -603,21 +609,24 @@ def _levels(found, mods, task, threshold):
     return added
 
 
-def _with_promise(certificate, run, found):
+def with_promise(
+    certificate: Certificate,  # what was promised
+    mods: dict,  # name -> `Modality` of the run
+    found: xr.Dataset,  # predictions of the run, with probabilities
+) -> xr.Dataset:  # and `<task>_ask`, or `<task>_set`, or `<task>_low` and `<task>_high`, ...
     "Predictions with what a promise adds to them."
     c = certificate
-    c.check_run(run)
     task = c.task
     if c.about == "undetected":
         ask = found[f"{task}_confidence"] < np.float32(c.threshold)
         return found.assign({f"{task}_ask": ask.assign_attrs(long_name="ask a person")})
     if c.about == "level":
-        return found.assign(_levels(found, run.modalities, task, c.threshold))
+        return found.assign(_levels(found, mods, task, c.threshold))
     if c.about == "set":
         named = 1 - found[f"{task}_probability"] < np.float32(c.threshold)
         likeliest = found[f"{task}_probability"] == found[f"{task}_confidence"]
         return found.assign({f"{task}_set": (named | likeliest).assign_attrs(long_name="named")})
-    m = run.modalities[task]
+    m = mods[task]
     axis = list(found[task].dims)[1 + channel_axis(m.kind)]
     reach = c.threshold * xr.DataArray(list(m.std) or [1.0], dims=axis)
     ends = dict(low=found[task] - reach, high=found[task] + reach)
@@ -632,7 +641,8 @@ def applied(
     samples: xr.Dataset = None,  # what was predicted: to say where the promise does not apply
 ) -> xr.Dataset:  # and `<task>_ask`, or `_set`, or `_low` and `_high`; with samples `_outside`
     "What is promised, sample by sample."
-    found = _with_promise(self, run, predictions)
+    self.check_run(run)
+    found = with_promise(self, run.modalities, predictions)
     if samples is None or self.max_dissimilarity is None:
         return found
     index = dissimilarity(run, samples, check_range=False)  # was checked when predicting
