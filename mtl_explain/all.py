@@ -11,6 +11,7 @@ from mtl_explain.change.detect import detect_change, plot_detection
 from mtl_explain.change.labels import height_difference, pseudo_label, semantic_label
 from mtl_explain.change.losses import range_scaling, scaled_zero, with_losses
 from mtl_explain.change.metrics import HeightScores, SemanticScores, change_scores, height_scores
+from mtl_explain.change.queue import change_queue, change_regions, object_scores, recall_promise
 from mtl_explain.data.augment import Augment
 from mtl_explain.data.batches import (
     SampleDataset,
@@ -142,6 +143,7 @@ from mtl_explain.training.weighting import (
     DynamicWeightAverage,
     Uncertainty,
 )
+from mtl_explain.trust.maps import plot_maps, predict_scene
 from mtl_explain.trust.promise import (
     check_promise,
     load_certificate,

@@ -12,7 +12,7 @@ __all__ = [
     "recall_promise",
 ]
 
-# %% ../../nbs/api/change/04_queue.ipynb #83b18b04
+# %% ../../nbs/api/change/04_queue.ipynb #f67f0601
 import os
 import warnings
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from mtl_explain.files.paths import atomic_file
 from mtl_explain.files.raster import open_raster
 from mtl_explain.trust.promise import check_wish, methods, promise_floor, safe_threshold
 
-# %% ../../nbs/api/change/04_queue.ipynb #27a9a2fd
+# %% ../../nbs/api/change/04_queue.ipynb #5ee08aa1
 _joined = np.ones((3, 3), int)  # pixels that share a corner hang together
 
 
@@ -92,7 +92,7 @@ def _regions_of(file, kind, number, chance, height, threshold, pixel_area):
         if threshold is None:
             mask[rows] = file.read(1, window=window) == number
         else:
-            mask[rows] = file.read(chance, window=window) >= threshold  # False in holes
+            mask[rows] = file.read(chance, window=window) >= np.float32(threshold)  # no hole does
     regions, n = label(mask, _joined)
     regions = regions.astype("int32", copy=False)
     pixels, sure, metres = _sums(file, regions, n, chance, height)
@@ -132,7 +132,7 @@ def _middle(transform, rows, columns):
     return transform @ ((columns.start + columns.stop) / 2, (rows.start + rows.stop) / 2)
 
 
-# %% ../../nbs/api/change/04_queue.ipynb #eaa47bda
+# %% ../../nbs/api/change/04_queue.ipynb #e34dc822
 def change_queue(
     detection,  # path of a raster that `detect_change` wrote, with probabilities
     out,  # GeoPackage to write
@@ -185,7 +185,7 @@ def change_queue(
     return out
 
 
-# %% ../../nbs/api/change/04_queue.ipynb #d7d6db81
+# %% ../../nbs/api/change/04_queue.ipynb #8fd22d8c
 def object_scores(
     probability: np.ndarray,  # (rows, columns) of a class; NaN counts as 0
     truth: np.ndarray,  # bool (rows, columns) where that class is true
@@ -203,7 +203,7 @@ def object_scores(
     return found
 
 
-# %% ../../nbs/api/change/04_queue.ipynb #08dca98f
+# %% ../../nbs/api/change/04_queue.ipynb #c3f52c43
 @dataclass(frozen=True)
 class RecallPromise:
     "How few objects a queue misses in a new block."
