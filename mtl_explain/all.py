@@ -11,17 +11,16 @@ from mtl_explain.change.detect import detect_change, plot_detection
 from mtl_explain.change.labels import height_difference, pseudo_label, semantic_label
 from mtl_explain.change.losses import range_scaling, scaled_zero, with_losses
 from mtl_explain.change.metrics import HeightScores, SemanticScores, change_scores, height_scores
+from mtl_explain.change.queue import change_queue, recall_promise
 from mtl_explain.data.augment import Augment
 from mtl_explain.data.batches import (
-    SampleDataset,
-    SampleLoader,
     class_balance,
     filter_classes,
     sample_loaders,
     scaled_modalities,
     split_loaders,
 )
-from mtl_explain.data.native import BadSample, prepare_samples
+from mtl_explain.data.native import prepare_samples
 from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
 from mtl_explain.data.splits import assign_splits, plot_split, split_imbalance
 from mtl_explain.data.statistics import training_statistics
@@ -133,7 +132,6 @@ from mtl_explain.training.learner import MultitaskLearner, multitask_learner, pr
 from mtl_explain.training.losses import MultitaskLoss, sample_losses, task_loss
 from mtl_explain.training.metrics import predictions, score_table, task_scores
 from mtl_explain.training.recipe import Recipe, recipe_table, small_recipe, with_recipe
-from mtl_explain.training.recorder import TraceRecorder
 from mtl_explain.training.relations import Consistency, HierarchyConsistency
 from mtl_explain.training.rivals import rival_scores
 from mtl_explain.training.runs import Run, load_run, record_confidence, train_run
@@ -142,6 +140,7 @@ from mtl_explain.training.weighting import (
     DynamicWeightAverage,
     Uncertainty,
 )
+from mtl_explain.trust.maps import plot_maps, predict_scene
 from mtl_explain.trust.promise import (
     check_promise,
     load_certificate,

@@ -123,8 +123,13 @@ def _folder_and_native():
 
 
 @pytest.fixture(scope='module')
+def tiles_pixel(_folder_and_native):
+    _folder, native = _folder_and_native
+    return index_tiles(native).pixel.median()
+
+
+@pytest.fixture(scope='module')
 def samples(_folder_and_native):
-    "The simulated cities as a sample set."
     _folder, native = _folder_and_native
     return load(prepare(native, Path(_folder.name) / "store", progress=False))
 
@@ -175,6 +180,7 @@ def test_the_index_knows_split_city_and_place_of_each_tile(_folder_and_native):
     assert tiles.lat.between(51, 54).all()
     assert tiles.lon.between(3, 7.5).all()
     assert tiles.lon.nunique() == 24
+    assert tiles.pixel.max() < 1.01 * tiles.pixel.min()
     with pytest.raises(ValueError, match="no tiles; expected"):
         index_tiles(native.parent.parent / native.parent.name)
     with pytest.raises(FileNotFoundError, match="no such folder"):
@@ -231,12 +237,15 @@ def test_the_classes_go_the_right_way_and_swapped_codes_are_noticed(_folder_and_
         check_codes(index_tiles(native), {0: 0, 1: 2, 2: 1, 3: 1})
 
 
-def test_the_sample_set_keeps_the_rules_and_its_values_are_those_of_the_files(samples, _folder_and_native):
+def test_the_sample_set_keeps_the_rules_and_its_values_are_those_of_the_files(samples, tiles_pixel, _folder_and_native):
     "A store."
     _folder, native = _folder_and_native
     check_samples(samples)
     assert samples.sizes["sample"] == 24
     assert list(modalities(samples)) == list(template().data_vars)
+    pixels = {n: m.pixel_size for n, m in modalities(samples).items() if m.is_dense}
+    assert set(pixels.values()) == {float(f"{tiles_pixel:.3g}")}, "as the tiles are laid out"
+    assert template().late_image.attrs.get("pixel_size") is None, "unless nobody knows"
     for tile in ("amsterdam_00_00", "utrecht_02_01"):
         values = read_tile(index_tiles(native).loc[tile], 64)
         for name, v in values.items():

@@ -347,6 +347,10 @@ def test_the_same_numbers_names_and_colours_in_another_layout():
         path.write_bytes(path.read_bytes()[:9000])
         with pytest.raises(rasterio.errors.RasterioError):
             cloud_optimised(path, Path(folder) / "broken.tif")
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with mock.patch.object(rasterio.shutil, "copy", side_effect=full):
+            with pytest.raises(OSError, match="cloud2.tif: the disk is full; nothing of it was kept"):
+                cloud_optimised(path, Path(folder) / "cloud2.tif")
         assert sorted(p.name for p in Path(folder).iterdir()) == ["cloud.tif", "plain.tif"]
 
 

@@ -265,13 +265,14 @@ def test_mistakes_and_what_they_leave_behind(home_samples_setup_run_tiles_mosaic
     refuses("cut.tif: cannot be read", rasters=dict(optical=cut), check_range=False)
     refuses("overlap=64: expected 0 to 63 pixels", size=64, overlap=64)
     refuses("'optical' is of kind image: expected a raster, got 5", rasters=dict(optical=5))
+    refuses("overlap=64: expected 0 to 31 pixels", rasters=given, source=both, size=33, overlap=64)
     refuses("size=1: expected at least 2 pixels", rasters=given, source=both, size=1)
     refuses("north.tif: its pixels are 10", rasters=given | dict(coarse=north), source=both)
     refuses("a promise is made for a run in a folder", source=both, rasters=given, promise=promises[0])
     with mock.patch.object(MultitaskNetwork, "forward", side_effect=KeyboardInterrupt):
         refuses(None, KeyboardInterrupt)
     with mock.patch.object(rasterio.shutil, "copy", side_effect=OSError(errno.ENOSPC, "No space left")):
-        refuses("out: the disk is full; nothing of it was kept: make room", OSError)
+        refuses("climate.tif: the disk is full; nothing of it was kept: make room", OSError)
     with pytest.raises(FileExistsError, match="maps exists already: choose another folder, or remove"):
         predict_scene(run, dict(optical=optical), made, **quiet)
     learner = multitask_learner(samples, setup, trace=(), device="cpu")

@@ -60,6 +60,7 @@ from mtl_explain.change.losses import in_other_units, with_losses
 from mtl_explain.data.inputs import plain_name, raster_bands
 from mtl_explain.data.native import BadSample, prepare_samples
 from mtl_explain.data.samples import modality_array
+from mtl_explain.data.scene import ground_size
 from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.paths import data_folder
@@ -143,6 +144,7 @@ class Header(NamedTuple):
     crs: object  # None: not georeferenced
     transform: object
     middle: tuple  # longitude and latitude; NaN if not georeferenced
+    pixel: float = np.nan  # metres a side; NaN if not georeferenced
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #95309332
@@ -156,13 +158,13 @@ def read_header(
         return None
     with file:
         middle = file.lnglat() if file.crs else (np.nan, np.nan)
-        return Header(file.shape, file.crs, file.transform, middle)
+        return Header(file.shape, file.crs, file.transform, middle, ground_size(file) or np.nan)
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #a30c85d3
 def with_places(
     index: pd.DataFrame,  # as in `index_tiles`
-) -> pd.DataFrame:  # with edge in pixels, and lat, lon if any image is georeferenced
+) -> pd.DataFrame:  # with edge [pixels], pixel [m], and lat, lon if any image is georeferenced
     "Add the places of the tiles' centres, from the headers of the images."
     found = [
         read_header(Path(f) / folders["late_image"] / n)
@@ -170,7 +172,7 @@ def with_places(
         for f, n in zip(index.folder, index.file, strict=True)
     ]
     lon, lat = np.array([h.middle for h in found]).T
-    index = index.assign(edge=[h.shape[0] for h in found])
+    index = index.assign(edge=[h.shape[0] for h in found], pixel=[h.pixel for h in found])
     return index if np.isnan(lat).all() else index.assign(lat=lat, lon=lon)
 
 
@@ -310,10 +312,13 @@ def check_codes(
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #60ebb799
 def template(
     size: int = 1000,  # edge of a tile in pixels
+    pixel: float = np.nan,  # metres a side of a pixel; NaN: nobody knows
 ) -> xr.Dataset:  # modalities of zero samples
     "What each tile holds."
+    known = {} if np.isnan(pixel) else dict(pixel_size=float(f"{pixel:.3g}"))
 
     def empty(name, dtype, kind, shape, dims, **more):
+        more |= known if kind in ("image", "mask") else {}
         return modality_array(name, np.zeros((0, *shape), dtype), kind, dims, **more)
 
     plane = ("y", "x")
@@ -434,7 +439,7 @@ def prepare(
     return prepare_samples(
         index,
         read,
-        template(size),
+        template(size, float(index.pixel.median())),
         dest,
         settings,
         [_listing(index)],

@@ -31,8 +31,10 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/files/05_raster.ipynb #68dd682f
+import errno
 import os
 import re
+import shutil
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +51,7 @@ from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject
 from scipy.ndimage import distance_transform_edt
 
-from mtl_explain.files.paths import atomic_file
+from mtl_explain.files.paths import atomic_file, no_room
 
 
 # %% ../../nbs/api/files/05_raster.ipynb #586a0042
@@ -425,6 +427,22 @@ def fill_holes(
 
 # %% ../../nbs/api/files/05_raster.ipynb #1d14b15a
 @contextmanager
+def _room_told(path):
+    "Where a disk is full, one line says so; GDAL only says that it could not write."
+    try:
+        yield
+    except Exception as error:
+        why = no_room(error)
+        of_gdal = type(error).__module__.startswith("rasterio")
+        if not why and of_gdal and shutil.disk_usage(path.parent).free < 2**20:
+            why = "the disk is full"
+        if not why:
+            raise
+        said = f"{path}: {why}; nothing of it was kept: make room and call again"
+        raise OSError(errno.ENOSPC, said) from error
+
+
+@contextmanager
 def geotiff_writer(
     path: str | os.PathLike,  # of the file; its folder is made
     shape: tuple,  # (bands, rows, columns)
@@ -444,6 +462,7 @@ def geotiff_writer(
     place = dict(crs=crs, transform=transform)
     with (
         atomic_file(path) as scratch,
+        _room_told(path),
         rasterio.open(scratch, "w", driver="GTiff", **place, **size, **options) as file,
     ):
         if names:
@@ -463,7 +482,7 @@ def cloud_optimised(
     "The same raster as a cloud-optimised GeoTIFF, with overviews; whole or not at all."
     how = dict(compress="deflate", level=6, predictor="yes", bigtiff="if_safer")
     small = rasterio.Env(COG_TMP_COMPRESSION="LZW")  # Zstandard takes tens of megabytes
-    with small, atomic_file(path) as scratch:
+    with small, atomic_file(path) as scratch, _room_told(Path(path)):
         rasterio.shutil.copy(
             os.fspath(source), scratch, driver="COG", overview_resampling=resampling, **how
         )

@@ -865,9 +865,13 @@ class Run:
     @property
     def temperatures(self) -> dict:
         "Task -> temperature of its labels; empty if the run keeps no record of confidence."
-        if not (self.folder / confidence_file).exists():
+        path = self.folder / confidence_file
+        if not path.exists():
             return {}
-        known = self.trace["temperature"].dropna("task")
+        refuse_external(path)
+        with xr.open_dataset(path, engine="h5netcdf") as record:
+            temperature = record["temperature"].load()
+        known = temperature.dropna("task")
         return dict(zip(known["task"].values.tolist(), known.values.tolist(), strict=True))
 
     def __repr__(self):

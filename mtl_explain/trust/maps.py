@@ -20,11 +20,9 @@ __all__ = [
     "plot_maps",
 ]
 
-# %% ../../nbs/api/trust/05_maps.ipynb #64451ec0
-import errno
+# %% ../../nbs/api/trust/05_maps.ipynb #c21ffab7
 import math
-import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -37,13 +35,12 @@ import torch
 import xarray as xr
 from fastai.torch_core import default_device
 from matplotlib.colors import ListedColormap, to_rgba
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
 from mtl_explain.data.scene import Scene, opened_inputs
 from mtl_explain.data.windows import WholeBlocks, blend_windows, count_windows, window_plan
-from mtl_explain.files.paths import new_folder, no_room
+from mtl_explain.files.paths import new_folder
 from mtl_explain.files.raster import cloud_optimised, geotiff_writer, open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, part_name
@@ -53,7 +50,7 @@ from mtl_explain.training.runs import load_run
 from mtl_explain.trust.promise import Certificate, load_certificate, with_promise
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #8af29fba
+# %% ../../nbs/api/trust/05_maps.ipynb #3139ef40
 def network_of(
     source,  # a run folder, an opened `Run`, or a learner
 ) -> tuple:  # the network, in evaluation mode; what was opened
@@ -82,7 +79,7 @@ def window_multiple(
     return found
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #32a7e9d7
+# %% ../../nbs/api/trust/05_maps.ipynb #b297d82b
 def n_layers(
     m: Modality,  # a target
 ) -> int:  # probabilities of classes, or numbers
@@ -109,7 +106,7 @@ def predict_layers(
     return found
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #ca760347
+# %% ../../nbs/api/trust/05_maps.ipynb #cebe412b
 class Plan(NamedTuple):
     "How a scene is cut into windows; all in cells."
 
@@ -130,11 +127,16 @@ def scene_plan(
     "How a scene is cut into windows, in pixels of its finest image."
     finest = max(scene.scales[n] for n in scene.dense)
     cells = scene.side if size is None else size // finest
+    pixels = finest * cells
     if cells < 1:
         raise ValueError(
             f"size={size}: expected at least {finest} pixels, which are one of the coarsest grid"
         )
-    shared = None if overlap is None else math.ceil(overlap / finest)
+    if overlap is not None and not 0 <= overlap < pixels:
+        raise ValueError(
+            f"overlap={overlap}: expected 0 to {pixels - 1} pixels for windows of {pixels}"
+        )
+    shared = None if overlap is None else min(math.ceil(overlap / finest), cells - 1)
     multiple = window_multiple(net, scene.scales)
     return Plan(*window_plan(scene.shape, cells, shared, multiple), max(1, width // finest), bs)
 
@@ -172,7 +174,7 @@ def scene_layers(
         )
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #6a834eb7
+# %% ../../nbs/api/trust/05_maps.ipynb #89f1fe4d
 def block_predictions(
     layers: np.ndarray,  # (layers, rows, columns), NaN in holes
     m: Modality,  # what was predicted
@@ -200,7 +202,7 @@ def as_bands(
     return np.moveaxis(found.values.reshape(*shape, -1), -1, 0)
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #dd6c6fda
+# %% ../../nbs/api/trust/05_maps.ipynb #e9a5d557
 class Layer(NamedTuple):
     "A file of the result."
 
@@ -256,7 +258,7 @@ def layer_of(
     return Layer(dtype, nodata, bands, [""] * len(bands), classes, colors)
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #79cc427f
+# %% ../../nbs/api/trust/05_maps.ipynb #f974a6fd
 class _File:
     "A raster of the result, written block by block."
 
@@ -307,26 +309,7 @@ class _File:
         self.strips.unlink()
 
 
-@contextmanager
-def _room_told(
-    folder: Path,  # that is being written
-    out: Path,  # what it will be
-):
-    "Where nothing more can be written, one line says so, whichever library noticed."
-    try:
-        yield
-    except Exception as error:
-        why = no_room(error)
-        of_gdal = isinstance(error, RasterioError) or "rasterio" in type(error).__module__
-        if not why and of_gdal and shutil.disk_usage(folder).free < 2**20:
-            why = "the disk is full"  # GDAL only says that it could not write
-        if not why:
-            raise
-        said = f"{out}: {why}; nothing of it was kept: make room and call again"
-        raise OSError(errno.ENOSPC, said) from error
-
-
-# %% ../../nbs/api/trust/05_maps.ipynb #3cf658a7
+# %% ../../nbs/api/trust/05_maps.ipynb #504dc4dd
 def _certificates(promise, run):
     "The promises that are asked for, each of this run."
     given = promise if isinstance(promise, (list, tuple)) else [promise] * (promise is not None)
@@ -387,7 +370,6 @@ def predict_scene(
         plan = scene_plan(net, scene, size, overlap, width, bs)
         net = net.to(device or default_device())
         folder = stack.enter_context(new_folder(out, "maps"))
-        stack.enter_context(_room_told(folder, out))
 
         def variables(task, layers):
             found = block_predictions(layers, mods[task])
@@ -423,7 +405,7 @@ def predict_scene(
     return out
 
 
-# %% ../../nbs/api/trust/05_maps.ipynb #893bccdf
+# %% ../../nbs/api/trust/05_maps.ipynb #36859e6a
 def band_style(
     classes: list,  # names of the classes; empty: numbers
     values: np.ndarray,  # what is drawn
