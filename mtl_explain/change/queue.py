@@ -12,11 +12,7 @@ __all__ = [
     "recall_promise",
 ]
 
-<<<<<<< HEAD
-# %% ../../nbs/api/change/04_queue.ipynb #d3639e31
-=======
 # %% ../../nbs/api/change/04_queue.ipynb #f67f0601
->>>>>>> 61d96ddb0ff2120cb9cde7ec679c47beb17853c9
 import os
 import warnings
 from dataclasses import dataclass
@@ -33,11 +29,7 @@ from mtl_explain.files.paths import atomic_file
 from mtl_explain.files.raster import open_raster
 from mtl_explain.trust.promise import check_wish, methods, promise_floor, safe_threshold
 
-<<<<<<< HEAD
-# %% ../../nbs/api/change/04_queue.ipynb #6fed0f43
-=======
 # %% ../../nbs/api/change/04_queue.ipynb #5ee08aa1
->>>>>>> 61d96ddb0ff2120cb9cde7ec679c47beb17853c9
 _joined = np.ones((3, 3), int)  # pixels that share a corner hang together
 
 
@@ -140,11 +132,7 @@ def _middle(transform, rows, columns):
     return transform @ ((columns.start + columns.stop) / 2, (rows.start + rows.stop) / 2)
 
 
-<<<<<<< HEAD
-# %% ../../nbs/api/change/04_queue.ipynb #ef798205
-=======
 # %% ../../nbs/api/change/04_queue.ipynb #e34dc822
->>>>>>> 61d96ddb0ff2120cb9cde7ec679c47beb17853c9
 def change_queue(
     detection,  # path of a raster that `detect_change` wrote, with probabilities
     out,  # GeoPackage to write
@@ -197,11 +185,7 @@ def change_queue(
     return out
 
 
-<<<<<<< HEAD
-# %% ../../nbs/api/change/04_queue.ipynb #f90b3a73
-=======
 # %% ../../nbs/api/change/04_queue.ipynb #8fd22d8c
->>>>>>> 61d96ddb0ff2120cb9cde7ec679c47beb17853c9
 def object_scores(
     probability: np.ndarray,  # (rows, columns) of a class; NaN counts as 0
     truth: np.ndarray,  # bool (rows, columns) where that class is true
@@ -219,11 +203,7 @@ def object_scores(
     return found
 
 
-<<<<<<< HEAD
-# %% ../../nbs/api/change/04_queue.ipynb #53d514ce
-=======
 # %% ../../nbs/api/change/04_queue.ipynb #c3f52c43
->>>>>>> 61d96ddb0ff2120cb9cde7ec679c47beb17853c9
 @dataclass(frozen=True)
 class RecallPromise:
     "How few objects a queue misses in a new block."
