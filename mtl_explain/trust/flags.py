@@ -200,7 +200,7 @@ def cross_fitted_flag(
     most: int = 20_000,  # rows to learn from; more are drawn from
     seed: int = 0,  # of the drawing
 ) -> np.ndarray:  # (rows,) chance of an error, by a model that has not seen the row's block
-    "A flag learnt from errors of other blocks."
+    "A flag learnt from errors of other blocks; numbers enter by their rank among all rows."
     _, codes = np.unique(groups, return_inverse=True)
     n = min(folds, codes.max() + 1)
     if n < 3:
