@@ -413,9 +413,9 @@ def plot_flags(
     side = "right" if upwards else "left"
     ax.set(
         xlabel=f"difference of {score} from the baseline's {base:.3f} ({side}: better)",
-        title="Flags beside the confidence; orange reads true labels of other tasks",
         ylim=(-0.6, len(rows) - 0.4),
     )
+    ax.set_title("Flags beside the confidence; orange reads other true labels", loc="left")
     return ax
 
 
