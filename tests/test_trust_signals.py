@@ -5,20 +5,24 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.covariance import LedoitWolf
 
+from mtl_explain.change.losses import range_scaling
 from mtl_explain.setup import Setup
+from mtl_explain.testing.scene import scene_modalities, scene_setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.runs import train_run
 from mtl_explain.trust.applicability import area_of_applicability
 from mtl_explain.trust.signals import (
-    Evidence, _turn, _turn_back, compute_signals, entropy, error_signals, free_tasks, mahalanobis, signals,
-    wrong_labels,
+    Evidence, _relations, _turn, _turn_back, compute_signals, entropy, error_signals, free_tasks, mahalanobis,
+    signals, wrong_labels,
 )
 
 
@@ -113,6 +117,23 @@ def test_against_scipy():
     precision = np.linalg.inv(LedoitWolf(assume_centered=True).fit(cloud.features).covariance_)
     theirs = [np.sqrt(v @ precision @ v) for v in z]
     np.testing.assert_allclose(mahalanobis(Evidence(q[:7], features=new, area=cloud)), theirs)
+
+
+def test_a_height_change_is_seen_in_the_classes_of_its_label_by_the_soft():
+    "Evidence of a run."
+    # a height change is seen in the classes of its label by the soft threshold
+    heights = dict(scaling=range_scaling(-30, 30))
+    change = SimpleNamespace(setup=scene_setup(height_change=heights), modalities=scene_modalities(8))
+    relation = _relations(change)["height_change"]
+    zero = change.modalities["height_change"]
+    metres = torch.tensor([0.0, -30, 30]).view(3, 1, 1, 1)
+    fixed = {k: tuple(v) for k, v in heights["scaling"].items()}
+    preds = dict(
+        semantic_change=10 * torch.eye(3).view(3, 3, 1, 1),
+        height_change=replace(zero, **fixed).standardise(metres),
+    )
+    views = [v.scores(preds[t])[..., 0, 0] for v, t in zip(relation.views, relation.tasks, strict=True)]
+    assert (views[0].argmax(1) == views[1].argmax(1)).all()
 
 
 def test_a_turn_is_undone_and_an_image_that_is_not_square_is_not_turned_by_a():

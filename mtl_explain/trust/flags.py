@@ -200,7 +200,7 @@ def cross_fitted_flag(
     most: int = 20_000,  # rows to learn from; more are drawn from
     seed: int = 0,  # of the drawing
 ) -> np.ndarray:  # (rows,) chance of an error, by a model that has not seen the row's block
-    "A flag learnt from errors of other blocks."
+    "A flag learnt from errors of other blocks; numbers enter by their rank among all rows."
     _, codes = np.unique(groups, return_inverse=True)
     n = min(folds, codes.max() + 1)
     if n < 3:
@@ -413,9 +413,9 @@ def plot_flags(
     side = "right" if upwards else "left"
     ax.set(
         xlabel=f"difference of {score} from the baseline's {base:.3f} ({side}: better)",
-        title="Flags beside the confidence; orange reads true labels of other tasks",
         ylim=(-0.6, len(rows) - 0.4),
     )
+    ax.set_title("Flags beside the confidence; orange reads other true labels", loc="left")
     return ax
 
 
