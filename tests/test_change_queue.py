@@ -124,7 +124,7 @@ def test_regions_by_hand(home_and_drawn):
 def test_what_is_no_detection_and_what_is_asked_for_that_is_not_there(home_and_drawn):
     "Regions."
     home, drawn = home_and_drawn
-    write_geotiff(home / "plain.tif", np.zeros((4, 4), "uint8"), (0, 0), 1.0, "EPSG:28992")
+    write_geotiff(home / "plain.tif", np.zeros((4, 4), "uint8"), (1000, 2000), 2.0, "EPSG:28992")
     for match, path, options in (
         ("plain.tif: expected classes and the probability of each", home / "plain.tif", {}),
         ("no class 'flooded'; .* has unchanged, demolished", drawn, dict(kinds=["flooded"])),
