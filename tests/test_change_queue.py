@@ -12,7 +12,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import rasterio
 from rasterio.transform import from_origin
 from scipy.ndimage import gaussian_filter, label
 from scipy.special import expit
@@ -21,7 +20,7 @@ from scipy.stats import binom
 from mtl_explain.change.queue import (
     change_queue, change_regions, object_scores, recall_losses, recall_promise,
 )
-from mtl_explain.files.raster import geotiff_writer
+from mtl_explain.files.raster import geotiff_writer, write_geotiff
 from mtl_explain.palette import blue, orange
 from mtl_explain.simulate.aerial import Window as Place
 from mtl_explain.simulate.city.blocks import City
@@ -125,8 +124,7 @@ def test_regions_by_hand(home_and_drawn):
 def test_what_is_no_detection_and_what_is_asked_for_that_is_not_there(home_and_drawn):
     "Regions."
     home, drawn = home_and_drawn
-    with rasterio.open(home / "plain.tif", "w", "GTiff", 4, 4, 1, dtype="uint8") as file:
-        file.write(np.zeros((1, 4, 4), "uint8"))
+    write_geotiff(home / "plain.tif", np.zeros((4, 4), "uint8"), (1000, 2000), 2.0, "EPSG:28992")
     for match, path, options in (
         ("plain.tif: expected classes and the probability of each", home / "plain.tif", {}),
         ("no class 'flooded'; .* has unchanged, demolished", drawn, dict(kinds=["flooded"])),

@@ -345,7 +345,7 @@ def test_the_same_numbers_names_and_colours_in_another_layout():
             assert file.colormap(1)[1] == (9, 9, 9, 255)
             assert file.nodata == 255
         path.write_bytes(path.read_bytes()[:9000])
-        with pytest.raises(rasterio.errors.RasterioError):
+        with pytest.raises(ValueError, match="plain.tif: cannot be read, it is truncated or no raster"):
             cloud_optimised(path, Path(folder) / "broken.tif")
         full = OSError(errno.ENOSPC, "No space left on device")
         with mock.patch.object(rasterio.shutil, "copy", side_effect=full):

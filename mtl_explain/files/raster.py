@@ -482,10 +482,15 @@ def cloud_optimised(
     "The same raster as a cloud-optimised GeoTIFF, with overviews; whole or not at all."
     how = dict(compress="deflate", level=6, predictor="yes", bigtiff="if_safer")
     small = rasterio.Env(COG_TMP_COMPRESSION="LZW")  # Zstandard takes tens of megabytes
-    with small, atomic_file(path) as scratch, _room_told(Path(path)):
-        rasterio.shutil.copy(
-            os.fspath(source), scratch, driver="COG", overview_resampling=resampling, **how
-        )
+    try:
+        with small, atomic_file(path) as scratch, _room_told(Path(path)):
+            rasterio.shutil.copy(
+                os.fspath(source), scratch, driver="COG", overview_resampling=resampling, **how
+            )
+    except Exception as error:
+        if not type(error).__module__.startswith("rasterio"):
+            raise
+        raise _unreadable(str(source), error) from error
 
 
 def write_geotiff(
