@@ -676,7 +676,7 @@ def promise(
     from mtl_explain.trust.promise import check_promise, promise
 
     opened = load_run(run)
-    made = promise(opened, alpha, task, about, unit, "valid", method, certainty, out)
+    made = promise(opened, alpha, task, about, out, unit=unit, method=method, certainty=certainty)
     typer.echo(made.sentence)
     if "test" not in opened.trace["split"].values:
         return

@@ -14,6 +14,7 @@ from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.ensemble import Ensemble, least_scale
 from mtl_explain.training.runs import train_run
+from mtl_explain.trust.promise import certify, promise, with_promise
 
 
 @pytest.fixture(scope='module')
@@ -27,6 +28,18 @@ def home_samples_runs_and_ensemble():
     ]
     ensemble = Ensemble(runs)
     return home, samples, runs, ensemble
+
+
+@pytest.fixture(scope='module')
+def trace(home_samples_runs_and_ensemble):
+    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    return ensemble.trace(samples)
+
+
+@pytest.fixture(scope='module')
+def test(home_samples_runs_and_ensemble):
+    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    return samples.isel(sample=np.isin(samples.split.values, ("valid", "test")))
 
 
 def test_means_and_spreads_are_those_of_the_runs(home_samples_runs_and_ensemble):
@@ -50,12 +63,10 @@ def test_means_and_spreads_are_those_of_the_runs(home_samples_runs_and_ensemble)
     assert set(found.coords) == set(each[0].coords)
 
 
-def test_its_trace_is_a_trace(home_samples_runs_and_ensemble):
+def test_its_trace_is_a_trace(home_samples_runs_and_ensemble, test, trace):
     "Why."
     # its trace is a trace: errors of the mean, a record of confidence, errors in units of the scale
     home, samples, runs, ensemble = home_samples_runs_and_ensemble
-    trace = ensemble.trace(samples)
-    test = samples.isel(sample=np.isin(samples.split.values, ("valid", "test")))
     together = ensemble.predict(test)
     wrong = (together.climate != test.climate).values
     np.testing.assert_array_equal(trace.error.sel(task="climate", epoch=0), wrong)
@@ -78,3 +89,19 @@ def test_what_is_no_ensemble_is_refused(home_samples_runs_and_ensemble):
     with pytest.raises(ValueError, match="another setup than"):
         Ensemble([runs[0], odd])
     assert Ensemble(runs).weights != Ensemble(runs[:2]).weights
+
+
+def test_intervals_in_units_of_the_spread_applied(trace, home_samples_runs_and_ensemble, test):
+    "Why."
+    # intervals in units of the spread, applied; another network's promise is refused
+    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    made = certify(trace, 0.4, "warmth", "interval", unit="sample", weights=ensemble.weights)
+    assert made.scaled
+    promised = ensemble.predict(test, promise=made)
+    width = promised.warmth_high - promised.warmth_low
+    np.testing.assert_allclose(width, 2 * made.threshold * promised.warmth_scale, rtol=1e-5)
+    other = promise(runs[0], 0.4, "climate", unit="sample")
+    with pytest.raises(ValueError, match="a promise of another run"):
+        ensemble.predict(test, promise=other)
+    with pytest.raises(ValueError, match="no 'warmth_scale': an `Ensemble` gives it"):
+        with_promise(made, ensemble.modalities, runs[0].predict(test, probabilities=True))

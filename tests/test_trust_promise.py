@@ -6,16 +6,20 @@ Do not edit: change the notebook, then `make export`.
 
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy.stats import binom
 
+from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import confidence_edges
+from mtl_explain.training.foreign import trace_of
 from mtl_explain.training.runs import train_run
 from mtl_explain.trust.backoff import planted_tree
 from mtl_explain.trust.promise import (
@@ -23,6 +27,44 @@ from mtl_explain.trust.promise import (
     plot_promise, promise, promise_floor, safe_threshold,
 )
 from mtl_explain.trust.risk import planted_confidence
+
+
+def graded(seed, per_band=10, bands=6):
+    "Regions in bands of latitude, 10 degrees apart; the farther north, the worse."
+    parts = []
+    for k in range(bands):
+        one = planted_confidence(per_band, shift=0.5 * k, between=0.1, seed=100 * seed + k)
+        n = one.sizes["sample"]
+        places = dict(lat=("sample", np.full(n, 10.0 * k)), lon=("sample", np.zeros(n)))
+        names = dict(group=("sample", [f"band {k} {g}" for g in one.group.values]))
+        ids = dict(sample=[f"{k} {i}" for i in range(n)], split=("sample", np.full(n, "valid")))
+        parts.append(one.assign_coords(places | names | ids))
+    return xr.concat(parts, "sample", data_vars="minimal", coords="minimal", join="override")
+
+
+def true_risks(k):
+    "What goes wrong at each threshold in a band, from many regions."
+    many = planted_confidence(600, shift=0.5 * k, between=0.1, seed=99)
+    exposed = exposure(many, "cover", split="test")
+    return pd.Series(exposed.harm.sum(0) / exposed.amount.sum(), exposed.thresholds)
+
+
+def numbers(honest, seed, n_blocks=40, per=30, split="valid"):
+    "A trace of numbers with and without their scale, and the scale."
+    rng = np.random.default_rng(seed)
+    n = n_blocks * per
+    spread = rng.lognormal(0, 0.8, n)
+    off = (spread if honest else rng.permutation(spread)) * rng.normal(size=n)
+    true = rng.normal(0, 3, n)
+    warmth = Modality("warmth", "tabular", shape=(1,), channels=("t",), mean=(0.0,), std=(3.0,))
+    options = dict(
+        modalities=dict(warmth=warmth),
+        groups=np.repeat(np.arange(n_blocks), per).astype(str),
+        split=split,
+    )
+    pair = dict(warmth=(true + off)[:, None]), dict(warmth=true[:, None])
+    scaled = trace_of(*pair, scales=dict(warmth=spread[:, None]), **options)
+    return trace_of(*pair, **options), scaled, spread
 
 
 @pytest.fixture(scope='module')
@@ -107,6 +149,11 @@ def test_by_hand():
     assert safe_threshold(steps, 0.18) == 2
     assert safe_threshold(steps, 0.28) == 0
     assert promise_floor(27) == pytest.approx(1 / 28)
+    # weights of 1 are no weights; with a weight of a half, (9 x 0.5 x 0.1 + 1) / 5.5 = 0.26
+    for alpha in (0.1, 0.18, 0.19, 0.28):
+        assert safe_threshold(steps, alpha, weights=np.ones(9)) == safe_threshold(steps, alpha)
+    assert safe_threshold(steps, 0.27, weights=np.full(9, 0.5)) == 1
+    assert safe_threshold(steps, 0.26, weights=np.full(9, 0.5)) == 2
     # with certainty: without any error, (1 - alpha)^n must reach 10 %
     clean = np.zeros((22, 2))
     assert promise_floor(22, "learn then test") < 0.1 < promise_floor(21, "learn then test")
@@ -136,6 +183,9 @@ def test_a_drift_from_south_to_north_is_seen_and_none_is_seen_where_none_is():
 def test_a_certificate_its_words_and_the_way_to_a_file_and_back(world_and_certificate):
     "The certificate."
     world, certificate = world_and_certificate
+    assert certificate.objecting == ()
+    warned = replace(certificate, objecting=("latitude",)).sentence
+    assert "A martingale objects along latitude." in warned
     print(certificate.sentence)
     assert certificate.risk < 0.1
     assert 0.3 < certificate.answered < 1
@@ -228,6 +278,46 @@ def test_power_against_the_number_of_blocks(answered):
     assert answered.loc[200].min() > 0.4
     assert answered.loc[27, "risk control"] > 0.4 > 0.2 > answered.loc[27, "learn then test"]
     answered.round(2)
+
+
+def test_for_anywhere():
+    "For one place."
+    # for anywhere: broken in the north; for the place: kept at both ends, more answered in the south
+    truth = {k: true_risks(k) for k in (0, 5)}
+    rows = []
+    for seed in range(12):
+        few = graded(seed)
+        anywhere = certify(few, 0.15)
+        for k in truth:
+            there = certify(few, 0.15, near=(10.0 * k, 0.0), reach_km=1500)
+            risks_there = truth[k][anywhere.threshold], truth[k][there.threshold]
+            rows.append((k, *risks_there, anywhere.answered, there.answered, there.counted))
+    columns = ["band", "risk, anywhere", "risk, there", "answered", "answered, there", "counted"]
+    found = pd.DataFrame(rows, columns=columns).groupby("band").mean()
+    assert found["risk, anywhere"][5] > 0.15
+    assert (found["risk, there"] < 0.15).all()
+    assert found["answered, there"][0] > found["answered, there"][5]
+    assert (found.counted < 60).all()
+    few = graded(0)
+    there = certify(few, 0.15, near=(50, 0), reach_km=1500)
+    assert "around latitude 50.0, longitude 0.0" in there.sentence
+    assert f"which count as {there.counted:.1f}" in there.sentence
+    assert there.floor == pytest.approx(1 / (there.counted + 1))
+    same = certify(few, 0.15, near=(50, 0), reach_km=1e9)
+    assert same.threshold == certify(few, 0.15).threshold
+    with tempfile.TemporaryDirectory() as d:
+        there.save(f"{d}/promise.json")
+        assert load_certificate(f"{d}/promise.json") == there
+    for match, options in (
+        ("counts all blocks alike", dict(near=(50, 0), method="learn then test")),
+        ("expected latitude and longitude", dict(near=(95, 0))),
+        ("reach_km is 0", dict(near=(50, 0), reach_km=0)),
+        ("which count as 0.0, allow no promise below 100.0%", dict(near=(-85, 180), alpha=0.05)),
+    ):
+        with pytest.raises(ValueError, match=match):
+            certify(few, **options)
+    with pytest.raises(ValueError, match="no positions"):
+        certify(few.drop_vars("lat"), near=(50, 0))
 
 
 def test_kept_where_the_regions_are_alike_broken_where_they_are_worse(world_and_certificate):
@@ -325,8 +415,23 @@ def test_a_promise_of_another_run_and_damaged_certificates(home_samples_setup_ru
             load_certificate(home / "broken.json")
 
 
+def test_kept_with_and_without():
+    "Numbers with a scale of their own."
+    # kept with and without; narrower only where the scale is honest
+    for honest in (True, False):
+        plain, scaled, spread = numbers(honest, 0)
+        wide = certify(plain, 0.1, about="interval")
+        own = certify(scaled, 0.1, about="interval")
+        assert own.scaled and not wide.scaled
+        fresh = numbers(honest, 1, split="test")
+        for made, trace in ((wide, fresh[0]), (own, fresh[1])):
+            assert check_promise(made, trace)["risk"].item() < 0.12
+        width, own_width = wide.threshold * 3.0, own.threshold * spread.mean()
+        assert (own_width < 0.9 * width) if honest else (own_width > width)
+
+
 def test_the_picture_of_the_planted_world(world_and_certificate):
-    "Using it."
+    "Numbers with a scale of their own."
     world, certificate = world_and_certificate
     ax = plot_promise(world)
     assert len(ax.lines) == 27 + 3

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["least_scale", "Ensemble"]
 
-# %% ../../nbs/api/training/14_ensemble.ipynb #7047b358
+# %% ../../nbs/api/training/14_ensemble.ipynb #0a6d7962
 import hashlib
 from functools import cached_property
 
@@ -15,9 +15,8 @@ import xarray as xr
 from mtl_explain.setup import Setup
 from mtl_explain.trace import split_names
 from mtl_explain.training.foreign import trace_of
-from mtl_explain.training.weights import weights_digest, weights_file
 
-# %% ../../nbs/api/training/14_ensemble.ipynb #1ff33cce
+# %% ../../nbs/api/training/14_ensemble.ipynb #1715c771
 least_scale = 0.1  # standard deviations of the training values, added to every spread
 
 
@@ -42,7 +41,7 @@ class Ensemble:
     @cached_property
     def weights(self) -> str:
         "A fingerprint of all weights, in the order of the runs."
-        all_of_them = "".join(weights_digest(weights_file(r.folder)) for r in self.runs)
+        all_of_them = "".join(r.weights for r in self.runs)
         return hashlib.sha256(all_of_them.encode()).hexdigest()
 
     def predict(
@@ -50,9 +49,11 @@ class Ensemble:
         samples: xr.Dataset,  # at least the inputs; see `Run.predict`
         bs: int = 64,  # samples a batch
         check_range: bool = True,  # refuse numbers far from those of training
+        promise=None,  # a certificate of this ensemble: adds what it promises
     ) -> xr.Dataset:  # as of a run, with probabilities; of numbers also `<task>_scale`
         parts = _parts(self, samples, bs, check_range)
-        return _together(parts, self.modalities, len(self.runs))
+        found = _together(parts, self.modalities, len(self.runs))
+        return found if promise is None else promise.applied(self, found)
 
     def trace(
         self,

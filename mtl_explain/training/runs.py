@@ -845,6 +845,11 @@ class Run:
         found = _with_record(trace, self.modalities, self.folder / confidence_file)
         return found.assign_attrs(kept=self.epoch)
 
+    @property
+    def weights(self) -> str:
+        "The fingerprint of the weights that are kept."
+        return weights_digest(weights_file(self.folder))
+
     @cached_property
     def network(self) -> MultitaskNetwork:
         return _trained_network(self)

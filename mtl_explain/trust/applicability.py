@@ -31,7 +31,6 @@ from mtl_explain.networks.fusion import to_vector
 from mtl_explain.networks.layers import call_with_hooks
 from mtl_explain.trace import split_positions
 from mtl_explain.training.runs import Run, fingerprint, used_names
-from mtl_explain.training.weights import weights_digest, weights_file
 
 
 # %% ../../nbs/api/trust/03_applicability.ipynb #81f355a5
@@ -186,7 +185,7 @@ def record_area(
             mean_distance=area.mean_distance,
             threshold=area.threshold,
             unit=unit,
-            weights=weights_digest(weights_file(run.folder)),
+            weights=run.weights,
             samples=run.config["samples"],
         ),
     )
@@ -211,7 +210,7 @@ def load_area(
         raise ValueError(f"{path}: '{missing[0]}' is missing; make it again with `record_area`")
     if missing := [n for n in ("mean_distance", "threshold", "weights") if n not in table.attrs]:
         raise ValueError(f"{path}: the attribute '{missing[0]}' is missing; make it again")
-    own = weights_digest(weights_file(run.folder))
+    own = run.weights
     if table.attrs["weights"] != own:
         raise ValueError(
             f"{path}: made for the weights {str(table.attrs['weights'])[:8]}, those of the run "

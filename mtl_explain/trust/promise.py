@@ -37,6 +37,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from fastcore.basics import patch
+from fastcore.meta import delegates
+from sklearn.metrics.pairwise import haversine_distances
 
 from mtl_explain.explain.resampling import cluster_codes, estimate, holm, mean_statistic
 from mtl_explain.files.paths import write_beside
@@ -45,7 +47,6 @@ from mtl_explain.modality import channel_axis
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, confidence_edges, error_edges, split_positions
 from mtl_explain.training.runs import Run
-from mtl_explain.training.weights import weights_digest, weights_file
 from mtl_explain.trust.applicability import area_file, dissimilarity, load_area, record_area
 from mtl_explain.trust.backoff import answered_level, climb, climbed, label_levels
 from mtl_explain.trust.risk import binned_parts, check_certainty
@@ -233,11 +234,11 @@ def _mapie():
 
 
 def promise_floor(
-    n: int,  # blocks
+    n: float,  # blocks
     method: str = "risk control",  # of `methods`
     certainty: float = 0.9,  # of learn then test
 ) -> float:  # no promise below it, whatever the network does
-    "The smallest share that so many blocks can promise at all."
+    "The smallest share that so many blocks can promise at all; weighted ones count in part."
     if method == "risk control":
         return 1 / (n + 1)
     return 1 - (1 - certainty) ** (1 / n)
@@ -248,9 +249,14 @@ def safe_threshold(
     alpha: float,  # what is promised
     method: str = "risk control",  # of `methods`
     certainty: float = 0.9,  # of learn then test
+    weights: np.ndarray = None,  # (blocks,) how much each is like the new one, which counts 1
 ) -> int:  # position of the loosest threshold that keeps the promise
     "The loosest threshold of which the promise can be given."
     n, n_thresholds = losses.shape
+    if weights is not None:
+        bound = (weights @ losses + 1) / (weights.sum() + 1)  # the new block may be the worst
+        bound[-1] = 0  # nothing can go wrong there
+        return int(np.flatnonzero(bound <= alpha)[0])
     if method == "risk control":
         steps = np.arange(n_thresholds)
         _, bound = _mapie().get_r_hat_plus(losses, steps, "crc", None, None, None)
@@ -343,6 +349,12 @@ certificate_schema = dict(
         answered=_share,
         drift=dict(type="object", additionalProperties=_share),
         max_dissimilarity=dict(type=["number", "null"], minimum=0),
+        objecting=dict(type="array", items=dict(type="string")),
+        near=dict(type="array", items=_number, maxItems=2),
+        reach_km=dict(type=["number", "null"], exclusiveMinimum=0),
+        counted=dict(type=["number", "null"], minimum=0),
+        size=dict(type=["number", "null"], minimum=0),
+        scaled=dict(type="boolean"),
         weights=dict(type="string"),
         dataset=dict(type="string"),
     ),
@@ -369,23 +381,29 @@ class Certificate:
     dataset: str = ""  # title of the samples
     drift: dict = field(default_factory=dict)  # line -> p of no drift of the blocks, Holm's
     max_dissimilarity: float = None  # of a sample that it applies to; None: not asked
+    objecting: tuple = ()  # lines along which a martingale objects to exchangeability
+    near: tuple = ()  # latitude, longitude of the region it is for [degrees]; (): anywhere
+    reach_km: float = None  # how far blocks count
+    counted: float = None  # blocks, each as much as it counts; None: all of them
+    size: float = None  # of sets of classes, on average
+    scaled: bool = False  # the threshold of an interval is in units of each error's own scale
 
     def check_run(
         self,
-        run: Run,  # whose network is to be used
+        run,  # a `Run` or an `Ensemble`, whose weights are to be used
     ) -> None:
         "`ValueError` where this is the promise of another network."
-        own = weights_digest(weights_file(run.folder))
-        if self.weights != own:
+        if self.weights != run.weights:
             raise ValueError(
                 f"a promise of another run: it was made for the weights {self.weights[:8]}, those "
-                f"of {run.folder} are {own[:8]}"
+                f"of {run!r} are {run.weights[:8]}"
             )
 
     @property
     def floor(self) -> float:
         "No promise below it with so many blocks."
-        return promise_floor(self.blocks, self.method, self.certainty)
+        n = self.blocks if self.counted is None else self.counted
+        return promise_floor(n, self.method, self.certainty)
 
     @property
     def sentence(self) -> str:
@@ -417,6 +435,7 @@ def load_certificate(
     found.pop("format")
     if found["threshold"] is None:
         found["threshold"] = math.inf
+    found |= {n: tuple(found[n]) for n in ("objecting", "near") if n in found}
     return Certificate(**found)
 
 
@@ -424,9 +443,10 @@ def _sentence(c):
     "The words of a certificate."
     wrong = abouts[c.about][-1]
     unit = "samples" if c.unit == "sample" else "regions"
+    counted = "" if c.counted is None else f", which count as {c.counted:.1f}"
     rests = (
-        f"made from {c.blocks} {unit} of the split '{c.split}', of which {c.risk:.1%} went wrong; "
-        f"so many allow no promise below {c.floor:.1%}"
+        f"made from {c.blocks} {unit} of the split '{c.split}'{counted}, of which {c.risk:.1%} "
+        f"went wrong; so many allow no promise below {c.floor:.1%}"
     )
     drifting = [f"{line} (p = {p:.3f})" for line, p in c.drift.items() if p < 0.05]
     warning = (
@@ -434,6 +454,8 @@ def _sentence(c):
         if drifting
         else ""
     )
+    if c.objecting:
+        warning += f" A martingale objects along {' and '.join(c.objecting)}."
     if c.max_dissimilarity is not None:
         warning += (
             " It does not apply to samples whose dissimilarity from those of training is above "
@@ -442,11 +464,16 @@ def _sentence(c):
     if c.answered < 0.005 and c.about in ("undetected", "level"):
         return f"No answer about {c.task} can be given at {c.alpha:.1%} ({rests}).{warning}"
     sure = f" (with {c.certainty:.0%} certainty)" if c.method == "learn then test" else ""
-    said = f"On new {unit} like these, at most {c.alpha:.0%} of {c.task} {wrong}{sure}"
+    where = ""
+    if c.near:
+        where = f" around latitude {c.near[0]:.1f}, longitude {c.near[1]:.1f}"
+    said = f"On new {unit} like these{where}, at most {c.alpha:.0%} of {c.task} {wrong}{sure}"
     if c.about == "undetected":
         said += f"; {c.answered:.0%} of it is answered, the rest: ask"
     if c.about == "level":
         said += f"; {c.answered:.0%} of it is answered at some level, the rest: ask"
+    if c.size is not None:
+        said += f"; {c.size:.1f} classes are named on average"
     return f"{said} ({methods[c.method]}; {rests}).{warning}"
 
 
@@ -461,10 +488,13 @@ def certify(
     certainty: float = 0.9,  # of learn then test
     weights: str = "",  # fingerprint of the network
     mods: dict = None,  # name -> `Modality`, for promises about 'level'
+    near: tuple = None,  # latitude, longitude [degrees] of the new region: far blocks count less
+    reach_km: float = 2000.0,  # distance at which a block counts 0.61 (a Gaussian)
 ) -> Certificate:
     "A promise about regions like those of a split; `ValueError` where none can be given."
     task = task or trace.attrs["main"]
     check_wish(alpha, method, certainty)
+    _check_near(near, reach_km, method, trace)
     if split == "train":
         raise ValueError(
             "a promise is made from samples that were not trained on; not from 'train'"
@@ -481,28 +511,27 @@ def certify(
     n = len(losses)
     if n == 0:
         raise ValueError(f"no sample of the split '{split}' has a label of '{task}'")
-    floor = promise_floor(n, method, certainty)
+    some = np.unique(codes[exposed.amount > 0])
+    middles = _middles(trace, at, codes, some)
+    counts = None if near is None else _nearness(middles, near, reach_km)
+    floor = promise_floor(n if near is None else counts.sum(), method, certainty)
     if alpha < floor:
         blocks = "block allows" if n == 1 else "blocks allow"
+        if near is not None:
+            blocks = f"blocks, which count as {counts.sum():.1f}, allow"
         raise ValueError(
             f"{n} {blocks} no promise below {floor:.1%}, asked for is {alpha:.1%}: a larger alpha, "
             "or more regions"
         )
-    k = safe_threshold(losses, alpha, method, certainty)
-    some = np.unique(codes[exposed.amount > 0])
-    places = {
-        said: trace[name].values[at]
-        for said, name in dict(latitude="lat", longitude="lon").items()
-        if name in trace.coords
-    }
-    middles = {
-        said: pd.Series(v).groupby(codes).mean().reindex(some).to_numpy()
-        for said, v in places.items()
-    }
+    k = safe_threshold(losses, alpha, method, certainty, counts)
     drift = {}
+    objecting = ()
     if n > 2 and middles:
-        p = exchangeability(losses[:, k], middles)["p"]
+        found = exchangeability(losses[:, k], middles)
+        p = found["p"]
         drift = dict(zip(p.index, holm(p), strict=True))  # one family: two lines are two looks
+        objecting = tuple(found.index[found["objects"]])
+    threshold = float(exposed.thresholds[k]) if answered[:, k].any() else math.inf
     return Certificate(
         task=task,
         about=about,
@@ -513,13 +542,64 @@ def certify(
         split=str(split),
         blocks=n,
         samples=len(at),
-        threshold=float(exposed.thresholds[k]) if answered[:, k].any() else math.inf,
-        risk=float(losses[:, k].mean()),
-        answered=float(answered[:, k].mean()),
+        threshold=threshold,
+        risk=float(np.average(losses[:, k], weights=counts)),
+        answered=float(np.average(answered[:, k], weights=counts)),
         weights=weights,
         dataset=str(trace.attrs.get("dataset", "")),
         drift={line: round(float(p), 4) for line, p in drift.items()},
+        objecting=objecting,
+        near=() if near is None else tuple(map(float, near)),
+        reach_km=None if near is None else float(reach_km),
+        counted=None if near is None else float(counts.sum()),
+        size=_set_size(trace, task, at, threshold) if about == "set" else None,
+        scaled=about == "interval" and _is_scaled(trace, task),
     )
+
+
+def _middles(trace, at, codes, some):
+    "Name of a line -> the mean position of each block on it; empty without positions."
+    lines = dict(latitude="lat", longitude="lon")
+    places = {said: trace[name].values[at] for said, name in lines.items() if name in trace.coords}
+    return {
+        said: pd.Series(v).groupby(codes).mean().reindex(some).to_numpy()
+        for said, v in places.items()
+    }
+
+
+def _nearness(middles, near, reach_km):
+    "(blocks,) 1 for a block at the new region, less for those farther away."
+    places = np.radians(np.stack([middles["latitude"], middles["longitude"]], 1))
+    km = 6371.0 * haversine_distances(places, np.radians([near]))[:, 0]
+    return np.exp(-0.5 * (km / reach_km) ** 2)
+
+
+def _check_near(near, reach_km, method, trace):
+    "`ValueError` where a promise for a place makes no sense."
+    if near is None:
+        return
+    if method != "risk control":
+        raise ValueError(f"near: '{method}' counts all blocks alike; take 'risk control'")
+    if len(near) != 2 or not (abs(near[0]) <= 90 and abs(near[1]) <= 360):
+        raise ValueError(f"near is {near}, expected latitude and longitude in degrees")
+    if not reach_km > 0:
+        raise ValueError(f"reach_km is {reach_km}, expected kilometres above 0")
+    if not {"lat", "lon"} <= set(trace.coords):
+        raise ValueError("near: these samples have no positions (coordinates `lat`, `lon`)")
+
+
+def _set_size(trace, task, at, threshold):
+    "How many classes are named on average; None for a mask, of which only counts are kept."
+    if f"probability_{task}" not in trace:
+        return None
+    chance = trace[f"probability_{task}"].isel(sample=at)
+    named = 1 - chance < np.float32(threshold)
+    return float(named.sum(f"class_{task}").clip(min=1).mean())
+
+
+def _is_scaled(trace, task):
+    "Whether errors of a number are counted in units of their own scale."
+    return "scaled" in trace.coords and bool(trace["scaled"].sel(number=task))
 
 
 def check_wish(
@@ -536,24 +616,20 @@ def check_wish(
 
 
 # %% ../../nbs/api/trust/02_promise.ipynb #43a816ce
+@delegates(certify, but=["weights", "mods"])
 def promise(
     run: Run,  # a finished run
     alpha: float = 0.1,  # at most this share goes wrong
     task: str = None,  # which task; the main one if None
     about: str = "undetected",  # of `abouts`
-    unit: str = "group",  # coordinate whose values are the regions; 'sample': every sample is one
-    split: str = "valid",  # the samples it is made from: not those of training
-    method: str = "risk control",  # of `methods`
-    certainty: float = 0.9,  # of learn then test
     out=None,  # where to write it; `promise.json` beside the run if None
     samples: xr.Dataset = None,  # those of the training: to say where the promise does not apply
+    **kwargs,  # of `certify`
 ) -> Certificate:
     "Promise something about new regions, and write it down."
     if not run.finished:
         raise ValueError(f"{run.folder}: a promise needs a finished run; this has {run.state}")
-    weights = weights_digest(weights_file(run.folder))
-    options = dict(unit=unit, split=split, method=method, certainty=certainty, weights=weights)
-    options |= dict(mods=run.modalities)
+    options = dict(weights=run.weights, mods=run.modalities) | kwargs
     made = certify(run.trace, alpha, task, about, **options)
     if (run.folder / area_file).exists():
         made = replace(made, max_dissimilarity=load_area(run).threshold)
@@ -573,9 +649,14 @@ def check_promise(
     c = certificate
     exposed = exposure(trace, c.task, c.about, split, c.threshold, mods)
     at = split_positions(trace, split)
-    losses, answered = block_losses(exposed, cluster_codes(trace, at, c.unit))
+    codes = cluster_codes(trace, at, c.unit)
+    losses, answered = block_losses(exposed, codes)
     n = len(losses)
-    mean = mean_statistic(losses[:, :1].T, np.ones((1, n), bool), np.arange(n))
+    counts = np.ones(n)
+    if c.near:
+        some = np.unique(codes[exposed.amount > 0])
+        counts = _nearness(_middles(trace, at, codes, some), c.near, c.reach_km)
+    mean = mean_statistic(losses[:, :1].T, counts[None], np.arange(n))
     found = estimate(mean).loc[0]
     verdict = "not contradicted"
     if found["low"] > c.alpha:
@@ -587,7 +668,7 @@ def check_promise(
         risk=found["value"],
         low=found["low"],
         high=found["high"],
-        answered=answered[:, 0].mean(),
+        answered=np.average(answered[:, 0], weights=counts),
         blocks=n,
         verdict=verdict,
     )
@@ -609,6 +690,17 @@ def _levels(found, mods, task, threshold):
     return added
 
 
+def _own_scale(found, task):
+    "The scale that comes with a prediction."
+    name = f"{task}_scale"
+    if name not in found:
+        raise ValueError(
+            f"this promise is in units of each error's own scale, and the predictions have no "
+            f"'{name}': an `Ensemble` gives it"
+        )
+    return found[name]
+
+
 def with_promise(
     certificate: Certificate,  # what was promised
     mods: dict,  # name -> `Modality` of the run
@@ -628,7 +720,10 @@ def with_promise(
         return found.assign({f"{task}_set": (named | likeliest).assign_attrs(long_name="named")})
     m = mods[task]
     axis = list(found[task].dims)[1 + channel_axis(m.kind)]
-    reach = c.threshold * xr.DataArray(list(m.std) or [1.0], dims=axis)
+    scale = xr.DataArray(list(m.std) or [1.0], dims=axis)
+    if c.scaled:
+        scale = _own_scale(found, task)
+    reach = c.threshold * scale
     ends = dict(low=found[task] - reach, high=found[task] + reach)
     return found.assign({f"{task}_{end}": v.assign_attrs(units=m.units) for end, v in ends.items()})
 
