@@ -103,7 +103,8 @@ def test_tasks_of_other_names_and_what_a_setup_says_itself():
     )
     assert own.scaling == dict(metres=range_scaling(*height_ranges["released"]))
     assert own.heads["metres"] == dict(activation="tanh")
-    heavy = with_losses(Setup("x", dict(semantic_change=dict(weight=9), height_change=dict(width=3))))
+    own = dict(semantic_change=dict(weight=9), height_change=dict(weight=1, width=3))
+    heavy = with_losses(Setup("x", own))
     assert heavy.weights == pytest.approx(dict(semantic_change=0.75, height_change=0.25))
     assert heavy.heads["height_change"] == dict(activation="tanh", width=3)
     with pytest.raises(

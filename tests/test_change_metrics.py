@@ -61,7 +61,7 @@ def make_tiles_and_tiles():
 
 
 @pytest.fixture(scope='module')
-def trained_and_world(make_tiles_and_tiles):
+def untrained_trained_and_world(make_tiles_and_tiles):
     "A network and its tiles."
     make_tiles, tiles = make_tiles_and_tiles
     def change_world():
@@ -75,16 +75,18 @@ def trained_and_world(make_tiles_and_tiles):
         split = ["train"] * 20 + ["valid"] * 4 + ["test"] * 6
         samples = xr.Dataset({a.name: a for a in arrays})
         return samples.assign_coords(sample=np.arange(30), split=("sample", split))
-    def trained(*targets):
+    def untrained(*targets):
         losses = {t: dict(class_weights=[0.05, 0.95, 0.95]) for t in targets if t == "semantic_change"}
         tasks = {t: dict(loss=losses.get(t, {})) for t in targets}
         setup = Setup(dict(image=dict(width=8)), tasks)
-        learner = multitask_learner(change_world(), setup, bs=4, lr=0.01, trace=(), device="cpu")
+        return multitask_learner(change_world(), setup, bs=4, lr=0.01, trace=(), device="cpu")
+    def trained(*targets):
+        learner = untrained(*targets)
         with learner.no_bar(), learner.no_logging():
             learner.fit(6)
         return learner
     world = change_world()
-    return trained, world
+    return untrained, trained, world
 
 
 def test_six_pixels_by_hand(six):
@@ -393,9 +395,9 @@ def test_nothing_to_score_no_change_at_all_unknown_classes_batches_or_single(mak
         one.table()
 
 
-def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_and_world):
+def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(untrained_trained_and_world):
     "A trained network."
-    trained, world = trained_and_world
+    untrained, trained, world = untrained_trained_and_world
     learner = trained("semantic_change", "height_change")
     table = change_scores(learner, world)
     found = learner.predict(world)
@@ -435,15 +437,15 @@ def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_
     table.round(3)
 
 
-def test_a_class_that_nobody_knows_is_not_counted(trained_and_world):
+def test_a_class_that_nobody_knows_is_not_counted(untrained_trained_and_world):
     "A trained network."
     # a class that nobody knows is not counted; other names, other numbers of tiles at once
-    trained, world = trained_and_world
+    untrained, trained, world = untrained_trained_and_world
     without = world.assign(
         semantic_change=world["semantic_change"].where(world["semantic_change"] != 1, 0)
     )
     without["semantic_change"].attrs = world["semantic_change"].attrs
-    small = trained("semantic_change")
+    small = untrained("semantic_change")
     with torch.no_grad():
         for p in small.model.heads["semantic_change"].parameters():
             p.zero_()  # everything is unchanged

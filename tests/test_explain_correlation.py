@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import tempfile
 from itertools import pairwise
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -478,7 +479,7 @@ def test_the_reasons_one_by_one():
         (dict(clusters=2, low=np.nan), "2 clusters: no interval below three"),
         (dict(low=np.nan), "the errors vary in too few clusters for an interval"),
     ):
-        assert _note(pd.Series(row | odd)) == said
+        assert _note(SimpleNamespace(**row | odd)) == said
 
 
 def test_equal_errors_correlate_perfectly(trace):
