@@ -45,6 +45,16 @@ def test_the_range_by_hand(paper_scaling):
         range_scaling(3, 3)
 
 
+def test_the_numbers_of_the_paper_and_of_the_code_written_once_more():
+    "Heights in the network's units."
+    assert height_ranges == dict(paper=(-27.29, 87.26), released=(-27.291, 83.266))
+    assert range_scaling(-2, 6) == dict(mean=[2.0], std=[4.0])
+    assert scaled_zero(dict(mean=[2.0], std=[4.0])) == -0.5
+    assert default_temperature == 0.5
+    with pytest.raises(ValueError, match="low < high, got 4 and 3"):
+        range_scaling(4, 3)
+
+
 def test_presets_by_hand(full, paper_scaling):
     "Separately supervised."
     paper, explicit, released = (with_losses(full, p) for p in loss_presets)
@@ -80,6 +90,27 @@ def test_presets_by_hand(full, paper_scaling):
         with_losses(full, "best")
     with pytest.raises(ValueError, match="knows the tasks of none of these names; the setup has age"):
         with_losses(Setup("late_image", "age"))
+
+
+def test_tasks_of_other_names_and_what_a_setup_says_itself():
+    "Separately supervised."
+    renamed = dict(semantic="change", pseudo="sign", height="metres")
+    own = with_losses(Setup("x", ("change", "sign", "metres")), "released", renamed)
+    assert own.weights == pytest.approx(dict(change=0.2, sign=0.2, metres=0.6))
+    assert own.heads["change"]["reads"] == "metres"
+    assert own.relations == (
+        dict(type="consistency", tasks=["sign", "change"], weight=0.1, distance="cross-entropy"),
+    )
+    assert own.scaling == dict(metres=range_scaling(*height_ranges["released"]))
+    assert own.heads["metres"] == dict(activation="tanh")
+    own = dict(semantic_change=dict(weight=9), height_change=dict(weight=1, width=3))
+    heavy = with_losses(Setup("x", own))
+    assert heavy.weights == pytest.approx(dict(semantic_change=0.75, height_change=0.25))
+    assert heavy.heads["height_change"] == dict(activation="tanh", width=3)
+    with pytest.raises(
+        ValueError, match="knows the tasks height_change; the setup has height_change, "
+    ):
+        with_losses(Setup("x", ("height_change", "age")))
 
 
 def test_table_5_as_setups(full):
@@ -137,6 +168,27 @@ def test_thresholds_keep_their_metres(full, paper_scaling):
     assert in_other_units(alone, "height_change", paper_scaling) == alone
     with pytest.raises(ValueError, match="'semantic_change' has no fixed scaling in this setup"):
         in_other_units(full, "semantic_change", paper_scaling)
+
+
+def test_a_head_that_says_neither_zero_nor_temperature_has_those_of_its_class(full, paper_scaling):
+    "Heights in other units."
+    # a head that says neither zero nor temperature has those of its class; others stay as they are
+    reads = dict(type="soft-threshold", reads="h")
+    roles = Setup("x", dict(h=dict(scaling=dict(mean=[2.0], std=[4.0])), sign=reads, other={}))
+    moved = in_other_units(roles, "h", dict(mean=[-1.0], std=[2.0]))
+    assert moved.heads["sign"] == reads | dict(zero=(2 + 1) / 2, temperature=0.5 * 4 / 2)
+    assert moved.heads["other"] == {} and moved.weights == roles.weights
+    own = in_other_units(
+        roles.with_options("sign", zero=0.5, temperature=0.1), "h", dict(mean=[0.0], std=[1.0])
+    )
+    assert own.heads["sign"]["zero"] == 2 + 4 * 0.5
+    assert own.heads["sign"]["temperature"] == pytest.approx(0.4)
+    with pytest.raises(
+        ValueError, match="'sign' has no fixed scaling in this setup; those that have: h"
+    ):
+        in_other_units(roles, "sign", dict(mean=[0.0], std=[1.0]))
+    with pytest.raises(ValueError, match="those that have: none"):
+        in_other_units(full, "height_change", paper_scaling)
 
 
 def test_each_preset_trains(full):

@@ -14,7 +14,8 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from mtl_explain.change.metrics import (
-    HeightScores, SemanticScores, change_scores, deviations, miou_statistic, rmse_statistic, tile_sums,
+    HeightScores, SemanticScores, change_scores, changed_part, deviations, miou_statistic, rmse_statistic,
+    tile_correlation, tile_sums,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.explain.resampling import difference, jackknife
@@ -29,6 +30,15 @@ def scored(pred, true, semantic):
     for s in both.values():
         s.update(*(torch.tensor(v) for v in (pred, true, semantic)))
     return both[False].table(), both[True].table()
+
+
+@pytest.fixture(scope='module')
+def six():
+    "Six pixels, in two tiles, one of them unlabelled."
+    scores = SemanticScores()
+    scores.update(torch.tensor([[0, 1, 1]]), torch.tensor([[0, 1, 0]]))
+    scores.update(torch.tensor([[0, 2, 0, 2]]), torch.tensor([[1, 2, 0, -1]]))
+    return {k: v.item() for k, v in scores.compute().items()}
 
 
 @pytest.fixture(scope='module')
@@ -51,7 +61,7 @@ def make_tiles_and_tiles():
 
 
 @pytest.fixture(scope='module')
-def trained_and_world(make_tiles_and_tiles):
+def untrained_trained_and_world(make_tiles_and_tiles):
     "A network and its tiles."
     make_tiles, tiles = make_tiles_and_tiles
     def change_world():
@@ -65,30 +75,44 @@ def trained_and_world(make_tiles_and_tiles):
         split = ["train"] * 20 + ["valid"] * 4 + ["test"] * 6
         samples = xr.Dataset({a.name: a for a in arrays})
         return samples.assign_coords(sample=np.arange(30), split=("sample", split))
-    def trained(*targets):
+    def untrained(*targets):
         losses = {t: dict(class_weights=[0.05, 0.95, 0.95]) for t in targets if t == "semantic_change"}
         tasks = {t: dict(loss=losses.get(t, {})) for t in targets}
         setup = Setup(dict(image=dict(width=8)), tasks)
-        learner = multitask_learner(change_world(), setup, bs=4, lr=0.01, trace=(), device="cpu")
+        return multitask_learner(change_world(), setup, bs=4, lr=0.01, trace=(), device="cpu")
+    def trained(*targets):
+        learner = untrained(*targets)
         with learner.no_bar(), learner.no_logging():
             learner.fit(6)
         return learner
     world = change_world()
-    return trained, world
+    return untrained, trained, world
 
 
-def test_six_pixels_by_hand_in_two_tiles_one_of_them_unlabelled():
+def test_six_pixels_by_hand(six):
     "Classes."
-    scores = SemanticScores()
-    scores.update(torch.tensor([[0, 1, 1]]), torch.tensor([[0, 1, 0]]))
-    scores.update(torch.tensor([[0, 2, 0, 2]]), torch.tensor([[1, 2, 0, -1]]))
-    found = {k: v.item() for k, v in scores.compute().items()}
-    assert found["iou demolished"] == pytest.approx(1 / 3)
-    assert found["iou newly built"] == 1
-    assert found["iou unchanged"] == 0.5
-    assert found["miou"] == pytest.approx(2 / 3)
-    assert found["f1"] == pytest.approx(3 / 4)
-    assert found["counted"] == 2
+    assert six["iou demolished"] == pytest.approx(1 / 3)
+    assert six["iou newly built"] == 1
+    assert six["iou unchanged"] == 0.5
+    assert six["miou"] == pytest.approx(2 / 3)
+    assert six["f1"] == pytest.approx(3 / 4)
+    assert six["counted"] == 2
+
+
+def test_precision_and_recall_by_hand_the_names_of_the_scores_and_four_classes(six):
+    "Classes."
+    assert six["precision demolished"] == six["recall demolished"] == 0.5
+    assert six["recall unchanged"] == six["precision unchanged"] == 2 / 3
+    parts = ("iou", "precision", "recall")
+    names = [f"{p} {c}" for p in parts for c in ("unchanged", "demolished", "newly built")]
+    assert list(six) == ["miou", "f1", *names, "counted"]
+    four = SemanticScores(("none", "a", "b", "c"))
+    four.update(torch.tensor([0, 1, 2, 3, 3]), torch.tensor([0, 1, 3, 3, 3]))
+    of_four = four.compute()
+    assert of_four["miou"].item() == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert of_four["counted"] == 3
+    assert of_four["recall c"] == pytest.approx(2 / 3) and of_four["precision b"] == 0
+    assert of_four["recall b"].isnan()
 
 
 def test_classes_against_scikit_learn_and_torchmetrics_in_eight_updates():
@@ -189,6 +213,30 @@ def test_two_tiles_by_hand():
     assert {k: v.item() for k, v in scores.compute().items()} == pytest.approx(found.value.to_dict())
 
 
+def test_which_tiles_are_counted():
+    "As released."
+    # which tiles are counted: some know nothing, some change by less than there is to divide by
+    scores = HeightScores()
+    nan = torch.nan
+    scores.update(
+        torch.tensor([[1.0, 2, 3], [1.0, 2, 3], [0.002, 0, 0], [2.0, 0, 0]], dtype=torch.float64),
+        torch.tensor([[nan, nan, nan], [2.0, 2, 2], [5e-4, 0, 0], [1e-3, 0, 0]], dtype=torch.float64),
+        torch.tensor([[2, 1, 0], [0, 0, 0], [2, 0, 0], [2, 0, 0]]),
+    )
+    found = scores.table()
+    assert found["counted"].to_dict() == dict(rmse=3, mae=3, crmse=2, crel=1, zncc=2, czncc=0)
+    assert found.value.mae == pytest.approx((1 + 0 + 1 + 0.0015 + 1.999) / 9)
+    assert found.value.crel == pytest.approx(1999)
+    assert found.value.crmse == pytest.approx(np.sqrt((0.0015**2 + 1.999**2) / 2))
+    assert found.value.zncc == pytest.approx(1)
+    coarse = HeightScores(tolerance=0.5)
+    coarse.update(
+        torch.tensor([[1.0, 3, 1]]), torch.tensor([[0.4, 0.5, -2]]), torch.tensor([[2, 2, 1]])
+    )
+    assert coarse.table().value.crel == pytest.approx((2.5 / 0.5 + 3 / 2) / 2)
+    assert HeightScores().tolerance == 1e-3
+
+
 def test_heights_against_scikit_learn_torchmetrics_and_numpy(make_tiles_and_tiles):
     "Against others."
     make_tiles, tiles = make_tiles_and_tiles
@@ -256,6 +304,24 @@ def test_as_released_against_masked_arrays(make_tiles_and_tiles):
         )
     )
     assert scores.table().counted.to_dict() == dict(rmse=30, mae=30, crmse=15, crel=15, czncc=15)
+
+
+def test_the_rows_that_both_read_by_hand():
+    "Against others."
+    scores = HeightScores()
+    scores.update(
+        torch.tensor([[5.0, -1, 0, 2]]),
+        torch.tensor([[4.0, -2, 0, 1e-4]]),
+        torch.tensor([[2, 1, 1, 0]]),
+    )
+    row = scores.tiles().iloc[0]
+    assert (row.n, row.changed, row.nonzero, row.r_n, row.c_n) == (4, 3, 3, 2, 3)
+    assert row.total == pytest.approx(2.0001) and row.r_se == 2 and row.c_se == 2
+    assert row.r_rel == pytest.approx(1 / 4 + 1 / 2)
+    assert (row.ae, row.se) == pytest.approx((2 + 1.9999, 2 + 1.9999**2))
+    assert changed_part(scores.tiles()).columns.tolist() == ["n", "se", "ae", "tt", "pp", "tp"]
+    some = pd.DataFrame(dict(tt=[2.0, 2, 0, 0], pp=[8.0, 0, 3, 0], tp=[-4.0, 0, 0, 0]))
+    np.testing.assert_array_equal(tile_correlation(some), [-1, 0, np.nan, np.nan])
 
 
 def test_a_true_crmse_of_one_metre_as_released_half_a_metre():
@@ -329,9 +395,9 @@ def test_nothing_to_score_no_change_at_all_unknown_classes_batches_or_single(mak
         one.table()
 
 
-def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_and_world):
+def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(untrained_trained_and_world):
     "A trained network."
-    trained, world = trained_and_world
+    untrained, trained, world = untrained_trained_and_world
     learner = trained("semantic_change", "height_change")
     table = change_scores(learner, world)
     found = learner.predict(world)
@@ -371,6 +437,26 @@ def test_scores_of_a_network_in_steps_of_four_tiles_against_all_at_once(trained_
     table.round(3)
 
 
+def test_a_class_that_nobody_knows_is_not_counted(untrained_trained_and_world):
+    "A trained network."
+    # a class that nobody knows is not counted; other names, other numbers of tiles at once
+    untrained, trained, world = untrained_trained_and_world
+    without = world.assign(
+        semantic_change=world["semantic_change"].where(world["semantic_change"] != 1, 0)
+    )
+    without["semantic_change"].attrs = world["semantic_change"].attrs
+    small = untrained("semantic_change")
+    with torch.no_grad():
+        for p in small.model.heads["semantic_change"].parameters():
+            p.zero_()  # everything is unchanged
+    table = change_scores(small, without).set_index("metric")
+    assert np.isnan(table.value["iou demolished"]) and table.counted["iou demolished"] == 0
+    assert table.value["iou newly built"] == 0 and table.counted["iou newly built"] == 1
+    assert table.counted["miou"] == 1
+    assert set(table["task"]) == {"semantic_change"} and set(table["units"]) == {""}
+    pd.testing.assert_frame_equal(change_scores(small, without, bs=30).set_index("metric"), table)
+
+
 def test_the_values_are_those_of_the_scores(make_tiles_and_tiles):
     "Scores with an interval."
     # the values are those of the scores; the error is that of leaving out each neighbourhood by hand
@@ -400,6 +486,31 @@ def test_the_values_are_those_of_the_scores(make_tiles_and_tiles):
     ]
     assert np.allclose([f.value[0] for f in found], whole)
     assert np.allclose([f.error[0] for f in found], by_hand)
+
+
+def test_what_the_numbers_rest_on():
+    "Scores with an interval."
+    # what the numbers rest on: changed pixels and known ones; absent classes; more classes
+    true = np.array([[0, 1, 2], [0, 0, -1], [1, 1, 1], [0, 0, 2]])
+    pred = np.array([[0, 1, 1], [0, 2, 2], [1, 1, 0], [0, 0, 2]])
+    by_tile = np.arange(4)
+    found = jackknife(miou_statistic(pred, true, by_tile))
+    assert found.value[0] == pytest.approx((3 / 5 + 1 / 3) / 2)
+    assert (found.size[0], found.clusters[0]) == (6, 3)
+    assert found.effective[0] == pytest.approx(36 / (4 + 9 + 1))
+    only = miou_statistic(np.where(pred == 2, 0, pred), np.where(true == 2, 0, true), by_tile)
+    assert jackknife(only).value[0] == pytest.approx(3 / 5)
+    four = miou_statistic(np.array([[3, 1], [0, 3]]), np.array([[3, 2], [0, 0]]), np.arange(2), 4)
+    assert jackknife(four).value[0] == pytest.approx((0 + 0 + 1 / 2) / 3)
+    nothing = miou_statistic(np.zeros((3, 2), int), np.zeros((3, 2), int), np.arange(3))
+    assert np.isnan(jackknife(nothing).value[0])
+    heights = np.array([[1.0, np.nan], [2, 4], [0, 0], [3, 3]])
+    found = jackknife(rmse_statistic(heights + [[1.0, 2]], heights, by_tile))
+    assert found.value[0] == pytest.approx(np.sqrt((4 * 1 + 3 * 4) / 7))
+    assert (found.size[0], found.clusters[0]) == (7, 4)
+    assert found.effective[0] == pytest.approx(49 / (1 + 3 * 4))
+    for s in (miou_statistic(pred, true, by_tile), rmse_statistic(heights, heights, by_tile)):
+        assert s.scale == ("natural",)
 
 
 def test_planted_a_better_network_is_seen_two_of_equal_worth_are_equivalent():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from mtl_explain.dev.mutants import (
-    fault_sites, killed_table, make_fault, make_mutant, sample_mutants, try_mutant,
+    fault_sites, is_look, killed_table, make_fault, make_mutant, sample_mutants, try_mutant,
 )
 
 
@@ -51,6 +51,18 @@ def test_all_mutants_of_three_lines():
     assert len({m.code for m in mutants}) == 7
     assert sample_mutants({"room": code}, 3, seed=1) == sample_mutants({"room": code}, 3, seed=1)
     assert len(sample_mutants({"room": code}, 99)) == 7
+    assert {m.function for m in mutants} == {"f"}
+    nested = """
+a = 1
+def plot_f():
+    def g():
+        return 2
+class C:
+    def h(self):
+        return 3
+"""
+    found = [make_mutant("room", nested, site) for site in fault_sites(nested)]
+    assert {m.before: m.function for m in found} == {"1": "", "2": "plot_f", "3": "h"}
 
 
 def test_a_fault_is_noticed_a_change_that_nobody_asks_about_is_not():
@@ -80,3 +92,9 @@ def test_counted_by_module():
     table = killed_table(pd.DataFrame(rows))
     assert table.killed.to_dict() == {"a": 1, "b": 1, "in all": 2}
     assert table.sampled.to_dict() == {"a": 1, "b": 2, "in all": 3}
+
+    # what is looks: a constant, in a function that draws
+    names = ["plot_skill", "_plot_cases", "plot_skill", "skill", "explore_plot_", ""]
+    kinds = ["constant", "constant", "sign", "constant", "constant", "constant"]
+    looks = is_look(pd.DataFrame(dict(function=names, kind=kinds)))
+    assert looks.tolist() == [True, True, False, False, False, False]

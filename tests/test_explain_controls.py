@@ -6,16 +6,20 @@ Do not edit: change the notebook, then `make export`.
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.explain.controls import (
-    _at, against_control, asked_of, look_up, plot_control, read_control, read_controls, shuffle_within_class,
-    true_classes,
+    _at, _wrong, against_control, asked_of, look_up, plot_control, read_control, read_controls,
+    shuffle_within_class, true_classes,
 )
-from mtl_explain.explain.correlation import correlation_statistic
-from mtl_explain.explain.resampling import difference, estimate
+from mtl_explain.explain.correctness import error_by_correctness
+from mtl_explain.explain.correlation import correlation_statistic, error_correlation
+from mtl_explain.explain.hierarchy import hierarchy_adherence
+from mtl_explain.explain.resampling import Resampling, difference, estimate, holm
 from mtl_explain.testing.planted import planted_trace, planted_world
+from mtl_explain.trace import chosen_epoch
 
 
 @pytest.fixture(scope='module')
@@ -65,6 +69,13 @@ def several(two_tasks_tied_not_tied_and_share_nothing, mods):
     return against_control([tied, two_tasks(1.0, 11)], [share_nothing, not_tied], mods)
 
 
+@pytest.fixture(scope='module')
+def mixed(trace_and_labelled, mods):
+    "Readings with and without units."
+    trace, labelled = trace_and_labelled
+    return against_control(labelled, labelled, mods)
+
+
 def test_the_looked_up_label_always_lies_in_the_hierarchy_is_right_where_the(trace_and_labelled, mods):
     "A label that is looked up."
     # the looked-up label always lies in the hierarchy, is right where the child is, and ties to it
@@ -80,6 +91,21 @@ def test_the_looked_up_label_always_lies_in_the_hierarchy_is_right_where_the(tra
     assert np.isnan(found["loss"].sel(task="zone")).all()
     with pytest.raises(ValueError, match="'zone' is no task of this trace"):
         look_up(trace.drop_sel(task="zone"), mods, "climate")
+
+
+def test_by_hand(trace_and_labelled, mods):
+    "A label that is looked up."
+    # by hand: what is missing stays missing; the parent may be named
+    trace, labelled = trace_and_labelled
+    few = trace.isel(epoch=[0], sample=slice(0, 4)).copy(deep=True)
+    few["predicted"].loc[dict(task="climate")] = [[0, 5, np.nan, 10]]  # zones 0, 2, none, 3
+    few["truth"].loc[dict(task="zone")] = [0, 1, 1, np.nan]
+    for found in (look_up(few, mods, "climate"), look_up(few, mods, "climate", "zone")):
+        zone = found.sel(task="zone").isel(epoch=0)
+        np.testing.assert_array_equal(zone["predicted"], [0, 2, np.nan, 3])
+        np.testing.assert_array_equal(zone["error"], [0, 1, np.nan, np.nan])
+        np.testing.assert_array_equal(zone["correct"], [1, 0, np.nan, np.nan])
+        assert found.drop_sel(task="zone").equals(few.drop_sel(task="zone"))
 
 
 def test_every_class_keeps_its_errors_and_no_sample_its_own(trace_and_labelled):
@@ -102,6 +128,50 @@ def test_every_class_keeps_its_errors_and_no_sample_its_own(trace_and_labelled):
         shuffle_within_class(trace, "temperature", classes[:3])
 
 
+def test_all_that_is_recorded_of_a_task_moves_together_within_split_and_class(trace_and_labelled):
+    "Shuffled within the true class."
+    # all that is recorded of a task moves together, within split and class; no class is a class, too
+    trace, labelled = trace_and_labelled
+    halves = ["train" if i % 2 else "test" for i in range(440)]
+    numbered = trace.assign_coords(split=("sample", halves)).copy(deep=True)
+    for k, name in enumerate(("loss", "error", "correct", "predicted", "truth")):
+        numbered[name].loc[dict(task="weather")] = np.arange(440) + 1000 * k
+    classes = np.r_[np.full(100, np.nan), np.ones(100), np.zeros(240)]
+    dealt = shuffle_within_class(numbered, "weather", classes).sel(task="weather")
+    source = dealt["loss"].values[0].astype(int)
+    for k, name in enumerate(("loss", "error", "correct", "predicted", "truth")):
+        assert (dealt[name].values == source + 1000 * k).all()
+    assert sorted(source) == list(range(440))
+    np.testing.assert_array_equal(classes[source], classes)
+    np.testing.assert_array_equal(source % 2, np.arange(440) % 2)
+    for a, b in ((0, 100), (100, 200), (200, 440)):
+        for start in (a, a + 1):
+            assert (source[start:b:2] != np.arange(start, b, 2)).mean() > 0.8  # every deck is dealt
+    again = shuffle_within_class(numbered, "weather", classes, seed=0).sel(task="weather")
+    assert again.equals(dealt)
+    other = shuffle_within_class(numbered, "weather", classes, seed=1).sel(task="weather")
+    assert not other.equals(dealt)
+
+
+def test_without_splits_there_is_one_deck_a_class(trace_and_labelled):
+    "Shuffled within the true class."
+    # without splits there is one deck a class; pixels lose the partner that was dealt
+    trace, labelled = trace_and_labelled
+    plain = trace.drop_vars("split")
+    dealt = shuffle_within_class(plain, "weather", np.zeros(440))
+    before, after = (t["error"].sel(task="weather").values for t in (plain, dealt))
+    assert (before != after).mean() > 0.9
+    np.testing.assert_array_equal(np.sort(before, 1), np.sort(after, 1))
+    assert shuffle_within_class(plain, "landcover", np.zeros(440)).sizes["pair"] == 0
+    assert shuffle_within_class(plain, "weather", np.zeros(440)).sizes["pair"] == 1
+    assert "moments" not in shuffle_within_class(plain.drop_vars("moments"), "weather", np.zeros(440))
+    assert true_classes(trace, "zone").tolist() == trace["truth"].sel(task="zone").values.tolist()
+    with pytest.raises(ValueError, match="'soil' is no task of this trace; it has landcover, elev"):
+        true_classes(trace, "soil")
+    with pytest.raises(ValueError, match="one class a sample is needed, 440, got shape .3,."):
+        shuffle_within_class(trace, "weather", [0, 1, 2])
+
+
 def test_the_questions_of_a_trace_with_all_kinds_of_tasks(trace_and_labelled, mods):
     "What is asked."
     trace, labelled = trace_and_labelled
@@ -112,6 +182,63 @@ def test_the_questions_of_a_trace_with_all_kinds_of_tasks(trace_and_labelled, mo
     assert all(len(a.statistic.index) == 1 for a in asked.values())
     assert asked["r of errors, landcover and weather, by sample"].tasks == ("landcover", "weather")
     assert "error of temperature, zone wrong less right" in asked_of(labelled, mods)
+
+
+def test_each_question_is_the_one_number_that_its_own_notebook_gives(trace_and_labelled, mods):
+    "What is asked."
+    trace, labelled = trace_and_labelled
+    last = chosen_epoch(trace)
+
+
+    def asked_number(asked, question):
+        "Value and ends of an interval."
+        return estimate(asked[question].statistic).iloc[0][["value", "low", "high"]].tolist()
+
+
+    of_landcover = asked_of(trace, mods)
+    rows = error_correlation(trace).query("epoch == @last").set_index(["auxiliary", "basis"])
+    names = dict(within="within patches", between="between patches", sample="by sample")
+    for (task, basis), row in rows.drop(index="pixel", level="basis").iterrows():
+        question = f"r of errors, landcover and {task}, {names[basis]}"
+        assert asked_number(of_landcover, question) == pytest.approx([row.r, row.low, row.high])
+        assert of_landcover[question].tasks == ("landcover", task)
+    rows = hierarchy_adherence(trace, mods, "climate", epochs=[last]).set_index("case")
+    for case, where in (("CF-in", "it alone is"), ("FF-in", "both are")):
+        question = f"climate inside the predicted zone, where {where} wrong"
+        row = rows.loc[case]
+        assert asked_number(of_landcover, question) == pytest.approx([row.within, row.low, row.high])
+        assert of_landcover[question].tasks == ("climate", "zone")
+    of_numbers = asked_of(labelled, mods)
+    for label in ("zone", "climate"):
+        question = f"error of temperature, {label} wrong less right"
+        row = error_by_correctness(labelled, "temperature", label).query("epoch == @last").iloc[0]
+        assert asked_number(of_numbers, question) == pytest.approx([row.difference, row.low, row.high])
+        assert of_numbers[question].tasks == ("temperature", label)
+
+
+def test_which_questions_there_are_follows_from_the_main_task_and_the_kinds(trace_and_labelled, mods):
+    "What is asked."
+    trace, labelled = trace_and_labelled
+    others = ["landcover", "elevation", "weather", "zone", "climate"]
+    within = {f"climate inside the predicted zone, {w}" for w in _wrong.values()}
+    expected = {f"r of errors, temperature and {t}, by sample" for t in others} | within
+    expected |= {f"error of temperature, {t} wrong less right" for t in ("zone", "climate")}
+    assert set(asked_of(labelled, mods)) == expected
+    of_zone = asked_of(trace.assign_attrs(main="zone"), mods)
+    compared = {q for q in of_zone if q.startswith("error of")}
+    numbers = ("elevation", "weather", "temperature")
+    assert compared == {f"error of {n}, zone wrong less right" for n in numbers}
+    assert not [q for q in asked_of(trace, mods) if q.startswith("error of")]  # the main one is a mask
+    alone = trace.sel(task=["landcover"])
+    assert asked_of(alone, mods) == {}
+    childless = asked_of(labelled.drop_sel(task="zone"), mods)
+    assert not [q for q in childless if "inside" in q]
+    early, late = (
+        estimate(asked_of(trace, mods, e)["r of errors, landcover and zone, by sample"].statistic)
+        for e in (0, 1)
+    )
+    assert early["value"].item() != late["value"].item()
+    assert early.index[0][0] == late.index[0][0] == 0
 
 
 def test_a_tie_is_found_beyond_the_difficulty(beside_not_tied_question_beside_tied_there_and_nothing):
@@ -137,6 +264,75 @@ def test_seeds_are_averaged_and_comparing_what_differs_is_refused(several, besid
         against_control(tied, two_tasks(0, n=440), mods)
     with pytest.raises(ValueError, match="the control's main task is 'weather'"):
         against_control(tied, not_tied.assign_attrs(main="weather"), mods)
+
+
+def test_the_table_is_what_estimate_says_of_each_of_both_and_of_their(beside_not_tied_question_beside_tied_there_and_nothing, two_tasks_tied_not_tied_and_share_nothing, mods):
+    "Against a control."
+    # the table is what `estimate` says of each, of both, and of their difference
+    beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
+    two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
+    columns = "question tasks value value_low value_high control control_low control_high "
+    columns += "difference low high p p_holm n clusters effective note"
+    assert list(beside_tied) == columns.split()
+    mine, its = (asked_of(t, mods)[question].statistic for t in (tied, share_nothing))
+    ends = ["value", "low", "high"]
+    own, control, left = (estimate(s).iloc[0] for s in (mine, its, difference(mine, its)))
+    assert there[["value", "value_low", "value_high"]].tolist() == own[ends].tolist()
+    assert there[["control", "control_low", "control_high"]].tolist() == control[ends].tolist()
+    assert there[["difference", "low", "high", "p"]].tolist() == left[[*ends, "p"]].tolist()
+    assert (there["n"], there["clusters"], there["tasks"]) == (600, 40, ("landcover", "weather"))
+    np.testing.assert_allclose(beside_tied["p_holm"], holm(beside_tied["p"].astype(float)))
+    assert beside_tied.attrs == dict(seeds=1, control_seeds=1)
+    uneven = against_control([tied, two_tasks(1.0, 11)], share_nothing, mods)
+    assert uneven.attrs == dict(seeds=2, control_seeds=1)
+    both = [asked_of(t, mods)[question].statistic for t in (tied, two_tasks(1.0, 11))]
+    mean = uneven.set_index("question").loc[question, "value"]
+    assert mean == pytest.approx(np.mean([estimate(s)["value"].item() for s in both]))
+
+
+def test_another_epoch_another_level_one_task_only(two_tasks_tied_not_tied_and_share_nothing, beside_not_tied_question_beside_tied_there_and_nothing, mods):
+    "Against a control."
+    # another epoch, another level, one task only; and no question in common
+    two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
+    beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
+    ours, theirs = tied.copy(deep=True), share_nothing.copy(deep=True).assign_attrs(kept=0)
+    for t, other in ((ours, not_tied), (theirs, tied)):
+        t["error"].loc[dict(epoch=0, task="weather")] = other["error"].sel(epoch=0, task="weather")
+
+
+    def row_of(*args, **options):
+        "The row of the question."
+        return against_control(*args, mods, **options).set_index("question").loc[question]
+
+
+    def r_at(t, epoch):
+        "The correlation by numpy."
+        return np.corrcoef(*(t["error"].sel(epoch=epoch, task=k) for k in ("landcover", "weather")))[
+            0, 1
+        ]
+
+
+    early = row_of(ours, theirs, epoch=0)
+    later = row_of(ours, theirs)
+    assert early["value"] == pytest.approx(r_at(ours, 0), rel=1e-4)
+    assert later["value"] == pytest.approx(r_at(ours, 1), rel=1e-4)
+    for row in (early, later):  # the control speaks of the epoch that it kept
+        assert row["control"] == pytest.approx(r_at(theirs, 0), rel=1e-4)
+    assert abs(r_at(ours, 0) - r_at(ours, 1)) > 0.05 and abs(r_at(theirs, 0) - r_at(theirs, 1)) > 0.05
+    narrow = row_of(tied, share_nothing, resampling=Resampling(level=0.5))
+    assert there["low"] < narrow["low"] < narrow["high"] < there["high"]
+    assert there["value_low"] < narrow["value_low"] and narrow["control_high"] < there["control_high"]
+    about = against_control(tied, share_nothing, mods, about="weather")
+    assert about["question"].tolist() == [question]
+    np.testing.assert_allclose(about["p_holm"], about["p"])  # a family of one
+    fewer = against_control(tied, share_nothing.drop_sel(task="climate"), mods)
+    assert not fewer["question"].str.contains("climate").any() and question in set(fewer["question"])
+    with pytest.raises(ValueError, match="this trace and the control have no question in common"):
+        against_control(tied, share_nothing, mods, about="soil")
+    with pytest.raises(ValueError, match=r"other samples \(440, this trace 600\)"):
+        against_control([tied, tied], [share_nothing, two_tasks(0, n=440)], mods)
+    with pytest.raises(ValueError, match="or in another order: train it on the same sample set"):
+        against_control(tied, share_nothing.isel(sample=slice(None, None, -1)), mods)
 
 
 def test_false_alarms_of_a_comparison_against_those_of_a_look_at_r_alone(two_tasks_tied_not_tied_and_share_nothing):
@@ -175,6 +371,59 @@ def test_the_four_sentences(beside_not_tied_question_beside_tied_there_and_nothi
     print(read_control(there), read_control(nothing), sep="\n")
 
 
+def test_every_sentence_word_by_word():
+    "In words."
+    row = pd.Series(
+        dict(
+            question="r of errors, a and b, by sample",
+            value=0.5,
+            control=0.25,
+            difference=0.25,
+            low=0.1,
+            high=0.4,
+            p_holm=0.03,
+            note="",
+        )
+    )
+    start = "r of errors, a and b, by sample: 0.50; 0.25 in networks that share nothing"
+    more = f"{start}; difference +0.25 (95%: +0.10 to +0.40; p = 0.03, corrected): more than there."
+    assert read_control(row) == more
+
+
+    def changed(**values):
+        "The row with other values."
+        return pd.concat([row.drop(list(values)), pd.Series(values)])
+
+
+    less = changed(difference=-0.25, low=-0.4, high=-0.1)
+    told = read_control(less, "shuffled labels", 0.9)
+    assert told.startswith(start.replace("networks that share nothing", "shuffled labels"))
+    assert told.endswith(
+        "; difference -0.25 (90%: -0.40 to -0.10; p = 0.03, corrected): less than there."
+    )
+    same = changed(difference=0.01, low=-0.04, high=0.09)
+    assert read_control(same).endswith(
+        "as much as there. What both show lies in the samples, not in the network."
+    )
+    for ends in (dict(low=-0.1, high=0.09), dict(low=-0.09, high=0.1)):  # one end reaches the margin
+        assert "more than there" in read_control(changed(**ends))
+    assert "as much as there" in read_control(changed(low=-0.19, high=0.19), margin=0.2)
+    degrees = changed(**(same.to_dict() | dict(question="error of a, b wrong less right", p_holm=0.5)))
+    assert read_control(degrees).endswith(
+        "not told apart from there; a difference of up to 0.09 may be."
+    )
+    edge = changed(p_holm=1 - 0.95, low=-0.2)
+    assert "not told apart" in read_control(edge)
+    assert "more than there" in read_control(edge, level=0.9)
+    assert "not told apart" in read_control(changed(p_holm=np.nan, low=-0.5))
+    assert read_control(changed(low=np.nan)) == f"{start}: no interval, no verdict."
+    noted = changed(low=np.nan, note="2 clusters")
+    assert read_control(noted) == f"{start}: 2 clusters, no verdict."
+    assert read_control(changed(difference=np.nan)) == (
+        "r of errors, a and b, by sample: not defined in one of the two."
+    )
+
+
 def test_a_row_a_sentence_and_none_about_what_was_not_learnt(beside_not_tied_question_beside_tied_there_and_nothing):
     "In words."
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
@@ -185,15 +434,78 @@ def test_a_row_a_sentence_and_none_about_what_was_not_learnt(beside_not_tied_que
     assert said.endswith("since not shown to be learnt: weather.")
 
 
-def test_a_row_a_question_in_both_axes(beside_not_tied_question_beside_tied_there_and_nothing, trace_and_labelled, mods):
+def test_name_and_level_reach_every_sentence(beside_not_tied_question_beside_tied_there_and_nothing):
+    "In words."
+    # name and level reach every sentence; what is not interpreted is counted and named in order
+    beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
+    told = read_controls(beside_tied, "a control", 0.9)
+    sentences = [read_control(row, "a control", 0.9) for _, row in beside_tied.iterrows()]
+    assert told == " ".join(sentences)
+    hidden = [{"weather", "elevation"} & set(tasks) for tasks in beside_tied["tasks"]]
+    n_hidden = sum(map(bool, hidden))
+    told = read_controls(beside_tied, unlearnt=("weather", "soil", "elevation"))
+    assert told.endswith(
+        f"Not interpreted ({n_hidden} of {len(hidden)} readings), since not shown to be learnt: "
+        "elevation, weather."
+    )
+    assert n_hidden == 3
+    assert read_controls(beside_tied, unlearnt=("soil",)) == read_controls(beside_tied)
+
+
+def test_a_row_a_question_in_both_axes(beside_not_tied_question_beside_tied_there_and_nothing, mixed):
     "In words."
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
-    trace, labelled = trace_and_labelled
     axs = plot_control(beside_tied)
     assert len(axs[0].get_yticklabels()) == 8
     assert len(axs) == 2
-    mixed = against_control(labelled, labelled, mods)
     assert len(plot_control(mixed)) == 4  # degrees have axes of their own
     assert len(plot_control(mixed.assign(difference=np.nan))) == 1
     plt.close("all")
     assert axs[1].get_xlabel().startswith("difference")
+
+
+def test_marks_stand_at_their_numbers(beside_not_tied_question_beside_tied_there_and_nothing):
+    "In words."
+    beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
+    readings, differences = plot_control(beside_tied, "a control")
+    at = np.arange(8)[::-1]
+    for k, (column, shift) in enumerate((("value", 0.13), ("control", -0.13))):
+        points = readings.lines[k].get_xydata()
+        np.testing.assert_allclose(points, np.stack([beside_tied[column], at + shift], 1))
+        ends = np.array([s[:, 0] for s in readings.collections[k].get_segments()])
+        np.testing.assert_allclose(ends, beside_tied[[f"{column}_low", f"{column}_high"]])
+        heights = np.array([s[:, 1] for s in readings.collections[k].get_segments()])
+        np.testing.assert_allclose(heights, np.stack([at + shift] * 2, 1))
+    np.testing.assert_allclose(
+        differences.lines[0].get_xydata(), np.stack([beside_tied["difference"], at], 1)
+    )
+    ends = np.array([s[:, 0] for s in differences.collections[0].get_segments()])
+    np.testing.assert_allclose(ends, beside_tied[["low", "high"]])
+    assert [t.get_text() for t in readings.get_yticklabels()] == beside_tied["question"].tolist()
+    assert readings.get_yticks().tolist() == at.tolist()
+    for ax in (readings, differences):
+        assert ax.lines[-1].get_xdata() == [0, 0]
+        assert ax.get_ylim()[0] <= -0.5 and ax.get_ylim()[1] >= 7.5  # all rows are in view
+    assert readings.get_xlabel() == "correlation or share"
+    legend = [t.get_text() for t in readings.figure.legends[0].get_texts()]
+    assert legend == ["this network", "a control"]
+
+
+def test_errors_with_units_have_axes_of_their_own(mixed):
+    "In words."
+    # errors with units have axes of their own; what is not defined has no row
+    axs = plot_control(mixed)
+    assert axs[0].get_xlabel() == "correlation or share"
+    assert axs[2].get_xlabel() == "difference of errors, in their units"
+    assert axs[3].get_xlabel() == "difference, 95 % paired interval" and not axs[1].get_xlabel()
+    counts = [len(ax.get_yticks()) for ax in axs]
+    with_units = mixed["question"].str.startswith("error of").sum()
+    assert counts == [len(mixed) - with_units] * 2 + [with_units] * 2
+    part = mixed.assign(difference=mixed["difference"].where(mixed.index != 1))
+    assert len(plot_control(part)[0].get_yticks()) == counts[0] - 1
+    only = plot_control(mixed[mixed["question"].str.startswith("error of")])
+    assert len(only) == 2 and only[0].get_xlabel() == "difference of errors, in their units"
+    nothing_defined = plot_control(mixed.assign(difference=np.nan))[0]
+    assert nothing_defined.texts[0].get_text() == "no reading is defined in both"
+    assert not nothing_defined.axison
+    plt.close("all")

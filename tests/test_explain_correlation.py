@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import tempfile
 from itertools import pairwise
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,8 +16,9 @@ import xarray as xr
 from scipy import stats
 
 from mtl_explain.explain.correlation import (
-    _correlation_of_sums, _pooled, _standard_sums, bases, correlation_of_moments, correlation_statistic,
-    error_correlation, merge_moments, pair_basis, plot_error_correlation, sample_moments,
+    _correlation_of_sums, _note, _pooled, _standard_sums, bases, correlation_of_moments,
+    correlation_statistic, error_correlation, merge_moments, pair_basis, pixel_moments,
+    plot_error_correlation, sample_moments,
 )
 from mtl_explain.explain.resampling import Resampling, difference, estimate, holm, p_floor
 from mtl_explain.palette import grey, red
@@ -109,6 +111,21 @@ def test_which_pairs_are_known_by_pixel(trace):
     assert pair_basis(trace.drop_vars("moments"), "landcover", "elevation") == -1
 
 
+def test_pairs_one_by_one():
+    "Pixels or samples."
+    # pairs one by one: each position gives its own six numbers, in the order asked for
+    two = planted_trace(n_samples=6, n_groups=3, n_epochs=2, size=4)
+    moments = np.concatenate([two["moments"].values, two["moments"].values + 1], axis=2)
+    names = dict(pair_x=("pair", ["landcover", "b"]), pair_y=("pair", ["elevation", "c"]))
+    two = two.drop_dims("pair").assign(moments=(("epoch", "sample", "pair", "moment"), moments))
+    two = two.assign_coords(names)
+    assert pair_basis(two, "c", "b") == 1
+    assert pair_basis(two, "landcover", "b") == -1
+    found = pixel_moments(two, [1, 0])(np.array([4, 2]))
+    np.testing.assert_array_equal(found, moments[:, [4, 2]].transpose(1, 0, 2, 3)[:, :, [1, 0]])
+    np.testing.assert_array_equal(pixel_moments(two, [0])(np.array([1, 2]))[0, 1, 0], moments[1, 1, 0])
+
+
 def test_one_sample_is_one_value(trace):
     "Pixels or samples."
     # one sample is one value; a missing label counts nothing
@@ -120,6 +137,20 @@ def test_one_sample_is_one_value(trace):
     assert (m[1, :, 0] == 0).all()
     assert (m[1, :, 1, 0] == 1).all()
     np.testing.assert_allclose(m[0, :, 0, 2], trace.error.sel(task="weather").isel(sample=0))
+
+
+def test_both_errors_stand_in_their_places(trace):
+    "Pixels or samples."
+    # both errors stand in their places; a sample that lacks either counts for neither
+    pair = trace.isel(sample=slice(0, 3)).copy(deep=True)
+    pair["error"].loc[dict(task="landcover", sample="p0002")] = np.nan
+    m = sample_moments(pair, "landcover", ["weather"])(np.arange(3))
+    x, y = (pair["error"].sel(task=t).values.T for t in ("landcover", "weather"))
+    np.testing.assert_allclose(m[:2, :, 0, 1], x[:2])
+    np.testing.assert_allclose(m[:2, :, 0, 2], y[:2])
+    assert not m[2].any() and not m[..., 3:].any()
+    of_loss = sample_moments(pair, "landcover", ["weather"], "loss")(np.arange(1))
+    np.testing.assert_allclose(of_loss[0, :, 0, 2], pair["loss"].sel(task="weather").values[:, 0])
 
 
 def test_both_ways_to_the_same_correlation_and_both_parts_against_numpy_on_the():
@@ -171,6 +202,48 @@ def test_families_of_one_epoch(result):
     assert len(asked) == 6
     alone = now[now.basis == "pixel"]
     assert (alone.p_holm == alone.p).all()
+
+
+def test_asked_by_pixel_only_all_are_one_family(trace, result):
+    "Correlation, interval and p-value."
+    # asked by pixel only, all are one family; changes are corrected like the numbers themselves
+    by_pixel = error_correlation(trace, basis="pixel")
+    for _, rows in by_pixel.groupby("epoch"):
+        assert len(rows) == 5
+        np.testing.assert_allclose(rows["p_holm"], holm(rows["p"]))
+    asked = correlation_statistic(trace, ["elevation"], ("within", "between"))
+    others = ["weather", "zone", "climate", "temperature"]
+    by_sample = correlation_statistic(trace, others)
+    changes = [estimate(s, over="epoch")["change_p"].xs(2, level="epoch") for s in (asked, by_sample)]
+    now = result[(result["epoch"] == 2) & (result["basis"] != "pixel")]
+    np.testing.assert_allclose(now["change_p_holm"], holm(pd.concat(changes)))
+    assert result.query("epoch == 0")["change_p_holm"].isna().all()
+
+
+def test_the_table(result, trace):
+    "Correlation, interval and p-value."
+    # the table: its columns and order, what each row rests on, and the epochs one asks for
+    columns = "epoch main auxiliary basis r low high p p_holm band_low band_high change change_low "
+    columns += "change_high change_p_holm n clusters effective missing note"
+    assert list(result) == columns.split()
+    asked = [("elevation", b) for b in bases]
+    asked += [(t, "sample") for t in ("weather", "zone", "climate", "temperature")]
+    order = list(zip(result["auxiliary"], result["basis"], result["epoch"], strict=True))
+    assert order == [(*pair, epoch) for pair in asked for epoch in range(4)]
+    assert (result["n"][result["basis"] == "pixel"] == 440 * 144).all()
+    assert (result["n"][result["basis"] == "sample"] == 440).all()
+    assert (result["clusters"] == 40).all() and (result["note"] == "").all()
+    others = ["weather", "zone", "climate", "temperature"]
+    statistic = correlation_statistic(trace, epochs=[3, 1])
+    assert statistic.index.unique("epoch").tolist() == [3, 1]
+    assert statistic.index.unique("basis").tolist() == ["sample"]
+    assert statistic.index.unique("auxiliary").tolist() == ["elevation", *others]
+    found = estimate(statistic)["value"]
+    for (epoch, _, task), value in found.items():
+        x, y = (trace["error"].sel(task=t, epoch=epoch).values for t in ("landcover", task))
+        assert value == pytest.approx(np.corrcoef(x, y)[0, 1], rel=1e-5)
+    narrow = error_correlation(trace, resampling=Resampling(level=0.5))
+    assert (narrow["low"] > result["low"]).all()
 
 
 def test_within_0_and_between_strong_and_opposite_signs():
@@ -274,6 +347,33 @@ def test_a_steady_a_fading_and_three_absent_correlations(fading):
     assert len(ax.collections) == 6
 
 
+def test_lines_and_bands_at_their_numbers_and_what_each_line_is_called(fading):
+    "What it looks like."
+    table = error_correlation(fading)
+    fig, own = plt.subplots()
+    ax = plot_error_correlation(table, own)
+    assert ax is own
+    pairs = list(dict.fromkeys(zip(table["auxiliary"], table["basis"], strict=True)))
+    words = dict(
+        pixel="all pixels", within="within samples", between="between samples", sample="by sample"
+    )
+    assert [line.get_label() for line in ax.lines[:-1]] == [f"{t} ({words[b]})" for t, b in pairs]
+    bands = iter(ax.collections)
+    for line, (task, basis) in zip(ax.lines, pairs, strict=False):
+        rows = table[(table["auxiliary"] == task) & (table["basis"] == basis)]
+        np.testing.assert_array_equal(line.get_xydata(), rows[["epoch", "r"]])
+        if basis != "pixel":
+            edge = {tuple(v) for v in next(bands).get_paths()[0].vertices.round(9)}
+            for end in ("band_low", "band_high"):
+                assert set(zip(rows["epoch"], rows[end].round(9), strict=True)) <= edge
+    assert ax.lines[-1].get_ydata() == [0, 0]
+    assert ax.get_title() == "Errors of landcover and of each auxiliary task"
+    mixed_up = plot_error_correlation(table.sample(frac=1, random_state=0))
+    for line in mixed_up.lines[:-1]:
+        assert line.get_xdata().tolist() == list(range(10))
+    plt.close("all")
+
+
 def test_what_fades_is_seen_to_fade_what_stays_is_not(fading):
     "What it looks like."
     rows = error_correlation(fading).query("epoch == 9").set_index(["auxiliary", "basis"])
@@ -366,6 +466,20 @@ def test_what_cannot_be_computed_is_nan_with_a_reason(trace):
     assert np.isfinite(row.r)
     assert np.isnan(row.low)
     assert "too few clusters" in row.note
+
+
+def test_the_reasons_one_by_one():
+    "Missing labels, subsets, and what cannot be computed."
+    row = dict(n=5, r=0.3, low=0.1, clusters=3)
+    for odd, said in (
+        (dict(), ""),
+        (dict(n=0, r=np.nan), "no sample has both labels"),
+        (dict(n=1, r=np.nan), "only one value"),
+        (dict(n=2, r=np.nan), "the errors of one task do not vary"),
+        (dict(clusters=2, low=np.nan), "2 clusters: no interval below three"),
+        (dict(low=np.nan), "the errors vary in too few clusters for an interval"),
+    ):
+        assert _note(SimpleNamespace(**row | odd)) == said
 
 
 def test_equal_errors_correlate_perfectly(trace):

@@ -4,15 +4,21 @@ Written by nbdev-export from the check cells of nbs/api/explain/03_hierarchy.ipy
 Do not edit: change the notebook, then `make export`.
 """
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from scipy import stats
+from scipy.special import expit
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.explain.hierarchy import (
-    chance_given_truth, hierarchy_adherence, hierarchy_cases, plot_hierarchy_adherence,
+    _columns, _predictions, _values, chance_given_truth, hierarchy_adherence, hierarchy_cases,
+    hierarchy_statistic, plot_hierarchy_adherence,
 )
+from mtl_explain.explain.resampling import Resampling, estimate, holm
 from mtl_explain.palette import case_colors
 from mtl_explain.testing.planted import planted_world
 from mtl_explain.trace import group_names
@@ -84,6 +90,14 @@ def two_heads(trace_and_mods, predicted_and_true, index):
     return two_heads
 
 
+@pytest.fixture(scope='module')
+def fig_and_last(result):
+    "The figure of both epochs."
+    fig = plot_hierarchy_adherence(result)
+    last = fig.axes[-1]
+    return fig, last
+
+
 def test_six_samples_one_of_each_case():
     "In or out."
     index = np.array([0, 0, 0, 1, 1, 2])
@@ -151,6 +165,31 @@ def test_the_closed_form_against_shuffles_within_the_true_class():
     np.testing.assert_allclose(shuffled.mean(0), ((n - 1) * chance + within) / n, atol=0.005)
 
 
+def test_pair_by_pair_for_both_groups():
+    "What chance would give, given the truth."
+    rng = np.random.default_rng(2)
+    index = np.array([0, 0, 1, 1, 1, 2, 3, 3])
+    true_child = rng.choice(8, 60, p=[0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.09, 0.01])
+    true_parent = index[true_child]
+    child = rng.integers(0, 8, 60)
+    parent = np.where(rng.random(60) < 0.4, true_parent, rng.integers(0, 4, 60))
+    group, inside = hierarchy_cases(
+        np.stack([true_parent, true_child]), np.stack([parent, child]), index
+    )
+    m, within, chance = chance_given_truth(true_child, parent, child, group, index)
+    for k, g in enumerate((1, 3)):
+        shares = []
+        own = []
+        for i in range(60):
+            others = [j for j in range(60) if j != i and true_child[j] == true_child[i]]
+            others = [j for j in others if child[j] != true_child[j]]
+            if group[i] == g and parent[i] != 2 and others:  # zone 2 has a single child
+                shares.append(np.mean([index[child[j]] == parent[i] for j in others]))
+                own.append(inside[i])
+        assert (m[k], within[k]) == (len(own), np.mean(own))
+        assert chance[k] == pytest.approx(np.mean(shares))
+
+
 def test_exactly_the_planted_share(result):
     "The table."
     first = result[result.epoch == 0].set_index("case")
@@ -165,6 +204,28 @@ def test_exactly_the_planted_share(result):
     assert first[["low", "chance"]].loc[["CC-in", "FC-out"]].isna().all(axis=None)
     assert np.isclose(first.share.sum(), 1)
     assert np.isclose(first.chance["FF-in"] + first.chance["FF-out"], 1)
+
+
+def test_the_columns_holms_correction_within_an_epoch_and_the_six_rows_of_each(result, trace_and_mods):
+    "The table."
+    trace, mods = trace_and_mods
+    assert list(result) == list(_columns)
+    assert result["epoch"].tolist() == [0] * 6 + [3] * 6
+    assert result.attrs == dict(parent="zone", child="climate")
+    for _, rows in result.groupby("epoch"):
+        np.testing.assert_allclose(rows["p_holm"], holm(rows["p"]))
+        assert rows["p"].notna().sum() == 2
+        for group in ("CF", "FF"):
+            inner, outer = (rows.set_index("case").loc[f"{group}-{c}"] for c in ("in", "out"))
+            assert inner.low < inner.within < inner.high
+            ends = (1 - inner.high, 1 - inner.within, 1 - inner.low)
+            assert (outer.low, outer.within, outer.high) == pytest.approx(ends)
+            assert inner.excess_low < inner.excess < inner.excess_high
+    narrow = hierarchy_adherence(trace, mods, "climate", resampling=Resampling(level=0.5))
+    at = result["case"].isin(["CF-in", "FF-in"])
+    assert (narrow["low"] > result["low"])[at].all()
+    single = hierarchy_adherence(trace, mods, "climate", resampling=Resampling(cluster="sample"))
+    assert (single["clusters"] == single["n"])[at].all()
 
 
 def test_the_excess_and_its_error_pair_by_pair(blocks, trace_and_mods, predicted_and_true, index):
@@ -189,6 +250,101 @@ def test_the_excess_and_its_error_pair_by_pair(blocks, trace_and_mods, predicted
     row = hierarchy_adherence(trace, mods, "climate", epochs=[3]).set_index("case").loc["FF-in"]
     assert np.isclose(row.excess, whole)
     assert np.isclose(row.excess_high - row.excess, stats.t.ppf(0.975, row.effective - 1) * se)
+
+
+def test_the_share_within_and_the_numbers_of_each_case_by_hand(predicted_and_true, index, trace_and_mods, blocks):
+    "The table."
+    predicted, true = predicted_and_true
+    trace, mods = trace_and_mods
+    zone, climate = true
+    parent, child = predicted
+    ff = (child != climate) & (parent != zone)
+    inside_ff = index[child] == parent
+
+
+    def logit_within(rest):
+        "Logit of the share of FF that lies in the predicted parent."
+        share = inside_ff[ff & rest].mean()
+        return np.log(share / (1 - share))
+
+
+    row = hierarchy_adherence(trace, mods, "climate", epochs=[3]).set_index("case").loc["FF-in"]
+    assert (row.n, row.asked, row.single, row.alone) == (ff.sum(), ff.sum(), 0, 0)
+    assert row.within == pytest.approx(inside_ff[ff].mean())
+    assert row["count"] == (ff & inside_ff).sum()
+    assert row.share == pytest.approx((ff & inside_ff).mean())
+    by_block = np.bincount(blocks[ff])
+    assert row.clusters == (by_block > 0).sum()
+    assert row.effective == pytest.approx(by_block.sum() ** 2 / (by_block**2).sum())
+    whole = logit_within(blocks >= 0)
+    moves = np.array([logit_within(blocks != g) for g in range(50)]) - whole
+    reach = stats.t.ppf(0.975, row.effective - 1) * np.sqrt(49 / 50 * (moves**2).sum())
+    assert [row.low, row.high] == pytest.approx(expit(whole + np.array([-reach, reach])).tolist())
+    assert row.kappa == pytest.approx(row.excess / (1 - row.chance))
+    assert row.excess == pytest.approx(row.within - row.chance)
+
+
+def test_the_statistic_has_five_values_of_two_groups_at_each_epoch(trace_and_mods):
+    "The table."
+    trace, mods = trace_and_mods
+    statistic = hierarchy_statistic(trace, mods, "climate")
+    assert statistic.index.names == ["epoch", "value", "group"]
+    assert statistic.index.unique("epoch").tolist() == [0, 3]
+    assert statistic.index.unique("value").tolist() == list(_values)
+    assert statistic.index.unique("group").tolist() == ["CF", "FF"]
+    of_value = dict(zip(statistic.index.get_level_values("value"), statistic.scale, strict=True))
+    assert of_value == dict.fromkeys(_values, "natural") | dict(within="share")
+    found = estimate(statistic)
+    for epoch in (0, 3):
+        rows = hierarchy_adherence(trace, mods, "climate", epochs=epoch).set_index("case")
+        assert set(rows["epoch"]) == {epoch}
+        for group in ("CF", "FF"):
+            values = found["value"].loc[epoch].unstack("group")[group]
+            case = rows.loc[f"{group}-in"]
+            expected = case[["asked", "within", "chance", "excess", "kappa"]].astype(float)
+            assert values[list(_values)].tolist() == pytest.approx(expected.tolist())
+            assert (found["n"].loc[epoch].unstack("group")[group] == case.n).all()
+    assert hierarchy_statistic(trace, mods, "climate", "zone", [2]).index.unique("epoch") == [2]
+    assert hierarchy_statistic(trace.isel(epoch=[1]), mods, "climate").index.unique("epoch") == [1]
+
+
+def test_counts_of_what_cannot_be_asked_in_ten_samples_by_hand(trace_and_mods):
+    "The table."
+    trace, mods = trace_and_mods
+    few = trace.isel(epoch=[0], sample=slice(0, 10)).copy(deep=True)
+    few["truth"].loc[dict(task="climate")] = [0, 0, 0, 0, 0, 3, 3, 5, 8, 8]
+    few["truth"].loc[dict(task="zone")] = [0, 0, 0, 0, 0, 1, 1, 2, 3, 3]
+    few["predicted"].loc[dict(task="climate")] = [[0, 0, 1, 3, 5, 3, 0, 6, 5, 9]]
+    few["predicted"].loc[dict(task="zone")] = [[0, 1, 0, 0, 2, 1, 0, 2, 1, 3]]
+    rows = hierarchy_adherence(few, mods, "climate").set_index("case")
+    assert rows["count"].to_dict() == {
+        "CC-in": 2,
+        "CF-in": 3,
+        "CF-out": 1,
+        "FC-out": 1,
+        "FF-in": 2,
+        "FF-out": 1,
+    }
+    assert rows["n"].tolist() == [2, 4, 4, 1, 3, 3]
+    cf, ff = rows.loc["CF-in"], rows.loc["FF-in"]
+    assert (cf.asked, cf.single, cf.alone) == (3, 0, 1)  # the fifth climate has one wrong child
+    assert (ff.asked, ff.single, ff.alone) == (2, 0, 1)  # so has the third
+    assert (cf.within, ff.within) == (2 / 3, 1 / 2)
+    # wrong children of class 0 lie in 0, 1, 2; of class 8 in 2, 3
+    assert cf.chance == pytest.approx((0 + 1 / 2 + 0) / 3)
+    assert ff.chance == pytest.approx((0 + 0) / 2)
+    for group in ("CF", "FF"):
+        inner, outer = rows.loc[f"{group}-in"], rows.loc[f"{group}-out"]
+        assert (outer.within, outer.chance) == (1 - inner.within, 1 - inner.chance)
+        assert (outer.low, outer.high) == pytest.approx((1 - inner.high, 1 - inner.low), nan_ok=True)
+        assert outer[["excess", "p", "p_holm", "kappa"]].isna().all()
+    lonely = dict(
+        mods, climate=replace(mods["climate"], parent_index=(0, 0, 0, 1, 2, 2, 2, 2, 3, 3, 3))
+    )
+    few["truth"].loc[dict(task="zone")] = [0, 0, 0, 0, 0, 1, 1, 2, 3, 3]
+    rows = hierarchy_adherence(few, lonely, "climate").set_index("case")
+    assert rows["single"].dropna().tolist() == [0, 0, 1, 1]  # zone 1 is left with one child
+    assert rows["alone"].dropna().tolist() == [1, 1, 1, 1]
 
 
 def test_frequent_classes_and_knowledge_of_the_truth_look_like_knowledge_of_the(two_heads, trace_and_mods):
@@ -217,18 +373,53 @@ def test_false_alarms_where_two_heads_share_the_truth_only(two_heads, trace_and_
     assert alarms < 0.09
 
 
-def test_pies_and_chance(result):
+def test_pies_and_chance(fig_and_last, result):
     "The table."
-    fig = plot_hierarchy_adherence(result)
+    fig, last = fig_and_last
     assert len(fig.axes) == 3
     assert len(fig.axes[0].patches) == 6
-    last = fig.axes[-1]
     free = result[result["case"].isin(["CF-in", "FF-in"])].sort_values(["case", "epoch"])
     assert np.allclose([bar.get_height() for bar in last.patches], free.within)
     interval, chance = ([line[:, 1] for line in c.get_segments()] for c in last.collections)
     excess = free[["excess_low", "excess_high"]].values
     assert np.allclose(interval, free.chance.values[:, None] + excess)
     assert np.allclose(chance, free.chance.values[:, None])
+
+
+def test_a_wedge_for_each_case_as_large_as_its_share_hatched_where_it_is_out(fig_and_last, result):
+    "The table."
+    fig, last = fig_and_last
+    for ax, epoch in zip(fig.axes[:2], (0, 3), strict=True):
+        rows = result[result["epoch"] == epoch]
+        angles = [w.theta2 - w.theta1 for w in ax.patches]
+        np.testing.assert_allclose(angles, 360 * rows["share"], rtol=1e-4)
+        assert [to_hex(w.get_facecolor()) for w in ax.patches] == [
+            to_hex(case_colors[c]) for c in rows["case"]
+        ]
+        assert [bool(w.get_hatch()) for w in ax.patches] == rows["case"].str.endswith("out").tolist()
+        assert ax.get_title() == f"epoch {epoch}"
+    said = [t.get_text() for t in fig.axes[0].get_legend().get_texts()]
+    assert said[:3] == ["CC-in 220 (10%)", "CF-in 231 (10%)", "CF-out 99 (4%)"]
+    assert fig.get_suptitle() == "zone (first letter) and climate (second)"
+    assert [t.get_text() for t in last.get_xticklabels()] == [
+        f"{g}\nepoch {e}" for g in ("CF", "FF") for e in (0, 3)
+    ]
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in last.patches]
+    np.testing.assert_allclose(centres, range(4))
+    assert last.get_ylim()[0] == 0 and last.get_ylim()[1] >= 1
+    assert last.get_yticks().tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def test_a_case_that_did_not_occur_has_no_wedge(result):
+    "The table."
+    part = plot_hierarchy_adherence(result[result["epoch"] == 0].assign(count=[5, 0, 0, 3, 2, 0]))
+    assert [to_hex(w.get_facecolor()) for w in part.axes[0].patches] == [
+        to_hex(case_colors[c]) for c in ("CC-in", "FC-out", "FF-in")
+    ]
+    np.testing.assert_allclose(
+        [w.theta2 - w.theta1 for w in part.axes[0].patches], [180, 108, 72], rtol=1e-4
+    )
+    plt.close(part)
 
 
 def test_missing_labels_no_labels_nothing_wrong_wrong_kind(trace_and_mods):
@@ -255,3 +446,18 @@ def test_missing_labels_no_labels_nothing_wrong_wrong_kind(trace_and_mods):
     plt.close()
     with pytest.raises(ValueError, match="'zone' is no task of this trace"):
         hierarchy_adherence(trace.sel(task=["climate", "landcover"]), mods, "climate")
+
+
+def test_where_everything_agrees_whatever_one_deals_nothing_is_left_to_be(trace_and_mods):
+    "The table."
+    # where everything agrees whatever one deals, nothing is left to be better than
+    trace, mods = trace_and_mods
+    same = trace.isel(epoch=[0], sample=slice(0, 6)).copy(deep=True)
+    for task, true_class, said in (("climate", 0, 5), ("zone", 0, 2)):
+        same["truth"].loc[dict(task=task)] = true_class
+        same["predicted"].loc[dict(task=task)] = said
+    row = hierarchy_adherence(same, mods, "climate").set_index("case").loc["FF-in"]
+    assert (row.within, row.chance, row.excess) == (1, 1, 0)
+    assert np.isnan(row.kappa)
+    with pytest.raises(ValueError, match="'elevation' is of kind image; a hierarchy needs tasks with"):
+        _predictions(trace, ("elevation",), np.arange(3))

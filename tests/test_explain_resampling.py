@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from mtl_explain.explain.resampling import (
-    Resampling, Statistic, _rescaled, as_slice, cluster_codes, cluster_sums, contrast, difference, estimate,
-    exact_share_interval, holm, jackknife, largest_t, mean_of, mean_statistic, number_of, p_floor, p_text,
-    scales,
+    Resampling, Statistic, _note, _rescaled, as_slice, cluster_codes, cluster_sums, contrast, difference,
+    estimate, exact_share_interval, floored, holm, jackknife, largest_t, mean_of, mean_statistic, number_of,
+    p_floor, p_text, scales,
 )
 from mtl_explain.palette import blue, orange
 from mtl_explain.testing.toy_samples import toy_samples
@@ -49,6 +49,17 @@ def test_nonsense_is_refused_where_the_value_is_made():
     Resampling()
 
 
+def test_what_is_meant_if_nothing_is_said_and_the_edges_of_what_is_allowed():
+    "An interval as a value."
+    assert Resampling() == Resampling(level=0.95, cluster="group", n=2000, seed=0)
+    assert Resampling(n=1).n == 1
+    for level in (0, 1, -0.5):
+        with pytest.raises(ValueError, match=f"level is {level}: expected a share between 0 and 1"):
+            Resampling(level=level)
+    with pytest.raises(ValueError, match="n is -1: expected at least one draw"):
+        Resampling(n=-1)
+
+
 def test_groups_and_no_groups(samples):
     "Which samples, which clusters."
     codes = cluster_codes(samples, split_positions(samples, "test"))
@@ -57,6 +68,18 @@ def test_groups_and_no_groups(samples):
     assert list(cluster_codes(samples, np.arange(3), "sample")) == [0, 1, 2]
     with pytest.raises(ValueError, match="no coordinate 'field'"):
         cluster_codes(samples, np.arange(3), "field")
+
+
+def test_clusters_by_hand_of_chosen_samples(samples):
+    "Which samples, which clusters."
+    # clusters by hand, of chosen samples; those without a name share one
+    named = samples.isel(sample=slice(0, 5)).assign_coords(
+        field=("sample", np.array(["b", None, "a", "b", None], object))
+    )
+    assert cluster_codes(named, np.arange(5), "field").tolist() == [0, 1, 2, 0, 1]
+    assert cluster_codes(named, np.array([2, 0, 3]), "field").tolist() == [0, 1, 1]
+    with pytest.raises(ValueError, match="no coordinate 'soil' on the samples; there are "):
+        cluster_codes(named, np.arange(5), "soil")
 
 
 def test_consecutive_positions_are_a_slice():
@@ -97,6 +120,30 @@ def test_there_and_back_again():
     assert np.isfinite(_rescaled([1.0, -1.0], ("fisher",) * 2, 0)).all()
 
 
+def test_the_names_of_the_scales_and_a_perfect_correlation():
+    "A statistic."
+    assert list(scales) == ["natural", "fisher", "logit", "share"]
+    there = _rescaled([1.0, -1.0], ("fisher",) * 2, 0)
+    np.testing.assert_allclose(there, [np.arctanh(1 - 1e-9), -np.arctanh(1 - 1e-9)])
+    kept = np.array([0.3, 0.9])
+    _rescaled(kept, ("logit", "logit"), 0)
+    assert kept.tolist() == [0.3, 0.9]  # what is given stays as it is
+
+
+def test_weights_gaps_and_groups_by_hand():
+    "A statistic."
+    values = np.array([[1.0, 2, np.nan, 8], [1, 0, 0, 1]])
+    weights = np.array([[1.0, 3, 0, 0.5], [1, 1, 0, 0]])
+    weighted = mean_statistic(values, weights, np.array([0, 0, 1, 1]), scale="share")
+    sums = weighted.features(np.arange(4))
+    assert sums.tolist() == [[1, 1, 1, 1], [6, 0, 3, 1], [0, 0, 0, 0], [4, 0, 0.5, 0]]
+    assert weighted.of_sums(sums.sum(0)).tolist() == [11 / 4.5, 0.5]
+    assert weighted.sizes.tolist() == [[2], [3]]
+    assert weighted.scale == ("share", "share") and weighted.index.tolist() == [0, 1]
+    assert mean_statistic(values, weights, np.arange(4), pd.Index(["a", "b"])).index[1] == "b"
+    assert mean_statistic(values, weights, np.arange(4)).scale == ("natural", "natural")
+
+
 def test_three_clusters_by_hand():
     "Leaving out one cluster after the other."
     values = np.array([[1.0, 2, 2, 3, 10]])
@@ -110,6 +157,36 @@ def test_three_clusters_by_hand():
     assert found.clusters == 3
     assert np.isclose(found.effective, 25 / 9)
     assert np.isclose(found.df, 25 / 9 - 1)
+
+
+def test_two_groups_in_different_clusters_by_hand():
+    "Leaving out one cluster after the other."
+    error = np.array([1.0, 3, 2, 6, 4, 8, 5, 9])
+    codes = np.array([0, 0, 1, 1, 2, 2, 3, 4])
+    members = np.array([codes < 4, codes > 2])  # four clusters of 2, 2, 2 and 1; two of 1
+    two = mean_statistic(np.stack([error] * 2), members, codes)
+    apart = Statistic(
+        two.features,
+        lambda sums: two.of_sums(sums)[..., :1] - two.of_sums(sums)[..., 1:],
+        np.array([[2, 3]]),
+        codes,
+        pd.RangeIndex(1),
+        ("natural",),
+    )
+    found = jackknife(apart, block=3)
+    assert (found.size[0], found.clusters[0]) == (2, 2)
+    assert found.effective[0] == 2 and found.df[0] == 1
+    left_out = []
+    for c in range(5):
+        rest = codes != c
+        left_out.append(error[members[0] & rest].mean() - error[members[1] & rest].mean())
+    whole = error[members[0]].mean() - error[members[1]].mean()
+    assert found.value[0] == pytest.approx(whole)
+    moves = np.array(left_out) - whole
+    assert found.error[0] == pytest.approx(np.sqrt(3 / 4 * (moves**2).sum()))
+    each = jackknife(two, (np.array([0, 1]),))
+    assert each.clusters.tolist() == [4, 2] and each.size.tolist() == [7, 2]
+    assert each.effective.tolist() == pytest.approx([49 / 13, 2])
 
 
 def test_against_a_loop_over_the_samples_that_are_left():
@@ -140,6 +217,15 @@ def test_against_scipys_exact_interval():
     assert np.isnan(exact_share_interval(np.nan, 5)).all()
 
 
+def test_other_levels_one_for_all_or_one_each():
+    "Shares."
+    for level in (0.9, 0.99):
+        theirs = stats.binomtest(3, 20).proportion_ci(level, method="exact")
+        np.testing.assert_allclose(exact_share_interval(3 / 20, 20, level), theirs, rtol=1e-9)
+    low, high = exact_share_interval([0.15, 0.15], [20, 20], np.array([0.9, 0.99]))
+    assert low[1] < low[0] < high[0] < high[1]
+
+
 def test_a_contrast_is_the_mean_of_the_differences():
     "The table."
     # a contrast is the mean of the differences; of a value and itself it is 0, for sure
@@ -165,6 +251,55 @@ def test_one_value_is_students_many_independent_ones_are_sidaks_and_copies_of():
     assert abs(twelve - stats.t.ppf((1 + 0.95 ** (1 / 12)) / 2, 9)) < 0.08
     copies = np.quantile(largest_t(np.ones((12, 12)), 9.0, 40_000), 0.95)
     assert abs(copies - stats.t.ppf(0.975, 9)) < 0.05
+
+
+def test_draws_are_as_many_as_asked_for_and_the_same_for_the_same_seed():
+    "The table."
+    assert largest_t(np.eye(2), 5.0).shape == (2000,)
+    assert np.array_equal(largest_t(np.eye(2), 5.0), largest_t(np.eye(2), 5.0, 2000, 0))
+    assert not np.array_equal(largest_t(np.eye(2), 5.0, 50), largest_t(np.eye(2), 5.0, 50, 1))
+    normal = np.quantile(largest_t(np.eye(1), 1e9, 40_000), 0.95)
+    assert abs(normal - stats.t.ppf(0.975, 50)) < 0.05
+    few = np.quantile(largest_t(np.eye(1), 0.3, 200_000), 0.9)  # one degree of freedom at least
+    assert abs(few / stats.t.ppf(0.95, 1) - 1) < 0.05
+
+
+def test_curves_of_two_tasks():
+    "The table."
+    # curves of two tasks: bands, and changes from the first epoch of their own
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(6, 60)) + np.arange(6)[:, None] / 4
+    index = pd.MultiIndex.from_product([[0, 1, 2], ["a", "b"]], names=["epoch", "task"])
+    clusters = np.arange(60) // 4
+    curves = mean_statistic(x, np.ones(x.shape, bool), clusters, index)
+    found = estimate(curves, over="epoch")
+    by_itself = estimate(curves)
+    pd.testing.assert_frame_equal(found[list(by_itself)], by_itself)
+    change = ["change", "change_low", "change_high", "change_p"]
+    assert list(found)[7:] == ["band_low", "band_high", *change, "note"]
+    assert found[change][:2].isna().all(axis=None) and found[change][2:].notna().all(axis=None)
+    for k in range(2, 6):
+        by_hand = mean_statistic((x[k] - x[k % 2])[None], np.ones((1, 60), bool), clusters)
+        expected = estimate(by_hand).loc[0, ["value", "low", "high", "p"]].astype(float)
+        np.testing.assert_allclose(found[change].iloc[k].astype(float), expected)
+    for task in "ab":
+        rows = found.xs(task, level="task")
+        reach = (rows["band_high"] - rows["value"]) / (rows["high"] - rows["value"])
+        np.testing.assert_allclose(reach, reach.iloc[0])  # one factor a family
+        assert 1.1 < reach.iloc[0] < 1.5
+        assert np.allclose(rows["band_high"] - rows["value"], rows["value"] - rows["band_low"])
+    one = estimate(mean_statistic(x[:3], np.ones((3, 60), bool), clusters), over=None)
+    assert "band_low" not in one
+    only_epochs = pd.Index([0, 1, 2], name="epoch")
+    alone = estimate(
+        mean_statistic(x[::2], np.ones((3, 60), bool), clusters, only_epochs), over="epoch"
+    )
+    np.testing.assert_allclose(alone["band_low"], found.xs("a", level="task")["band_low"])
+    single = estimate(
+        mean_statistic(x[:1], np.ones((1, 60), bool), clusters, only_epochs[:1]), over="epoch"
+    ).iloc[0]
+    assert single["band_low"] == pytest.approx(single["low"], abs=0.03)
+    assert single["band_low"] <= single["low"]
 
 
 def test_a_mean_of_independent_samples_against_scipys_t_test():
@@ -229,6 +364,43 @@ def test_too_few_clusters_constant_numbers_numbers_that_need_one_cluster():
     ]
 
 
+def test_why_there_is_no_interval_word_by_word():
+    "The table."
+    words = {
+        (0, np.nan, 0, 0, np.nan): "no samples",
+        (5, np.nan, 3, 3, np.nan): "not defined for these samples",
+        (5, 1.0, 2, 2, np.nan): "2 clusters: no interval below three",
+        (5, 1.0, 3, 3, np.nan): "too few clusters: without one of them it is not defined",
+        (5, 1.0, 3, 1.96, 0.5): "nearly all in one cluster (effectively 2.0): hardly anything is known",
+        (5, 1.0, 3, 2, 0.5): "",
+    }
+    for case, said in words.items():
+        assert _note(*case) == said
+
+
+def test_three_clusters_are_enough_p_values_have_a_floor_and_an_error_of_zero():
+    "The table."
+    # three clusters are enough, p-values have a floor, and an error of zero is certain
+    three = estimate(mean_statistic(np.array([[1.0, 2, 4]]), np.ones((1, 3), bool), np.arange(3)))
+    theirs = stats.ttest_1samp([1, 2, 4], 0)
+    ends = theirs.confidence_interval()
+    row = three.loc[0]
+    np.testing.assert_allclose([row.low, row.high, row.p], [ends.low, ends.high, theirs.pvalue])
+    assert list(three) == ["value", "low", "high", "p", "n", "clusters", "effective", "note"]
+    assert (row.n, row.clusters, row.effective, row.note) == (3, 3, pytest.approx(3), "")
+    narrow = estimate(
+        mean_statistic(np.array([[1.0, 2, 4]]), np.ones((1, 3), bool), np.arange(3)), Resampling(0.5)
+    ).loc[0]
+    ends = theirs.confidence_interval(0.5)
+    np.testing.assert_allclose([narrow.low, narrow.high], [ends.low, ends.high])
+    np.testing.assert_array_equal(
+        floored(np.array([1e-9, 0.001, 0.002, np.nan])), [0.001, 0.001, 0.002, np.nan]
+    )
+    assert p_floor == 0.001
+    zero = estimate(mean_statistic(np.zeros((1, 9)), np.ones((1, 9), bool), np.arange(9))).loc[0]
+    assert (zero.low, zero.high, zero.p) == (0, 0, 1)
+
+
 def test_shares_none_all_and_all_that_was_seen_in_one_cluster():
     "The table."
     codes = np.repeat(np.arange(12), 5)
@@ -239,6 +411,27 @@ def test_shares_none_all_and_all_that_was_seen_in_one_cluster():
         assert np.allclose(rows.loc[i, ["low", "high"]].tolist(), exact_share_interval(share, 12))
     assert 0 < rows.low[3] < 0.25 < rows.high[3] < 0.35
     assert rows.p.isna().all()
+
+
+def test_a_curve_of_shares_of_which_nothing_was_seen():
+    "The table."
+    # a curve of shares of which nothing was seen: Sidak's level for all epochs
+    none = mean_statistic(
+        np.zeros((3, 60)),
+        np.ones((3, 60), bool),
+        codes := np.repeat(np.arange(12), 5),
+        pd.Index([0, 1, 2], name="epoch"),
+        "share",
+    )
+    found = estimate(none, over="epoch")
+    np.testing.assert_allclose(found["high"], exact_share_interval(0.0, 12)[1])
+    np.testing.assert_allclose(found["band_high"], exact_share_interval(0.0, 12, 0.95 ** (1 / 3))[1])
+    assert (found["band_low"] == 0).all()
+    some = np.zeros((2, 60))
+    some[1] = np.arange(60) % 4 == 0
+    mixed = mean_statistic(some, np.ones((2, 60), bool), codes, pd.Index([0, 1], name="epoch"), "share")
+    row = estimate(mixed, over="epoch").iloc[1]
+    assert row["band_low"] <= row["low"] < 0.25 < row["high"] <= row["band_high"]
 
 
 def test_more_samples_or_more_fields():
@@ -288,6 +481,24 @@ def test_a_paired_difference_against_scipy():
         difference(a, mean_statistic(x[None, :50], everybody[:, :50], np.arange(50)))
 
 
+def test_sizes_of_a_difference_its_name_and_what_cannot_be_compared():
+    "Two numbers from the same samples."
+    x, y = np.random.default_rng(6).normal(size=(2, 60))
+    everybody = np.ones((1, 60), bool)
+    names = pd.Index(["a"])
+    some = everybody.copy()
+    some[:, :20] = False
+    c, d = (mean_statistic(x[None], who, np.arange(60), names) for who in (everybody, some))
+    left = difference(c, d)
+    assert left.index.equals(names) and left.scale == ("natural",) and left.runs == ()
+    assert estimate(left)[["n", "clusters"]].values.tolist() == [[40, 40]]
+    assert estimate(left)["value"].item() == pytest.approx(x.mean() - x[20:].mean())
+    shares = (mean_statistic(v[None] > 0, everybody, np.arange(60), scale="share") for v in (x, y))
+    assert difference(*shares).scale == ("natural",)
+    with pytest.raises(ValueError, match=r"have different values: \['a'\]... and \[0\]..."):
+        difference(c, mean_statistic(x[None], everybody, np.arange(60)))
+
+
 def test_three_runs_that_differ_and_clusters_that_do_not():
     "Two numbers from the same samples."
     runs = [
@@ -300,6 +511,25 @@ def test_three_runs_that_differ_and_clusters_that_do_not():
     against = estimate(difference(mean_of(runs), mean_of(runs[::-1]))).loc[0]
     welch = stats.ttest_ind([1, 2, 6], [6, 2, 1], equal_var=False).confidence_interval()
     np.testing.assert_allclose([against.low, against.high], [welch.low, welch.high])
+
+
+def test_a_mean_keeps_scale_and_name():
+    "Two numbers from the same samples."
+    # a mean keeps scale and name; runs count beside clusters, by Satterthwaite's formula
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(3, 24)) + np.array([[0.0], [0.3], [0.5]])
+    blocks = np.arange(24) // 3
+    each = [mean_statistic(v[None], np.ones((1, 24), bool), blocks, pd.Index(["a"])) for v in x]
+    mean = mean_of(each)
+    assert mean.index.tolist() == ["a"] and mean.scale == ("natural",) and len(mean.runs) == 1
+    found = jackknife(mean)
+    of_blocks = x.mean(0).reshape(8, 3).mean(1).var(ddof=1) / 8
+    of_runs = x.mean(1).var(ddof=1) / 3
+    variance = of_blocks + of_runs
+    df = variance**2 / (of_blocks**2 / 7 + of_runs**2 / 2)
+    assert (found.error[0], found.df[0]) == pytest.approx((np.sqrt(variance), df))
+    assert (found.size[0], found.clusters[0]) == (24, 8)
+    assert mean_of(each[:1]) is each[0]
 
 
 def test_seeds_and_clusters():
@@ -339,12 +569,42 @@ def test_one_of_three_means_and_the_change_from_the_first_to_the_last_as_by():
         number_of(means)
 
 
+def test_the_number_of_a_name_keeps_its_size_and_its_runs_on_the_natural_scale():
+    "Two numbers from the same samples."
+    x = np.random.default_rng(8).normal(size=(3, 40)) + np.array([[0.0], [1], [2]])
+    gone = np.ones(x.shape, bool)
+    gone[1, :10] = False
+    means = mean_statistic(x > 1, gone, np.arange(40), pd.Index(["a", "b", "c"]), "share")
+    b = number_of(mean_of([means, means]), "b")
+    assert (b.scale, b.index.tolist(), len(b.runs)) == (("natural",), [0], 1)
+    row = estimate(b).loc[0]
+    assert (row["n"], row["value"]) == (30, (x > 1)[1, 10:].mean())
+    pair = number_of(means, "b", "c", of=lambda v: v[..., 1] - v[..., 0])
+    assert estimate(pair)["n"].item() == 30
+    with pytest.raises(ValueError, match="one number of 2 values: say which"):
+        number_of(means, "a", "b")
+
+
 def test_by_hand():
     "Many looks."
     # by hand: the smallest times three, the next times two, the last not below it
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
     np.testing.assert_allclose(holm([0.5, np.nan, 0.9]), [1, np.nan, 1])
     assert len(holm([])) == 0
+
+
+def test_many_questions_some_of_them_tied_against_the_rule_written_as_a_loop():
+    "Many looks."
+    rng = np.random.default_rng(0)
+    p = np.r_[rng.random(12) ** 3, 0.01, 0.01]
+    order = np.argsort(p, kind="stable")
+    expected = np.empty(14)
+    highest = 0
+    for rank, k in enumerate(order):
+        highest = max(highest, (14 - rank) * p[k])
+        expected[k] = min(highest, 1)
+    np.testing.assert_allclose(holm(p), expected)
+    assert holm([0.04]).tolist() == [0.04]
 
 
 def test_a_curve_of_nothing_over_twelve_epochs():

@@ -4,12 +4,16 @@ Written by nbdev-export from the check cells of nbs/api/explain/06_skill.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from scipy.stats import bootstrap
 
-from mtl_explain.explain.resampling import estimate
-from mtl_explain.explain.skill import plot_skill, read_skill, skill, skill_statistic
+from mtl_explain.explain.resampling import Resampling, estimate
+from mtl_explain.explain.skill import judged_by, plot_skill, read_skill, skill, skill_statistic
+from mtl_explain.palette import blue, grey
 from mtl_explain.testing.planted import planted_world
 
 
@@ -20,18 +24,37 @@ def one_skill(error, other, codes):
 
 
 @pytest.fixture(scope='module')
-def trace():
+def trace_end_and_begin():
     "A world in which everything is learnt in the end, and nothing at the beginning."
-    return planted_world(n_samples=440, n_epochs=8).trace
+    trace = planted_world(n_samples=440, n_epochs=8).trace
+    end = skill(trace, epoch=7)
+    begin = skill(trace, epoch=0)
+    return trace, end, begin
 
 
 @pytest.fixture(scope='module')
-def told(trace):
+def told(trace_end_and_begin):
+    trace, end, begin = trace_end_and_begin
     rng = np.random.default_rng(1)
     guessed = trace.copy(deep=True)
     hopeless = guessed.constant_loss.sel(task="weather").values
     guessed["loss"].loc[dict(task="weather")] = rng.permuted(np.tile(hopeless, (8, 1)), axis=1)
     return skill(guessed, epoch=7)
+
+
+@pytest.fixture(scope='module')
+def rows():
+    "Five tasks: two learnt, one not, two without an interval."
+    return pd.DataFrame(
+        dict(
+            skill=[0.5, 0.25, 0.01, 0.3, np.nan],
+            low=[0.4, 0.125, -0.1, np.nan, np.nan],
+            high=[0.6, 0.5, 0.12, np.nan, np.nan],
+            learnt=[True, True, False, False, False],
+            note=["", "", "", "2 clusters: no interval below three", ""],
+        ),
+        index=["cover", "zone", "age", "soil", "rain"],
+    )
 
 
 def test_three_clusters_by_hand():
@@ -74,6 +97,27 @@ def test_nothing_to_compare_one_cluster_a_constant_that_is_perfect_missing():
     assert part["n"] == part["clusters"] == 2
 
 
+def test_several_rows_at_once():
+    "One minus a ratio, with an interval."
+    # several rows at once: each counts its own samples, and leaves its own clusters out
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.gamma(2, 1, (2, 3, 12))
+    ours[1, :3] = np.nan
+    theirs[2, 3:] = np.nan
+    blocks = np.arange(12) // 3
+    index = pd.Index(["a", "b", "c"], name="task")
+    together = estimate(skill_statistic(ours, theirs, blocks, index))
+    assert together.index.equals(index)
+    assert together["n"].tolist() == [12, 9, 3]
+    assert together["clusters"].tolist() == [4, 3, 1]
+    assert together["effective"].tolist() == pytest.approx([4, 3, 1])
+    for row, a, b in zip(together.itertuples(), ours, theirs, strict=True):
+        alone = one_skill(a, b, blocks)
+        known = np.isfinite(a + b)
+        assert row.value == alone["value"] == pytest.approx(1 - a[known].sum() / b[known].sum())
+        assert (row.low, row.high) == pytest.approx((alone["low"], alone["high"]), nan_ok=True)
+
+
 def test_false_alarms_where_nothing_was_learnt():
     "One minus a ratio, with an interval."
     # false alarms where nothing was learnt: near one side of 5 %
@@ -103,10 +147,9 @@ def test_false_alarms_where_nothing_was_learnt():
     )
 
 
-def test_learnt_at_the_end_not_at_the_beginning(trace):
+def test_learnt_at_the_end_not_at_the_beginning(trace_end_and_begin):
     "Planted."
-    end = skill(trace, epoch=7)
-    begin = skill(trace, epoch=0)
+    trace, end, begin = trace_end_and_begin
     assert end.learnt.all()
     assert not begin.learnt.any()
     assert (end.low > 0).all() and (end.skill > 0.1).all()
@@ -122,8 +165,41 @@ def test_one_task_that_was_never_learnt_stands_out(told):
     assert told.loc["weather", "low"] < 0 < told.loc["weather", "high"]
 
 
-def test_a_trace_that_does_not_know_its_constants_says_so(trace):
+def test_the_table_by_hand_and_what_may_be_asked_of_it_otherwise(trace_end_and_begin):
     "Planted."
+    trace, end, begin = trace_end_and_begin
+    by_task = ["error", "loss", "loss", "error", "error", "loss"]
+    assert end["judged_by"].tolist() == by_task
+    assert list(end)[:5] == ["judged_by", "skill", "low", "high", "learnt"]
+    assert list(end)[5:] == ["n", "clusters", "effective", "note"]
+    for (task, row), by in zip(end.iterrows(), by_task, strict=True):
+        ours, constant = (trace[name].sel(task=task).values for name in (by, f"constant_{by}"))
+        assert row["skill"] == pytest.approx(1 - ours[7].mean() / constant.mean(), rel=1e-5)
+    pd.testing.assert_frame_equal(skill(trace), end)  # the epoch that was kept is the last here
+    narrow = skill(trace, epoch=7, resampling=Resampling(level=0.5))
+    assert (narrow["low"] > end["low"]).all() and (narrow["high"] < end["high"]).all()
+    assert (skill(trace, epoch=7, resampling=Resampling(cluster="sample"))["clusters"] == 440).all()
+    halves = trace.assign_coords(split=("sample", ["test"] * 220 + ["valid"] * 220))
+    assert (skill(halves, epoch=7)["n"] == 220).all()
+    assert (skill(halves, split=None, epoch=7)["n"] == 440).all()
+    assert [judged_by(k) for k in ("image", "series", "tabular")] == ["loss"] * 3
+    assert [judged_by(k) for k in ("category", "mask")] == ["error"] * 2
+
+
+def test_exactly_as_good_as_the_constant_is_not_learnt(trace_end_and_begin):
+    "Planted."
+    trace, end, begin = trace_end_and_begin
+    same = trace.isel(epoch=[0]).copy(deep=True)
+    same["error"][:] = same["constant_error"]
+    same["loss"][:] = same["constant_loss"]
+    found = skill(same)
+    assert (found["skill"] == 0).all() and (found["low"] == 0).all()
+    assert not found["learnt"].any()
+
+
+def test_a_trace_that_does_not_know_its_constants_says_so(trace_end_and_begin):
+    "Planted."
+    trace, end, begin = trace_end_and_begin
     with pytest.raises(ValueError, match="does not say what a constant gets wrong"):
         skill(trace.drop_vars("constant_error"))
 
@@ -136,3 +212,36 @@ def test_the_sentence_names_both_kinds_and_the_figure_has_a_row_a_task(told):
     ax = plot_skill(told)
     assert [t.get_text() for t in ax.get_yticklabels()] == told.index.tolist()
     print(text)
+
+
+def test_the_sentences_word_by_word(rows):
+    "In words."
+    # the sentences word by word; each may be missing, and one without an interval says why
+    learnt = "Better than the best constant (90% intervals): cover 0.50 (0.40 to 0.60); zone 0.25 "
+    learnt += "(0.12 to 0.50)."
+    rest = "Not shown to be learnt: age 0.01 (-0.10 to 0.12); soil (2 clusters: no interval below "
+    rest += "three); rain (not defined). Errors of such a task are those of its truth, and what they "
+    rest += "go with is not interpreted here."
+    assert read_skill(rows, 0.9) == f"{learnt} {rest}"
+    assert read_skill(rows[2:]) == rest
+    assert read_skill(rows[:2]) == learnt.replace("90%", "95%")
+
+
+def test_marks_stand_at_their_numbers_in_the_colour_of_what_was_shown(rows):
+    "In words."
+    fig, own = plt.subplots()
+    ax = plot_skill(rows[:3], own)
+    assert ax is own
+    intervals, points = ax.collections
+    assert [s.tolist() for s in intervals.get_segments()] == [
+        [[0.4, 2], [0.6, 2]],
+        [[0.125, 1], [0.5, 1]],
+        [[-0.1, 0], [0.12, 0]],
+    ]
+    assert points.get_offsets().tolist() == [[0.5, 2], [0.25, 1], [0.01, 0]]
+    colors = [to_hex(c) for c in points.get_facecolors()]
+    assert colors == [to_hex(c) for c in (blue, blue, grey)]
+    assert ax.lines[0].get_xdata() == [0, 0]
+    assert ax.get_yticks().tolist() == [2, 1, 0]
+    assert ax.get_ylim()[0] <= -0.5 and ax.get_ylim()[1] >= 2.5
+    plt.close(fig)

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import t as student
+from scipy.stats import norm, t as student
 
 from mtl_explain.explain.resampling import difference, mean_of, mean_statistic
 from mtl_explain.explain.verdict import claim, equivalence_power, judge, plot_verdicts, power_of, word_for
@@ -83,6 +83,24 @@ def test_by_hand():
     assert word_for(np.nan, np.nan, 5, np.nan, 0.1) == "could not be seen"
 
 
+def test_the_edges_of_the_rule_and_other_levels_than_95():
+    "The rule."
+    assert word_for(0.1, 0.0, 20, 1.0, 0.1) == "not seen"  # as large as the margin is not within it
+    assert word_for(0.3, 0.05, 20, 1 - 0.95, 0.1) == "could not be seen"  # p is not below 5 %
+    able = power_of(0.1, 0.033, 20)
+    assert word_for(0.06, 0.033, 20, 0.08, 0.1, power=able) == "not seen"
+    assert word_for(0.06, 0.033, 20, 0.08, 0.1, power=able + 1e-9) == "could not be seen"
+    able = equivalence_power(0.1, 0.032, 20)
+    assert word_for(0.05, 0.032, 20, 0.13, 0.1, "equal", power=able) == "not seen"
+    assert word_for(0.05, 0.032, 20, 0.13, 0.1, "equal", power=able + 1e-9) == "could not be seen"
+    assert word_for(0.06, 0.033, 20, 0.08, 0.1, level=0.9) == "seen"
+    half = student.ppf(0.95, 20) * 0.02
+    assert word_for(0.06, 0.02, 20, 1.0, 0.06 + half + 1e-9) == "equivalent"
+    assert word_for(0.06, 0.02, 20, 1.0, 0.06 + half - 1e-9) != "equivalent"
+    assert word_for(0.3, np.nan, 0, np.nan, 0.1) == "could not be seen"
+    assert word_for(0.3, np.nan, 0, np.nan, 0.1, "equal") == "could not be seen"
+
+
 def test_power_against_simulated_studies():
     "The rule."
     # power against simulated studies: t tests, and two one-sided tests, of 9 values each
@@ -98,6 +116,22 @@ def test_power_against_simulated_studies():
     shown = (np.abs(x.mean(1)) + half < 1.1).mean()
     assert abs(shown - equivalence_power(1.1, 1 / np.sqrt(n), n - 1)) < 0.06  # s is taken as known
     assert equivalence_power(0.1, 1, 8) == 0
+
+
+def test_power_by_hand():
+    "The rule."
+    # power by hand: nothing to find, nothing in the way, and the normal distribution in the limit
+    assert (power_of(0, 0, 5), power_of(-0.1, 0, 5), equivalence_power(0.1, 0, 5)) == (0, 1, 1)
+    for level, z in ((0.95, 1.959964), (0.9, 1.644854)):
+        by_hand = norm.sf(z - 2) + norm.cdf(-z - 2)
+        for df in (1e7, np.inf):
+            assert power_of(0.8, 0.4, df, level) == pytest.approx(by_hand, abs=1e-5)
+            assert power_of(-0.8, 0.4, df, level) == pytest.approx(by_hand, abs=1e-5)
+    for level in (0.95, 0.9):
+        room = 0.5 / 0.2 - student.ppf(level, 8)
+        by_hand = student.cdf(room, 8) - student.cdf(-room, 8)
+        assert equivalence_power(0.5, 0.2, 8, level) == pytest.approx(by_hand)
+    assert power_of(0, 1, 8) == pytest.approx(0.05)  # of nothing, the false alarms
 
 
 def test_from_seeds_alone_it_is_a_t_test():
@@ -120,6 +154,22 @@ def test_from_seeds_alone_it_is_a_t_test():
         claim("larger", mean_statistic(x > 0, everybody, np.arange(40), scale="share"), 0.2)
 
 
+def test_the_whole_row():
+    "A claim."
+    # the whole row; one training alone has no error
+    row = claim("better", [1.0, 2.0, 3.0], 0.5, "less")
+    keys = ["claim", "estimate", "se", "df", "margin", "direction", "over"]
+    assert list(row) == keys
+    assert (row["claim"], row["margin"], row["direction"]) == ("better", 0.5, "less")
+    alone = claim("better", [2.0], 0.5)
+    assert (alone["estimate"], alone["df"], alone["direction"]) == (2, 0, "greater")
+    assert np.isnan(alone["se"])
+    x = np.random.default_rng(1).normal(size=(1, 12))
+    of_clusters = claim("above", mean_statistic(x, np.ones((1, 12), bool), np.arange(12)), 0.5)
+    assert of_clusters["df"] == pytest.approx(11)
+    assert of_clusters["se"] == pytest.approx(x.std(ddof=1) / np.sqrt(12))
+
+
 def test_a_table_of_three_claims_its_correction_and_what_is_refused(claims_and_judged):
     "A table of claims."
     claims, judged = claims_and_judged
@@ -133,6 +183,55 @@ def test_a_table_of_three_claims_its_correction_and_what_is_refused(claims_and_j
     with pytest.raises(ValueError, match="a margin lies above zero"):
         judge(claims.assign(margin=0.0))
     judged.round(3)
+
+
+def test_low_high_p_p_holm_and_power_against_scipy_at_two_levels(claims_and_judged):
+    "A table of claims."
+    claims, judged = claims_and_judged
+    for level in (0.95, 0.9):
+        found = judge(claims, level)
+        for row in found.itertuples():
+            ends = student.interval(level, row.df, row.estimate, row.se)
+            assert (row.low, row.high) == pytest.approx(ends)
+            assert row.p == pytest.approx(2 * student.cdf(-row.estimate / row.se, row.df))
+        first, second, third = found["p"]
+        assert found["p_holm"].tolist() == pytest.approx([3 * first, second, 2 * third])
+        expected = [
+            power_of(0.1, 0.05, 20, level),
+            equivalence_power(0.05, 0.02, 20, level),
+            power_of(0.02, 0.021, 20, level),
+        ]
+        assert found["power"].tolist() == pytest.approx(expected)
+    assert list(judge(claims, 0.9)["verdict"]) == ["seen", "seen", "seen"]
+
+
+def test_of_a_negative_estimate_an_infinite_df_an_error_of_zero(claims_and_judged):
+    "A table of claims."
+    # of a negative estimate, an infinite df, an error of zero; and what is kept of the table
+    claims, judged = claims_and_judged
+    mirrored = judge(claims.assign(estimate=-claims["estimate"]))
+    assert mirrored["low"].tolist() == pytest.approx((-judged["high"]).tolist())
+    assert mirrored["p"].tolist() == pytest.approx(judged["p"].tolist())
+    assert list(mirrored["verdict"]) == ["opposite seen", "seen", "could not be seen"]
+    wide = judge(claims.assign(df=np.inf))
+    assert wide["high"][0] == pytest.approx(0.30 + 1.959964 * 0.05)
+    sure = judge(claims.assign(se=0.0, estimate=[0.3, 0.0, 0.0]))
+    assert sure["p"].tolist()[0] == 0
+    assert list(sure["verdict"]) == ["seen", "seen", "equivalent"]
+    alone = judge(pd.DataFrame([claim("better", [2.0], 0.5)]))
+    assert alone["verdict"].item() == "could not be seen"
+    assert alone[["low", "high", "p"]].isna().all(axis=None)
+    part = judge(claims[1:].assign(study="globe"))
+    assert part.index.tolist() == [0, 1]
+    new = ["low", "high", "p", "p_holm", "power", "verdict"]
+    assert list(part) == [*claims, "study", *new]
+    assert "p" not in claims  # what was given stays as it is
+    with pytest.raises(ValueError, match="need the column 'se'; they have claim, estimate, margin"):
+        judge(claims[["claim", "estimate", "margin"]])
+    with pytest.raises(ValueError, match="got 'less than'"):
+        judge(claims.assign(direction=["more", "less than", "equal"]))
+    with pytest.raises(ValueError, match="a margin lies above zero"):
+        judge(claims.assign(margin=[0.1, -0.1, 0.1]))
 
 
 def test_nothing_there():
@@ -170,3 +269,28 @@ def test_a_row_a_claim_a_word_a_row(claims_and_judged):
     long = plot_verdicts(judged.assign(claim="a claim that needs more words than fit in one line " * 2))
     assert long.get_yticklabels()[0].get_text().count("\n") == 2
     plt.close(long.figure)
+
+
+def test_every_mark_stands_at_its_number(claims_and_judged):
+    "Seeing a table of claims."
+    # every mark stands at its number: margins around zero, intervals, estimates, words
+    claims, judged = claims_and_judged
+    fig, own = plt.subplots()
+    ax = plot_verdicts(judged, own, units="m")
+    assert ax is own
+    rows = [2, 1, 0]  # the first claim on top
+    for bar, y, margin in zip(ax.patches, rows, judged["margin"], strict=True):
+        assert (bar.get_x(), bar.get_width()) == pytest.approx((-margin, 2 * margin))
+        assert bar.get_y() + bar.get_height() / 2 == pytest.approx(y)
+    *marks, zero = ax.lines
+    for k, (y, row) in enumerate(zip(rows, judged.itertuples(), strict=True)):
+        interval, point = marks[2 * k : 2 * k + 2]
+        assert interval.get_xydata().tolist() == [[row.low, y], [row.high, y]]
+        assert point.get_xydata().tolist() == [[row.estimate, y]]
+        assert ax.texts[k].xy[1] == y
+    assert zero.get_xdata() == [0, 0]
+    assert ax.get_yticks().tolist() == rows
+    assert ax.get_ylim()[0] <= -0.5 and ax.get_ylim()[1] >= 2.5  # all rows are in view
+    assert ax.get_xlabel() == "difference [m], with its 95 % interval"
+    assert plot_verdicts(judged).get_xlabel() == "difference, with its 95 % interval"
+    plt.close("all")

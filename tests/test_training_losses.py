@@ -14,8 +14,21 @@ import torch.nn.functional as F
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.training.losses import (
-    MultitaskLoss, element_losses, relations, sample_losses, task_loss, valid_elements,
+    FixedWeights, MultitaskLoss, _class_weights, element_losses, relations, sample_losses, task_loss,
+    valid_elements, weightings,
 )
+
+
+# a relation of one's own, and two tasks
+class Agreement(torch.nn.Module):
+    "Half the squared distance of two predictions."
+
+    def __init__(self, mods, setup, tasks):
+        super().__init__()
+        self.tasks = tasks
+
+    def forward(self, preds, y):
+        return (preds[self.tasks[0]] - preds[self.tasks[1]]).square().mean() / 2
 
 
 # a label and an image to try it on
@@ -27,6 +40,12 @@ def label():
 @pytest.fixture(scope='module')
 def height():
     return Modality("height", "image", (1, 1, 2), channels=("height",))
+
+
+@pytest.fixture(scope='module')
+def mods():
+    "A relation of one's own, and two tasks."
+    return {n: Modality(n, "tabular", (1,), channels=("x",)) for n in "ab"}
 
 
 def test_1_is_no_label_nan_no_measurement(label, height):
@@ -107,6 +126,13 @@ def test_nothing_to_learn_from(label, height):
         assert sample_losses(pred, y, m).isnan().all()
 
 
+def test_classes_of_weight_zero_alone(label):
+    "By sample, and by batch."
+    # classes of weight zero alone: nothing to learn from either
+    nothing = task_loss(torch.zeros(2, 3), torch.tensor([1, 1]), label, torch.tensor([1.0, 0, 1]))
+    assert nothing == 0
+
+
 def test_two_tasks_by_hand(label, height):
     "Together."
     loss = MultitaskLoss(
@@ -122,20 +148,43 @@ def test_two_tasks_by_hand(label, height):
     assert loss({t: p.half() for t, p in preds.items()}, y).dtype == torch.float32
 
 
-def test_class_weights_and_relations_come_from_the_setup(label):
+def test_what_the_sum_is_told_of_labels_what_it_keeps_and_the_numbers_in_half(label, height):
     "Together."
-    class Agreement(torch.nn.Module):
-        "Half the squared distance of two predictions."
-
-        def __init__(self, mods, setup, tasks):
-            super().__init__()
-            self.tasks = tasks
-
-        def forward(self, preds, y):
-            return (preds[self.tasks[0]] - preds[self.tasks[1]]).square().mean() / 2
+    # what the sum is told of labels, what it keeps, and the numbers in half precision
+    told = {}
 
 
-    mods = {n: Modality(n, "tabular", (1,), channels=("x",)) for n in "ab"}
+    class Told(FixedWeights):
+        "Remembers which tasks are known."
+
+        def forward(self, parts, known):
+            told.update({t: v.item() for t, v in known.items()})
+            return super().forward(parts, known)
+
+
+    roles = Setup("optical", ("kind", "height"), weighting=dict(type="told"))
+    with mock.patch.dict(weightings, told=Told):
+        loss = MultitaskLoss(dict(kind=label, height=height), roles)
+    preds = dict(kind=torch.zeros(2, 3), height=torch.full((2, 1, 1, 2), 2.0))
+    y = dict(kind=torch.tensor([-1, -1]), height=torch.tensor([[[[0.0, torch.nan]]]] * 2))
+    assert loss(preds, y).item() == 0.5 * 4
+    assert told == dict(kind=0, height=1)
+    assert loss.class_weights("kind") is None
+    assert not loss.state_dict()
+    assert (loss.relation_weights, loss.related(preds, y)) == ([], [])
+    weighting = dict(kind=dict(loss=dict(class_weights=[1, 0, 3])), height={})
+    loss = MultitaskLoss(dict(kind=label, height=height), Setup("optical", weighting))
+    assert loss.class_weights("kind").tolist() == [1, 0, 3]
+    assert loss.class_weights("height") is None
+    assert not loss.state_dict(), "weights of a run hold nothing that the setup says"
+    near = dict(kind=torch.tensor([[2.0, 1, 0]]).half(), height=torch.full((1, 1, 1, 2), 0.1).half())
+    y = dict(kind=torch.tensor([2]), height=torch.zeros(1, 1, 1, 2))
+    by_hand = task_loss(near["kind"].float(), y["kind"], label, torch.tensor([1.0, 0, 3]))
+    assert loss.parts(near, y)["kind"].item() == by_hand.item()
+
+
+def test_class_weights_and_relations_come_from_the_setup(mods, label):
+    "Together."
     tied = dict(type="agreement", tasks=["a", "b"], weight=0.5)
     with mock.patch.dict(relations, agreement=Agreement):
         loss = MultitaskLoss(mods, Setup("x", ("a", "b"), relations=(tied,)))
@@ -160,3 +209,24 @@ def test_class_weights_and_relations_come_from_the_setup(label):
     ):
         with pytest.raises(ValueError, match=match):
             MultitaskLoss(dict(kind=label), Setup(**(dict(inputs="x", targets="kind") | options)))
+
+
+def test_a_relation_counts_once_unless_its_entry_says_otherwise_and_class(mods, label, height):
+    "Together."
+    # a relation counts once unless its entry says otherwise, and class weights are checked
+    alike = dict(type="agreement", tasks=["a", "b"])
+    with mock.patch.dict(relations, agreement=Agreement):
+        loss = MultitaskLoss(mods, Setup("x", ("a", "b"), relations=(alike, alike | dict(weight=3))))
+    preds = dict(a=torch.tensor([[1.0]]), b=torch.tensor([[3.0]]))
+    y = dict(a=torch.zeros(1, 1), b=torch.zeros(1, 1))
+    assert [v.item() for v in loss.related(preds, y)] == [2, 6]
+    assert loss(preds, y).item() == 0.5 * 1 + 0.5 * 9 + 2 + 6
+    assert _class_weights("kind", label, [0, 0.5, 2]).tolist() == [0, 0.5, 2]
+    assert _class_weights("kind", label, [0, 0, 1]).dtype == torch.float32
+    for odd in ([-1, 1, 1], [0, 0, 0], [math.inf, 1, 1], [math.nan, 1, 1], ["a", 1, 1]):
+        with pytest.raises(ValueError, match="class_weights of 'kind' are .*, expected numbers from 0"):
+            _class_weights("kind", label, odd)
+    with pytest.raises(ValueError, match="'height': it is of kind image and has no classes"):
+        _class_weights("height", height, [1, 1])
+    with pytest.raises(ValueError, match="the loss of 'kind' has no option 'focal'; it has class_w"):
+        MultitaskLoss(dict(kind=label), Setup("x", dict(kind=dict(loss=dict(zeal=1, focal=2)))))

@@ -40,6 +40,35 @@ def dl():
     return sample_loaders(samples, Setup("optical", ("cover", "warmth")), bs=16, device="cpu").valid
 
 
+# networks whose answers are prepared: right ones, and always the mean
+@pytest.fixture(scope='module')
+def right_and_flat(dl):
+    truths = [y for _, y in dl]
+    mean = torch.cat([y["warmth"] for y in truths]).mean()
+    right = [
+        dict(cover=10.0 * torch.eye(3)[y["cover"]].permute(0, 3, 1, 2), warmth=y["warmth"])
+        for y in truths
+    ]
+    flat = [dict(cover=r["cover"], warmth=r["warmth"] * 0 + mean) for r in right]
+    return right, flat
+
+
+@pytest.fixture(scope='module')
+def Answers_and_values(dl):
+    class Answers(torch.nn.Module):
+        "Gives prepared answers, batch after batch."
+
+        def __init__(self, answers):
+            super().__init__()
+            self.answers = iter(answers)
+
+        def forward(self, x):
+            return next(self.answers)
+    def values(answers):
+        return score_table(Answers(answers), dl).set_index(["task", "metric"]).value
+    return Answers, values
+
+
 def test_the_most_likely_class_and_metres(label, height):
     "Predictions and targets, comparable."
     assert predictions(torch.tensor([[0.0, 3.0, 1.0]]), label).tolist() == [1]
@@ -156,32 +185,28 @@ def test_two_batches_of_labels_as_fastai_would_count_them(label):
     assert columns[1].value == pytest.approx(0.4)
 
 
-def test_a_perfect_network_and_one_that_always_gives_the_mean(dl):
+def test_a_new_epoch_begins_anew(label, height):
+    "In the training table."
+    # a new epoch begins anew; columns of two tasks do not mix
+    both = task_metrics(dict(kind=label, height=height), ("kind", "height"))
+    assert [c.name for c in both] == ["kind_accuracy", "kind_f1_macro", "height_mae", "height_r2"]
+    assert [c.leads for c in both] == [True, False, True, False]
+    batch = SimpleNamespace(
+        pred=dict(kind=torch.tensor([[9.0, 0, 0]]), height=torch.tensor([[[[1.0, 2], [3, 4]]]])),
+        y=dict(kind=torch.tensor([0]), height=torch.tensor([[[[0.0, 2], [3, 4]]]])),
+    )
+    for c in both:
+        c.accumulate(batch)
+    assert [c.value for c in both[:3]] == [1, 1, 2.5]
+    for c in both:
+        c.reset()
+    assert np.isnan([c.value for c in both]).all()
+
+
+def test_a_perfect_network_and_one_that_always_gives_the_mean(Answers_and_values, right_and_flat, dl):
     "On a whole split."
-    class Answers(torch.nn.Module):
-        "Gives prepared answers, batch after batch."
-
-        def __init__(self, answers):
-            super().__init__()
-            self.answers = iter(answers)
-
-        def forward(self, x):
-            return next(self.answers)
-
-
-    truths = [y for _, y in dl]
-    mean = torch.cat([y["warmth"] for y in truths]).mean()
-    right = [
-        dict(cover=10.0 * torch.eye(3)[y["cover"]].permute(0, 3, 1, 2), warmth=y["warmth"])
-        for y in truths
-    ]
-    flat = [dict(cover=r["cover"], warmth=r["warmth"] * 0 + mean) for r in right]
-
-
-    def values(answers):
-        return score_table(Answers(answers), dl).set_index(["task", "metric"]).value
-
-
+    Answers, values = Answers_and_values
+    right, flat = right_and_flat
     assert score_table(Answers(right), dl).units.tolist() == ["", "", "", "°C", ""]
     assert (
         values(right)["cover", "accuracy"]
@@ -191,3 +216,22 @@ def test_a_perfect_network_and_one_that_always_gives_the_mean(dl):
     )
     assert values(right)["warmth", "mae"] < 1e-5
     assert abs(values(flat)["warmth", "r2"]) < 1e-5
+
+
+def test_some_of_the_tasks(Answers_and_values, right_and_flat, dl):
+    "On a whole split."
+    # some of the tasks; the network is as in use, not as in training
+    Answers, values = Answers_and_values
+    right, flat = right_and_flat
+    net = Answers(right)
+    net.train()
+    some = score_table(net, dl, ("warmth",))
+    assert not net.training
+    assert some[["task", "metric"]].values.tolist() == [["warmth", "mae"], ["warmth", "r2"]]
+    expected = [["cover", "accuracy"], ["cover", "f1_macro"], ["cover", "iou"]]
+    whole = score_table(Answers(right), dl)
+    assert whole[["task", "metric"]].values.tolist()[:3] == expected
+    assert list(whole) == ["task", "metric", "value", "units"]
+    wrong = [dict(cover=r["cover"], warmth=r["warmth"] + 1) for r in right]
+    one_sd = dl.mods["warmth"].std[0]
+    assert values(wrong)["warmth", "mae"] == pytest.approx(one_sd, rel=1e-4)

@@ -32,7 +32,7 @@ def paper_scaling():
 
 # tasks for the examples
 @pytest.fixture(scope='module')
-def plane_and_change_mods():
+def plane_changes_and_change_mods():
     plane = (1, 3)
     changes = ("unchanged", "demolished", "newly built")
     change_mods = dict(
@@ -40,7 +40,7 @@ def plane_and_change_mods():
         height=Modality("height", "image", (1, *plane), channels=("height",), units="m"),
         **{n: Modality(n, "mask", plane, classes=changes) for n in ("semantic", "pseudo")},
     )
-    return plane, change_mods
+    return plane, changes, change_mods
 
 
 @pytest.fixture(scope='module')
@@ -119,6 +119,16 @@ def test_three_heights_by_hand_and_the_hard_threshold_as_t_vanishes():
     torch.testing.assert_close(sign_scores(wide, 0.3).sum(1), torch.ones(1, 201))
 
 
+def test_a_height_at_the_tolerance_has_not_changed():
+    "A height as classes."
+    # a height at the tolerance has not changed; the temperature divides the height
+    assert sign_classes(torch.tensor([-0.5, 0.5, -0.75, 0.75]), 0.5).tolist() == [0, 0, 1, 2]
+    assert sign_classes(torch.tensor([-1e-9, 0.0, 1e-9])).tolist() == [1, 0, 2]
+    torch.testing.assert_close(
+        sign_scores(torch.tensor([[3.0]]), 2.0), sign_scores(torch.tensor([[1.5]]), 1.0)
+    )
+
+
 def test_probabilities_against_metres_for_three_temperatures(paper_scaling):
     "A height as classes."
     metres = torch.linspace(-15, 15, 301)
@@ -155,9 +165,9 @@ def test_four_children_by_hand_and_on_a_map():
     )
 
 
-def test_truths_as_seen_by_each_view(plane_and_change_mods, change_setup, zone_mods):
+def test_truths_as_seen_by_each_view(plane_changes_and_change_mods, change_setup, zone_mods):
     "Three views."
-    plane, change_mods = plane_and_change_mods
+    plane, changes, change_mods = plane_changes_and_change_mods
     y = torch.tensor([[[[-0.5 - 0.3, -0.5, torch.nan]]]])
     assert make_view(change_mods["height"], change_mods["semantic"], change_mods, change_setup).classes(
         y
@@ -173,10 +183,10 @@ def test_truths_as_seen_by_each_view(plane_and_change_mods, change_setup, zone_m
     ).tolist() == [2, -1]
 
 
-def test_a_true_change_of_exactly_0_m_is_none_whatever_the_scaling(plane_and_change_mods, change_setup, zone_mods):
+def test_a_true_change_of_exactly_0_m_is_none_whatever_the_scaling(plane_changes_and_change_mods, change_setup, zone_mods):
     "Three views."
     # a true change of exactly 0 m is none, whatever the scaling; views that make no sense are refused
-    plane, change_mods = plane_and_change_mods
+    plane, changes, change_mods = plane_changes_and_change_mods
     for scaling in (
         range_scaling(*height_ranges["paper"]),
         dict(mean=[0.1], std=[0.3]),
@@ -214,6 +224,27 @@ def test_a_true_change_of_exactly_0_m_is_none_whatever_the_scaling(plane_and_cha
         )
 
 
+def test_tolerance_and_temperature_have_the_units_that_they_say(plane_changes_and_change_mods, change_setup):
+    "Three views."
+    plane, changes, change_mods = plane_changes_and_change_mods
+    view = make_view(
+        change_mods["height"], change_mods["semantic"], change_mods, change_setup, 0.2, 0.5
+    )
+    assert view.temperature == 0.2
+    native = torch.tensor([[[[-0.6, 0.4, 0.6]]]])  # metres: half a metre is no change
+    assert view.classes((native - 5) / 10).tolist() == [[[1, 0, 2]]]
+    torch.testing.assert_close(
+        view.scores(torch.tensor([[[[0.5]]]])), sign_scores(torch.tensor([[[1.0]]]), 0.2)
+    )
+    default = make_view(change_mods["height"], change_mods["semantic"], change_mods, change_setup)
+    assert default.tolerance == pytest.approx(1e-4)  # a millimetre of ten metres
+    flat = Modality("flat", "tabular", (1,), channels=("x",), units="m")
+    with pytest.raises(
+        ValueError, match="'flat' is no height: expected an image of one channel, it is t"
+    ):
+        make_view(flat, change_mods["semantic"], change_mods, change_setup)
+
+
 def test_distances_by_hand_and_against_scipy():
     "Distances."
     p = torch.tensor([[0.5, 0.5, 0]])
@@ -238,9 +269,20 @@ def test_distances_by_hand_and_against_scipy():
     assert not distances["kl"](certain, certain, 1e-4).any()
 
 
-def test_three_pixels_by_hand(plane_and_change_mods, change_setup):
+def test_the_share_of_undecided_in_each_logarithm_by_hand():
+    "Distances."
+    p, q = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 0.4, 0.6]])
+    sure = distances["cross-entropy"](p, q, 0.1)  # the third class has 0.1 / 3
+    assert sure.item() == pytest.approx(-math.log(0.1 / 3), rel=1e-6)
+    right = distances["cross-entropy"](q, p.roll(2), 0.1)
+    assert right.item() == pytest.approx(-math.log(0.9 * 0.6 + 0.1 / 3), rel=1e-6)
+    assert distances["l1"](p, q, 0.1).item() == pytest.approx(2)
+    assert distances["l2"](p, q, 0.1).item() == pytest.approx(1 + 0.16 + 0.36)
+
+
+def test_three_pixels_by_hand(plane_changes_and_change_mods, change_setup):
     "Where two tasks may be expected to agree."
-    plane, change_mods = plane_and_change_mods
+    plane, changes, change_mods = plane_changes_and_change_mods
     half = 2 / (1 + math.exp(-1)) - 1
     preds = dict(
         height=torch.tensor([[[[0.0, -0.5, -1.0]]]]),
@@ -258,9 +300,49 @@ def test_three_pixels_by_hand(plane_and_change_mods, change_setup):
     assert relation(preds, unlabelled).item() == pytest.approx(2 * (1 - half), rel=1e-5)
 
 
-def test_the_hard_threshold_in_the_limit(plane_and_change_mods, change_setup):
+def test_two_unknown_truths_do_not_agree_and_where_nothing_can_be_compared(plane_changes_and_change_mods, change_setup):
     "Where two tasks may be expected to agree."
-    plane, change_mods = plane_and_change_mods
+    # two unknown truths do not agree, and where nothing can be compared nothing is paid
+    plane, changes, change_mods = plane_changes_and_change_mods
+    nobody = dict(height=torch.full((1, 1, 1, 3), torch.nan), semantic=torch.full((1, 1, 3), -1))
+    plain = Consistency(change_mods, change_setup, ["height", "semantic"])
+    assert not plain.agreement(nobody).any()
+    random_preds = dict(height=torch.randn(1, 1, 1, 3), semantic=torch.randn(1, 3, 1, 3))
+    assert plain(random_preds, nobody) == 0
+    assert (plain.distance, plain.where, plain.floor) == ("l1", "agree", 1e-4)
+    assert plain.views[0].temperature == 0.5
+    assert plain.views[0].tolerance == pytest.approx(1e-4)
+    own = Consistency(change_mods, change_setup, ["height", "semantic"], "kl", floor=0.1, tolerance=2.0)
+    assert (own.distance, own.floor, own.views[0].tolerance) == ("kl", 0.1, 0.2)
+
+
+def test_what_is_refused_by_name(plane_changes_and_change_mods, zone_mods):
+    "Where two tasks may be expected to agree."
+    plane, changes, change_mods = plane_changes_and_change_mods
+    for tasks, options, match in (
+        (["semantic"], {}, "relation of 'semantic': expected two targets of the setup, which has sem"),
+        ([], {}, "relation of no tasks: expected two targets"),
+        (["semantic", "soil"], {}, "relation of 'semantic' and 'soil': expected two targets"),
+        (["height", "semantic", "pseudo"], {}, "expected two targets"),
+        (["height", "semantic"], dict(distance="l3"), "no distance 'l3'; choose one of l1, l2, kl"),
+        (["height", "semantic"], dict(where="here"), "is 'agree' or 'everywhere', got 'here'"),
+        (["height", "depth"], {}, "at least one of them must be a label"),
+        (["small", "semantic"], {}, r"different grids, \(2, 2\) and \(1, 3\)"),
+        (["type", "semantic"], {}, r"different grids, \(\) and \(1, 3\)"),
+    ):
+        more = dict(
+            depth=replace(change_mods["height"], name="depth"),
+            small=Modality("small", "mask", (2, 2), classes=changes),
+            type=zone_mods["type"],
+        )
+        roles = Setup("image", ("semantic", "pseudo", "height", "depth", "small", "type"))
+        with pytest.raises(ValueError, match=match):
+            Consistency(change_mods | more, roles, tasks, **options)
+
+
+def test_the_hard_threshold_in_the_limit(plane_changes_and_change_mods, change_setup):
+    "Where two tasks may be expected to agree."
+    plane, changes, change_mods = plane_changes_and_change_mods
     right = torch.tensor([[[[0.0, -0.5, -1.0]]]])
     y = dict(height=torch.tensor([[[[0.0, -0.5, -1.0]]]]), semantic=torch.tensor([[[2, 0, 1]]]))
     classes = 100 * torch.eye(3)[:, [2, 0, 1]].reshape(1, 3, 1, 3)
@@ -278,9 +360,9 @@ def test_the_hard_threshold_in_the_limit(plane_and_change_mods, change_setup):
     assert wrong.item() == pytest.approx((2 + 0 + 2) / 3)
 
 
-def test_gradients_against_finite_differences(plane_and_change_mods, change_setup, zone_mods):
+def test_gradients_against_finite_differences(plane_changes_and_change_mods, change_setup, zone_mods):
     "Where two tasks may be expected to agree."
-    plane, change_mods = plane_and_change_mods
+    plane, changes, change_mods = plane_changes_and_change_mods
     g = torch.Generator().manual_seed(0)
 
 
@@ -328,9 +410,9 @@ def test_gradients_against_finite_differences(plane_and_change_mods, change_setu
     assert b.grad is None
 
 
-def test_two_samples_by_hand(zone_mods, plane_and_change_mods):
+def test_two_samples_by_hand(zone_mods, plane_changes_and_change_mods):
     "A label hierarchy."
-    plane, change_mods = plane_and_change_mods
+    plane, changes, change_mods = plane_changes_and_change_mods
     relation = HierarchyConsistency(zone_mods, Setup("image", ("type", "zone")), ["type", "zone"])
     preds = dict(
         type=torch.tensor([[0.4, 0.3, 0.2, 0.1], [1, 1e-30, 1e-30, 1e-30]]).log(),
@@ -348,6 +430,21 @@ def test_two_samples_by_hand(zone_mods, plane_and_change_mods):
     twins = Setup("image", ("semantic", "pseudo"))
     with pytest.raises(ValueError, match="relation of 'semantic' and 'pseudo': no hierarchy"):
         HierarchyConsistency(change_mods, twins, ["semantic", "pseudo"])
+
+
+def test_the_floor_is_passed_on_and_the_distance(zone_mods):
+    "A label hierarchy."
+    between = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
+    apart = dict(type=torch.tensor([[0.5, 0.3, 0.1, 0.1]] * 2).log(), zone=between.log())
+    tree = HierarchyConsistency(
+        zone_mods, Setup("image", ("type", "zone")), ["type", "zone"], "kl", floor=0.5
+    )
+    expected = distances["kl"](torch.tensor([[0.8, 0.2]]), between[:1], 0.5)
+    assert tree(apart, {}).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert (
+        HierarchyConsistency(zone_mods, Setup("image", ("type", "zone")), ["type", "zone"]).floor
+        == 1e-4
+    )
 
 
 def test_the_constraint_raises_adherence_where_labels_are_split(adherence):

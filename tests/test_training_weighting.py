@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import math
 import sys
+from types import SimpleNamespace
 from unittest import mock
 
 import matplotlib.pyplot as plt
@@ -13,13 +14,16 @@ import pandas as pd
 import pytest
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.fp16 import AMPMode, MixedPrecision
 
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.losses import MultitaskLoss
-from mtl_explain.training.weighting import DynamicWeightAverage, Uncertainty, aggregator
+from mtl_explain.training.weighting import (
+    AggregateGradients, Aggregation, DynamicWeightAverage, Uncertainty, aggregator,
+)
 
 
 # two tasks to weigh
@@ -73,11 +77,11 @@ def samples_base_and_gradients():
         inputs=dict(optical=dict(type="unet", width=4, depth=2)),
         targets=("cover", "elevation", "climate"),
     )
-    def gradients(weighting):
+    def gradients(weighting, roles=base, more=()):
         "Gradients of all weights after one batch."
         learn = multitask_learner(
             samples,
-            Setup(**base, weighting=weighting),
+            Setup(**roles, weighting=weighting),
             bs=96,
             lr=0.0,
             device="cpu",
@@ -93,7 +97,7 @@ def samples_base_and_gradients():
             def after_cancel_backward(self):
                 self.after_backward()
 
-        with learn.no_bar(), learn.no_logging(), learn.added_cbs(Look()):
+        with learn.no_bar(), learn.no_logging(), learn.added_cbs([Look(), *more]):
             learn.fit(1)
         return found
     return samples, base, gradients
@@ -117,6 +121,21 @@ def test_by_hand_and_where_it_comes_to_rest(mods, setup):
     assert [w * parts[t].item() for t, w in weighting.current().items()] == pytest.approx(
         [0.5, 0.5], abs=1e-3
     )
+
+
+def test_away_from_the_start_by_hand(mods, setup):
+    "Uncertainty."
+    # away from the start, by hand; a task without a label costs nothing, not even its noise
+    weighting = Uncertainty(mods, setup)
+    with torch.no_grad():
+        weighting.log_variance.copy_(torch.tensor([math.log(2), math.log(4)]))
+    parts = dict(kind=torch.tensor(3.0), height=torch.tensor(8.0))
+    assert weighting.current() == pytest.approx(dict(kind=1 / 2, height=0.5 / 4))
+    full = 3 / 2 + math.log(2) / 2 + 8 / 8 + math.log(4) / 2
+    assert weighting(parts, dict(kind=1.0, height=1.0)).item() == pytest.approx(full)
+    parts["height"] = torch.tensor(0.0)
+    known = dict(kind=1.0, height=0.0)
+    assert weighting(parts, known).item() == pytest.approx(3 / 2 + math.log(2) / 2)
 
 
 def test_batches_without_labels_change_nothing(mods):
@@ -165,6 +184,47 @@ def test_by_hand(mods, setup):
     assert weighting.current() == pytest.approx(dict(kind=a / (a + b), height=b / (a + b)))
     last = weighting(dict(kind=torch.tensor(a + b), height=torch.tensor(0.0)), known)
     assert last.item() == pytest.approx(a)
+
+
+def test_means_over_unequal_epochs_and_what_nobody_knows_yet(mods, setup):
+    "Dynamic weight average."
+    weighting = DynamicWeightAverage(mods, setup)
+
+
+    def seen(kind, height, labelled=1.0):
+        "One batch."
+        parts = dict(kind=torch.tensor(kind), height=torch.tensor(height))
+        return weighting(parts, dict(kind=1.0, height=labelled)).item()
+
+
+    def shares(first, second):
+        "Weights of two rates."
+        a, b = math.exp(first / 2), math.exp(second / 2)
+        return pytest.approx(dict(kind=a / (a + b), height=b / (a + b)))
+
+
+    assert weighting.epochs.isnan().all()
+    assert weighting.total.tolist() == weighting.batches.tolist() == [0, 0]
+    seen(4.0, 3.0)
+    assert (weighting.total.tolist(), weighting.batches.tolist()) == ([4, 3], [1, 1])
+    weighting.end_epoch()
+    assert weighting.epochs[0].isnan().all() and weighting.epochs[1].tolist() == [4, 3]
+    assert weighting.total.tolist() == weighting.batches.tolist() == [0, 0]
+    seen(1.0, 6.0)
+    seen(2.0, 0.0, labelled=0.0)
+    seen(3.0, 0.0, labelled=0.0)
+    weighting.end_epoch()
+    assert weighting.epochs.tolist() == [[4, 3], [2, 6]]
+    assert weighting.current() == shares(2 / 4, 6 / 3)
+    seen(1.0, 0.0, labelled=0.0)
+    weighting.end_epoch()
+    assert weighting.epochs.tolist() == [[2, 6], [1, 6]]
+    assert weighting.current() == shares(1 / 2, 1)
+    weighting.epochs[:] = torch.tensor([[0.0, 2], [1, 1]])  # a loss that rose from zero
+    assert weighting.current() == shares(1, 1 / 2)
+    weighting.epochs[:] = torch.tensor([[torch.nan, 4], [1, 2]])  # a task that has just come in
+    assert weighting.current() == shares(1, 1 / 2)
+    assert DynamicWeightAverage(mods, setup, 4.0).temperature == 4
 
 
 def test_weights_move_and_the_network_learns(base_and_weights_over_epochs):
@@ -253,6 +313,20 @@ def test_what_is_not_there_says_so():
         aggregator("UPGrad")
 
 
+def test_the_weighted_sum_by_hand_and_options_that_reach_the_aggregator(mods):
+    "As a weighting."
+    pulls = Setup("optical", dict(kind=dict(weight=3), height=dict(weight=1)))
+    weighting = Aggregation(mods, pulls)
+    parts = dict(kind=torch.tensor(2.0), height=torch.tensor(8.0))
+    assert weighting(parts, {}).item() == 0.75 * 2 + 0.25 * 8
+    assert type(weighting.aggregator).__name__ == "UPGrad"
+    jacobian = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
+    for c in (0.1, 0.9):
+        own = Aggregation(mods, pulls, "CAGrad", dict(c=c)).aggregator(jacobian)
+        torch.testing.assert_close(own, aggregator("CAGrad", c=c)(jacobian))
+    assert not torch.allclose(own, aggregator("CAGrad", c=0.1)(jacobian))
+
+
 def test_the_sum_of_gradients_is_the_gradient_of_the_sum(samples_base_and_gradients):
     "As a weighting."
     samples, base, gradients = samples_base_and_gradients
@@ -269,6 +343,53 @@ def test_the_sum_of_gradients_is_the_gradient_of_the_sum(samples_base_and_gradie
     assert any(
         not torch.allclose(upgrad[n], plain[n], atol=1e-4) for n in plain if n.startswith("body")
     )
+
+
+def test_weights_relations_and_what_others_do_to_the_loss_against_the_ordinary(samples_base_and_gradients):
+    "As a weighting."
+    # weights, relations and what others do to the loss, against the ordinary backward pass
+    samples, base, gradients = samples_base_and_gradients
+    tied = dict(
+        inputs=base["inputs"],
+        targets=dict(cover=dict(weight=1), climate=dict(weight=4), zone=dict(weight=3)),
+        relations=(dict(type="hierarchy", tasks=["climate", "zone"], weight=2.0),),
+    )
+
+
+    class Halved(Callback):
+        "Halves the loss before the backward pass, as gradient accumulation does."
+
+        order = -10
+
+        def after_loss(self):
+            self.learn.loss_grad = self.learn.loss_grad / 2
+
+
+    for more in ((), (Halved(),)):
+        plain, summed = (gradients(w, tied, more) for w in ({}, dict(type="aggregation", method="Sum")))
+        for name in plain:
+            torch.testing.assert_close(summed[name], plain[name], atol=1e-5, rtol=1e-3)
+    free = gradients(dict(type="aggregation", method="Sum"), tied | dict(relations=()))
+    assert any(not torch.allclose(free[n], summed[n] * 2, atol=1e-4) for n in free)
+
+
+def test_bfloat16_is_let_through_float16_is_not(mods, setup):
+    "As a weighting."
+    assert [type(cb) for cb in Aggregation(mods, setup).callbacks()] == [AggregateGradients]
+    seen_by = SimpleNamespace(model=SimpleNamespace(body=torch.nn.Linear(1, 1)))
+    for mode in (AMPMode.BF16, AMPMode.FP16):
+        seen_by.cbs = [Callback(), MixedPrecision(amp_mode=mode)]
+        aggregating = AggregateGradients()
+        aggregating.learn = seen_by
+        if mode == AMPMode.FP16:
+            with pytest.raises(ValueError, match="does not train in float16.*use learn.to_bf16"):
+                aggregating.before_fit()
+            continue
+        aggregating.before_fit()
+        out = seen_by.model.body(torch.ones(1, 1))
+        assert aggregating.features is out
+        aggregating.after_fit()
+        assert not seen_by.model.body._forward_hooks
 
 
 def test_the_loss_falls(samples_base_and_gradients):

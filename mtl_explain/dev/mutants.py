@@ -13,6 +13,7 @@ __all__ = [
     "own_tests",
     "try_mutant",
     "try_mutants",
+    "is_look",
     "killed_table",
 ]
 
@@ -110,6 +111,7 @@ class Mutant:
     module: str  # dotted, without the package: 'training.losses'
     site: int  # which of its possible faults
     line: int  # in the module's file
+    function: str  # that it lies in, the outermost one; '' if in none
     kind: str  # of fault
     before: str  # the statement or expression
     after: str  # the same with the fault
@@ -127,6 +129,16 @@ def _idle_nodes(tree) -> set:
         if isinstance(node, (ast.arg, ast.AnnAssign)):
             roots.append(node.annotation)
     return {id(n) for root in roots if root for n in ast.walk(root)}
+
+
+def _functions(tree) -> dict:
+    "The outermost function that a node (by its id) lies in."
+    found = {}
+    for function in ast.walk(tree):  # outer ones first
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for node in ast.walk(function):
+                found.setdefault(id(node), function.name)
+    return found
 
 
 def fault_sites(
@@ -149,9 +161,10 @@ def make_mutant(
     node = list(ast.walk(tree))[site]
     before = ast.unparse(node)
     line = node.lineno
+    function = _functions(tree).get(id(node), "")
     kind = make_fault(node)
     text = ast.unparse(ast.fix_missing_locations(tree))
-    return Mutant(module, site, line, kind, before, ast.unparse(node), text)
+    return Mutant(module, site, line, function, kind, before, ast.unparse(node), text)
 
 
 def sample_mutants(
@@ -250,7 +263,7 @@ def try_mutants(
     root: Path,  # folder of the project
     mutants: list,  # from `sample_mutants`
     limit: float = 120.0,  # seconds for the tests of one
-) -> pd.DataFrame:  # one row a mutant: module, line, kind, before, after, noticed by
+) -> pd.DataFrame:  # one row a mutant: module, line, function, kind, before, after, noticed by
     "Which mutants are noticed. A module whose tests fail as it is stops here."
     importlib.import_module("mtl_explain.all")  # and with it all libraries, once
     rows = []
@@ -258,14 +271,22 @@ def try_mutants(
         home = copy_project(root, Path(folder).resolve() / "copy")
         for module in dict.fromkeys(m.module for m in mutants):
             path = home / "mtl_explain" / f"{module.replace('.', '/')}.py"
-            whole = Mutant(module, 0, 0, "", "", "", ast.unparse(ast.parse(path.read_text())))
+            whole = Mutant(module, 0, 0, "", "", "", "", ast.unparse(ast.parse(path.read_text())))
             if noticed := try_mutant(home, whole, own_tests(module), 10 * limit):
                 raise RuntimeError(f"{module}: `{noticed}` fails without any fault")
             for m in (m for m in mutants if m.module == module):
                 noticed = try_mutant(home, m, own_tests(module), limit)
-                rows.append((m.module, m.line, m.kind, m.before, m.after, noticed))
-    columns = ["module", "line", "kind", "before", "after", "noticed by"]
+                rows.append((m.module, m.line, m.function, m.kind, m.before, m.after, noticed))
+    columns = ["module", "line", "function", "kind", "before", "after", "noticed by"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def is_look(
+    tried: pd.DataFrame,  # from `try_mutants`
+) -> pd.Series:  # bool, one a mutant
+    "Whether a fault is a number in a figure's function: a size, a width, a shade, a font."
+    in_figure = tried["function"].str.match("_?plot_")
+    return in_figure & (tried["kind"] == "constant")
 
 
 def killed_table(
