@@ -182,6 +182,10 @@ def test_a_table_of_three_claims_its_correction_and_what_is_refused(claims_and_j
         judge(claims.assign(direction="more"))
     with pytest.raises(ValueError, match="a margin lies above zero"):
         judge(claims.assign(margin=0.0))
+    # a difference that is zero in every cluster and every run has neither error nor freedom
+    never = judge(claims.assign(estimate=0.0, se=0.0, df=np.nan))
+    assert list(never["verdict"]) == ["equivalent", "seen", "equivalent"]
+    assert (never["low"] == 0).all() and (never["high"] == 0).all()
     judged.round(3)
 
 

@@ -72,7 +72,8 @@ def word_for(
     "The verdict on one claim."
     if not np.isfinite([estimate, se]).all():
         return "could not be seen"
-    within = abs(estimate) + stats.t.ppf(level, df) * se < margin
+    beyond = stats.t.ppf(level, df) * se if se else 0.0  # nothing varies: nothing to add
+    within = abs(estimate) + beyond < margin
     differs = p < 1 - level
     if direction == "equal":
         if within:
@@ -134,7 +135,7 @@ def judge(
     table = claims.reset_index(drop=True).copy()
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.abs(table["estimate"]) / table["se"]
-    half = stats.t.ppf((1 + level) / 2, table["df"]) * table["se"]
+    half = np.where(table["se"] == 0, 0, stats.t.ppf((1 + level) / 2, table["df"]) * table["se"])
     table["low"] = table["estimate"] - half
     table["high"] = table["estimate"] + half
     table["p"] = 2 * stats.t.sf(ratio, table["df"])
