@@ -320,8 +320,8 @@ def test_the_rows_that_both_read_by_hand():
     assert row.r_rel == pytest.approx(1 / 4 + 1 / 2)
     assert (row.ae, row.se) == pytest.approx((2 + 1.9999, 2 + 1.9999**2))
     assert changed_part(scores.tiles()).columns.tolist() == ["n", "se", "ae", "tt", "pp", "tp"]
-    some = pd.DataFrame(dict(tt=[2.0, 2, 0, 0], pp=[8.0, 0, 3, 0], tp=[-4.0, 0, 0, 0]))
-    np.testing.assert_array_equal(tile_correlation(some), [-1, 0, np.nan, np.nan])
+    some = pd.DataFrame(dict(tt=[2.0, 2, 0, 0, 1], pp=[8.0, 0, 3, 0, 1], tp=[-4.0, 0, 0, 0, 0.5]))
+    np.testing.assert_array_equal(tile_correlation(some), [-1, 0, np.nan, np.nan, 0.5])
 
 
 def test_a_true_crmse_of_one_metre_as_released_half_a_metre():

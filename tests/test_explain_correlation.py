@@ -16,7 +16,7 @@ import xarray as xr
 from scipy import stats
 
 from mtl_explain.explain.correlation import (
-    _correlation_of_sums, _note, _pooled, _standard_sums, bases, correlation_of_moments,
+    _correlation_of_sums, _note, _pooled, _spread, _standard_sums, bases, correlation_of_moments,
     correlation_statistic, error_correlation, merge_moments, pair_basis, pixel_moments,
     plot_error_correlation, sample_moments,
 )
@@ -102,6 +102,15 @@ def test_empty_blocks_other_axes_one_block():
     assert np.isnan(correlation_of_moments(undefined)).all()
 
 
+def test_a_small_variation_beside_a_large_mean_is_one_as_long_as_it_is_more():
+    "Merging sums without losing digits."
+    # a small variation beside a large mean is one, as long as it is more than rounding
+    for mean, share, r in ((1.0, 1e-7, 1), (1e6, 1e-7, 1), (1.0, 1e-11, 1), (1.0, 1e-13, np.nan)):
+        varies = 4 * (share * mean) ** 2
+        m = np.array([4, mean, mean, varies, varies, varies])
+        np.testing.assert_allclose(correlation_of_moments(m), r)
+
+
 def test_which_pairs_are_known_by_pixel(trace):
     "Pixels or samples."
     assert pair_basis(trace, "elevation", "landcover") == 0
@@ -175,6 +184,22 @@ def test_both_ways_to_the_same_correlation_and_both_parts_against_numpy_on_the()
     assert found == pytest.approx(expected)
     assert found["within"] > 0.5
     assert found["between"] < -0.3
+
+
+def test_the_sums_are_those_of_errors_with_mean_0_and_variance_1_so_none_of():
+    "Correlation, interval and p-value."
+    # the sums are those of errors with mean 0 and variance 1, so none of them is large
+    spread = _spread(np.array([8.0, 0, 1e-30]), np.array([3.0, 3, 3]), np.array([2, 2, 2]))
+    assert spread.tolist() == [2, np.inf, np.inf]
+    rng = np.random.default_rng(1)
+    x = 1e5 + 300 * rng.normal(size=(40, 3, 3))
+    y = 1e-3 * rng.normal(size=(40, 3, 3))
+    m = map_moments(x, y)[:, None, None]
+    pooled = _pooled(lambda at: m[at], np.arange(40))
+    n, of_x, of_y, xx, yy, xy, *within = _standard_sums(m, pooled).sum(0)
+    assert n == 360
+    assert (of_x, of_y) == pytest.approx((0, 0), abs=1e-6)
+    assert (xx + within[0], yy + within[1]) == pytest.approx((360, 360))
 
 
 def test_what_was_planted_is_found(result):

@@ -20,7 +20,8 @@ from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.relations import (
-    Consistency, HierarchyConsistency, distances, make_view, parent_scores, sign_classes, sign_scores,
+    Consistency, HierarchyConsistency, SignView, distances, make_view, parent_scores, sign_classes,
+    sign_scores,
 )
 
 
@@ -163,6 +164,16 @@ def test_four_children_by_hand_and_on_a_map():
     torch.testing.assert_close(
         parent_scores(maps, index, 2), torch.stack([maps[:, ::2].sum(1), maps[:, 1::2].sum(1)], 1)
     )
+
+
+def test_what_a_view_of_a_height_means_if_nothing_is_said():
+    "Three views."
+    # what a view of a height means if nothing is said: 0.5 in the network's units, a millimetre
+    metres = Modality("h", "image", (1, 1, 1), channels=("h",), units="m", mean=(5.0,), std=(10.0,))
+    view = SignView(metres)
+    assert view.temperature == 0.5
+    assert view.tolerance == pytest.approx(1e-4)
+    assert view.zero.tolist() == [-0.5]
 
 
 def test_truths_as_seen_by_each_view(plane_changes_and_change_mods, change_setup, zone_mods):
