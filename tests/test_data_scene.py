@@ -19,10 +19,10 @@ from rasterio.windows import Window
 
 from mtl_explain.data.inputs import raster_bands
 from mtl_explain.data.scene import (
-    Scene, common_windows, constant_input, ground_size, opened_inputs, pixel_problem, read_input,
-    sample_windows, standardise_window, window_mean, window_mode,
+    Scene, common_windows, constant_input, opened_inputs, pixel_problem, read_input, sample_windows,
+    standardise_window, window_mean, window_mode,
 )
-from mtl_explain.files.raster import band_names, open_raster
+from mtl_explain.files.raster import band_names, ground_size, open_raster
 from mtl_explain.modality import Modality
 
 

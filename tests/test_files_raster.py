@@ -24,7 +24,8 @@ from rasterio.windows import Window
 
 from mtl_explain.files.raster import (
     band_names, cloud_optimised, cut_patches, degree_grid, geotiff_writer, global_grid, grid_transform,
-    open_raster, patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll, valid_mask, write_geotiff,
+    ground_size, open_raster, patch_mean, patch_mode, read_hdf, read_raster, to_grid, unroll, valid_mask,
+    write_geotiff,
 )
 
 
@@ -407,3 +408,18 @@ def test_a_turned_grid_and_points_on_no_grid():
         grid_transform(column, row, lon + 1e-4 * (column == 2), lat)
     with pytest.raises(ValueError, match="one line"):
         grid_transform(column[:5], row[:5], lon[:5], lat[:5])
+
+
+def test_metres_on_the_ground():
+    "Where pixels lie."
+    # metres on the ground: a degree of longitude at 60° north is half of one at the equator
+    with tempfile.TemporaryDirectory() as folder:
+        for crs, corner, pixel, metres in (
+            ("EPSG:32632", (500_000, 5_300_000), 10.0, 10.0),
+            ("EPSG:4326", (11.0, 60.0), 1e-3, 111.2 * np.sqrt(0.5)),
+            ("EPSG:3857", (1_000_000, 8_399_700), 20.0, 10.0),
+        ):
+            path = Path(folder) / f"{pixel}.tif"
+            write_geotiff(path, np.zeros((1, 4, 4), "float32"), corner, pixel, crs)
+            with open_raster(path) as file:
+                assert ground_size(file) == pytest.approx(metres, rel=0.02)

@@ -24,9 +24,8 @@ from rasterio.features import shapes
 from rasterio.windows import Window
 from scipy.ndimage import find_objects, label
 
-from mtl_explain.data.scene import ground_size
 from mtl_explain.files.paths import atomic_file
-from mtl_explain.files.raster import open_raster
+from mtl_explain.files.raster import ground_size, open_raster
 from mtl_explain.trust.promise import check_wish, methods, promise_floor, safe_threshold
 
 # %% ../../nbs/api/change/04_queue.ipynb #5ee08aa1

@@ -5,7 +5,6 @@
 # %% auto #0
 __all__ = [
     "common_windows",
-    "ground_size",
     "pixel_problem",
     "known_pixels",
     "in_units",
@@ -33,7 +32,6 @@ import numpy as np
 import torch
 from rasterio.enums import MaskFlags
 from rasterio.transform import Affine
-from rasterio.warp import transform
 from rasterio.windows import Window, from_bounds
 
 from mtl_explain.data.inputs import range_problem, raster_bands, unit_conversion
@@ -41,6 +39,7 @@ from mtl_explain.data.windows import cell_scales
 from mtl_explain.files.raster import (
     band_names,
     fill_holes,
+    ground_size,
     is_virtual,
     known_heights,
     north_up_problem,
@@ -154,26 +153,6 @@ def _extent(raster):
 
 
 # %% ../../nbs/api/data/11_scene.ipynb #8890d2e7
-def ground_size(
-    file,  # an open raster
-) -> float | None:  # metres; None: it does not say where it lies, or lies on no Earth
-    "The side of a pixel in the middle of a raster."
-    if file.crs is None:
-        return None
-    col = file.width / 2
-    row = file.height / 2
-    corners = ((col, row), (col + 1, row), (col, row + 1))
-    x, y = np.transpose([file.transform @ p for p in corners])
-    try:
-        lon, lat = (np.radians(v) for v in transform(file.crs, "EPSG:4326", x, y))
-    except Exception:  # a plan of a building site, an image of the Moon
-        return None
-    east = (lon[1:] - lon[0]) * np.cos(lat[0])
-    north = lat[1:] - lat[0]
-    found = float(6_371_000 * np.sqrt(np.hypot(east, north).prod()))
-    return found if np.isfinite(found) else None
-
-
 def pixel_problem(
     file,  # an open raster
     m: Modality,  # what it is

@@ -60,13 +60,13 @@ from mtl_explain.change.losses import in_other_units, with_losses
 from mtl_explain.data.inputs import plain_name, raster_bands
 from mtl_explain.data.native import BadSample, prepare_samples
 from mtl_explain.data.samples import modality_array
-from mtl_explain.data.scene import ground_size
 from mtl_explain.datasets.catalog import Dataset, load_prepared
 from mtl_explain.datasets.hibcd_build import folders
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import (
     band_names,
     fill_holes,
+    ground_size,
     known_heights,
     open_raster,
     read_raster,

@@ -28,6 +28,7 @@ __all__ = [
     "cloud_optimised",
     "write_geotiff",
     "grid_transform",
+    "ground_size",
 ]
 
 # %% ../../nbs/api/files/05_raster.ipynb #68dd682f
@@ -48,7 +49,7 @@ import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
-from rasterio.warp import Resampling, reproject
+from rasterio.warp import Resampling, reproject, transform
 from scipy.ndimage import distance_transform_edt
 
 from mtl_explain.files.paths import atomic_file, no_room
@@ -527,3 +528,24 @@ def grid_transform(
     if off > 0.25 * pixel:
         raise ValueError(f"the pixels do not lie on a grid: one is {off / pixel:.1f} pixels off")
     return Affine(a, b, c, d, e, f)
+
+
+# %% ../../nbs/api/files/05_raster.ipynb #9642dd8b
+def ground_size(
+    file,  # an open raster
+) -> float | None:  # metres; None: it does not say where it lies, or lies on no Earth
+    "The side of a pixel in the middle of a raster."
+    if file.crs is None:
+        return None
+    col = file.width / 2
+    row = file.height / 2
+    corners = ((col, row), (col + 1, row), (col, row + 1))
+    x, y = np.transpose([file.transform @ p for p in corners])
+    try:
+        lon, lat = (np.radians(v) for v in transform(file.crs, "EPSG:4326", x, y))
+    except Exception:  # a plan of a building site, an image of the Moon
+        return None
+    east = (lon[1:] - lon[0]) * np.cos(lat[0])
+    north = lat[1:] - lat[0]
+    found = float(6_371_000 * np.sqrt(np.hypot(east, north).prod()))
+    return found if np.isfinite(found) else None
