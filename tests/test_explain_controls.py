@@ -489,6 +489,7 @@ def test_marks_stand_at_their_numbers(beside_not_tied_question_beside_tied_there
     assert readings.get_xlabel() == "correlation or share"
     legend = [t.get_text() for t in readings.figure.legends[0].get_texts()]
     assert legend == ["this network", "a control"]
+    plt.close("all")
 
 
 def test_errors_with_units_have_axes_of_their_own(mixed):
