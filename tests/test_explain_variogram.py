@@ -72,6 +72,20 @@ def test_three_samples_by_hand_and_many_against_all_pairs_in_order_of_their(degr
     assert found.pairs.sum() == (pairs[:, 0] < pairs[-1, 0] / 2).sum()
 
 
+def test_the_same_numbers_as_scikit_gstat_1_0_26():
+    "The semivariogram."
+    # the same numbers as scikit-gstat 1.0.26 (Matheron's estimator, the same classes), written down
+    rng = np.random.default_rng(5)
+    lat, lon = rng.uniform(0, 0.5, (2, 40))
+    e = np.sin(6 * lat) + 0.3 * rng.normal(size=40)
+    found = semivariogram(lat, lon, e)
+    theirs = [0.0012856544247, 0.0680971896351, 0.0230016987783, 0.0023483759564, 0.0890679977690]
+    theirs += [0.0119273685582, 0.1326727539379, 0.0897629412117, 0.0783387926689, 0.1081541667251]
+    theirs += [0.1916738928799, 0.1423524287812, 0.1909445295698, 0.1577530344499]
+    np.testing.assert_allclose(found.semivariance, theirs, rtol=1e-9)
+    assert found.pairs.tolist() == [1, 2, 4, 1, 5, 3, 4, 12, 32, 51, 50, 89, 117, 162]
+
+
 def test_the_planted_range_in_the_median_of_twelve_worlds_and_none_where_there():
     "The range."
     # the planted range, in the median of twelve worlds, and none where there is none
