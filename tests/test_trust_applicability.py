@@ -173,6 +173,7 @@ def test_what_is_not_known_or_known_of_something_else_in_a_line(samples_run_dens
         load_area(apart)
     with pytest.raises(ValueError, match="the samples that it was trained on; these are others"):
         record_area(run, samples.isel(sample=slice(0, 96)))
+    record_area(run, samples)
     path = apart.folder / area_file
     path.write_bytes((run.folder / area_file).read_bytes())
     with pytest.raises(ValueError, match="made for the weights .*, those of the run are"):
