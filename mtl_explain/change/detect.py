@@ -27,7 +27,13 @@ from rasterio.windows import Window
 from mtl_explain.data.scene import Scene
 from mtl_explain.data.windows import WholeBlocks
 from mtl_explain.files.raster import geotiff_writer, is_virtual, open_raster
-from mtl_explain.trust.maps import band_style, network_of, scene_layers, scene_plan
+from mtl_explain.trust.maps import (
+    band_style,
+    network_of,
+    scene_layers,
+    scene_plan,
+    written_in_blocks,
+)
 
 
 # %% ../../nbs/api/change/03_detect.ipynb #393aff48
@@ -117,17 +123,7 @@ def new_raster(
         units=[b.units for b in bands],
         tags=[dict(classes=b.classes) if b.classes else {} for b in bands],
     )
-    how = dict(
-        tiled=True,
-        blockxsize=256,
-        blockysize=256,
-        compress="deflate",
-        zlevel=1,
-        predictor=3,
-        interleave="band",
-        bigtiff="if_safer",
-        nodata=np.nan,
-    )
+    how = written_in_blocks | dict(predictor=3, nodata=np.nan)
     shape = (len(bands), *scene.shape)
     return geotiff_writer(path, shape, "float32", scene.transform, scene.crs, **about, **how)
 

@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "written_in_blocks",
     "network_of",
     "window_multiple",
     "n_layers",
@@ -259,6 +260,17 @@ def layer_of(
 
 
 # %% ../../nbs/api/trust/05_maps.ipynb #f974a6fd
+written_in_blocks = dict(  # how a raster is written that comes block by block
+    tiled=True,
+    blockxsize=256,
+    blockysize=256,
+    compress="deflate",
+    zlevel=1,
+    interleave="band",
+    bigtiff="if_safer",
+)
+
+
 class _File:
     "A raster of the result, written block by block."
 
@@ -271,16 +283,7 @@ class _File:
         self.blocks = WholeBlocks(shape[0])
         named = ", ".join(f"{i} {c}" for i, c in enumerate(layer.classes))
         tags = [dict(classes=named) if named else {} for _ in layer.bands]
-        how = dict(
-            tiled=True,
-            blockxsize=256,
-            blockysize=256,
-            compress="deflate",
-            zlevel=1,
-            interleave="band",
-            bigtiff="if_safer",
-            nodata=layer.nodata,
-        )
+        how = written_in_blocks | dict(nodata=layer.nodata)
         size = (len(layer.bands), *shape)
         words = dict(names=layer.bands, units=layer.units, tags=tags)
         writer = geotiff_writer(
