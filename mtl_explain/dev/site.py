@@ -139,6 +139,7 @@ rooms = {  # folder of the reference, or page at its top -> title of its section
     "trace": "Modalities, setups, traces",
     "files": "Files",
     "data": "Samples",
+    "doors": "Doors for your data",
     "networks": "Networks",
     "training": "Training",
     "explain": "Explanations",
