@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from mtl_explain.data.batches import scaled_modalities
 from mtl_explain.data.inputs import (
     channel_order, fit_modality, fit_samples, is_numbered, plain_name, range_problem, raster_bands,
-    unit_conversion,
+    unit_conversion, with_missing,
 )
 from mtl_explain.data.samples import modality_array
-from mtl_explain.modality import Modality
+from mtl_explain.modality import Modality, modality_of
 from mtl_explain.testing.toy_samples import toy_samples
 
 
@@ -193,6 +194,25 @@ def test_other_units_and_other_types_of_numbers_are_noticed_a_dark_or_a_bright(r
     rare = Modality("kind", "tabular", (2,), ("snow", "lake"), mean=(0.001, 0.2), std=(0.03, 0.4))
     assert range_problem([0.7, 0.1], [0.4, 0.3], rare, share=[True, True]) == ""
     assert "'kind' (snow)" in range_problem([70, 0.1], [40, 0.3], rare, share=[False, True])
+
+
+def test_a_trained_networks_radar_is_not_there():
+    "All of them."
+    # a trained network's radar is not there: missing everywhere, and said
+    optical = xr.Dataset({"optical": modality_array("optical", np.ones((3, 1, 2, 2)), "image")})
+    optical = optical.assign_coords(sample=list("abc"))
+    known = dict(
+        radar=Modality("radar", "image", (2, 4, 4), channels=("VV", "VH"), units="dB"),
+        zone=Modality("zone", "category", (), classes=("dry", "wet")),
+        rain=Modality("rain", "series", (5, 1), channels=("rain",)),
+    )
+    with pytest.warns(UserWarning, match="predicted without radar, zone, rain: not among the samples"):
+        filled = with_missing(optical, known, ["radar", "zone", "rain"])
+    assert filled.radar.isnull().all()
+    assert modality_of(filled.radar).channels == ("VV", "VH")
+    assert (filled.zone == -1).all()
+    assert filled.rain_time.isnull().all()
+    assert with_missing(filled, known, ["radar"]) is filled
 
 
 def test_what_was_learnt_is_compared_modality_by_modality(learnt_and_some):

@@ -1,6 +1,6 @@
 """Network
 
-Written by nbdev-export from the check cells of nbs/api/networks/11_multitask.ipynb.
+Written by nbdev-export from the check cells of nbs/api/networks/14_multitask.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

@@ -144,9 +144,10 @@ def augment_batch(
             return v
         nearest = is_target or m.is_label
         fill = outside_value(m, is_target, outside)
-        v = v if m.kind == "image" else v[:, None]
-        v = torch.stack([move(t, p, nearest, fill) for t, p in zip(v, places, strict=True)])
-        return v if m.kind == "image" else v[:, 0]
+        layers = v[:, None] if m.is_label else v.flatten(1, -3)  # a series: all dates at once
+        fill = fill * (layers.shape[1] // len(fill))
+        moved = [move(t, p, nearest, fill) for t, p in zip(layers, places, strict=True)]
+        return torch.stack(moved).reshape(v.shape)
 
     lit = x | {n: _relight_batch(x[n], mods[n], looks, white) for n in photos}
     inputs = {n: move_all(n, v, False) for n, v in lit.items()}

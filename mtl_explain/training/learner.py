@@ -237,7 +237,7 @@ def predict_samples(
     "Predict all targets from the inputs alone, brought into the order of training or refused."
     mods = network.modalities
     device = next(network.parameters()).device
-    fitted = fit_samples(samples, mods, network.setup.inputs, check_range)
+    fitted = fit_samples(samples, mods, network.setup.inputs, check_range, network.setup.may_miss)
     inputs = SampleDataset(fitted, network.setup.inputs)
     network.eval()
     found = {t: [] for t in network.setup.targets}

@@ -99,7 +99,8 @@ def _loader(network, samples, tasks, bs=64, shuffle=False, seed=0, check_range=T
     setup = network.setup
     if missing := [t for t in tasks if t not in samples]:
         raise ValueError(f"the samples have no '{missing[0]}', whose true labels are needed")
-    fitted = fit_samples(samples, network.modalities, (*setup.inputs, *tasks), check_range)
+    names = (*setup.inputs, *tasks)
+    fitted = fit_samples(samples, network.modalities, names, check_range, setup.may_miss)
     device = next(network.parameters()).device
     how = dict(bs=bs, shuffle=shuffle, seed=seed, device=device)
     return SampleLoader(SampleDataset(fitted, setup.inputs, tasks), network.modalities, **how)
