@@ -181,7 +181,7 @@ def _dealt_by_time(samples, shares):
     if "time" not in samples.coords or samples["time"].dims != ("sample",):
         raise ValueError("by='time' needs a coordinate `time` with one date a sample")
     times = samples["time"].values
-    group = pd.Series(times).astype(str).values.astype(str)
+    group = np.array([str(t) for t in times])
     return _by_time(times, shares), group, "by time"
 
 

@@ -54,6 +54,27 @@ def series_maps(
     return np.concatenate([*moments, when], 1).astype("float32")
 
 
+def _maps(
+    v: np.ndarray,  # (sample, *shape) of a dense input
+    m: Modality,  # what it is
+) -> np.ndarray:  # (sample, channel, y, x) float32
+    "A dense input as channels; classes one-hot."
+    if m.kind == "mask":
+        return np.moveaxis(_one_hot(v, m.n_classes), -1, 1)
+    return series_maps(v) if m.kind == "image_series" else v.astype("float32")
+
+
+def _mean_around(maps):
+    "Mean of 5 × 5 pixels, of those that are there."
+    size = (1, 1, 5, 5)
+    known = np.isfinite(maps)
+    total = uniform_filter(np.where(known, maps, 0), size, mode="nearest")
+    if known.all():
+        return total
+    share = uniform_filter(known.astype("float32"), size, mode="nearest")
+    return np.where(share > 0.01, total / np.maximum(share, 0.01), np.nan).astype("float32")
+
+
 def sample_features(
     v: np.ndarray,  # (sample, *shape) of one input, native units
     m: Modality,  # what it is
@@ -76,27 +97,6 @@ def sample_features(
 
 
 # %% ../../nbs/api/training/11_rivals.ipynb #7f9a5883
-def _maps(
-    v: np.ndarray,  # (sample, *shape) of a dense input
-    m: Modality,  # what it is
-) -> np.ndarray:  # (sample, channel, y, x) float32
-    "A dense input as channels; classes one-hot."
-    if m.kind == "mask":
-        return np.moveaxis(_one_hot(v, m.n_classes), -1, 1)
-    return series_maps(v) if m.kind == "image_series" else v.astype("float32")
-
-
-def _mean_around(maps):
-    "Mean of 5 × 5 pixels, of those that are there."
-    size = (1, 1, 5, 5)
-    known = np.isfinite(maps)
-    total = uniform_filter(np.where(known, maps, 0), size, mode="nearest")
-    if known.all():
-        return total
-    share = uniform_filter(known.astype("float32"), size, mode="nearest")
-    return np.where(share > 0.01, total / np.maximum(share, 0.01), np.nan).astype("float32")
-
-
 def pixel_features(
     v: np.ndarray,  # (sample, *shape) of a dense input, native units
     m: Modality,  # what it is
@@ -346,7 +346,7 @@ def rival_scores(
     return rivals(samples, setup, seed, **options).scores
 
 
-# %% ../../nbs/api/training/11_rivals.ipynb #c19e10d6
+# %% ../../nbs/api/training/11_rivals.ipynb #75b76f89
 def split_optimism(
     samples: xr.Dataset,  # a sample set with a split that keeps together what belongs together
     setup: Setup,  # what is read and what is predicted
