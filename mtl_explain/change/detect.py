@@ -30,6 +30,7 @@ from mtl_explain.files.raster import geotiff_writer, is_virtual, open_raster
 from mtl_explain.trust.maps import (
     band_style,
     network_of,
+    origin_of,
     scene_layers,
     scene_plan,
     written_in_blocks,
@@ -161,6 +162,7 @@ def detect_change(
         plan = scene_plan(net, scene, size, overlap, width, bs)
         bands = band_list(mods, targets, probabilities)
         target = stack.enter_context(new_raster(out, scene, bands))
+        target.update_tags(**origin_of(run))
         blocks = WholeBlocks(scene.shape[0])
         net = net.to(device or default_device())
         said = "detecting" * progress

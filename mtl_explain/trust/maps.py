@@ -16,6 +16,7 @@ __all__ = [
     "as_bands",
     "Layer",
     "layer_of",
+    "origin_of",
     "predict_scene",
     "band_style",
     "plot_maps",
@@ -324,11 +325,19 @@ def _certificates(promise, run):
     return found
 
 
-def _about(run, certificates, temperature, m, side):
-    "What a file says of itself."
-    about = dict(made_by=f"mtl_explain {version('mtl_explain')}", task=m.name)
+def origin_of(
+    run,  # an opened `Run`, or a learner
+) -> dict:  # made_by; of a run also run, epoch and weights
+    "What a raster says of where it comes from."
+    about = dict(made_by=f"mtl_explain {version('mtl_explain')}")
     if hasattr(run, "folder"):
-        about |= dict(run=Path(run.folder).name, epoch=str(run.epoch))
+        about |= dict(run=Path(run.folder).name, epoch=str(run.epoch), weights=run.weights)
+    return about
+
+
+def _about(origin, certificates, temperature, m, side):
+    "What a file says of itself."
+    about = origin | dict(task=m.name)
     if m.is_label:
         about["temperature"] = f"{temperature:.4g}"
     if not m.is_dense:
@@ -365,6 +374,7 @@ def predict_scene(
     targets = tuple(net.setup.targets)
     certificates = _certificates(promise, run)
     heat = getattr(run, "temperatures", {})
+    origin = origin_of(run)
     out = Path(out)
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
@@ -390,7 +400,7 @@ def predict_scene(
             for task in targets:
                 m = mods[task]
                 empty = variables(task, np.zeros((n_layers(m), 1, 1), "float32"))
-                about = _about(run, certificates, heat.get(task, 1.0), m, side)
+                about = _about(origin, certificates, heat.get(task, 1.0), m, side)
                 scale = scene.scales.get(task, 1)
                 for name, found in empty.data_vars.items():
                     layer = layer_of(name, found, m)
