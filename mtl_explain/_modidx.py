@@ -4246,6 +4246,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'mtl_explain/trust/promise.py'),
                                            'mtl_explain.trust.promise.promise_floor': ( 'api/trust/promise.html#promise_floor',
                                                                                         'mtl_explain/trust/promise.py'),
+                                           'mtl_explain.trust.promise.read_check': ( 'api/trust/promise.html#read_check',
+                                                                                     'mtl_explain/trust/promise.py'),
                                            'mtl_explain.trust.promise.safe_threshold': ( 'api/trust/promise.html#safe_threshold',
                                                                                          'mtl_explain/trust/promise.py'),
                                            'mtl_explain.trust.promise.with_promise': ( 'api/trust/promise.html#with_promise',

@@ -185,6 +185,17 @@ def test_what_cannot_be_done_says_so(network, samples_and_part):
         adapt(network, part.isel(sample=[0]))
 
 
+def test_a_batch_more_for_one_sample_is_none(samples_and_part, network):
+    "A world in which it must help, and one in which it must harm."
+    # a batch more for one sample is none; and the statistics are those of all samples alike
+    samples, part = samples_and_part
+    one_more = samples.isel(sample=slice(0, 65))
+    moved = adapt(network, one_more, way="statistics", bs=64)
+    once = adapt(network, one_more, way="statistics", bs=65)
+    norm = next(k for k in moved.state_dict() if k.endswith("running_mean"))
+    assert_close(moved.state_dict()[norm], once.state_dict()[norm], rtol=0.05, atol=0.01)
+
+
 def test_by_hand():
     "A rule when not to."
     # by hand: gains where the loss is high; from there on, and not below

@@ -25,7 +25,7 @@ from mtl_explain.training.runs import train_run
 from mtl_explain.trust.backoff import planted_tree
 from mtl_explain.trust.promise import (
     Exposure, block_losses, certify, check_promise, exchangeability, exposure, load_certificate, methods,
-    plot_promise, promise, promise_floor, safe_threshold,
+    plot_promise, promise, promise_floor, read_check, safe_threshold,
 )
 from mtl_explain.trust.risk import planted_confidence
 
@@ -372,9 +372,25 @@ def test_kept_where_the_regions_are_alike_broken_where_they_are_worse(world_and_
     world, certificate = world_and_certificate
     fresh = planted_confidence(60, seed=8)
     assert check_promise(certificate, fresh)["verdict"].item() == "seen"
+    assert read_check(check_promise(certificate, fresh)).endswith("less than 10%: seen.")
     worse = check_promise(certificate, planted_confidence(60, shift=1.5, seed=8))
     assert worse["verdict"].item() == "opposite seen"
     check_promise(certificate, fresh).round(3)
+
+
+def test_no_error_at_all_in_a_few_regions_is_no_proof(world_and_certificate):
+    "Using it."
+    # no error at all in a few regions is no proof: then the number of regions decides
+    world, certificate = world_and_certificate
+    sure = planted_confidence(4, 8, 60, seed=3)
+    sure = sure.assign(bin_wrong=0 * sure.bin_wrong)
+    four = check_promise(certificate, sure).iloc[0]
+    assert four.risk == 0 and four.verdict == "could not be seen"
+    assert four.high == pytest.approx(1 - 0.025 ** (1 / 4))  # the exact interval of 0 in 4
+    many = planted_confidence(100, 1, 60, seed=3)
+    assert (
+        check_promise(certificate, many.assign(bin_wrong=0 * many.bin_wrong)).verdict.item() == "seen"
+    )
 
 
 def test_a_small_run(home_samples_setup_run_few_made_and_cover):

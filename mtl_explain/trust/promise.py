@@ -20,6 +20,7 @@ __all__ = [
     "check_wish",
     "promise",
     "check_promise",
+    "read_check",
     "with_promise",
     "plot_promise",
 ]
@@ -678,6 +679,18 @@ def check_promise(
         verdict=found["verdict"],
     )
     return pd.DataFrame([row], index=pd.Index([c.task], name="task"))
+
+
+def read_check(
+    became: pd.DataFrame,  # from `check_promise`
+    split: str = "test",  # of the samples that were looked at
+) -> str:
+    "What became of a promise, in a sentence."
+    row = became.iloc[0]
+    return (
+        f"On the {row.blocks} regions of the split '{split}', {row.risk:.1%} ({row.low:.1%} to "
+        f"{row.high:.1%}) went wrong; that it is less than {row.promised:.0%}: {row.verdict}."
+    )
 
 
 def _kept(c, mean, margin):
