@@ -13,19 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 from scipy.stats import binom
 
+from mtl_explain.data.samples import modality_array
 from mtl_explain.explain.resampling import cluster_codes
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import confidence_edges
 from mtl_explain.training.foreign import trace_of
-from mtl_explain.training.runs import train_run
+from mtl_explain.training.runs import load_run, train_run
 from mtl_explain.trust.backoff import planted_tree
 from mtl_explain.trust.promise import (
     Exposure, block_losses, certify, check_promise, exchangeability, exposure, load_certificate, methods,
-    plot_promise, promise, promise_floor, read_check, safe_threshold,
+    plot_promise, promise, promise_floor, read_check, safe_threshold, with_promise,
 )
 from mtl_explain.trust.risk import planted_confidence
 
@@ -66,6 +68,34 @@ def numbers(honest, seed, n_blocks=40, per=30, split="valid"):
     pair = dict(warmth=(true + off)[:, None]), dict(warmth=true[:, None])
     scaled = trace_of(*pair, scales=dict(warmth=spread[:, None]), **options)
     return trace_of(*pair, **options), scaled, spread
+
+
+def noisy_world(constant, n_blocks=48, per=50, seed=0):
+    "A number whose noise depends on a signal, or not; and the standard deviation of that noise."
+    rng = np.random.default_rng(seed)
+    block = np.repeat(np.arange(n_blocks), per)
+    signal = rng.uniform(-2, 2, (len(block), 2))
+    noise = np.full(len(block), 1.5) if constant else np.where(signal[:, 1] > 0, 3.0, 0.6)
+    warmth = 20 + 3 * np.sin(signal[:, :1]) + noise[:, None] * rng.normal(size=(len(block), 1))
+    arrays = dict(
+        signal=modality_array("signal", signal.astype("float32"), "tabular"),
+        warmth=modality_array("warmth", warmth.astype("float32"), "tabular", units="°C"),
+    )
+    split = np.repeat(["train", "valid", "test"], np.array([2, 1, 1]) * n_blocks // 4)
+    coords = dict(
+        sample=[f"s{i}" for i in range(len(block))],
+        split=("sample", split[block]),
+        group=("sample", [f"region {b}" for b in block]),
+    )
+    return xr.Dataset(arrays, coords), noise
+def noisy_run(constant, **options):
+    "A small network of that world, trained for some seconds; test samples, and their noise."
+    data, noise = noisy_world(constant)
+    setup = Setup(dict(signal=dict(type="mlp")), dict(warmth=options))
+    folder = Path(tempfile.mkdtemp()) / "run"
+    how = dict(epochs=12, bs=64, lr=1e-2, bar=False, device="cpu", shown=0)
+    tested = data.split.values == "test"
+    return train_run(data, setup, folder, **how), data.isel(sample=tested), noise[tested]
 
 
 @pytest.fixture(scope='module')
@@ -491,6 +521,46 @@ def test_kept_with_and_without():
             assert check_promise(made, trace)["risk"].item() < 0.12
         width, own_width = wide.threshold * 3.0, own.threshold * spread.mean()
         assert (own_width < 0.9 * width) if honest else (own_width > width)
+
+
+def test_quantiles_where_it_is_noisy_is_found_and_the_interval_is_as_wide_as():
+    "Numbers with a scale of their own."
+    # quantiles: where it is noisy is found, and the interval is as wide as there is noise
+    quantiles = (0.1, 0.5, 0.9)
+    run_of_both, tested, noise = noisy_run(False, quantiles=quantiles)
+    made = promise(run_of_both, 0.1, about="interval")
+    assert made.scaled and load_run(run_of_both.folder).trace["scaled"].item()
+    assert check_promise(made, run_of_both.trace).verdict.item() == "seen"
+    found = run_of_both.predict(tested, promise=made)
+    scale = found.warmth_scale.values[:, 0]
+    quiet = noise < 1
+    # half the way between the quantiles of a normal distribution, and a tenth of all spread
+    spread = run_of_both.modalities["warmth"].std[0]
+    for part in (quiet, ~quiet):
+        expected = stats.norm.ppf(0.9) * noise[part][0] + 0.1 * spread
+        assert scale[part].mean() == pytest.approx(expected, rel=0.35)
+    inside = (found.warmth_low <= tested.warmth) & (tested.warmth <= found.warmth_high)
+    assert inside.values[quiet].mean() > 0.88 and inside.values[~quiet].mean() > 0.88
+    width = (found.warmth_high - found.warmth_low).values[:, 0]
+    plain, *_ = noisy_run(False)
+    alike = plain.predict(tested, promise=promise(plain, 0.1, about="interval"))
+    widths = (alike.warmth_high - alike.warmth_low).values[:, 0]
+    assert np.ptp(widths) < 1e-3 and width[quiet].mean() < 0.6 * widths.mean()
+    table = pd.DataFrame({"quantiles": width, "one width": widths}).groupby(noise).mean()
+    table.rename_axis("noise [°C]").add_prefix("interval [°C], ").round(2)
+
+
+def test_constant_noise():
+    "Numbers with a scale of their own."
+    # constant noise: a constant scale; and what has no scale is told
+    run_of_one, tested, noise = noisy_run(True, quantiles=[0.1, 0.5, 0.9])
+    found = run_of_one.predict(tested)
+    assert found.warmth_scale.attrs["units"] == "°C"
+    scale = found.warmth_scale.values
+    assert scale.std() < 0.1 * scale.mean()
+    made = promise(run_of_one, 0.1, about="interval")
+    with pytest.raises(ValueError, match="or a target with `quantiles`"):
+        with_promise(made, run_of_one.modalities, found.drop_vars("warmth_scale"))
 
 
 def test_the_picture_of_the_planted_world(world_and_certificate):

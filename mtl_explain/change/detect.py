@@ -29,6 +29,7 @@ from mtl_explain.data.windows import WholeBlocks
 from mtl_explain.files.raster import geotiff_writer, is_virtual, open_raster
 from mtl_explain.trust.maps import (
     band_style,
+    n_layers,
     network_of,
     origin_of,
     scene_layers,
@@ -99,7 +100,7 @@ def to_bands(
     bands = []
     for task in targets:
         m = mods[task]
-        values = layers[task]
+        values = layers[task][: n_layers(m)]  # without the scale of a number
         if m.is_label:
             classes = values.argmax(0).astype("float32")
             bands.append(np.where(np.isnan(values[:1]), np.float32(np.nan), classes))

@@ -724,7 +724,7 @@ def _own_scale(found, task):
     if name not in found:
         raise ValueError(
             f"this promise is in units of each error's own scale, and the predictions have no "
-            f"'{name}': an `Ensemble` gives it"
+            f"'{name}': an `Ensemble` gives it, or a target with `quantiles`"
         )
     return found[name]
 
