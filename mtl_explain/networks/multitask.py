@@ -41,7 +41,7 @@ from mtl_explain.networks.changeformer import ChangeFormer
 from mtl_explain.networks.choosing import default_encoder, make_encoder
 from mtl_explain.networks.fcsiamese import FCSiamese
 from mtl_explain.networks.fusion import Fusion
-from mtl_explain.networks.heads import make_head
+from mtl_explain.networks.heads import make_head, quantiles_of
 from mtl_explain.networks.layers import call_with_hooks, make_listed, make_part, n_parameters
 from mtl_explain.networks.mmcd import MMCD
 from mtl_explain.networks.mtbit import MTBIT
@@ -327,12 +327,17 @@ class MultitaskNetwork(nn.Module):
     def forward(
         self,
         x: dict,  # name -> batch of each input, '<name>_time' of each series; more is ignored
-    ) -> dict:  # target -> logits or values
+    ) -> dict:  # target -> logits or values; of a number with quantiles these as well
         fused = self.body(x)
         found = {}
+        spread = {}
         for t in self.order:
             found[t] = self.predict(fused, t, found)
-        return {t: found[t] for t in self.setup.targets}
+            middle = getattr(self.heads[part_name(t)], "middle", None)
+            if middle is not None:
+                spread[quantiles_of(t)] = found[t]
+                found[t] = found[t][:, middle]
+        return {t: found[t] for t in self.setup.targets} | spread
 
 
 # %% ../../nbs/api/networks/14_multitask.ipynb #55699315
@@ -375,7 +380,9 @@ def predict(
     if not m.is_dense or tuple(m.shape[-2:]) == self.grid:
         return y
     size = scaled_size(own.shape[-2:], self.grid, m.shape[-2:])
-    return F.interpolate(y, size=size, mode="bilinear", align_corners=False)
+    maps = y.flatten(0, -4)  # quantiles are maps, too
+    maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    return maps.unflatten(0, y.shape[:-3])
 
 
 MultitaskNetwork.predict = predict

@@ -11,6 +11,7 @@ __all__ = [
     "multitask_learner",
     "as_prediction",
     "with_confidence",
+    "as_scale",
     "predict_samples",
 ]
 
@@ -34,6 +35,7 @@ from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup
+from mtl_explain.training.confidence import own_scale
 from mtl_explain.training.losses import MultitaskLoss
 from mtl_explain.training.metrics import predictions, score_table, task_metrics
 from mtl_explain.training.recorder import TraceRecorder
@@ -224,6 +226,16 @@ def with_confidence(
     return {f"{m.name}_probability": chance, f"{m.name}_confidence": confidence}
 
 
+# %% ../../nbs/api/training/07_learner.ipynb #d606f01d
+def as_scale(
+    values: np.ndarray,  # (N, *shape) in native units
+    m: Modality,  # what was predicted
+) -> xr.DataArray:
+    "How large the errors of a number are expected to be."
+    about = dict(units=m.units, long_name=f"scale of errors of {m.name}")
+    return as_prediction(values, m).drop_attrs().assign_attrs(about)
+
+
 # %% ../../nbs/api/training/07_learner.ipynb #a19e9a01
 @torch.no_grad()
 def predict_samples(
@@ -233,7 +245,7 @@ def predict_samples(
     check_range: bool = True,  # refuse numbers far from those of training
     probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
     temperatures: dict = None,  # task -> temperature of its probabilities; 1 where none is given
-) -> xr.Dataset:  # one variable a target: class indices, or values in native units
+) -> xr.Dataset:  # one variable a target, in native units; of quantiles also `<task>_scale`
     "Predict all targets from the inputs alone, brought into the order of training or refused."
     mods = network.modalities
     device = next(network.parameters()).device
@@ -242,16 +254,21 @@ def predict_samples(
     network.eval()
     found = {t: [] for t in network.setup.targets}
     chances = {t: [] for t in found if probabilities and mods[t].is_label}
+    scales = {}  # of numbers that have quantiles
     for batch in SampleLoader(inputs, mods, bs=bs, device=device):
         preds = network(*batch)
-        for t, pred in preds.items():
-            found[t].append(predictions(pred, mods[t]).cpu().numpy())
+        for t, parts in found.items():
+            parts.append(predictions(preds[t], mods[t]).cpu().numpy())
+            if (scale := own_scale(preds, t)) is not None:
+                scales.setdefault(t, []).append(mods[t].native_difference(scale).cpu().numpy())
         for t, parts in chances.items():
             heat = (temperatures or {}).get(t, 1.0)
             parts.append((preds[t].float() / heat).softmax(1).cpu().numpy())
     variables = {t: as_prediction(np.concatenate(v), mods[t]) for t, v in found.items()}
     for t, parts in chances.items():
         variables |= with_confidence(np.concatenate(parts), variables[t], mods[t])
+    for t, parts in scales.items():
+        variables[f"{t}_scale"] = as_scale(np.concatenate(parts), mods[t])
     coords = {n: c for n, c in samples.coords.items() if c.dims == ("sample",)}
     return xr.Dataset(variables, coords)
 

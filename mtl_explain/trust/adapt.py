@@ -18,6 +18,7 @@ __all__ = [
 
 # %% ../../nbs/api/trust/07_adapt.ipynb #bd602d90
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,9 +111,12 @@ def _take_statistics(network, loader):
     "Means and variances of batch normalisation from the samples of a loader."
     if not any(isinstance(m, _batch_norms) for m in network.modules()):
         raise ValueError("this network has no batch normalisation, so no statistics to take")
-    if len(loader.dataset) < 2:
+    n = len(loader.dataset)
+    if n < 2:
         raise ValueError("statistics of a single sample say nothing; take another way")
-    update_bn(((batch[0],) for batch in loader), network)
+    n_batches = math.ceil(n / loader.bs)  # of one size, for each counts the same
+    alike = loader.new(bs=math.ceil(n / n_batches))
+    update_bn(((x,) for x, *_ in alike if len(next(iter(x.values()))) > 1), network)
 
 
 def _trained(network, which):
