@@ -268,7 +268,7 @@ def test_what_was_exported_is_a_run(exported, samples_setup_and_learn):
         made.fit(1)
         with pytest.raises(FileExistsError, match="options.epochs: the folder has 3, asked for is 4"):
             made.export("run")
-        with pytest.raises(FileExistsError, match="asked for is 3"):
+        with pytest.raises(FileExistsError, match="the folder has .exported., asked for is .best."):
             train_run(samples, setup, folder, epochs=3, bs=16, device="cpu")
 
 

@@ -5,7 +5,9 @@
 # %% auto #0
 __all__ = ["batch_samples", "plot_samples", "MultitaskInterpretation"]
 
-# %% ../../nbs/api/show/07_samples.ipynb #175b6094
+# %% ../../nbs/api/show/07_samples.ipynb #5aca8e01
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from mtl_explain.show.explore import picture_of, said_labels, visible_bands
 from mtl_explain.training.learner import MultitaskLearner, as_prediction
 
 
-# %% ../../nbs/api/show/07_samples.ipynb #20cf3503
+# %% ../../nbs/api/show/07_samples.ipynb #f43b17c5
 def batch_samples(
     batch: tuple,  # (x, y) of a loader, or (x,): name -> tensor, standardised
     mods: dict,  # name -> `Modality` with its scaling
@@ -47,7 +49,7 @@ def _native(values, m):
     return da.rename({da.dims[1]: f"{m.name}_step"}) if m.kind == "series" else da
 
 
-# %% ../../nbs/api/show/07_samples.ipynb #94492110
+# %% ../../nbs/api/show/07_samples.ipynb #5e50987d
 def _is_picture(m):
     "Whether it has red, green and blue."
     names = {c.lower() for c in m.channels}
@@ -75,9 +77,10 @@ def _draw_dense(columns, m, samples, found):
                 image = draw_values(ax, values[i], span)
     if image is not None:
         label = m.label if m.n_channels == 1 else f"{m.label}, mean of {m.n_channels} channels"
-        columns[0, 0].figure.colorbar(
-            image, ax=columns, location="bottom", aspect=15 * len(columns.T), pad=0.02, label=label
-        )
+        place = dict(location="bottom", aspect=15 * len(columns.T), pad=0.02)
+        bar = columns[0, 0].figure.colorbar(image, ax=columns, **place)
+        bar.set_label(fill(label, 26 * len(columns.T)), fontsize=7)
+        bar.ax.tick_params(labelsize=6)
 
 
 _line_colors = (blue, orange, green, purple)
@@ -99,12 +102,14 @@ def _draw_series(column, m, samples, found):
                 scaled = (values[i, :, k] - low[k]) / width[k]
                 ax.plot(time, scaled, style, color=_line_colors[k], label=name, lw=1.2)
         ax.tick_params(labelsize=6)
+    notes = ["day" if f"{m.name}_time" in samples.coords else "step"]
     if len(names) > 1:
-        column[-1].set_xlabel("each in its own range", fontsize=7)
+        notes.append("each in its own range")
         handles, labels = column[0].get_legend_handles_labels()
         column[0].legend(handles[: len(names)], labels[: len(names)], fontsize=6)
-    else:
-        column[-1].set_xlabel("day", fontsize=7)
+    if found is not None:
+        notes.append("dashed: predicted")
+    column[-1].set_xlabel("; ".join(notes), fontsize=7)
 
 
 def _times(samples, m, i):
@@ -169,7 +174,8 @@ def plot_samples(
     for name in lines:
         predicted = found if found is not None and name in found else None
         _draw_series(axs[:, at], mods[name], samples, predicted)
-        axs[0, at].set_title(mods[name].label if mods[name].n_channels == 1 else name, fontsize=8)
+        title = mods[name].label if mods[name].n_channels == 1 else name
+        axs[0, at].set_title(fill(title, 30), fontsize=8)
         at += 1
     if words:
         _draw_words(axs[:, at], words, samples, found)
@@ -181,7 +187,7 @@ def plot_samples(
     return axs
 
 
-# %% ../../nbs/api/show/07_samples.ipynb #8d04d127
+# %% ../../nbs/api/show/07_samples.ipynb #610a299e
 @patch
 def show_batch(
     self: SampleLoader,
@@ -196,7 +202,7 @@ def show_batch(
     plot_samples(batch_samples(b, self.mods, ids, max_n))
 
 
-# %% ../../nbs/api/show/07_samples.ipynb #4efd514c
+# %% ../../nbs/api/show/07_samples.ipynb #350e14ff
 def _predicted(
     learn: MultitaskLearner,  # whose network predicts
     loader: SampleLoader,  # with truths
@@ -226,7 +232,7 @@ def show_results(
     plot_samples(*_predicted(self, loader, positions))
 
 
-# %% ../../nbs/api/show/07_samples.ipynb #bdeaefcf
+# %% ../../nbs/api/show/07_samples.ipynb #b04309ec
 class MultitaskInterpretation:
     "Which samples a task gets most wrong, as fastai's `Interpretation` shows it."
 

@@ -8,6 +8,7 @@ __all__ = [
     "History",
     "weight_sizes",
     "seeded_network",
+    "training_facts",
     "MultitaskLearner",
     "usable_device",
     "multitask_learner",
@@ -74,7 +75,7 @@ class SeedEpochs(Callback):
             weighting.end_epoch()
 
 
-# %% ../../nbs/api/training/07_learner.ipynb #5a27088a
+# %% ../../nbs/api/training/07_learner.ipynb #e7ed4522
 class History(Callback):
     "The rows of all epochs of all fits, and which weights they are about."
 
@@ -91,6 +92,9 @@ class History(Callback):
     def before_train(self):
         self.began = None if hasattr(self.learn, "lr_finder") else time.time()
 
+    def after_cancel_validate(self):
+        self.began = None  # an epoch of which not all is known
+
     def after_epoch(self):
         if self.began is None:
             return
@@ -103,7 +107,8 @@ class History(Callback):
         seconds: float,  # of training and validation
     ) -> None:
         names = self.recorder.metric_names[1:-1]
-        row = dict(zip(names, values, strict=True))
+        cut_short = [float("nan")] * (len(names) - len(values))  # no loss of a part of an epoch
+        row = dict(zip(names, [*cut_short, *values], strict=True))
         self.rows.append(dict(epoch=len(self.rows)) | row | dict(seconds=round(seconds, 2)))
         self.sizes.append(weight_sizes(self.model))
 
@@ -147,6 +152,26 @@ _not_pickled = (
 )
 
 
+def training_facts(
+    learn: Learner,  # made by `multitask_learner`
+) -> dict:  # name -> text or number
+    "What does not change during a training, for loggers."
+    setup = learn.model.setup
+    return dict(
+        setup=setup.name or setup.variant,
+        inputs=", ".join(setup.inputs),
+        targets=", ".join(setup.targets),
+        main=setup.main,
+        bs=learn.dls.train.bs,
+        seed=learn.seed_epochs.seed,
+        parameters=sum(p.numel() for p in learn.model.parameters()),
+    )
+
+
+class _Fact(str):
+    "Text with attributes: `WandbCallback` of fastai 2.8 looks for some, and plain text has none."
+
+
 class MultitaskLearner(Learner):
     "A fastai `Learner` of a multitask network; `multitask_learner` makes it."
 
@@ -179,6 +204,10 @@ class MultitaskLearner(Learner):
             raise ValueError(f"there is no split '{split}'; this learner has {', '.join(loaders)}")
         return score_table(self.model, loaders[split].new(shuffle=False, drop_last=False))
 
+    def gather_args(self) -> dict:  # name -> text
+        "What fastai's `WandbCallback` keeps as the settings of a training."
+        return {n: _Fact(v) for n, v in training_facts(self).items()}
+
     def export(
         self,
         fname="export",  # folder to make, in `learn.path` if it has none
@@ -195,7 +224,7 @@ class MultitaskLearner(Learner):
 # %% ../../nbs/api/training/07_learner.ipynb #5099b52a
 def usable_device(
     device,  # 'cpu', 'cuda', a `torch.device`; None: fastai's choice
-):  # the same
+) -> torch.device | None:
     "`ValueError` with one line where a device does not exist, or cannot be used here."
     if device is None:
         return None
@@ -206,7 +235,7 @@ def usable_device(
             f"device is {device!r}, which cannot be used here ({str(error).splitlines()[0]}); "
             "'cpu' always can"
         ) from None
-    return device
+    return torch.device(device)
 
 
 def multitask_learner(
@@ -330,7 +359,7 @@ def predict(
     return predict_samples(self.model, samples, bs, check_range, probabilities)
 
 
-# %% ../../nbs/api/training/07_learner.ipynb #18a152b9
+# %% ../../nbs/api/training/07_learner.ipynb #d8ae9312
 @patch
 def get_preds(
     self: MultitaskLearner,
@@ -374,7 +403,7 @@ def _in_units(targets, mods):
     return {t: v if mods[t].is_label else mods[t].to_native(v) for t, v in targets.items()}
 
 
-# %% ../../nbs/api/training/07_learner.ipynb #cd15b881
+# %% ../../nbs/api/training/07_learner.ipynb #ebc4e481
 @patch
 def tta(
     self: MultitaskLearner,

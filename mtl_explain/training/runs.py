@@ -273,6 +273,7 @@ class RunKeeper(Callback):
     "After each epoch, write trace, training table, best weights and state into the run's folder."
 
     order = 55  # after the recorder, before trackers, which may end the training
+    remove_on_fetch = True  # predictions that are fetched within a validation are not its own
 
     def __init__(
         self,
@@ -751,7 +752,7 @@ def train_run(
     return load_run(folder)
 
 
-# %% ../../nbs/api/training/08_runs.ipynb #9eeacf77
+# %% ../../nbs/api/training/08_runs.ipynb #f443dbc5
 class _Look(Callback):
     "A validation that is written down like that of an epoch."
 
