@@ -8,8 +8,11 @@ import contextlib
 import io
 import tempfile
 from pathlib import Path
+from unittest import mock
 
+import fastai.callback.fp16
 import pytest
+import torch
 
 from mtl_explain.setup import Setup
 from mtl_explain.testing.callbacks import callbacks, fastai_callbacks
@@ -22,11 +25,15 @@ def tried():
     "A world of a second."
     samples = toy_samples(64, size=8)
     setup = Setup(dict(optical=dict(type="unet", width=2, depth=1)), ("cover", "climate", "warmth"))
+    def on_processor(device, **options):
+        "Half precision without a GPU."
+        return torch.autocast("cpu", **options)
     def tried(make):
         "A training with a callback; what a fastai user does next."
         with (
             tempfile.TemporaryDirectory() as folder,
             contextlib.redirect_stdout(io.StringIO()),
+            mock.patch.object(fastai.callback.fp16, "autocast", on_processor),
         ):
             learn = multitask_learner(samples, setup, bs=8, device="cpu", path=Path(folder))
             with learn.no_logging():
