@@ -4,8 +4,6 @@ Written by nbdev-export from the check cells of nbs/api/testing/07_callbacks.ipy
 Do not edit: change the notebook, then `make export`.
 """
 
-import contextlib
-import io
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -13,6 +11,7 @@ from unittest import mock
 import fastai.callback.fp16
 import pytest
 import torch
+from IPython.utils.capture import capture_output
 
 from mtl_explain.setup import Setup
 from mtl_explain.testing.callbacks import callbacks, fastai_callbacks
@@ -32,7 +31,7 @@ def tried():
         "A training with a callback; what a fastai user does next."
         with (
             tempfile.TemporaryDirectory() as folder,
-            contextlib.redirect_stdout(io.StringIO()),
+            capture_output(),  # bars and tables
             mock.patch.object(fastai.callback.fp16, "autocast", on_processor),
         ):
             learn = multitask_learner(samples, setup, bs=8, device="cpu", path=Path(folder))

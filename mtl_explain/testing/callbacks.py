@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["callbacks", "fastai_callbacks", "Habit", "callback_table"]
 
-# %% ../../nbs/api/testing/07_callbacks.ipynb #309fdc2e
+# %% ../../nbs/api/testing/07_callbacks.ipynb #48b6bbfb
 import ast
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -38,7 +38,7 @@ from fastai.callback.training import (
 )
 
 
-# %% ../../nbs/api/testing/07_callbacks.ipynb #28f22eea
+# %% ../../nbs/api/testing/07_callbacks.ipynb #0150aead
 def fastai_callbacks() -> dict:  # name of the class -> name of the module in `fastai.callback`
     "Every callback that fastai documents under `fastai.callback`."
     folder = Path(find_spec("fastai").origin).parent / "callback"
@@ -53,7 +53,7 @@ def fastai_callbacks() -> dict:  # name of the class -> name of the module in `f
     return {n: bases[n][0] for n in sorted(found - {"Callback"})}
 
 
-# %% ../../nbs/api/testing/07_callbacks.ipynb #3cc4969d
+# %% ../../nbs/api/testing/07_callbacks.ipynb #645c2a32
 class Habit(NamedTuple):
     "What becomes of a callback."
 
