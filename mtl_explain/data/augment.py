@@ -12,6 +12,9 @@ __all__ = [
     "augment_batch",
     "Augment",
     "augmentation",
+    "turn_views",
+    "TurnView",
+    "move_back",
 ]
 
 # %% ../../nbs/api/data/06_augment.ipynb #0318543c
@@ -243,3 +246,49 @@ def augmentation(
     "The callback that a setup asks for."
     options = _check_options(Augment, setup.training.get("augment", {}), "augment")
     return [Augment(**{"seed": seed} | options)] if options else []
+
+
+# %% ../../nbs/api/data/06_augment.ipynb #866218ae
+def turn_views(
+    setup: Setup,  # where `setup.training['augment']` may say that directions matter
+    square: bool = True,  # whether all images are as high as wide
+) -> list:  # of (flip, turns), without the image as it is
+    "The ways in which an image may be looked at another time."
+    place = setup.training.get("augment", {}).get("place", {})
+    flips = (False, True) if place.get("flip", True) else (False,)
+    turns = (0, 2, 1, 3) if square else (0, 2)
+    turns = turns if place.get("turn", True) else (0,)
+    return [(f, t) for t in turns for f in flips if f or t]
+
+
+class TurnView(Callback):
+    "Let the network look at all images turned, and turn back what it predicts."
+
+    order = 5
+
+    def __init__(
+        self,
+        flip: bool,  # mirrored
+        turns: int,  # quarter turns after that
+    ):
+        self.place = dict(flip=flip, turns=turns, zoom=1, shift=(0, 0))
+
+    def before_batch(self):
+        (x,) = self.xb
+        mods = self.model.modalities
+        dense = [n for n in x if n in mods and mods[n].is_dense]
+        self.learn.xb = (x | {n: move(x[n], self.place, True, []) for n in dense},)
+
+    def after_pred(self):
+        mods = self.model.modalities
+        dense = [t for t in self.pred if mods[t].is_dense]
+        self.learn.pred = self.pred | {t: move_back(self.pred[t], self.place) for t in dense}
+
+
+def move_back(
+    v: Tensor,  # (..., H, W)
+    place: dict,  # `flip` and `turns`, as `move` had them
+) -> Tensor:
+    "Undo a turn and a flip."
+    v = torch.rot90(v, -place["turns"], (-2, -1))
+    return v.flip(-1) if place["flip"] else v

@@ -21,7 +21,9 @@ import warnings
 
 import numpy as np
 import xarray as xr
+from fastcore.basics import patch
 
+from mtl_explain.data.batches import SampleDataset, SampleLoader, SampleLoaders
 from mtl_explain.data.samples import check_inputs, count_faults, modality_array, sample_blocks
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.modality import Modality, channel_axis, modality_of
@@ -453,3 +455,27 @@ def _own_times(samples, arrays):
         dims = _own_dims(da.dims, name)[:2]
         found[f"{name}_time"] = (dims if times.ndim == 2 else dims[1:], times.values)
     return found
+
+
+# %% ../../nbs/api/data/09_inputs.ipynb #c4ba0578
+@patch
+def test_dl(
+    self: SampleLoaders,
+    samples: xr.Dataset,  # at least the inputs
+    with_labels: bool = False,  # with the targets as well
+    check_range: bool = True,  # refuse numbers far from those of training
+    **kwargs,  # of `SampleLoader`: `bs`, ...
+) -> SampleLoader:  # in the order of the samples
+    "New samples as the network reads them."
+    mods = self.train.mods
+    known = self.train.dataset
+    fitted = fit_samples(samples, mods, known.inputs, check_range, known.may_miss)
+    targets = known.targets if with_labels else ()
+    if missing := [t for t in targets if t not in samples]:
+        raise ValueError(
+            f"these samples have no '{missing[0]}': leave `with_labels` away, or add it"
+        )
+    truths = {t: fit_modality(samples[t], mods[t]) for t in targets}
+    fitted = fitted.assign({t: (_own_dims(v.dims, t), v.data, v.attrs) for t, v in truths.items()})
+    data = SampleDataset(fitted, known.inputs, targets)
+    return SampleLoader(data, mods, **(dict(bs=self.train.bs, device=self.device) | kwargs))

@@ -205,6 +205,23 @@ class MultitaskLoss(nn.Module):
         relations = zip(self.relation_weights, self.relations, strict=True)
         return [w * relation(full, y) for w, relation in relations]
 
+    def activation(
+        self,
+        preds: dict,  # name -> raw output
+    ) -> dict:  # name -> probabilities (B, K, *shape) of labels, or values in native units
+        "What the outputs mean; fastai asks a loss for it."
+        return {
+            t: preds[t].float().softmax(1) if m.is_label else m.to_native(preds[t].float())
+            for t, m in self.mods.items()
+        }
+
+    def decodes(
+        self,
+        found: dict,  # from `activation`
+    ) -> dict:  # name -> class indices (B, *shape), or values in native units
+        "What is predicted; fastai asks a loss for it."
+        return {t: found[t].argmax(1) if m.is_label else found[t] for t, m in self.mods.items()}
+
     def forward(self, preds: dict, y: dict) -> Tensor:
         known = {t: valid_elements(y[t], m).any().float() for t, m in self.mods.items()}
         weighted = self.weighting(self.parts(preds, y), known)
