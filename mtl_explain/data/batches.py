@@ -101,7 +101,9 @@ class SampleDataset:
         inputs: tuple,  # modalities for `x`
         targets: tuple = (),  # modalities for `y`; empty for prediction
         rows: np.ndarray = None,  # positions of its samples in the sample set; all if None
+        may_miss: tuple = (),  # inputs that may have gaps
     ):
+        self.may_miss = tuple(may_miss)
         self.inputs = tuple(inputs)
         self.targets = tuple(targets)
         check_inputs(samples, self.inputs)
@@ -281,7 +283,7 @@ def sample_loaders(
 
     def loader(split):
         rows = np.flatnonzero(samples.split.values == split)
-        data = SampleDataset(samples, setup.inputs, setup.targets, rows)
+        data = SampleDataset(samples, setup.inputs, setup.targets, rows, setup.may_miss)
         if split != "train":
             return SampleLoader(data, mods, bs=bs, seed=seed)
         weights = class_balance(samples, balance)[rows] if balance else None
