@@ -82,6 +82,8 @@ def test_asked_for_by_name_or_chosen(optical, zone):
     gappy = make_encoder(optical, True, missing=0.1, width=8)
     assert isinstance(gappy.encoder, UNet)
     assert gappy.encoder.stem[0][0].in_channels == 4
+    # of another library
+    assert make_encoder(optical, type="timm:resnet10t", missing=0.0).out_features == 512
 
 
 def test_no_dead_weights_in_any_encoder(soil, weather, zone, year):

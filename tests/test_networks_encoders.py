@@ -215,6 +215,8 @@ def test_without_network_a_plain_warning_and_random_weights_else_the_weights(opt
         patch.setattr(type(ResNet18_Weights.DEFAULT), "get_state_dict", lambda *args, **kwargs: state)
         three = ResNet18(optical, pretrained=True)
         one = ResNet18(Modality("pan", "image", (1, 32, 32), channels=("pan",)), pretrained=True)
+    assert three.pretrained_part is three.net
+    assert ResNet18(optical).pretrained_part is None
     assert torch.equal(three.net.conv1.weight, state["conv1.weight"])
     assert torch.equal(one.net.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
     assert torch.allclose(one.net.conv1.weight, state["conv1.weight"].sum(1, keepdim=True), atol=1e-6)

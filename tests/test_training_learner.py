@@ -6,18 +6,29 @@ Do not edit: change the notebook, then `make export`.
 
 import pickle
 import tempfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from mtl_explain.data.batches import sample_loaders
 from mtl_explain.data.samples import modalities
 from mtl_explain.modality import modality_of
 from mtl_explain.setup import Setup, main_share
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.training.learner import as_prediction, multitask_learner, predict_samples, seeded_network
+from mtl_explain.training.learner import (
+    as_prediction, layer_groups, multitask_learner, predict_samples, seeded_network,
+)
+
+
+# weights of a part, as one vector
+def weights_of(part):
+    return torch.cat([p.flatten() for p in part.parameters() if p.ndim > 1]).detach().clone()
 
 
 # the toy world
@@ -263,23 +274,50 @@ def test_frozen_the_body_stays_as_it_is(samples, setup):
     assert tuned.table.empty
 
 
-    def weights(part):
-        return torch.cat([p.flatten() for p in part.parameters() if p.ndim > 1]).detach().clone()
-
-
-    before = weights(tuned.model.body), weights(tuned.model.heads)
+    before = weights_of(tuned.model.body), weights_of(tuned.model.heads)
     with tuned.no_bar(), tuned.no_logging():
         tuned.freeze()
         tuned.fit(1, 1e-3)
-        assert torch.equal(weights(tuned.model.body), before[0])
-        assert not torch.equal(weights(tuned.model.heads), before[1])
+        assert torch.equal(weights_of(tuned.model.body), before[0])
+        assert not torch.equal(weights_of(tuned.model.heads), before[1])
         tuned.fine_tune(1, 1e-3)
-        assert not torch.equal(weights(tuned.model.body), before[0])
+        assert not torch.equal(weights_of(tuned.model.body), before[0])
         tuned.validate()
         tuned.get_preds()
     assert tuned.table.epoch.tolist() == tuned.trace.epoch.values.tolist() == [0, 1, 2]
     assert {"train_loss", "valid_loss", "cover_accuracy", "seconds"} <= set(tuned.table)
     assert [h["lr"] for h in tuned.opt.hypers][0] < tuned.opt.hypers[1]["lr"]
+
+
+def test_encoders_that_began_from_weights_of_others_are_a_group_of_their_own(samples):
+    "It stays fastai."
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder) / "learnt.safetensors")
+        save_file(timm.create_model("resnet10t").state_dict(), path)
+        read = dict(optical=dict(type="timm:resnet10t", weights=path), elevation={})
+        gentle = Setup(inputs=read, targets="warmth")
+        tuned = multitask_learner(samples, gentle, bs=32, device="cpu", trace=())
+        sizes = [len(g) for g in layer_groups(tuned.model)]
+        body = tuned.model.body
+        assert sizes[0] == len(list(body.encoders["optical"].parameters()))
+        assert sum(sizes) == len(list(tuned.model.parameters()))
+        before = [weights_of(body.encoders[n]) for n in ("optical", "elevation")]
+        with tuned.no_bar(), tuned.no_logging():
+            tuned.freeze_to(1)
+            tuned.fit(1, 1e-3)
+            assert torch.equal(weights_of(body.encoders["optical"]), before[0])
+            assert not torch.equal(weights_of(body.encoders["elevation"]), before[1])
+            tuned.unfreeze()
+            tuned.fit_one_cycle(1, slice(1e-5, 1e-3))
+        assert not torch.equal(weights_of(body.encoders["optical"]), before[0])
+        rates = [h["lr"] for h in tuned.opt.hypers]
+        assert rates[0] < rates[1] < rates[2]
+        frozen = dict(optical=read["optical"] | dict(freeze=True), elevation={})
+        tuned = multitask_learner(samples, Setup(frozen, "warmth"), bs=32, device="cpu", trace=())
+        assert len(layer_groups(tuned.model)) == 2
+        with tuned.no_bar(), tuned.no_logging():
+            tuned.fit(1, 1e-3)
+        assert torch.equal(weights_of(tuned.model.body.encoders["optical"]), before[0])
 
 
 def test_weights_know_their_epoch_also_when_earlier_ones_come_back(samples, setup):

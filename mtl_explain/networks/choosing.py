@@ -7,6 +7,7 @@ __all__ = ["encoders", "default_encoder", "make_encoder"]
 
 # %% ../../nbs/api/networks/13_choosing.ipynb #cd718275
 from mtl_explain.modality import Modality, kinds
+from mtl_explain.networks.by_name import is_named, named_encoder
 from mtl_explain.networks.encoders import (
     BandStatistics,
     ConvEncoder,
@@ -55,13 +56,15 @@ def default_encoder(
 def make_encoder(
     modality: Modality,  # what is read
     dense: bool = False,  # whether the network keeps the image plane
-    type: str = "",  # key of `encoders`; the default one if empty
+    type: str = "",  # key of `encoders`, or 'library:name'; the default one if empty
     missing: float = None,  # it may have gaps, see `GapEncoder`; None: it has none
     **options,  # of that encoder, e.g. `width=24`
 ) -> Encoder:
     "The encoder that suits a modality, or the one asked for."
 
     def make(modality):
+        if is_named(type):
+            return named_encoder(modality, dense, type, **options)
         name = type or default_encoder(modality, dense)
         return make_part(encoders, name, f"encoder of '{modality.name}'", (modality,), options)
 

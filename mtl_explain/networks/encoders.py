@@ -64,6 +64,11 @@ class Encoder(nn.Module):
                 f"{type(self).__name__} reads {', '.join(self.kinds)}"
             )
 
+    @property
+    def pretrained_part(self) -> nn.Module | None:
+        "What began from weights that were learnt elsewhere, and is to be tuned gently."
+        return None
+
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #9014180f
 def pad_to_multiple(
@@ -224,10 +229,15 @@ class ResNet18(Encoder):
         state = imagenet_weights() if pretrained else None
         self.net = resnet18()
         self.net.fc = nn.Identity()
+        self.learnt = bool(state)
         if state:
             self.net.load_state_dict(state)
         if n_inputs(modality) != 3:
             self.net.conv1 = adapt_stem(self.net.conv1, n_inputs(modality), bool(state))
+
+    @property
+    def pretrained_part(self) -> nn.Module | None:
+        return self.net if self.learnt else None
 
     def forward(
         self,

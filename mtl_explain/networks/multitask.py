@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_explain.modality import kinds
+from mtl_explain.networks.by_name import without_weights
 from mtl_explain.networks.changeformer import ChangeFormer
 from mtl_explain.networks.choosing import default_encoder, make_encoder
 from mtl_explain.networks.fcsiamese import FCSiamese
@@ -134,9 +135,7 @@ class EncodersAndFusion(nn.Module):
         self.types = {}
         self.encoders = nn.ModuleDict()
         for name, own in setup.encoders.items():
-            options = dict(own)
-            if not pretrained:
-                options.pop("pretrained", None)
+            options = dict(own) if pretrained else without_weights(own)
             modality = modalities[name]
             self.types[name] = options.get("type") or default_encoder(modality, self.dense)
             self.encoders[part_name(name)] = make_encoder(modality, self.dense, **options)

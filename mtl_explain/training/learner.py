@@ -11,6 +11,7 @@ __all__ = [
     "training_facts",
     "MultitaskLearner",
     "usable_device",
+    "layer_groups",
     "multitask_learner",
     "as_prediction",
     "with_confidence",
@@ -38,6 +39,7 @@ from mtl_explain.data.batches import SampleDataset, SampleLoader, sample_loaders
 from mtl_explain.data.inputs import fit_samples
 from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality
+from mtl_explain.networks.encoders import Encoder
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup
 from mtl_explain.training.confidence import own_scale
@@ -240,6 +242,20 @@ def usable_device(
     return torch.device(device)
 
 
+def layer_groups(
+    network: MultitaskNetwork,  # a network
+    loss: torch.nn.Module = None,  # whose own weights are trained with the heads
+) -> list:  # of lists of parameters: pretrained encoders, if there are some; the rest; heads
+    "Which weights are trained at one learning rate: the longer learnt, the smaller it may be."
+    encoders = [p for p in network.body.modules() if isinstance(p, Encoder)]
+    learnt = [e.pretrained_part for e in encoders if e.pretrained_part is not None]
+    old = [p for part in learnt for p in trainable_params(part)]
+    known = {id(p) for p in old}
+    rest = [p for p in trainable_params(network.body) if id(p) not in known]
+    heads = trainable_params(network.heads) + ([] if loss is None else list(loss.parameters()))
+    return [old, rest, heads] if old else [rest, heads]
+
+
 def multitask_learner(
     samples: xr.Dataset,  # a sample set (checked here)
     setup: Setup,  # who is read, who is predicted, how much each task weighs
@@ -263,16 +279,12 @@ def multitask_learner(
     started = load_matching(net, start) if start else None
     needed = augmentation(setup, seed) + getattr(loss.weighting, "callbacks", list)()
 
-    def groups(model):
-        heads = trainable_params(model.heads) + list(loss.parameters())
-        return [trainable_params(model.body), heads]
-
     learn = MultitaskLearner(
         dls,
         net.to(dls.device),
         loss_func=loss,
         lr=lr,
-        splitter=groups,
+        splitter=lambda model: layer_groups(model, loss),
         cbs=[SeedEpochs(seed), History(), *recorder, *needed, *cbs],
         **options,
     )
