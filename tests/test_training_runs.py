@@ -21,11 +21,13 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
 import xarray as xr
 from fastai.callback.core import Callback
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from mtl_explain.data.store import open_store, save_samples
 from mtl_explain.files.paths import save_netcdf
@@ -34,8 +36,8 @@ from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import best_epoch, chosen_epoch
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.runs import (
-    RunKeeper, _claim_folder, _is_best, config_differences, fingerprint, load_run, load_state,
-    record_confidence, run_config, save_state, train_run,
+    RunKeeper, _claim_folder, _is_best, config_differences, epochs_since_best, fingerprint, load_run,
+    load_state, record_confidence, run_config, save_state, train_run,
 )
 from mtl_explain.training.weights import state_folder, weights_digest
 
@@ -198,6 +200,19 @@ def test_the_first_finite_number_is_the_best_then_each_smaller_one():
         ([2, np.nan], False),
     ):
         assert _is_best(pd.Series(losses, dtype=float)) == best
+
+
+def test_how_long_nothing_became_better():
+    "The callback that keeps a run."
+    for losses, waited in (
+        ([3], 0),
+        ([3, 2], 0),
+        ([2, 3], 1),
+        ([2, 2, 2], 2),
+        ([np.nan, np.nan], 1),
+        ([np.nan, 5, np.nan, 6], 2),
+    ):
+        assert epochs_since_best(pd.Series(losses, dtype=float)) == waited
 
 
 def test_a_learner_that_is_kept_epoch_by_epoch(samples_setup_and_learn):
@@ -501,6 +516,52 @@ def test_each_tracker_disturbed_and_not(trackers_and_tracked):
                 )
                 assert a.keys() == b.keys()
                 assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_patience_the_training_ends_early_disturbed_or_not_and_the_best_epoch(samples_setup_and_learn):
+    "Stopped and resumed."
+    # patience: the training ends early, disturbed or not, and the best epoch is kept
+    samples, setup, learn = samples_setup_and_learn
+    with tempfile.TemporaryDirectory() as d:
+        options = dict(epochs=9, bs=16, lr=0.3, bar=False, device="cpu", trace=(), patience=2)
+        options |= dict(schedule="constant")
+        whole = train_run(samples, setup, Path(d) / "whole", **options)
+        assert len(whole.metrics) == whole.epoch + 3 < 9
+        assert whole.finished
+        assert whole.options["patience"] == 2
+        assert f"{len(whole.metrics)} of 9 epochs, epoch {whole.epoch} kept" in repr(whole)
+        broken = Path(d) / "broken"
+        with pytest.raises(KeyboardInterrupt):
+            train_run(samples, setup, broken, cbs=[InterruptAt(whole.epoch + 1)], **options)
+        again = train_run(samples, setup, broken, **options)
+        assert again.metrics.cover_valid_loss.equals(whole.metrics.cover_valid_loss)
+        (broken / "scores.csv").unlink()  # killed after its last epoch
+        assert len(train_run(samples, setup, broken, **options).metrics) == len(whole.metrics)
+        with pytest.raises(FileExistsError, match="options.patience"):
+            train_run(samples, setup, whole.folder, **options | dict(patience=3))
+        with pytest.raises(ValueError, match="train_run: patience is 0"):
+            train_run(samples, setup, Path(d) / "none", **options | dict(patience=0))
+
+
+def test_a_run_with_networks_by_name_is_trained_saved_and_opened_again(samples_setup_and_learn):
+    "Stopped and resumed."
+    samples, setup, learn = samples_setup_and_learn
+    with tempfile.TemporaryDirectory() as d:
+        path = str(Path(d) / "learnt.safetensors")
+        save_file(timm.create_model("resnet10t").state_dict(), path)
+        vector = Setup(dict(optical=dict(type="timm:resnet10t", weights=path, freeze=2)), "climate")
+        plane = Setup(dict(optical=dict(type="smp:unet/mobilenet_v2"), elevation={}), "cover")
+        options = dict(epochs=2, bs=32, bar=False, device="cpu", shown=2)
+        for name, roles in dict(vector=vector, plane=plane).items():
+            made = train_run(samples, roles, Path(d) / name, **options)
+            Path(path).unlink(missing_ok=True)
+            opened = load_run(Path(d) / name)
+            assert opened.setup == roles
+            tested = samples.isel(sample=samples.split.values == "test")
+            expected = made.trace.sel(epoch=made.epoch, sample=tested.sample)
+            right = opened.predict(tested)[roles.main].values == tested[roles.main].values
+            agrees = right.reshape(len(right), -1).mean(1)
+            np.testing.assert_allclose(agrees, expected.correct.squeeze("task"), atol=1e-6)
 
 
 def test_a_run_that_starts_from_another_one_says_so(samples_setup_and_learn, home_and_run):

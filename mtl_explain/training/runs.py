@@ -15,6 +15,8 @@ __all__ = [
     "load_state",
     "RunKeeper",
     "save_weights",
+    "epochs_since_best",
+    "StopEarly",
     "check_config",
     "trace_pieces",
     "resume",
@@ -41,7 +43,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from fastai.learner import Learner
 from fastcore.basics import noop, patch
 from fastcore.foundation import L
@@ -439,6 +441,34 @@ def _keep(self: RunKeeper) -> None:
         _remove_older(self.folder, self.epoch)
 
 
+# %% ../../nbs/api/training/08_runs.ipynb #f8fee69a
+def epochs_since_best(
+    losses: pd.Series,  # on the validation samples, an epoch each
+) -> int:  # 0 if the last one is the best
+    "How long nothing became better; of equal losses the first is the best."
+    finite = losses[np.isfinite(losses)]
+    best = finite.idxmin() if len(finite) else losses.index[0]
+    return int(losses.index[-1] - best)
+
+
+class StopEarly(Callback):
+    "End a training that a `RunKeeper` keeps, when it has waited long enough."
+
+    order = 64  # after all that looks at an epoch
+    remove_on_fetch = True
+
+    def __init__(
+        self,
+        patience: int,  # epochs to wait for a lower validation loss of the main task
+    ):
+        self.patience = patience
+
+    def after_epoch(self):
+        table = _done_epochs(self.run_keeper.folder, self.epoch + 1)
+        if epochs_since_best(table[_chosen_by(self.model.setup.main)]) >= self.patience:
+            raise CancelFitException()
+
+
 # %% ../../nbs/api/training/08_runs.ipynb #a73c0fde
 _options = dict(  # of a training
     epochs=dict(type="integer", minimum=1),
@@ -447,6 +477,7 @@ _options = dict(  # of a training
     seed=dict(type="integer", minimum=0, maximum=2**32 - 1),
     keep=dict(enum=["best", "last", "exported"]),
     schedule=dict(enum=["one-cycle", "constant"]),
+    patience=dict(type="integer", minimum=1),
     trace=dict(type="array", items=dict(enum=list(split_names))),
     shown=dict(type="integer", minimum=0),
     recipe=dict(type="object"),
@@ -715,6 +746,7 @@ def train_run(
     score=None,  # function (learner, samples) -> task, metric, value, units: a dataset's own scores
     keep: str = "best",  # weights of the epoch with the 'best' main validation loss, or the 'last'
     schedule: str = "one-cycle",  # of the learning rate; or 'constant'
+    patience: int = None,  # epochs without a lower main validation loss that end it; None: none do
     recipe: dict = None,  # what else shall be on record, see `recipe_record`
     **options,  # of `multitask_learner`: trace, shown, start, device, ...
 ) -> "Run":
@@ -725,14 +757,18 @@ def train_run(
 
     given = dict(epochs=epochs, lr=lr, bs=bs, keep=keep, schedule=schedule, recipe=recipe or {})
     given |= {k: listed(options[k]) for k in ("trace", "shown") if options.get(k) is not None}
+    given |= {} if patience is None else dict(patience=patience)
     check_document(given, dict(properties=_options), "train_run")
     if not math.isfinite(lr):
         raise ValueError(f"train_run: lr is {lr}, expected a finite number")
     folder = Path(folder)
+    keeper = [RunKeeper(folder, keep), *([] if patience is None else [StopEarly(patience)])]
     learn = multitask_learner(
-        samples, setup, seed=seed, bs=bs, lr=lr, cbs=[RunKeeper(folder, keep), *cbs], **options
+        samples, setup, seed=seed, bs=bs, lr=lr, cbs=[*keeper, *cbs], **options
     )
     kept = dict(keep=keep)
+    if patience is not None:
+        kept |= dict(patience=patience)
     kept |= {k: listed(options[k]) for k in ("trace", "shown") if k in options}
     if learn.started:
         kept |= dict(start=weights_digest(options["start"]), started=str(learn.started))
