@@ -98,11 +98,14 @@ def test_no_dead_weights_in_any_encoder(soil, weather, zone, year):
         "bands": torch.randn(4, 3, 8, 8),
         "mlp": torch.randn(4, 5),
         "transformer": torch.randn(4, 12, 2),
+        "series-mlp": torch.randn(4, 12, 2),
+        "tabm": torch.randn(4, 5),
         "embedding": torch.tensor([0, 1, 2, 3]),
         "pixel-attention": torch.randn(4, 12, 2, 8, 8),
         "utae": torch.randn(4, 12, 2, 8, 8),
     }
     read_by = {"mlp": soil, "transformer": weather, "embedding": zone}
+    read_by |= {"series-mlp": weather, "tabm": soil}
     read_by |= {"pixel-attention": year, "utae": year}
     for name in encoders:
         modality = read_by.get(name, small)

@@ -17,8 +17,9 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from mtl_explain.modality import Modality
 from mtl_explain.networks.encoders import (
-    BandStatistics, ConvEncoder, EmbeddingEncoder, Encoder, FlatMLP, MLPEncoder, ResNet18, SeriesTransformer,
-    UNet, adapt_stem, check_depth, masked_mean, pad_to_multiple, pixel_quantiles, time_encoding,
+    BandStatistics, ConvEncoder, EmbeddingEncoder, Encoder, FlatMLP, MLPEncoder, ResNet18, SeriesMLP,
+    SeriesTransformer, TabM, UNet, adapt_stem, as_row, check_depth, masked_mean, pad_to_multiple,
+    pixel_quantiles, time_encoding,
 )
 from mtl_explain.networks.layers import as_channels, n_parameters, shape_table
 
@@ -376,6 +377,44 @@ def test_parameters_of_a_transformer_by_hand(weather):
     assert not torch.equal(first, second)  # each layer has its own start
     with pytest.raises(ValueError, match="'weather': 5 attention heads do not divide 32 features"):
         SeriesTransformer(weather, n_heads=5)
+
+
+def test_an_ensemble_by_hand():
+    "Short series and tables."
+    # an ensemble by hand: members share a matrix; in use their mean counts, in training one
+    table = Modality("table", "tabular", (2,), channels=("a", "b"))
+    torch.manual_seed(0)
+    net = TabM(table, width=4, n_layers=1, members=3, dropout=0.0)
+    x = torch.randn(50, 2)
+    layer = net.layers[0]
+    one_by_one = [
+        ((x * layer.before[i]) @ layer.linear.weight.T * layer.after[i] + layer.bias[i]).relu()
+        for i in range(3)
+    ]
+    assert torch.allclose(net.eval()(x), torch.stack(one_by_one).mean(0), atol=1e-6)
+    read = net.train()(x)
+    distance = torch.stack([(read - y).abs().sum(1) for y in one_by_one])
+    assert distance.min(0).values.max() < 1e-5
+    assert set(distance.argmin(0).tolist()) == {0, 1, 2}
+    assert set(layer.before.unique().tolist()) == {-1.0, 1.0}
+
+
+def test_an_absent_step_is_not_read_whatever_stands_there():
+    "Short series and tables."
+    # an absent step is not read, whatever stands there; another number of steps is refused
+    months = Modality("months", "series", (3, 2), channels=("a", "b"))
+    times = torch.tensor([[0.0, 30.0, torch.nan]])
+    x = torch.randn(1, 3, 2)
+    other = x.clone()
+    other[0, 2] = 9.0
+    by_hand = [*x[0, 0].tolist(), 1.0, *x[0, 1].tolist(), 1.0, 0.0, 0.0, 0.0]
+    assert torch.allclose(as_row(x, months, times), torch.tensor([by_hand]))
+    for kind in (SeriesMLP, TabM):
+        net = kind(months).eval()
+        assert net.uses_times
+        assert torch.equal(net(x, times), net(other, times))
+        with pytest.raises(ValueError, match="'months': this encoder only takes the number of steps"):
+            net(x[:, :2], times[:, :2])
 
 
 def test_the_same_class_the_same_vector(zone):

@@ -16,7 +16,9 @@ from mtl_explain.networks.encoders import (
     FlatMLP,
     MLPEncoder,
     ResNet18,
+    SeriesMLP,
     SeriesTransformer,
+    TabM,
     UNet,
 )
 from mtl_explain.networks.gaps import GapEncoder
@@ -32,6 +34,8 @@ encoders = {
     "flat-mlp": FlatMLP,
     "bands": BandStatistics,
     "transformer": SeriesTransformer,
+    "series-mlp": SeriesMLP,
+    "tabm": TabM,
     "embedding": EmbeddingEncoder,
     "pixel-attention": PixelAttention,
     "utae": UTAE,

@@ -19,6 +19,11 @@ __all__ = [
     "time_encoding",
     "masked_mean",
     "SeriesTransformer",
+    "as_row",
+    "row_length",
+    "SeriesMLP",
+    "MemberLinear",
+    "TabM",
     "EmbeddingEncoder",
 ]
 
@@ -432,6 +437,129 @@ class SeriesTransformer(Encoder):
         for layer in self.layers:
             y = layer(y, src_key_padding_mask=padding_mask)
         return masked_mean(y, ~absent)
+
+
+# %% ../../nbs/api/networks/01_encoders.ipynb #b4044eaf
+def as_row(
+    x: Tensor,  # (B, *shape) of a table, labels or a series
+    modality: Modality,  # what it is
+    times: Tensor = None,  # (B,T) of a series; NaN marks an absent step
+) -> Tensor:  # (B,F)
+    "All values of a sample side by side; of a series also which steps are there."
+    x = as_channels(x, modality)
+    if times is None:
+        return x.flatten(1)
+    if x.shape[1] != modality.shape[0]:
+        raise ValueError(
+            f"'{modality.name}': this encoder only takes the number of steps it was made for, "
+            f"{modality.shape[0]}, got {x.shape[1]}; the encoder 'transformer' takes any"
+        )
+    absent = times.isnan()[..., None]
+    row = torch.cat([x.masked_fill(absent, 0.0), (~absent).to(x.dtype)], 2)
+    return row.flatten(1)
+
+
+def row_length(
+    modality: Modality,  # a table, labels or a series
+) -> int:
+    "How many values `as_row` gives."
+    if modality.kind == "series":
+        return modality.shape[0] * (modality.n_channels + 1)
+    return n_inputs(modality)
+
+
+class SeriesMLP(MLPEncoder):
+    "Linear layers on all steps of a series at once, where all samples have the same steps."
+
+    kinds = ("series",)
+    uses_times = True
+
+    def __init__(
+        self,
+        modality: Modality,  # series; its number of steps is fixed from here on
+        width: int = 128,  # features of the hidden layers
+        n_layers: int = 2,  # linear layers
+        out_features: int = None,  # features of the last layer; `width` if None
+        dropout: float = 0.2,  # probability, after each ReLU
+        batchnorm: bool = False,  # normalise before each ReLU
+    ):
+        super().__init__(modality, width, n_layers, out_features, dropout, batchnorm)
+
+    @property
+    def in_features(self) -> int:
+        return row_length(self.modality)
+
+    def forward(
+        self,
+        x: Tensor,  # (B,T,C)
+        times: Tensor,  # (B,T), days; NaN marks an absent step
+    ) -> Tensor:  # (B,F)
+        return self.layers(as_row(x, self.modality, times))
+
+
+class MemberLinear(nn.Module):
+    "A linear layer of several members: one matrix, factors and biases of each."
+
+    def __init__(
+        self,
+        n_in: int,  # features in
+        n_out: int,  # features out
+        members: int,  # how many
+        first: bool,  # whether members begin to differ here: by signs
+    ):
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_out, bias=False)
+        signs = torch.randint(0, 2, (members, n_in)) * 2.0 - 1
+        self.before = nn.Parameter(signs if first else torch.ones(members, n_in))
+        self.after = nn.Parameter(torch.ones(members, n_out))
+        bound = n_in**-0.5
+        self.bias = nn.Parameter(torch.empty(members, n_out).uniform_(-bound, bound))
+
+    def forward(
+        self,
+        x: Tensor,  # (B, members, n_in)
+    ) -> Tensor:  # (B, members, n_out)
+        return self.linear(x * self.before) * self.after + self.bias
+
+
+class TabM(Encoder):
+    "Many small networks that share their matrices, for tables and short series."
+
+    kinds = ("tabular", "category", "series")
+
+    def __init__(
+        self,
+        modality: Modality,  # table, labels or series (its number of steps is fixed then)
+        width: int = 128,  # features of the layers
+        n_layers: int = 3,  # linear layers
+        members: int = 16,  # of the ensemble
+        dropout: float = 0.1,  # probability, after each ReLU
+    ):
+        super().__init__(modality)
+        self.out_features = width
+        widths = [row_length(modality)] + [width] * n_layers
+        self.layers = nn.ModuleList(
+            MemberLinear(a, b, members, i == 0) for i, (a, b) in enumerate(pairwise(widths))
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.members = members
+
+    @property
+    def uses_times(self) -> bool:
+        return self.modality.kind == "series"
+
+    def forward(
+        self,
+        x: Tensor,  # (B,F), labels (B,), or (B,T,C)
+        times: Tensor = None,  # of a series: (B,T), days; NaN marks an absent step
+    ) -> Tensor:  # (B,F)
+        y = as_row(x, self.modality, times)[:, None].expand(-1, self.members, -1)
+        for layer in self.layers:
+            y = self.dropout(layer(y).relu())
+        if not self.training:
+            return y.mean(1)
+        drawn = torch.randint(self.members, (len(y),), device=y.device)
+        return y[torch.arange(len(y), device=y.device), drawn]
 
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #da104fb7
