@@ -179,7 +179,8 @@ def fit_modality(
     if own.kind != m.kind:
         raise ValueError(f"'{m.name}' is of kind {own.kind}; the network was trained on {m.kind}")
     if m.is_label:
-        return _fit_classes(da, own, m)
+        ordered = _fit_channels(da, own, m) if m.channels else da
+        return _fit_classes(ordered, own, m)
     return _fit_units(_fit_channels(da, own, m), own, m)
 
 
