@@ -9,9 +9,10 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from nbdev.config import get_config
 
 from mtl_explain.dev.mutants import (
-    fault_sites, is_look, killed_table, make_fault, make_mutant, sample_mutants, try_mutant,
+    copy_project, fault_sites, is_look, killed_table, make_fault, make_mutant, sample_mutants, try_mutant,
 )
 
 
@@ -84,6 +85,16 @@ def test_a_fault_is_noticed_a_change_that_nobody_asks_about_is_not():
     room_code = "def f(x):\n    return x + 1 if x > 0 else -x\n"
     assert tried("x - 1") == "test_f"
     assert tried("x >= 0") == ""
+
+
+def test_what_the_project_says_of_warnings_holds_for_the_copy():
+    "Do its tests notice?"
+    with tempfile.TemporaryDirectory() as folder:
+        copied = copy_project(get_config().config_path, Path(folder) / "copy")
+        assert 'filterwarnings = [\n    "error"' in (copied / "pyproject.toml").read_text()
+        assert (copied / "mtl_explain" / "trace.py").exists()
+        assert (copied / "tests" / "test_trace.py").exists()
+        assert not list(copied.rglob("*.pyc"))
 
 
 def test_counted_by_module():

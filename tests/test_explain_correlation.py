@@ -100,6 +100,8 @@ def test_empty_blocks_other_axes_one_block():
     np.testing.assert_allclose(merge_moments(np.concatenate([m, empty])), merge_moments(m))
     undefined = np.array([[1.0, 3, 3, 0, 0, 0], [5, 0.1, 2, 1e-30, 4, 1e-15], [0, 0, 0, 0, 0, 0]])
     assert np.isnan(correlation_of_moments(undefined)).all()
+    rounded = np.array([[9.0, 0, 0, 1, 4, 2.00001], [9, 0, 0, 1, 4, -2.00001]])  # lost digits
+    assert correlation_of_moments(rounded).tolist() == [1, -1]
 
 
 def test_a_small_variation_beside_a_large_mean_is_one_as_long_as_it_is_more():

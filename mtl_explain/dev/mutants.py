@@ -186,10 +186,11 @@ def copy_project(
     root: Path,  # folder of the project
     target: Path,  # folder to make
 ) -> Path:  # the same
-    "Package and tests, without anything compiled."
+    "Package, tests and what a warning counts, without anything compiled."
     skip = shutil.ignore_patterns("__pycache__", "lessons")
     shutil.copytree(root / "mtl_explain", target / "mtl_explain", ignore=skip)
     shutil.copytree(root / "tests", target / "tests", ignore=skip)
+    shutil.copy(root / "pyproject.toml", target)
     return target
 
 
