@@ -220,7 +220,9 @@ def _run_tests(folder, files, told) -> None:
             if report.failed:
                 failed.append("import")
 
-    command = ["-x", "-q", "-p", "no:cacheprovider", *(f"tests/{f}" for f in files)]
+    known = "ignore::pytest.PytestAssertRewriteWarning"  # what is loaded already is not rewritten
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", known]
+    command = [*options, *(f"tests/{f}" for f in files)]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         status = pytest.main(command, plugins=[Listener()])
     Path(told).write_text(json.dumps([int(status), failed[:1]]))
