@@ -1005,6 +1005,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'mtl_explain.dev.browser.run_notebook': ( 'dev/browser.html#run_notebook',
                                                                                    'mtl_explain/dev/browser.py'),
                                          'mtl_explain.dev.browser.wait_for': ('dev/browser.html#wait_for', 'mtl_explain/dev/browser.py'),
+                                         'mtl_explain.dev.browser.wait_until_still': ( 'dev/browser.html#wait_until_still',
+                                                                                       'mtl_explain/dev/browser.py'),
                                          'mtl_explain.dev.browser.write_notebook': ( 'dev/browser.html#write_notebook',
                                                                                      'mtl_explain/dev/browser.py')},
             'mtl_explain.dev.code': { 'mtl_explain.dev.code.Import': ('dev/code.html#import', 'mtl_explain/dev/code.py'),
