@@ -20,6 +20,7 @@ __all__ = [
 # %% ../../nbs/dev/08_mutants.ipynb #359ebd2d
 import ast
 import copy
+import gc
 import importlib.util
 import io
 import json
@@ -29,6 +30,7 @@ import random
 import shutil
 import sys
 import tempfile
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +207,8 @@ def _run_tests(folder, files, told) -> None:
     "Run some tests of a copy, in this process; what came out goes into a file."
     import pytest
 
+    gc.freeze()  # what this process inherits is not collected in it, and raises nothing here
+    warnings.resetwarnings()
     for name in [n for n in sys.modules if n.split(".")[0] == "mtl_explain"]:
         del sys.modules[name]
     os.chdir(folder)
