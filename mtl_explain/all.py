@@ -106,6 +106,9 @@ from mtl_explain.papers import (
     rows_in_paper,
 )
 from mtl_explain.setup import Setup, main_share, plot_setup, setup_table, with_weights
+from mtl_explain.show import (
+    samples as _samples,
+)  # gives loaders `show_batch`, learners `show_results`
 from mtl_explain.show.accessor import trace_table
 from mtl_explain.show.activations import activation_map, task_activations
 from mtl_explain.show.explore import Explorer, compare_runs, explore, plot_gallery

@@ -673,18 +673,14 @@ def promise(
 ):
     "Promise something about new regions, from the run's validation regions, and check it."
     from mtl_explain.training.runs import load_run
-    from mtl_explain.trust.promise import check_promise, promise
+    from mtl_explain.trust.promise import check_promise, promise, read_check
 
     opened = load_run(run)
     made = promise(opened, alpha, task, about, out, unit=unit, method=method, certainty=certainty)
     typer.echo(made.sentence)
     if "test" not in opened.trace["split"].values:
         return
-    row = check_promise(made, opened.trace, mods=opened.modalities).iloc[0]
-    typer.echo(
-        f"On the {row.blocks} regions of the split 'test', {row.risk:.1%} ({row.low:.1%} to "
-        f"{row.high:.1%}) went wrong: {row.verdict}."
-    )
+    typer.echo(read_check(check_promise(made, opened.trace, mods=opened.modalities)))
 
 
 # %% ../nbs/api/90_cli.ipynb #62518668

@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from fastcore.basics import patch
 
-from mtl_explain.modality import _name, _names, _names_schema, _text, scaling_schema
+from mtl_explain.modality import _name, _names, _names_schema, _text, kinds, scaling_schema
 from mtl_explain.palette import role_colors
 
 
@@ -306,6 +306,12 @@ def encoders(self: Setup) -> dict:
 
 
 @patch(as_prop=True)
+def may_miss(self: Setup) -> tuple:
+    "Inputs that may have gaps, or may be missing altogether: those with the option `missing`."
+    return tuple(n for n, o in self.inputs.items() if o.get("missing") is not None)
+
+
+@patch(as_prop=True)
 def heads(self: Setup) -> dict:
     "Target -> options of its head."
     return {t: _without(o, "weight", "loss", "scaling") for t, o in self.targets.items()}
@@ -477,6 +483,12 @@ def check_setup(
             f"the setup names '{missing[0]}', but the samples only have "
             f"{', '.join(sorted(modalities))}"
         )
+    for name in setup.targets:
+        if not kinds[modalities[name].kind].head:
+            raise ValueError(
+                f"'{name}' is of kind {modalities[name].kind}, which a network can read but not "
+                "predict; make it an input"
+            )
 
 
 # %% ../nbs/api/01_setup.ipynb #1c9f2eb5

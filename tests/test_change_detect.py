@@ -317,6 +317,7 @@ def test_classes_metres_and_probabilities_where_the_rasters_lie(made, roles_fold
         assert file.units[1] == "m"
         assert file.tags(1)["classes"] == "0 unchanged, 1 demolished, 2 newly built"
         assert np.isnan(file.nodata)
+        assert file.tags()["weights"] == run.weights
         assert file.dtypes[0] == "float32"
     np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-5)
     assert (found[0] == found[2:].argmax(0)).all()

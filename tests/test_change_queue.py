@@ -4,21 +4,25 @@ Written by nbdev-export from the check cells of nbs/api/change/04_queue.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import json
 import os
 import tempfile
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import rasterio
 from rasterio.transform import from_origin
 from scipy.ndimage import gaussian_filter, label
 from scipy.special import expit
 from scipy.stats import binom
 
 from mtl_explain.change.queue import (
-    change_queue, change_regions, object_scores, recall_losses, recall_promise,
+    change_queue, change_regions, load_recall_promise, object_scores, recall_losses, recall_promise,
 )
 from mtl_explain.files.raster import geotiff_writer, write_geotiff
 from mtl_explain.palette import blue, orange
@@ -28,7 +32,7 @@ from mtl_explain.simulate.city.tiles import make_labels, survey
 
 
 @pytest.fixture(scope='module')
-def home_and_drawn():
+def detection_home_kinds_drawn_gone_new_rise_and_drawn():
     def detection(path, classes, chances, height, pixel=2.0):
         "A raster as `detect_change` writes it."
         names = ["unchanged", "demolished", "newly built"]
@@ -53,7 +57,15 @@ def home_and_drawn():
     new = np.where(kinds_drawn == 2, 0.8, 0.05)
     rise = np.where(kinds_drawn == 1, -6, np.where(kinds_drawn == 2, 9, 0))
     drawn = detection(home / "drawn.tif", kinds_drawn, [1 - gone - new, gone, new], rise)
-    return home, drawn
+    return detection, home, kinds_drawn, gone, new, rise, drawn
+
+
+@pytest.fixture(scope='module')
+def two_nine_and_ours():
+    two = np.tile([0.9, 0.4], 9)
+    nine = np.repeat(np.arange(9), 2)
+    ours = recall_promise(two, nine, alpha=0.54, weights="aaaa1111" * 8)
+    return two, nine, ours
 
 
 @pytest.fixture(scope='module')
@@ -102,10 +114,10 @@ def cities_of_city_scores_of_all_old_and_recalled():
     return cities, of_city, scores_of_all, old, recalled
 
 
-def test_regions_by_hand(home_and_drawn):
+def test_regions_by_hand(detection_home_kinds_drawn_gone_new_rise_and_drawn):
     "Regions."
     # regions by hand: the most doubtful first, with their area, height and place
-    home, drawn = home_and_drawn
+    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
     table = change_regions(drawn)
     assert table["kind"].tolist() == ["demolished", "newly built", "demolished"]
     np.testing.assert_allclose(table["confidence"], [0.6, 0.8, 0.9], atol=1e-6)
@@ -121,9 +133,9 @@ def test_regions_by_hand(home_and_drawn):
     table.drop(columns="geometry").round(2)
 
 
-def test_what_is_no_detection_and_what_is_asked_for_that_is_not_there(home_and_drawn):
+def test_what_is_no_detection_and_what_is_asked_for_that_is_not_there(detection_home_kinds_drawn_gone_new_rise_and_drawn):
     "Regions."
-    home, drawn = home_and_drawn
+    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
     write_geotiff(home / "plain.tif", np.zeros((4, 4), "uint8"), (1000, 2000), 2.0, "EPSG:28992")
     for match, path, options in (
         ("plain.tif: expected classes and the probability of each", home / "plain.tif", {}),
@@ -134,10 +146,10 @@ def test_what_is_no_detection_and_what_is_asked_for_that_is_not_there(home_and_d
             change_regions(path, **options)
 
 
-def test_polygons_in_a_file_in_the_order_of_doubt(home_and_drawn):
+def test_polygons_in_a_file_in_the_order_of_doubt(detection_home_kinds_drawn_gone_new_rise_and_drawn):
     "A file for a map program."
     # polygons in a file, in the order of doubt; or one line that says what is missing
-    home, drawn = home_and_drawn
+    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
     if find_spec("geopandas") is None:
         with pytest.raises(
             ImportError, match=r"needs GeoPandas, .*: pip install 'mtl_explain\[queue\]'"
@@ -178,11 +190,10 @@ def test_scores_by_hand():
     assert (found[truth] > 0).sum() >= 1, "at its score an object still is in the queue"
 
 
-def test_by_hand():
+def test_by_hand(two_nine_and_ours):
     "A promise on recall."
     # by hand: 9 blocks with two objects; missing one of each is 0.5, (9 x 0.5 + 1) / 10 = 0.55
-    two = np.tile([0.9, 0.4], 9)
-    nine = np.repeat(np.arange(9), 2)
+    two, nine, ours = two_nine_and_ours
     assert recall_promise(two, nine, alpha=0.54).threshold == 0.4
     assert recall_promise(two, nine, alpha=0.56).threshold == 0.9
     assert recall_losses(two, nine, np.array([0.95, 0.9, 0.5, 0.4])).mean(0).tolist() == [
@@ -204,6 +215,65 @@ def test_by_hand():
             recall_promise(two, nine, **options)
     with pytest.raises(ValueError, match="no object 'demolished' to make a promise from"):
         recall_promise(np.empty(0), np.empty(0))
+
+
+def test_a_certificate(two_nine_and_ours):
+    "A promise on recall."
+    # a certificate: written and read back, refused where it is none, or where it is another run's
+    two, nine, ours = two_nine_and_ours
+    with tempfile.TemporaryDirectory() as d:
+        path = Path(d) / "recall.json"
+        ours.save(path)
+        assert load_recall_promise(path) == ours
+        assert datetime.fromisoformat(ours.made) <= datetime.now(UTC)
+        told = json.loads(path.read_text())
+        assert told["about"] == "recall" and told["blocks"] == 9 and told["share"] == 0.25
+        for match, wrong in (
+            ("alpha is 2, expected less than 1", told | dict(alpha=2)),
+            ("about is 'undetected', expected recall", told | dict(about="undetected")),
+            ("weights is missing", {k: v for k, v in told.items() if k != "weights"}),
+            ("extra is unknown", told | dict(extra=1)),
+        ):
+            path.write_text(json.dumps(wrong))
+            with pytest.raises(ValueError, match=f"recall.json: {match}"):
+                load_recall_promise(path)
+    ours.check_run(SimpleNamespace(weights="aaaa1111" * 8))
+    with pytest.raises(ValueError, match="a promise of another run: it was made for the weights aaaa"):
+        ours.check_run(SimpleNamespace(weights="bbbb2222" * 8))
+
+
+def test_beside_the_queue(two_nine_and_ours, detection_home_kinds_drawn_gone_new_rise_and_drawn):
+    "A promise on recall."
+    # beside the queue; a raster that another network wrote, or nobody knows which, makes no queue
+    two, nine, ours = two_nine_and_ours
+    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
+    def written_by(folder, weights):
+        "The drawn raster, as some run would have written it."
+        path = folder / f"by {weights}.tif"
+        detection(path, kinds_drawn, [1 - gone - new, gone, new], rise)
+        with rasterio.open(path, "r+") as file:
+            file.update_tags(**(dict(weights=weights * 8) if weights else {}))
+        return path
+
+
+    with tempfile.TemporaryDirectory() as d:
+        folder = Path(d)
+        ours.save(folder / "recall.json")
+        own = written_by(folder, "aaaa1111")
+        ours.check_raster(own)
+        for weights, match in (("bbbb2222", "by the weights bbbb2222"), ("", "it does not name")):
+            with pytest.raises(ValueError, match=f"a promise of another run: .*{match}"):
+                ours.check_raster(written_by(folder, weights))
+        if find_spec("geopandas"):
+            with pytest.raises(ValueError, match="a promise of another run"):
+                change_queue(written_by(folder, "cccc3333"), folder / "no.gpkg", ours)
+            assert not list(folder.glob("no.*"))
+            for k, given in enumerate((ours, folder / "recall.json")):
+                made = change_queue(own, folder / f"queue {k}.gpkg", given)
+                assert load_recall_promise(made.with_suffix(".json")) == ours
+            made.unlink()
+            with pytest.raises(FileExistsError, match="queue 1.json exists already"):
+                change_queue(own, made, ours)
 
 
 def test_by_blocks_the_promises_are_kept_by_objects_they_are_broken(misses):

@@ -18,7 +18,7 @@ from scipy import ndimage
 from torchvision.transforms.v2 import functional as V
 
 from mtl_explain.data.augment import (
-    Augment, augment_batch, augmentation, draw_look, draw_place, move, relight,
+    Augment, augment_batch, augmentation, draw_look, draw_place, move, move_back, relight, turn_views,
 )
 from mtl_explain.data.batches import sample_loaders
 from mtl_explain.modality import Modality
@@ -336,3 +336,26 @@ def test_a_setup_with_augmentation(varied):
         with pytest.raises(ValueError, match=message):
             augmentation(replace(varied, training=dict(augment=options)))
     assert augmentation(plain) == []
+
+
+def test_seven_further_views_of_a_square_each_undone_exactly():
+    "Several looks at one sample."
+    # seven further views of a square, each undone exactly; three of another rectangle
+    views = turn_views(Setup("optical", "cover"))
+    assert len(set(views)) == 7
+    values = torch.arange(24.0).reshape(2, 3, 2, 2)
+    seen = set()
+    for flip, turns in views:
+        place = dict(flip=flip, turns=turns, zoom=1, shift=(0, 0))
+        moved = move(values, place, True, [])
+        assert torch.equal(move_back(moved, place), values)
+        seen.add(tuple(moved[0, 0].flatten().tolist()))
+    assert len(seen) == 7
+    assert tuple(values[0, 0].flatten().tolist()) not in seen
+    assert turn_views(Setup("optical", "cover"), square=False) == [
+        (True, 0),
+        (False, 2),
+        (True, 2),
+    ]
+    fixed = dict(augment=dict(place=dict(flip=False, turn=False)))
+    assert turn_views(Setup("optical", "cover", training=fixed)) == []

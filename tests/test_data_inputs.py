@@ -8,14 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from mtl_explain.data.batches import scaled_modalities
+from mtl_explain.data.batches import sample_loaders, scaled_modalities
 from mtl_explain.data.inputs import (
     channel_order, fit_modality, fit_samples, is_numbered, plain_name, range_problem, raster_bands,
-    unit_conversion,
+    unit_conversion, with_missing,
 )
 from mtl_explain.data.samples import modality_array
-from mtl_explain.modality import Modality
+from mtl_explain.modality import Modality, modality_of
+from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 
 
@@ -26,12 +28,12 @@ def rgb():
 
 
 @pytest.fixture(scope='module')
-def learnt_and_some():
+def world_learnt_and_some():
     "A small made-up world."
     world = toy_samples()
     learnt = scaled_modalities(world)
     some = world.isel(sample=slice(0, 6))
-    return learnt, some
+    return world, learnt, some
 
 
 def test_spellings_of_a_band():
@@ -113,10 +115,10 @@ def test_centimetres_become_metres_kelvin_become_degrees():
     assert unit_conversion("furlong", "m") is None
 
 
-def test_bands_features_and_classes_in_another_order(learnt_and_some):
+def test_bands_features_and_classes_in_another_order(world_learnt_and_some):
     "One modality."
     # bands, features and classes in another order; other units
-    learnt, some = learnt_and_some
+    world, learnt, some = world_learnt_and_some
     turned = fit_modality(some.optical.isel(band=[2, 1, 0]), learnt["optical"])
     np.testing.assert_array_equal(turned, some.optical)
     same = fit_modality(some.optical, learnt["optical"])
@@ -146,9 +148,9 @@ def test_features_of_tables_with_a_unit_each_are_sorted_together_with_it():
     np.testing.assert_allclose(fit_modality(given, table), [[16.85, 12.0]], rtol=1e-5)
 
 
-def test_what_cannot_be_brought_into_order_is_refused_in_one_line(learnt_and_some):
+def test_what_cannot_be_brought_into_order_is_refused_in_one_line(world_learnt_and_some):
     "One modality."
-    learnt, some = learnt_and_some
+    world, learnt, some = world_learnt_and_some
     def refuses(da, name, text):
         with pytest.raises(ValueError, match=text) as caught:
             fit_modality(da, learnt[name])
@@ -195,9 +197,28 @@ def test_other_units_and_other_types_of_numbers_are_noticed_a_dark_or_a_bright(r
     assert "'kind' (snow)" in range_problem([70, 0.1], [40, 0.3], rare, share=[False, True])
 
 
-def test_what_was_learnt_is_compared_modality_by_modality(learnt_and_some):
+def test_a_trained_networks_radar_is_not_there():
     "All of them."
-    learnt, some = learnt_and_some
+    # a trained network's radar is not there: missing everywhere, and said
+    optical = xr.Dataset({"optical": modality_array("optical", np.ones((3, 1, 2, 2)), "image")})
+    optical = optical.assign_coords(sample=list("abc"))
+    known = dict(
+        radar=Modality("radar", "image", (2, 4, 4), channels=("VV", "VH"), units="dB"),
+        zone=Modality("zone", "category", (), classes=("dry", "wet")),
+        rain=Modality("rain", "series", (5, 1), channels=("rain",)),
+    )
+    with pytest.warns(UserWarning, match="predicted without radar, zone, rain: not among the samples"):
+        filled = with_missing(optical, known, ["radar", "zone", "rain"])
+    assert filled.radar.isnull().all()
+    assert modality_of(filled.radar).channels == ("VV", "VH")
+    assert (filled.zone == -1).all()
+    assert filled.rain_time.isnull().all()
+    assert with_missing(filled, known, ["radar"]) is filled
+
+
+def test_what_was_learnt_is_compared_modality_by_modality(world_learnt_and_some):
+    "All of them."
+    world, learnt, some = world_learnt_and_some
     names = ("optical", "elevation", "months", "climate")
     same = fit_samples(some, learnt, names)
     for n in names:
@@ -214,9 +235,9 @@ def test_what_was_learnt_is_compared_modality_by_modality(learnt_and_some):
         fit_samples(some.isel(sample=[]), learnt, names)
 
 
-def test_gaps_other_numbers_and_other_sizes_are_refused(learnt_and_some):
+def test_gaps_other_numbers_and_other_sizes_are_refused(world_learnt_and_some):
     "All of them."
-    learnt, some = learnt_and_some
+    world, learnt, some = world_learnt_and_some
     def changed(name, values, **attrs):
         return some.assign({name: values.assign_attrs(some[name].attrs | attrs)})
 
@@ -254,3 +275,21 @@ def test_gaps_other_numbers_and_other_sizes_are_refused(learnt_and_some):
         fit_samples(dated, learnt, ("months",))
     # unless somebody knows better
     assert fit_samples(changed("optical", image / 255), learnt, ("optical",), check_range=False)
+
+
+def test_as_the_validation_loader_reads_its_own_samples_with_the_truths_and(world_learnt_and_some):
+    "A loader of new samples."
+    # as the validation loader reads its own samples, with the truths and without
+    world, learnt, some = world_learnt_and_some
+    dls = sample_loaders(world, Setup(("optical", "months"), ("cover", "warmth")), device="cpu")
+    valid = world.isel(sample=world.split.values == "valid")
+    own = next(iter(dls.valid))
+    again = next(iter(dls.test_dl(valid.isel(band=[2, 1, 0]), with_labels=True)))
+    for one, other in zip(own, again, strict=True):
+        assert list(one) == list(other)
+        for name in one:
+            assert one[name].equal(other[name])
+    (x,) = next(iter(dls.test_dl(valid, bs=4)))
+    assert x["optical"].equal(own[0]["optical"][:4])
+    with pytest.raises(ValueError, match="no 'warmth': leave `with_labels` away"):
+        dls.test_dl(valid.drop_vars("warmth"), with_labels=True)

@@ -137,7 +137,8 @@ def test_a_missing_label_is_fine_as_a_target_an_impossible_one_never(radar):
     assert _problems_in_values(soil, modality_of(soil), False) == [impossible]
     assert _problems_in_values(soil, modality_of(soil), True) == [
         impossible,
-        "'soil': missing label, but it is an input in 1 of 4 samples",
+        "'soil': missing label, but it is an input in 1 of 4 samples; leave them out, or let the "
+        "network read gaps: setup.with_options('soil', missing=0.1)",
     ]
     assert _problems_in_values(radar, modality_of(radar), True) == []
 
@@ -214,8 +215,10 @@ def test_with_a_setup_only_what_it_uses_is_checked_and_its_inputs_must_be(sample
     with pytest.raises(ValueError) as e:
         check_samples(holes, Setup(("optical", "zone"), "cover"))
     assert str(e.value) == (
-        "these samples cannot be used: 'zone': missing label, but it is an input in 5 of 96 samples"
+        "these samples cannot be used: 'zone': missing label, but it is an input in 5 of 96 samples; "
+        "leave them out, or let the network read gaps: setup.with_options('zone', missing=0.1)"
     )
+    check_samples(holes, Setup(("optical", "zone"), "cover").with_options("zone", missing=0))
 
 
 def test_less_common_mistakes(samples):

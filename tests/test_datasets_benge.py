@@ -310,6 +310,8 @@ def test_a_store_that_is_not_there_is_one_clear_line(mini):
     with tempfile.TemporaryDirectory() as folder:
         table = describe(load(prepare(mini, Path(folder) / "store", split="blocked", progress=False)))
     assert list(table.index) == list(template().data_vars)
+    maps = {n: m.pixel_size for n, m in modalities(template()).items() if m.is_dense}
+    assert len(maps) > 3 and set(maps.values()) == {10.0}
     assert table.loc["sentinel2", "shape"] == "12 × 120 × 120"
     assert table.loc["climate", "what"] == "12 classes"
 

@@ -32,6 +32,7 @@ from mtl_explain.datasets.treesat import (
 )
 from mtl_explain.datasets.treesat_index import nearest_training, read_fractions, read_lists
 from mtl_explain.datasets.treesat_labels import aerial_bands, fraction_vector, species, spruce_and_fir
+from mtl_explain.files.raster import ground_size, open_raster
 from mtl_explain.modality import ancestor_index
 from mtl_explain.setup import setup_table
 from mtl_explain.simulate.forest.patches import nodata_value, simulate_forest, simulate_patch
@@ -192,6 +193,18 @@ def test_a_smaller_image_keeps_its_mean_an_equal_one_is_left_alone():
     assert np.allclose(small, image.reshape(4, 20, 3, 20, 3).mean((2, 4)), atol=1)
     assert resize(image, 60) is image
     assert np.allclose(resize(image, 90).mean((1, 2)), image.mean((1, 2)), atol=1)
+
+
+def test_pixels_are_as_large_as_in_the_files(home_forest_and_index, prepared_and_samples):
+    "The sample set."
+    # pixels are as large as in the files: a map of another scale is refused later
+    home, forest, index = home_forest_and_index
+    prepared, samples = prepared_and_samples
+    row = index[index.problem == ""].iloc[0]
+    for name in ("aerial", "s1", "s2"):
+        with open_raster(row[name]) as file:
+            expected = ground_size(file)
+        assert modalities(samples)[name].pixel_size == pytest.approx(expected, rel=0.02)
 
 
 def test_the_sample_set_is_sound_and_says_what_it_is(prepared_and_samples):

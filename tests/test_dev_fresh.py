@@ -177,7 +177,9 @@ def test_the_requirements_that_pip_sees_are_those_of_settings_ini(installed, roo
         return [Requirement(line) for key in keys for line in settings[key].split()]
 
 
-    extras = [f"{name}_requirements" for name in ("dev", "simulate", "aggregation", "trust", "queue")]
+    extras = [
+        f"{name}_requirements" for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors")
+    ]
     seen = [Requirement(r) for r in importlib.metadata.requires("mtl_explain")]
     always = [r for r in seen if r.marker is None]
     optional = [r for r in seen if r.marker]
@@ -207,6 +209,7 @@ def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
         "aggregation_requirements",
         "trust_requirements",
         "queue_requirements",
+        "doors_requirements",
     }
     setup = (root / "setup.py").read_text()
     assert not [word for word in ("version=", "name=", "description=") if word in setup]
@@ -218,7 +221,7 @@ def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings)
     lines = (root / "constraints.txt").read_text().split()
     pins = dict(line.split("==") for line in lines if "==" in line)
     lists = ["requirements"] + [
-        f"{name}_requirements" for name in ("dev", "simulate", "aggregation", "trust", "queue")
+        f"{name}_requirements" for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors")
     ]
     for line in " ".join(settings[name] for name in lists).split():
         wanted = Requirement(line)

@@ -215,6 +215,9 @@ def test_from_the_reference_to_the_reference_and_from_the_home_page():
     assert linked("[`f`](/api/site.html#f)") == "[`f`](api/site.html#f)"
     assert linked("[web](https://quarto.org)") == "[web](https://quarto.org)"
     assert linked("[`_f`](/api/site.html#_f), [`f`](/a.html#f)") == "`_f`, [`f`](a.html#f)"
+    assert linked("[[`f`](/a.html#f)](b.ipynb), [so [`f`](/a.html) does](c)") == (
+        "[`f`](b.ipynb), [so `f` does](c)"
+    )
 
 
 def test_only_rows_of_documentation_are_put_in_order():

@@ -274,7 +274,7 @@ def test_the_table_is_what_estimate_says_of_each_of_both_and_of_their(beside_not
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
     two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
     columns = "question tasks value value_low value_high control control_low control_high "
-    columns += "difference low high p p_holm n clusters effective note"
+    columns += "difference level low high p p_holm n clusters effective note"
     assert list(beside_tied) == columns.split()
     mine, its = (asked_of(t, mods)[question].statistic for t in (tied, share_nothing))
     ends = ["value", "low", "high"]
@@ -504,6 +504,7 @@ def test_errors_with_units_have_axes_of_their_own(mixed):
     counts = [len(ax.get_yticks()) for ax in axs]
     with_units = mixed["question"].str.startswith("error of").sum()
     assert counts == [len(mixed) - with_units] * 2 + [with_units] * 2
+    assert plot_control(mixed.assign(level=0.9))[3].get_xlabel() == "difference, 90 % paired interval"
     part = mixed.assign(difference=mixed["difference"].where(mixed.index != 1))
     assert len(plot_control(part)[0].get_yticks()) == counts[0] - 1
     only = plot_control(mixed[mixed["question"].str.startswith("error of")])

@@ -227,7 +227,7 @@ def test_of_a_negative_estimate_an_infinite_df_an_error_of_zero(claims_and_judge
     assert alone[["low", "high", "p"]].isna().all(axis=None)
     part = judge(claims[1:].assign(study="globe"))
     assert part.index.tolist() == [0, 1]
-    new = ["low", "high", "p", "p_holm", "power", "verdict"]
+    new = ["low", "high", "p", "p_holm", "power", "level", "verdict"]
     assert list(part) == [*claims, "study", *new]
     assert "p" not in claims  # what was given stays as it is
     with pytest.raises(ValueError, match="need the column 'se'; they have claim, estimate, margin"):
@@ -297,4 +297,6 @@ def test_every_mark_stands_at_its_number(claims_and_judged):
     assert ax.get_ylim()[0] <= -0.5 and ax.get_ylim()[1] >= 2.5  # all rows are in view
     assert ax.get_xlabel() == "difference [m], with its 95 % interval"
     assert plot_verdicts(judged).get_xlabel() == "difference, with its 95 % interval"
+    surer = judge(judged, level=0.99)
+    assert plot_verdicts(surer).get_xlabel() == "difference, with its 99 % interval"
     plt.close("all")

@@ -1,6 +1,6 @@
 """Cost
 
-Written by nbdev-export from the check cells of nbs/api/networks/12_cost.ipynb.
+Written by nbdev-export from the check cells of nbs/api/networks/15_cost.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 

@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
-from mtl_explain.modality import Modality, kinds
+from mtl_explain.modality import Modality
 from mtl_explain.networks.encoders import (
     BandStatistics, ConvEncoder, EmbeddingEncoder, Encoder, FlatMLP, MLPEncoder, ResNet18, SeriesTransformer,
-    UNet, adapt_stem, check_depth, default_encoder, encoders, make_encoder, masked_mean, pad_to_multiple,
-    pixel_quantiles, time_encoding,
+    UNet, adapt_stem, check_depth, masked_mean, pad_to_multiple, pixel_quantiles, time_encoding,
 )
 from mtl_explain.networks.layers import as_channels, n_parameters, shape_table
 
@@ -388,65 +387,3 @@ def test_the_same_class_the_same_vector(zone):
     assert n_parameters(net) == 5 * 6
     with pytest.raises(ValueError, match="'zone': a label is missing"):
         net(torch.tensor([-1, 2]))
-
-
-def test_what_suits_whom(optical, cover, weather, zone, soil):
-    "Choosing by name."
-    tiny = Modality("tiny", "image", (3, 6, 6), channels=("a", "b", "c"))
-    table = [  # modality, encoder where the network keeps the image plane, and where it does not
-        (optical, "unet", "conv"),
-        (cover, "unet", "conv"),
-        (weather, "transformer", "transformer"),
-        (zone, "embedding", "embedding"),
-        (soil, "mlp", "mlp"),
-        (tiny, "unet", "flat-mlp"),
-    ]
-    for modality, dense, vector in table:
-        assert default_encoder(modality, True) == dense
-        assert default_encoder(modality, False) == vector
-    assert {e for k in kinds.values() for e in (k.dense_encoder, k.vector_encoder)} <= set(encoders)
-
-
-def test_asked_for_by_name_or_chosen(optical, zone):
-    "Choosing by name."
-    assert isinstance(make_encoder(optical, dense=True), UNet)
-    assert isinstance(make_encoder(optical), ConvEncoder)
-    assert make_encoder(optical, True, "conv", width=5, depth=2).out_features == 10
-    with pytest.raises(
-        ValueError, match="encoder of 'zone': there is no type 'lstm'; choose one of unet, conv"
-    ):
-        make_encoder(zone, type="lstm")
-    with pytest.raises(
-        ValueError, match="'unet' has no option 'wdith'; it has width, depth, out_features"
-    ):
-        make_encoder(optical, True, wdith=8)
-    with pytest.raises(ValueError, match="'zone' is of kind category; UNet reads image, mask"):
-        make_encoder(zone, type="unet")
-    with pytest.raises(ValueError, match="option 'depth' cannot be 0"):
-        make_encoder(optical, True, depth=0)
-
-
-def test_no_dead_weights_in_any_encoder(soil, weather, zone):
-    "Choosing by name."
-    torch.manual_seed(0)
-    small = Modality("small", "image", (3, 8, 8), channels=("a", "b", "c"))
-    batches = {
-        "unet": torch.randn(4, 3, 8, 8),
-        "conv": torch.randn(4, 3, 8, 8),
-        "resnet18": torch.randn(2, 3, 64, 64),
-        "flat-mlp": torch.randn(4, 3, 8, 8),
-        "bands": torch.randn(4, 3, 8, 8),
-        "mlp": torch.randn(4, 5),
-        "transformer": torch.randn(4, 12, 2),
-        "embedding": torch.tensor([0, 1, 2, 3]),
-    }
-    for name in encoders:
-        modality = {"mlp": soil, "transformer": weather, "embedding": zone}.get(name, small)
-        net = make_encoder(modality, type=name)
-        times = [torch.rand(4, 12) * 365] if net.uses_times else []
-        out = net(batches[name], *times)
-        assert out.ndim == (4 if net.dense else 2)
-        assert out.shape[1] == net.out_features
-        (out * torch.randn_like(out)).sum().backward()
-        dead = [k for k, p in net.named_parameters() if p.grad is None or not p.grad.any()]
-        assert not dead, (name, dead)

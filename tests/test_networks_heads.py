@@ -8,6 +8,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mtl_explain.modality import Modality, kinds
 from mtl_explain.networks.heads import (
@@ -235,8 +236,8 @@ def test_a_height_on_a_coarser_grid_is_brought_to_the_maps_and_what_is_refused(c
 
 
 def test_one_head_for_each_kind_of_target(cover, elevation, zone, season, weather):
-    "Choosing by kind."
-    assert {k.head for k in kinds.values()} | {"soft-threshold"} == set(heads)
+    "How sure of a number."
+    assert {k.head for k in kinds.values() if k.head} | {"soft-threshold"} == set(heads)
     fused = torch.zeros(2, 8, 24, 24)
     for modality, shape in (
         (cover, (12, 24, 24)),
@@ -262,10 +263,35 @@ def test_one_head_for_each_kind_of_target(cover, elevation, zone, season, weathe
 
 
 def test_no_dead_weights_in_any_head(cover, elevation, zone, season, weather):
-    "Choosing by kind."
+    "How sure of a number."
     torch.manual_seed(0)
     for modality in (cover, elevation, zone, season, weather):
         head = make_head(8, modality, dense=True, dropout=0.1, batchnorm=True)
         out = head(torch.randn(4, 8, 6, 6))
         (out * torch.randn_like(out)).sum().backward()
         assert all(p.grad is not None and p.grad.any() for p in head.parameters()), modality.name
+
+
+def test_quantiles_never_cross_the_median_is_the_one_in_the_middle(elevation, season, weather, cover):
+    "How sure of a number."
+    # quantiles never cross, the median is the one in the middle; every kind of number has them
+    torch.manual_seed(1)
+    for modality, shape in ((elevation, (1, 6, 6)), (season, (1,)), (weather, (12, 2))):
+        head = make_head(8, modality, True, quantiles=(0.05, 0.25, 0.5, 0.9))
+        for p in head.parameters():
+            p.data.normal_(0, 3)
+        found = head(torch.randn(50, 8, 6, 6))
+        assert found.shape[1:] == (4, *shape)
+        assert (found.diff(dim=1) >= 0).all()
+        x = torch.randn(2, 8, 6, 6)
+        assert torch.equal(head(x)[:, head.middle], head.median(x))
+        steps = [F.softplus(s(x)) for s in head.steps]  # by hand
+        torch.testing.assert_close(head(x)[:, 0], head.median(x) - steps[1] - steps[0])
+        torch.testing.assert_close(head(x)[:, 3], head.median(x) + steps[2])
+    bounded = make_head(8, elevation, True, quantiles=[0.1, 0.5, 0.9], activation="tanh")
+    assert bounded(100 * x)[:, 1].abs().max() <= 1 < bounded(100 * x)[:, 2].max()
+    for quantiles in ((0.1, 0.9), (0.5, 0.9), (0.9, 0.5, 0.1), (0.1, 0.5, 1), "0.5", (0.1, "0.5", 0.9)):
+        with pytest.raises(ValueError, match="expected rising numbers between 0 and 1 with 0.5 inside"):
+            make_head(8, elevation, True, quantiles=quantiles)
+    with pytest.raises(ValueError, match="'cover': it is of kind mask; only numbers have quantiles"):
+        make_head(8, cover, True, quantiles=(0.1, 0.5, 0.9))

@@ -1,6 +1,6 @@
 """Network
 
-Written by nbdev-export from the check cells of nbs/api/networks/11_multitask.ipynb.
+Written by nbdev-export from the check cells of nbs/api/networks/14_multitask.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
@@ -151,6 +151,21 @@ def test_targets_on_a_coarser_grid_and_a_map_from_vectors_alone(made_up_and_moda
     assert y["cover"].shape == (2, 4, 32, 32)
     net = MultitaskNetwork(modalities, Setup(("moisture",), ("cover",))).eval()
     assert net({"moisture": torch.randn(1, 1, 16, 16)})["cover"].shape == (1, 4, 64, 64)
+
+
+def test_a_number_with_quantiles(made_up_and_modalities):
+    "Heads on a body."
+    # a number with quantiles: they stand beside its median, on its own grid
+    made_up, modalities = made_up_and_modalities
+    torch.manual_seed(0)
+    roles = Setup(("optical",), ("cover", "moisture"))
+    sure = roles.with_options("moisture", quantiles=(0.1, 0.5, 0.9))
+    net = MultitaskNetwork(modalities, sure).eval()
+    y = net({"optical": torch.randn(2, 3, 64, 32)})
+    assert list(y) == ["cover", "moisture", "moisture_quantiles"]
+    assert y["moisture_quantiles"].shape == (2, 3, 1, 16, 8)
+    assert torch.equal(y["moisture_quantiles"][:, 1], y["moisture"])
+    assert (y["moisture_quantiles"].diff(dim=1) >= 0).all()
 
 
 def test_every_kind_as_input_and_as_target(made_up_and_modalities):

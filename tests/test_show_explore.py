@@ -9,12 +9,15 @@ from pathlib import Path
 
 import altair as alt
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
+from mtl_explain.data.samples import modality_array
 from mtl_explain.datasets import globe
+from mtl_explain.modality import modality_of
 from mtl_explain.show.explore import (
-    chart_script, compare_runs, explore, live_chart, picture_of, plot_gallery, selected_samples,
+    chart_script, compare_runs, explore, live_chart, picture_of, plot_gallery, said_labels, selected_samples,
     selection_table,
 )
 from mtl_explain.show.views import chart_style
@@ -78,6 +81,22 @@ def test_predictions_in_the_gallery_are_the_networks_and_labels_are_told_from(ea
     assert picture_of(earth.optical[0]).shape == (32, 32, 3)
     assert picture_of(earth.elevation[0]).shape == (32, 32)
     plt.close(fig)
+
+
+def test_one_sample_in_words(earth_cover_and_climate):
+    "Their maps."
+    # one sample in words: classes by name, numbers with units, what is wrong behind a cross
+    earth, cover, climate = earth_cover_and_climate
+    rain = modality_array("rain", np.ones((1, 5)), "tabular", channels=list("abcde"), units="mm")
+    mods = dict(climate=modality_of(earth.climate), rain=modality_of(rain))
+    told = said_labels(mods, dict(climate=1, rain=rain.values[0]), dict(climate=2))
+    assert told.splitlines() == [
+        f"climate: {mods['climate'].classes[1]} ✗ {mods['climate'].classes[2]}",
+        *(f"rain ({c}): 1 mm" for c in "abcd"),
+        "rain: 1 more",
+    ]
+    mods = dict(height=modality_of(earth.elevation_mean.rename("height")))
+    assert said_labels(mods, dict(height=[12.3]), dict(height=[8.0])) == "height: 12.3 / 8 m"
 
 
 def test_dense_tasks_have_three_maps_each_beside_the_image(earth_cover_and_climate):

@@ -13,7 +13,7 @@ from torch import nn
 
 from mtl_explain.change.metrics import HeightScores, SemanticScores
 from mtl_explain.data.augment import augment_batch, draw_look, draw_place
-from mtl_explain.networks.encoders import encoders
+from mtl_explain.networks.choosing import encoders
 from mtl_explain.networks.fusion import Fusion
 from mtl_explain.networks.heads import heads
 from mtl_explain.networks.layers import Dropout

@@ -12,13 +12,14 @@ import pytest
 
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.training.ensemble import Ensemble, least_scale
+from mtl_explain.training.confidence import least_scale
+from mtl_explain.training.ensemble import Ensemble
 from mtl_explain.training.runs import train_run
 from mtl_explain.trust.promise import certify, promise, with_promise
 
 
 @pytest.fixture(scope='module')
-def home_samples_runs_and_ensemble():
+def home_samples_setup_runs_and_ensemble():
     home = Path(tempfile.mkdtemp())
     samples = toy_samples(160, size=8)
     setup = Setup(dict(optical=dict(type="conv")), ("climate", "warmth", "months"))
@@ -27,24 +28,24 @@ def home_samples_runs_and_ensemble():
         for k in range(3)
     ]
     ensemble = Ensemble(runs)
-    return home, samples, runs, ensemble
+    return home, samples, setup, runs, ensemble
 
 
 @pytest.fixture(scope='module')
-def trace(home_samples_runs_and_ensemble):
-    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+def trace(home_samples_setup_runs_and_ensemble):
+    home, samples, setup, runs, ensemble = home_samples_setup_runs_and_ensemble
     return ensemble.trace(samples)
 
 
 @pytest.fixture(scope='module')
-def test(home_samples_runs_and_ensemble):
-    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+def test(home_samples_setup_runs_and_ensemble):
+    home, samples, setup, runs, ensemble = home_samples_setup_runs_and_ensemble
     return samples.isel(sample=np.isin(samples.split.values, ("valid", "test")))
 
 
-def test_means_and_spreads_are_those_of_the_runs(home_samples_runs_and_ensemble):
+def test_means_and_spreads_are_those_of_the_runs(home_samples_setup_runs_and_ensemble):
     "Why."
-    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    home, samples, setup, runs, ensemble = home_samples_setup_runs_and_ensemble
     found = ensemble.predict(samples)
     each = [r.predict(samples, probabilities=True) for r in runs]
     chance = np.mean([e.climate_probability for e in each], 0)
@@ -63,10 +64,10 @@ def test_means_and_spreads_are_those_of_the_runs(home_samples_runs_and_ensemble)
     assert set(found.coords) == set(each[0].coords)
 
 
-def test_its_trace_is_a_trace(home_samples_runs_and_ensemble, test, trace):
+def test_its_trace_is_a_trace(home_samples_setup_runs_and_ensemble, test, trace):
     "Why."
     # its trace is a trace: errors of the mean, a record of confidence, errors in units of the scale
-    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    home, samples, setup, runs, ensemble = home_samples_setup_runs_and_ensemble
     together = ensemble.predict(test)
     wrong = (together.climate != test.climate).values
     np.testing.assert_array_equal(trace.error.sel(task="climate", epoch=0), wrong)
@@ -76,9 +77,9 @@ def test_its_trace_is_a_trace(home_samples_runs_and_ensemble, test, trace):
     assert set(trace.split.values) == {"valid", "test"}
 
 
-def test_what_is_no_ensemble_is_refused(home_samples_runs_and_ensemble):
+def test_what_is_no_ensemble_is_refused(home_samples_setup_runs_and_ensemble):
     "Why."
-    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    home, samples, setup, runs, ensemble = home_samples_setup_runs_and_ensemble
     with pytest.raises(ValueError, match="two runs or more, got 1"):
         Ensemble(runs[:1])
     with pytest.raises(ValueError, match="seed 0 is there twice"):
@@ -91,10 +92,26 @@ def test_what_is_no_ensemble_is_refused(home_samples_runs_and_ensemble):
     assert Ensemble(runs).weights != Ensemble(runs[:2]).weights
 
 
-def test_intervals_in_units_of_the_spread_applied(trace, home_samples_runs_and_ensemble, test):
+def test_runs_with_quantiles(home_samples_setup_runs_and_ensemble, test):
+    "Why."
+    # runs with quantiles: the spread of the seeds, and the mean of what each says of itself
+    home, samples, setup, runs, ensemble = home_samples_setup_runs_and_ensemble
+    roles = setup.with_options("warmth", quantiles=(0.1, 0.5, 0.9))
+    how = dict(epochs=1, bs=16, bar=False, device="cpu")
+    sure = [train_run(samples, roles, home / f"sure{k}", seed=k, **how) for k in range(2)]
+    each = [r.predict(test) for r in sure]
+    found = Ensemble(sure).predict(test)
+    spread = np.std([e.warmth for e in each], 0, ddof=1)
+    own = np.mean([e.warmth_scale for e in each], 0)
+    np.testing.assert_allclose(found.warmth_scale, spread + own, rtol=1e-4)
+    assert "months_scale" not in each[0] and "months_scale" in found
+    assert Ensemble(sure).trace(samples).scaled.values.all()
+
+
+def test_intervals_in_units_of_the_spread_applied(trace, home_samples_setup_runs_and_ensemble, test):
     "Why."
     # intervals in units of the spread, applied; another network's promise is refused
-    home, samples, runs, ensemble = home_samples_runs_and_ensemble
+    home, samples, setup, runs, ensemble = home_samples_setup_runs_and_ensemble
     made = certify(trace, 0.4, "warmth", "interval", unit="sample", weights=ensemble.weights)
     assert made.scaled
     promised = ensemble.predict(test, promise=made)

@@ -41,6 +41,12 @@ def learn(samples, setup):
     return learn
 
 
+@pytest.fixture(scope='module')
+def valid(samples):
+    "The validation samples."
+    return samples.isel(sample=samples.split.values == "valid")
+
+
 def test_what_was_learnt_beats_the_most_frequent_class_and_the_mean(learn, samples):
     "Learning the toy world."
     score = learn.scores("test").set_index(["task", "metric"]).value
@@ -95,13 +101,8 @@ def test_making_a_network_leaves_the_global_random_state_alone(samples, setup):
 def test_a_learner_without_a_trace_says_so_and_an_unknown_split_too(samples, setup):
     "Learning the toy world."
     plain = multitask_learner(samples, setup, trace=(), device="cpu")
-    for forbidden, match in (
-        (lambda: plain.export("x.pkl"), "`train_run"),
-        (lambda: pickle.dumps(plain), "`train_run.samples, setup, folder.`"),
-        (plain.get_preds, "use learn.predict.samples."),
-    ):
-        with pytest.raises(NotImplementedError, match=match):
-            forbidden()
+    with pytest.raises(NotImplementedError, match="`learn.export.folder.` keeps"):
+        pickle.dumps(plain)
     with pytest.raises(ValueError, match="keeps no trace"):
         plain.trace
     with pytest.raises(ValueError, match="no split 'dev'; this learner has train, valid, test"):
@@ -180,6 +181,64 @@ def test_bands_in_another_order_gaps_and_numbers_of_another_kind(samples, learn)
     assert "cover" in learn.predict(dark, check_range=False)
 
 
+def test_predictions_of_a_split(learn, valid, setup):
+    "Prediction."
+    # predictions of a split: fastai's places, a dictionary in each
+    with learn.no_bar():
+        inputs, chances, truths, decoded, losses = learn.get_preds(
+            with_input=True, with_decoded=True, with_loss=True
+        )
+        assert len(learn.get_preds()) == 2
+    found = learn.predict(valid, probabilities=True)
+    n = valid.sizes["sample"]
+    assert inputs["optical"].shape == (n, 3, 16, 16)
+    for task in setup.targets:
+        np.testing.assert_allclose(truths[task], valid[task], rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(decoded[task], found[task], rtol=1e-4, atol=1e-3)
+        recorded = learn.trace.loss.isel(epoch=-1).sel(task=task, sample=valid.sample)
+        np.testing.assert_allclose(losses[task], recorded, rtol=1e-4, atol=1e-5)
+    for task in ("cover", "climate"):
+        np.testing.assert_allclose(chances[task], found[f"{task}_probability"], atol=1e-5)
+
+
+def test_a_loader_that_shuffles_comes_back_in_order(learn, valid):
+    "Prediction."
+    # a loader that shuffles comes back in order; new samples have no truth; raw outputs if asked for
+    with learn.no_bar():
+        in_order, _ = learn.get_preds(dl=learn.dls.valid)
+        mixed, _ = learn.get_preds(dl=learn.dls.valid.new(shuffle=True, seed=3))
+        as_drawn, _ = learn.get_preds(dl=learn.dls.valid.new(shuffle=True, seed=3), reorder=False)
+        logits, _ = learn.get_preds(act=lambda raw: raw)
+        new, nothing = learn.get_preds(dl=learn.dls.test_dl(valid[["optical"]]))
+        with pytest.raises(ValueError, match="with_loss needs truths: .*with_labels=True"):
+            learn.get_preds(dl=learn.dls.test_dl(valid[["optical"]]), with_loss=True)
+    assert nothing is None
+    for task, values in in_order.items():
+        torch.testing.assert_close(mixed[task], values)
+        torch.testing.assert_close(new[task], values)
+    assert not torch.equal(as_drawn["warmth"], in_order["warmth"])
+    torch.testing.assert_close(logits["climate"].softmax(1), in_order["climate"])
+
+
+def test_an_answer_about_a_mirrored_image_is_mirrored_back(learn, valid, samples):
+    "Prediction."
+    # an answer about a mirrored image is mirrored back; the mean of the views is a mean
+    with learn.no_bar():
+        (turned, plain), truths = learn.tta(n=1, beta=None)
+        mixed, _ = learn.tta(n=1)
+        mirrored = valid.assign(optical=valid.optical[..., ::-1])
+        by_hand, _ = learn.get_preds(dl=learn.dls.test_dl(mirrored))
+    torch.testing.assert_close(turned["cover"], by_hand["cover"].flip(-1))
+    torch.testing.assert_close(turned["climate"], by_hand["climate"])
+    torch.testing.assert_close(mixed["warmth"], 0.75 * turned["warmth"] + 0.25 * plain["warmth"])
+    assert truths["cover"].shape == turned["cover"].argmax(1).shape
+    no_image = multitask_learner(samples, Setup("months", "warmth"), trace=(), device="cpu")
+    with pytest.raises(ValueError, match="tta turns images, and this network reads none .*months"):
+        no_image.tta()
+    with pytest.raises(ValueError, match="there is no other view: n is 0"):
+        learn.tta(n=0)
+
+
 def test_the_search_for_a_learning_rate_leaves_no_mark_a_second_fit_goes_on(samples, setup):
     "It stays fastai."
     with tempfile.TemporaryDirectory() as folder:
@@ -195,6 +254,50 @@ def test_the_search_for_a_learning_rate_leaves_no_mark_a_second_fit_goes_on(samp
             one.fit(1, 1e-3)
     assert other.trace.epoch.values.tolist() == [0, 1]
     assert other.trace.identical(plain.trace)
+
+
+def test_frozen_the_body_stays_as_it_is(samples, setup):
+    "It stays fastai."
+    # frozen, the body stays as it is; fine-tuned, everything learns, and the table has all epochs
+    tuned = multitask_learner(samples, setup, bs=32, device="cpu")
+    assert tuned.table.empty
+
+
+    def weights(part):
+        return torch.cat([p.flatten() for p in part.parameters() if p.ndim > 1]).detach().clone()
+
+
+    before = weights(tuned.model.body), weights(tuned.model.heads)
+    with tuned.no_bar(), tuned.no_logging():
+        tuned.freeze()
+        tuned.fit(1, 1e-3)
+        assert torch.equal(weights(tuned.model.body), before[0])
+        assert not torch.equal(weights(tuned.model.heads), before[1])
+        tuned.fine_tune(1, 1e-3)
+        assert not torch.equal(weights(tuned.model.body), before[0])
+        tuned.validate()
+        tuned.get_preds()
+    assert tuned.table.epoch.tolist() == tuned.trace.epoch.values.tolist() == [0, 1, 2]
+    assert {"train_loss", "valid_loss", "cover_accuracy", "seconds"} <= set(tuned.table)
+    assert [h["lr"] for h in tuned.opt.hypers][0] < tuned.opt.hypers[1]["lr"]
+
+
+def test_weights_know_their_epoch_also_when_earlier_ones_come_back(samples, setup):
+    "It stays fastai."
+    # weights know their epoch, also when earlier ones come back; others are of none
+    with tempfile.TemporaryDirectory() as folder:
+        one = multitask_learner(samples, setup, bs=64, device="cpu", path=folder)
+        with one.no_bar(), one.no_logging():
+            assert one.history.epoch_of(one.model) is None
+            one.fit(1, 1e-3)
+            one.save("first")
+            one.fit(1, 1e-3)
+            assert one.history.epoch_of(one.model) == 1
+            one.load("first")
+    assert one.history.epoch_of(one.model) == 0
+    with torch.no_grad():
+        next(one.model.parameters()).mul_(2)
+    assert one.history.epoch_of(one.model) is None
 
 
 def test_on_a_gpu_where_there_is_one_in_half_precision(samples, setup):

@@ -10,12 +10,13 @@ from unittest import mock
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import mean_pinball_loss
 
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.training.losses import (
-    FixedWeights, MultitaskLoss, _class_weights, element_losses, relations, sample_losses, task_loss,
-    valid_elements, weightings,
+    FixedWeights, MultitaskLoss, _class_weights, element_losses, pinball_loss, relations, sample_losses,
+    task_loss, valid_elements, weightings,
 )
 
 
@@ -109,6 +110,34 @@ def test_without_missing_labels_it_is_torchs_own_loss():
     torch.testing.assert_close(
         task_loss(z, z + 2, Modality("z", "tabular", (3,), channels="abc")), F.mse_loss(z, z + 2)
     )
+
+
+def test_pinball_loss_by_hand_with_a_missing_value():
+    "By sample, and by batch."
+    # pinball loss by hand, with a missing value; and as scikit-learn has it
+    pred = torch.tensor([[[0.0], [1.0], [3.0]], [[0.0], [0.0], [0.0]], [[9.0], [9.0], [9.0]]])
+    y = torch.tensor([[2.0], [-1.0], [torch.nan]])
+    levels = (0.1, 0.5, 0.9)
+    by_hand = [(0.1 * 2 + 0.5 * 1 + 0.1 * 1) / 3, (0.9 * 1 + 0.5 * 1 + 0.1 * 1) / 3]
+    assert pinball_loss(pred, y, levels).item() == pytest.approx(sum(by_hand) / 2)
+    g = torch.Generator().manual_seed(0)
+    pred = torch.randn(50, 3, 2, 4, generator=g)
+    y = torch.randn(50, 2, 4, generator=g)
+    theirs = [
+        mean_pinball_loss(y.ravel().numpy(), pred[:, k].ravel().numpy(), alpha=a)
+        for k, a in enumerate(levels)
+    ]
+    assert pinball_loss(pred, y, levels).item() == pytest.approx(sum(theirs) / 3, rel=1e-5)
+    pred.requires_grad_()
+    nothing = pinball_loss(pred, torch.full_like(y, torch.nan), levels)
+    nothing.backward()
+    assert nothing == 0 and not pred.grad.any()
+    sample = torch.randn(4001, 1, generator=g)  # smallest where the quantiles are
+    grid = torch.linspace(-2, 2, 81)
+    for a in levels:
+        losses = [pinball_loss(v.expand(4001, 1, 1), sample, (a,)).item() for v in grid]
+        best = grid[losses.index(min(losses))].item()
+        assert best == pytest.approx(sample.quantile(a).item(), abs=0.06)
 
 
 def test_nothing_to_learn_from(label, height):

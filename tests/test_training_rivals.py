@@ -9,12 +9,34 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score
 
+from mtl_explain.data.partition import split_samples
+from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.training.rivals import Caps, pixel_features, rival_names, rivals, sample_features
+from mtl_explain.training.rivals import (
+    Caps, pixel_features, rival_names, rivals, sample_features, series_maps, split_optimism,
+)
+
+
+def farms(shared, n=240, seed=0):
+    "Fields on farms: each farm has its own look and its own class, or a class by the field."
+    rng = np.random.default_rng(seed)
+    farm = np.repeat(np.arange(n // 8), 8)
+    look = rng.normal(0, 1, (n // 8, 6))[farm] + rng.normal(0, 0.1, (n, 6))
+    crop = rng.integers(0, 2, n // 8)[farm] if shared else rng.integers(0, 2, n)
+    look[:, 0] += crop  # what honestly tells the class
+    values = dict(
+        look=modality_array("look", look.astype("float32"), "tabular"),
+        crop=modality_array("crop", crop, "category", classes=["wheat", "maize"]),
+    )
+    coords = dict(
+        sample=np.arange(n).astype(str), farm=("sample", np.char.add("farm ", farm.astype(str)))
+    )
+    return split_samples(xr.Dataset(values).assign_coords(coords), "farm")
 
 
 @pytest.fixture(scope='module')
@@ -39,6 +61,13 @@ def test_features_by_hand():
     assert sample_features(np.array([[[0, 0, 1, -1]]]), mask).tolist() == [[0.5, 0.25]]
     year = Modality("year", "series", (2, 1), channels=("t",))
     assert sample_features(np.array([[[1.0], [2.0]]]), year).tolist() == [[1, 2]]
+    # a series of images: what each pixel shows on the whole, and when it shows most
+    dates = np.array([1.0, 5, np.nan, 2]).reshape(1, 4, 1, 1, 1)
+    mean, spread, least, most, when = series_maps(dates).ravel()
+    assert (mean, least, most, when) == pytest.approx((8 / 3, 1, 5, 0.25))
+    assert spread == pytest.approx(np.std([1, 5, 2]))
+    stack = Modality("stack", "image_series", (4, 1, 1, 1), channels=("ndvi",))
+    assert sample_features(dates, stack)[0, 0] == pytest.approx(8 / 3)
 
 
 def test_a_pixel_and_its_surroundings_by_hand():
@@ -117,3 +146,14 @@ def test_missing_labels_do_not_count(samples_setup_and_made):
     known = (holes.split == "train") & (holes.climate >= 0)
     assert (rows.loc[("climate", "test"), "train_rows"] == int(known.sum())).all()
     assert found.scores.value.notna().all()
+
+
+def test_where_farms_are_alike_within_a_random_split_flatters():
+    "How much a random split flatters."
+    # where farms are alike within, a random split flatters; where fields are independent, it does not
+    role = Setup("look", "crop")
+    flattered = split_optimism(farms(True), role, caps=Caps(trees=20))
+    honest = split_optimism(farms(False), role, caps=Caps(trees=20))
+    assert flattered.optimism["crop", "accuracy"] > 0.2
+    assert abs(honest.optimism["crop", "accuracy"]) < 0.12
+    flattered.round(2)

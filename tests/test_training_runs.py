@@ -60,6 +60,23 @@ def samples_setup_and_learn():
 
 
 @pytest.fixture(scope='module')
+def exported(samples_setup_and_learn):
+    "A learner with fastai's habits: early stopping, the best weights brought back, then a run."
+    samples, setup, learn = samples_setup_and_learn
+    @contextlib.contextmanager
+    def exported(*cbs, epochs=3, lr=1e-2, trace=("valid", "test")):
+        "A trained learner, and a folder to export it to."
+        with tempfile.TemporaryDirectory() as d, contextlib.redirect_stdout(io.StringIO()):
+            options = dict(bs=16, device="cpu", path=Path(d), trace=trace)
+            made = multitask_learner(samples, setup, cbs=list(cbs), **options)
+            with made.no_bar(), made.no_logging():
+                if epochs:
+                    made.fine_tune(epochs - 1, lr)
+                yield made, Path(d) / "run"
+    return exported
+
+
+@pytest.fixture(scope='module')
 def home_and_run(samples_setup_and_learn):
     "A finished run."
     samples, setup, learn = samples_setup_and_learn
@@ -229,6 +246,65 @@ def test_a_learning_rate_that_cannot_be_is_refused_before_a_folder_is_made():
             with pytest.raises(ValueError, match="train_run: lr is .*, expected"):
                 train_run(toy_samples(24), Setup("optical", "climate"), Path(folder) / "run", lr=lr)
         assert list(Path(folder).iterdir()) == []
+
+
+def test_what_was_exported_is_a_run(exported, samples_setup_and_learn):
+    "A run of a learner."
+    # what was exported is a run: its trace, its scores and its predictions are those of the weights
+    samples, setup, learn = samples_setup_and_learn
+    with exported() as (made, folder):
+        out = made.export("run")
+        assert out.folder == folder
+        assert out.finished
+        assert out.epoch == 2
+        assert out.about == "Epoch 2 of 0 to 2 is kept: its weights were exported."
+        np.testing.assert_array_equal(out.trace.error, made.trace.error)
+        assert out.metrics.index.tolist() == [0, 1, 2]
+        assert out.predict(samples).equals(made.predict(samples))
+        of_test = out.scores.query("split == 'test'").drop(columns="split").reset_index(drop=True)
+        pd.testing.assert_frame_equal(of_test, made.scores("test"), rtol=1e-6)
+        assert set(out.temperatures) == {"cover", "climate"}
+        assert made.export("run").scores.equals(out.scores)
+        made.fit(1)
+        with pytest.raises(FileExistsError, match="options.epochs: the folder has 3, asked for is 4"):
+            made.export("run")
+        with pytest.raises(FileExistsError, match="the folder has .exported., asked for is .best."):
+            train_run(samples, setup, folder, epochs=3, bs=16, device="cpu")
+
+
+def test_the_best_weights_were_brought_back(exported, samples_setup_and_learn):
+    "A run of a learner."
+    # the best weights were brought back: the run is about their epoch
+    samples, setup, learn = samples_setup_and_learn
+    with exported(SaveModelCallback(monitor="valid_loss"), lr=3.0) as (made, folder):
+        best = made.table.valid_loss[1:].idxmin()
+        out = made.export(folder)
+        assert out.epoch == out.trace.attrs["kept"] == best
+        last = made.trace.epoch.values[-1]
+        told = out.predict(samples).sel(sample=out.trace.sample.values)
+        correct = out.trace.correct.sel(task="climate", epoch=best).values == 1
+        truth = samples.climate.sel(sample=out.trace.sample.values)
+        assert ((told.climate == truth).values == correct).all()
+
+
+def test_weights_of_no_epoch_are_looked_at_once_more(exported, samples_setup_and_learn):
+    "A run of a learner."
+    # weights of no epoch are looked at once more; so are those of an untrained learner
+    samples, setup, learn = samples_setup_and_learn
+    with exported(trace=("valid",)) as (made, folder):
+        with torch.no_grad():
+            next(made.model.heads.parameters()).mul_(3)
+        out = made.export(folder)
+        assert out.epoch == 3
+        assert out.trace.sizes["epoch"] == len(out.metrics) == 4
+        assert np.isnan(out.metrics.train_loss.iloc[-1])
+        valid = samples.isel(sample=samples.split.values == "valid")
+        told = out.predict(valid).climate == valid.climate
+        assert (told == (out.trace.correct.sel(task="climate", epoch=3) == 1).values).all()
+    with exported(epochs=0, trace=()) as (made, folder):
+        out = made.export(folder)
+        assert out.epoch == 0
+        assert out.predict(samples).equals(made.predict(samples))
 
 
 def test_the_folder_holds_what_the_table_promises(home_and_run, samples_setup_and_learn):

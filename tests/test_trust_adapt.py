@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+from scipy.stats import binom
 from torch.testing import assert_close
 
 from mtl_explain.data.free_labels import without_labels
@@ -39,7 +40,7 @@ def error_by_way(samples, network, **options):
 
 
 @pytest.fixture(scope='module')
-def worlds_and_networks():
+def trained_network_planted_regions_worlds_and_networks():
     shared = Setup(
         inputs=dict(signal=dict(type="mlp", batchnorm=True)), targets=("state", "terrain"), main="state"
     )
@@ -52,14 +53,15 @@ def worlds_and_networks():
     def planted_regions(
         kind,  # 'shifted' or 'turned'
         regions=(12, 12, 12),  # in training, validation, test
-        n=24,  # samples a region
+        n=24,  # samples a region; or the least and the most
         seed=0,
     ):
         "A sample set in which adapting helps, or harms."
         rng = np.random.default_rng(seed)
         n_regions = sum(regions)
         new = np.arange(n_regions) >= regions[0]
-        region = np.repeat(np.arange(n_regions), n)
+        sizes = np.exp(rng.uniform(*np.log(n), n_regions)).astype(int) if np.ndim(n) else n
+        region = np.repeat(np.arange(n_regions), sizes)
         hidden = rng.normal(size=(len(region), 2))
         mixing = rng.normal(size=(2, 6))
         far = rng.choice([0.2, 2], n_regions) if kind == "shifted" else np.zeros(n_regions)
@@ -78,7 +80,7 @@ def worlds_and_networks():
         )
         coords = dict(
             sample=[f"s{i:03d}" for i in range(len(region))],
-            split=("sample", np.repeat(["train", "valid", "test"], np.array(regions) * n)),
+            split=("sample", np.repeat(["train", "valid", "test"], regions)[region]),
             group=("sample", [f"region {r:02d}" for r in region]),
         )
         return xr.Dataset(arrays, coords)
@@ -88,18 +90,18 @@ def worlds_and_networks():
         for kind, samples in worlds.items()
         for name, setup in dict(shared=shared, separate=shared.separate()).items()
     }
-    return worlds, networks
+    return trained_network, planted_regions, worlds, networks
 
 
 @pytest.fixture(scope='module')
-def network(worlds_and_networks):
-    worlds, networks = worlds_and_networks
+def network(trained_network_planted_regions_worlds_and_networks):
+    trained_network, planted_regions, worlds, networks = trained_network_planted_regions_worlds_and_networks
     return networks["shifted", "shared"]
 
 
 @pytest.fixture(scope='module')
-def samples_and_part(worlds_and_networks):
-    worlds, networks = worlds_and_networks
+def samples_and_part(trained_network_planted_regions_worlds_and_networks):
+    trained_network, planted_regions, worlds, networks = trained_network_planted_regions_worlds_and_networks
     samples = worlds["shifted"]
     part = of_region(samples, regions_of(samples)[0])
     return samples, part
@@ -117,10 +119,10 @@ def test_entropy_by_hand_for_an_even_and_a_sure_prediction():
     assert label_entropy(sure, {}, TwoClasses, ()) < 1e-6
 
 
-def test_where_it_must_help_it_does_and_more_than_what_needs_no_label(worlds_and_networks):
+def test_where_it_must_help_it_does_and_more_than_what_needs_no_label(trained_network_planted_regions_worlds_and_networks):
     "A world in which it must help, and one in which it must harm."
     # where it must help, it does, and more than what needs no label; where it must harm, it harms
-    worlds, networks = worlds_and_networks
+    trained_network, planted_regions, worlds, networks = trained_network_planted_regions_worlds_and_networks
     errors = pd.DataFrame({key: error_by_way(worlds[key[0]], net) for key, net in networks.items()})
     shifted = errors["shifted", "shared"]
     assert shifted["auxiliary, statistics"] < 0.5 * shifted["statistics"] < 0.5 * shifted["nothing"]
@@ -128,10 +130,10 @@ def test_where_it_must_help_it_does_and_more_than_what_needs_no_label(worlds_and
     assert turned["auxiliary"] > turned["nothing"] + 0.05
 
 
-def test_the_control(worlds_and_networks):
+def test_the_control(trained_network_planted_regions_worlds_and_networks):
     "A world in which it must help, and one in which it must harm."
     # the control: tasks that share nothing cannot be corrected by one another
-    worlds, networks = worlds_and_networks
+    trained_network, planted_regions, worlds, networks = trained_network_planted_regions_worlds_and_networks
     for kind in worlds:
         alone = error_by_way(worlds[kind], networks[kind, "separate"])
         assert alone["auxiliary"] == alone["nothing"]
@@ -181,6 +183,17 @@ def test_what_cannot_be_done_says_so(network, samples_and_part):
         adapt(network, part.isel(sample=[0]))
 
 
+def test_a_batch_more_for_one_sample_is_none(samples_and_part, network):
+    "A world in which it must help, and one in which it must harm."
+    # a batch more for one sample is none; and the statistics are those of all samples alike
+    samples, part = samples_and_part
+    one_more = samples.isel(sample=slice(0, 65))
+    moved = adapt(network, one_more, way="statistics", bs=64)
+    once = adapt(network, one_more, way="statistics", bs=65)
+    norm = next(k for k in moved.state_dict() if k.endswith("running_mean"))
+    assert_close(moved.state_dict()[norm], once.state_dict()[norm], rtol=0.05, atol=0.01)
+
+
 def test_by_hand():
     "A rule when not to."
     # by hand: gains where the loss is high; from there on, and not below
@@ -220,6 +233,38 @@ def test_worth_nothing():
         assert n < 14 or used["high"] > 0.8, used
 
 
+def test_regions_of_5_to_200_samples():
+    "A rule when not to."
+    # regions of 5 to 200 samples: as seldom wrong as with equal ones, in both directions
+    def unequal_gains(kind, n, rng):
+        "Loss and gain of n regions, both as noisy as their few samples make them."
+        size = np.exp(rng.uniform(np.log(5), np.log(200), n))
+        loss = np.exp(rng.normal(0, 0.2 + 1.5 / np.sqrt(size)))
+        gain = dict(nothing=0 * loss, harm=0 * loss - 0.03, high=np.where(loss > 1, 0.1, -0.05))[kind]
+        return pd.DataFrame(dict(loss=loss, gain=gain + 0.5 * rng.normal(size=n) / np.sqrt(size)))
+
+
+    rng = np.random.default_rng(1)
+    n_worlds = 400
+    chance = binom.ppf(0.99, n_worlds, 0.05) / n_worlds  # of a rule that is wrong in 5 of 100
+    rows = {}
+    for n in (6, 14, 27, 50):
+        rows[n] = {
+            kind: np.mean(
+                [
+                    np.isfinite(learn_rule(unequal_gains(kind, n, rng)).threshold)
+                    for _ in range(n_worlds)
+                ]
+            )
+            for kind in ("nothing", "harm", "high")
+        }
+    table = pd.DataFrame(rows).T.rename_axis("regions").add_prefix("adapts where: ")
+    assert (table["adapts where: nothing"] <= chance).all()
+    assert (table["adapts where: harm"] < 0.02).all()
+    assert table["adapts where: high"].is_monotonic_increasing and rows[50]["high"] > 0.9
+    table.round(3)
+
+
 def test_what_is_too_small_is_left_as_it_is_and_said(samples_and_part, network):
     "Many regions."
     # what is too small is left as it is, and said; a world without regions is refused
@@ -235,10 +280,10 @@ def test_what_is_too_small_is_left_as_it_is_and_said(samples_and_part, network):
         adapt_regions(network, few, "test")
 
 
-def test_the_rule_of_validation_regions_keeps_most_of_the_help_on_test_regions(worlds_and_networks):
+def test_the_rule_of_validation_regions_keeps_most_of_the_help_on_test_regions(trained_network_planted_regions_worlds_and_networks):
     "Many regions."
     # the rule of validation regions keeps most of the help on test regions, and forbids the harm
-    worlds, networks = worlds_and_networks
+    trained_network, planted_regions, worlds, networks = trained_network_planted_regions_worlds_and_networks
     for kind, net in networks.items():
         if kind[1] == "separate":
             continue
@@ -254,3 +299,21 @@ def test_the_rule_of_validation_regions_keeps_most_of_the_help_on_test_regions(w
             region = of_region(world, table.index[0])
             left = adapt(net, region, rule=learnt)
             assert predict_samples(left, region).identical(predict_samples(net, region))
+
+
+def test_unequal_regions(trained_network_planted_regions_worlds_and_networks):
+    "Many regions."
+    # unequal regions: the help is kept, and the harm forbidden
+    trained_network, planted_regions, worlds, networks = trained_network_planted_regions_worlds_and_networks
+    for kind in ("shifted", "turned"):
+        world = planted_regions(kind, (12, 20, 20), (5, 200), seed=3)
+        net = trained_network(world)
+        learnt = learn_rule(adapt_regions(net, world), ("terrain",))
+        table = adapt_regions(net, world, "test")
+        assert table.n.max() > 10 * table.n.min()
+        gain = table.gain.where([learnt.says(v) for v in table.loss], 0)
+        print(f"{kind}: {learnt}; on test regions {gain.mean():+.3f}, always {table.gain.mean():+.3f}")
+        if kind == "shifted":
+            assert gain.sum() > 0.8 * table.gain.sum() > 0
+        else:
+            assert np.isinf(learnt.threshold) and table.gain.mean() < 0

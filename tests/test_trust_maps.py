@@ -73,7 +73,7 @@ def made(home_samples_setup_run_tiles_mosaic_write_and_optical, quiet):
 
 
 @pytest.fixture(scope='module')
-def promises_and_found(home_samples_setup_run_tiles_mosaic_write_and_optical, quiet):
+def promises_options_and_found(home_samples_setup_run_tiles_mosaic_write_and_optical, quiet):
     home, samples, setup, run, tiles, mosaic, write, optical = home_samples_setup_run_tiles_mosaic_write_and_optical
     promises = [
         promise(run, 0.3, "climate", out=home / "a.json"),
@@ -85,7 +85,7 @@ def promises_and_found(home_samples_setup_run_tiles_mosaic_write_and_optical, qu
     ]
     options = dict(probabilities=True, size=16, overlap=0, bs=8) | quiet
     found = predict_scene(run, dict(optical=optical), home / "tiles", promises, **options)
-    return promises, found
+    return promises, options, found
 
 
 @pytest.fixture(scope='module')
@@ -129,10 +129,10 @@ def both_fine_coarse_and_given(home_samples_setup_run_tiles_mosaic_write_and_opt
     return both, fine, coarse, given
 
 
-def test_the_maps_are_the_predictions_of_the_samples_whatever_the_kind_of_the(promises_and_found, home_samples_setup_run_tiles_mosaic_write_and_optical):
+def test_the_maps_are_the_predictions_of_the_samples_whatever_the_kind_of_the(promises_options_and_found, home_samples_setup_run_tiles_mosaic_write_and_optical):
     "A run, and a scene."
     # the maps are the predictions of the samples, whatever the kind of the task and of the promise
-    promises, found = promises_and_found
+    promises, options, found = promises_options_and_found
     home, samples, setup, run, tiles, mosaic, write, optical = home_samples_setup_run_tiles_mosaic_write_and_optical
     seen = set()
     for one in promises:
@@ -151,10 +151,30 @@ def test_the_maps_are_the_predictions_of_the_samples_whatever_the_kind_of_the(pr
     sorted(seen)
 
 
-def test_what_the_files_say_of_themselves(opened, home_samples_setup_run_tiles_mosaic_write_and_optical, promises_and_found):
+def test_numbers_with_quantiles_bring_their_scale_as_a_map_as_well(home_samples_setup_run_tiles_mosaic_write_and_optical, promises_options_and_found):
+    "A run, and a scene."
+    # numbers with quantiles bring their scale, as a map as well; and it is that of the predictions
+    home, samples, setup, run, tiles, mosaic, write, optical = home_samples_setup_run_tiles_mosaic_write_and_optical
+    promises, options, found = promises_options_and_found
+    numbers = setup.with_options("warmth", quantiles=(0.1, 0.5, 0.9))
+    numbers = numbers.with_options("elevation", quantiles=(0.1, 0.5, 0.9))
+    sure = train_run(samples, numbers, home / "sure", epochs=1, bs=32, bar=False, device="cpu")
+    both = [promise(sure, 0.3, t, "interval", home / f"{t}.json") for t in ("warmth", "elevation")]
+    assert all(c.scaled for c in both)
+    with tempfile.TemporaryDirectory() as d:
+        folder = predict_scene(sure, dict(optical=optical), Path(d) / "maps", both, **options)
+        for one in both:
+            expected = sure.predict(tiles, promise=one)
+            for name in (f"{one.task}{end}" for end in ("", "_scale", "_low", "_high")):
+                v = expected[name].values.reshape(48, 1, *expected[name].shape[2:] or (1, 1))
+                got = tiles_of(folder / f"{name}.tif")
+                np.testing.assert_allclose(got, np.broadcast_to(v, got.shape), rtol=1e-4, atol=1e-3)
+
+
+def test_what_the_files_say_of_themselves(opened, home_samples_setup_run_tiles_mosaic_write_and_optical, promises_options_and_found):
     "A run, and a scene."
     home, samples, setup, run, tiles, mosaic, write, optical = home_samples_setup_run_tiles_mosaic_write_and_optical
-    promises, found = promises_and_found
+    promises, options, found = promises_options_and_found
     with opened("cover") as file:
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert file.dtypes == ("uint8",)
@@ -171,6 +191,7 @@ def test_what_the_files_say_of_themselves(opened, home_samples_setup_run_tiles_m
         assert file.tags()["resolution"] == "one value a window of 16 × 16 pixels, blended"
         assert float(file.tags()["temperature"]) == pytest.approx(run.temperatures["climate"], 1e-3)
         assert file.tags()["run"] == "run"
+        assert file.tags()["weights"] == run.weights
     with opened("elevation") as file:
         assert file.units == ("m",)
         assert file.descriptions == ("elevation",)
@@ -185,18 +206,18 @@ def test_what_the_files_say_of_themselves(opened, home_samples_setup_run_tiles_m
         assert file.tags()["promise"].startswith("On new regions like these, at most 30% of climate")
 
 
-def test_classes_confidence_where_to_ask_numbers(promises_and_found):
+def test_classes_confidence_where_to_ask_numbers(promises_options_and_found):
     "A run, and a scene."
-    promises, found = promises_and_found
+    promises, options, found = promises_options_and_found
     names = ["cover", "cover_confidence", "cover_ask", "climate", "climate_level", "elevation"]
     axes = plot_maps(found, names)
     assert [ax.get_title() for ax in axes][-1] == "elevation [m]"
 
 
-def test_holes_stay_holes_in_every_file(home_samples_setup_run_tiles_mosaic_write_and_optical, promises_and_found, quiet, opened):
+def test_holes_stay_holes_in_every_file(home_samples_setup_run_tiles_mosaic_write_and_optical, promises_options_and_found, quiet, opened):
     "Holes, grids, and everything else that a scene can be."
     home, samples, setup, run, tiles, mosaic, write, optical = home_samples_setup_run_tiles_mosaic_write_and_optical
-    promises, found = promises_and_found
+    promises, options, found = promises_options_and_found
     with tempfile.TemporaryDirectory() as d:
         holed = mosaic(tiles.optical.values).astype("float32")
         holed[:, 20:30, 40:45] = -1
@@ -234,11 +255,11 @@ def test_a_fine_image_beside_a_coarse_one_with_targets_on_both_grids(both_fine_c
         assert not np.isnan(file.read()).any()
 
 
-def test_mistakes_and_what_they_leave_behind(home_samples_setup_run_tiles_mosaic_write_and_optical, both_fine_coarse_and_given, promises_and_found, made, quiet):
+def test_mistakes_and_what_they_leave_behind(home_samples_setup_run_tiles_mosaic_write_and_optical, both_fine_coarse_and_given, promises_options_and_found, made, quiet):
     "Nothing half-written."
     home, samples, setup, run, tiles, mosaic, write, optical = home_samples_setup_run_tiles_mosaic_write_and_optical
     both, fine, coarse, given = both_fine_coarse_and_given
-    promises, found = promises_and_found
+    promises, options, found = promises_options_and_found
     def refuses(match, error=ValueError, rasters=None, source=run, **options):
         with tempfile.TemporaryDirectory() as d:
             with pytest.raises(error, match=match):

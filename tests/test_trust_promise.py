@@ -13,18 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 from scipy.stats import binom
 
+from mtl_explain.data.samples import modality_array
+from mtl_explain.explain.resampling import cluster_codes
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import confidence_edges
 from mtl_explain.training.foreign import trace_of
-from mtl_explain.training.runs import train_run
+from mtl_explain.training.runs import load_run, train_run
 from mtl_explain.trust.backoff import planted_tree
 from mtl_explain.trust.promise import (
     Exposure, block_losses, certify, check_promise, exchangeability, exposure, load_certificate, methods,
-    plot_promise, promise, promise_floor, safe_threshold,
+    plot_promise, promise, promise_floor, read_check, safe_threshold, with_promise,
 )
 from mtl_explain.trust.risk import planted_confidence
 
@@ -65,6 +68,34 @@ def numbers(honest, seed, n_blocks=40, per=30, split="valid"):
     pair = dict(warmth=(true + off)[:, None]), dict(warmth=true[:, None])
     scaled = trace_of(*pair, scales=dict(warmth=spread[:, None]), **options)
     return trace_of(*pair, **options), scaled, spread
+
+
+def noisy_world(constant, n_blocks=48, per=50, seed=0):
+    "A number whose noise depends on a signal, or not; and the standard deviation of that noise."
+    rng = np.random.default_rng(seed)
+    block = np.repeat(np.arange(n_blocks), per)
+    signal = rng.uniform(-2, 2, (len(block), 2))
+    noise = np.full(len(block), 1.5) if constant else np.where(signal[:, 1] > 0, 3.0, 0.6)
+    warmth = 20 + 3 * np.sin(signal[:, :1]) + noise[:, None] * rng.normal(size=(len(block), 1))
+    arrays = dict(
+        signal=modality_array("signal", signal.astype("float32"), "tabular"),
+        warmth=modality_array("warmth", warmth.astype("float32"), "tabular", units="°C"),
+    )
+    split = np.repeat(["train", "valid", "test"], np.array([2, 1, 1]) * n_blocks // 4)
+    coords = dict(
+        sample=[f"s{i}" for i in range(len(block))],
+        split=("sample", split[block]),
+        group=("sample", [f"region {b}" for b in block]),
+    )
+    return xr.Dataset(arrays, coords), noise
+def noisy_run(constant, **options):
+    "A small network of that world, trained for some seconds; test samples, and their noise."
+    data, noise = noisy_world(constant)
+    setup = Setup(dict(signal=dict(type="mlp")), dict(warmth=options))
+    folder = Path(tempfile.mkdtemp()) / "run"
+    how = dict(epochs=12, bs=64, lr=1e-2, bar=False, device="cpu", shown=0)
+    tested = data.split.values == "test"
+    return train_run(data, setup, folder, **how), data.isel(sample=tested), noise[tested]
 
 
 @pytest.fixture(scope='module')
@@ -320,14 +351,76 @@ def test_for_anywhere():
         certify(few.drop_vars("lat"), near=(50, 0))
 
 
+def test_for_one_place_regions_of_5_to_200_patches():
+    "For one place."
+    # for one place, regions of 5 to 200 patches: kept in both directions, and where there is none
+    def unequal_band(k, slope, seed, per=5):
+        "A band of latitude: as many small regions, which are harder, as large ones."
+        rng = np.random.default_rng(seed)
+        parts = []
+        for least, most, harder in ((5, 20, 0.8), (60, 200, 0.0)):
+            sizes = rng.integers(least, most + 1, per)
+            how = dict(shift=slope * k + harder, between=0.3, seed=rng.integers(2**31))
+            one = planted_confidence(per, sizes, 16, **how)
+            n = one.sizes["sample"]
+            places = dict(lat=("sample", np.full(n, 10.0 * k)), lon=("sample", np.zeros(n)))
+            names = dict(group=("sample", [f"{k} {least} {g}" for g in one.group.values]))
+            ids = dict(split=("sample", np.full(n, "valid")))
+            parts.append(one.assign_coords(places | names | ids))
+        return joined_regions(parts)
+
+
+    def joined_regions(parts):
+        how = dict(data_vars="minimal", coords="minimal", join="override")
+        whole = xr.concat(parts, "sample", **how)
+        return whole.assign_coords(sample=np.arange(whole.sizes["sample"]))
+
+
+    for slope in (0.4, 0.0):
+        worlds = [
+            joined_regions([unequal_band(k, slope, 10 * seed + k) for k in range(6)])
+            for seed in range(2)
+        ]
+        told = {}
+        for k in (0, 5):
+            many = unequal_band(k, slope, 7, per=60)
+            exposed = exposure(many, "cover")
+            losses, _ = block_losses(exposed, cluster_codes(many, np.arange(many.sizes["sample"])))
+            true = pd.Series(losses.mean(0), exposed.thresholds)
+            made = [certify(w, 0.15, near=(10.0 * k, 0.0), reach_km=1500) for w in worlds]
+            assert np.mean([true[c.threshold] for c in made]) < 0.15
+            told[k] = np.mean([c.answered for c in made])
+        if slope:
+            assert told[0] > told[5] + 0.1
+        else:
+            assert abs(told[0] - told[5]) < 0.1
+            assert max(told.values()) < np.mean([certify(w, 0.15).answered for w in worlds])
+
+
 def test_kept_where_the_regions_are_alike_broken_where_they_are_worse(world_and_certificate):
     "Using it."
     world, certificate = world_and_certificate
     fresh = planted_confidence(60, seed=8)
-    assert check_promise(certificate, fresh)["verdict"].item() == "kept here"
+    assert check_promise(certificate, fresh)["verdict"].item() == "seen"
+    assert read_check(check_promise(certificate, fresh)).endswith("less than 10%: seen.")
     worse = check_promise(certificate, planted_confidence(60, shift=1.5, seed=8))
-    assert worse["verdict"].item() == "broken here"
+    assert worse["verdict"].item() == "opposite seen"
     check_promise(certificate, fresh).round(3)
+
+
+def test_no_error_at_all_in_a_few_regions_is_no_proof(world_and_certificate):
+    "Using it."
+    # no error at all in a few regions is no proof: then the number of regions decides
+    world, certificate = world_and_certificate
+    sure = planted_confidence(4, 8, 60, seed=3)
+    sure = sure.assign(bin_wrong=0 * sure.bin_wrong)
+    four = check_promise(certificate, sure).iloc[0]
+    assert four.risk == 0 and four.verdict == "could not be seen"
+    assert four.high == pytest.approx(1 - 0.025 ** (1 / 4))  # the exact interval of 0 in 4
+    many = planted_confidence(100, 1, 60, seed=3)
+    assert (
+        check_promise(certificate, many.assign(bin_wrong=0 * many.bin_wrong)).verdict.item() == "seen"
+    )
 
 
 def test_a_small_run(home_samples_setup_run_few_made_and_cover):
@@ -356,7 +449,7 @@ def test_a_small_run(home_samples_setup_run_few_made_and_cover):
     assert tree.answered >= promise(run, 0.2, out=home / "x.json").answered
     table = pd.concat(rows)
     assert set(table["about"]) == {"undetected", "set", "interval", "level"}
-    assert not (table["verdict"] == "broken here").any()
+    assert not (table["verdict"] == "opposite seen").any()
     table.round(3)
 
 
@@ -428,6 +521,46 @@ def test_kept_with_and_without():
             assert check_promise(made, trace)["risk"].item() < 0.12
         width, own_width = wide.threshold * 3.0, own.threshold * spread.mean()
         assert (own_width < 0.9 * width) if honest else (own_width > width)
+
+
+def test_quantiles_where_it_is_noisy_is_found_and_the_interval_is_as_wide_as():
+    "Numbers with a scale of their own."
+    # quantiles: where it is noisy is found, and the interval is as wide as there is noise
+    quantiles = (0.1, 0.5, 0.9)
+    run_of_both, tested, noise = noisy_run(False, quantiles=quantiles)
+    made = promise(run_of_both, 0.1, about="interval")
+    assert made.scaled and load_run(run_of_both.folder).trace["scaled"].item()
+    assert check_promise(made, run_of_both.trace).verdict.item() == "seen"
+    found = run_of_both.predict(tested, promise=made)
+    scale = found.warmth_scale.values[:, 0]
+    quiet = noise < 1
+    # half the way between the quantiles of a normal distribution, and a tenth of all spread
+    spread = run_of_both.modalities["warmth"].std[0]
+    for part in (quiet, ~quiet):
+        expected = stats.norm.ppf(0.9) * noise[part][0] + 0.1 * spread
+        assert scale[part].mean() == pytest.approx(expected, rel=0.35)
+    inside = (found.warmth_low <= tested.warmth) & (tested.warmth <= found.warmth_high)
+    assert inside.values[quiet].mean() > 0.88 and inside.values[~quiet].mean() > 0.88
+    width = (found.warmth_high - found.warmth_low).values[:, 0]
+    plain, *_ = noisy_run(False)
+    alike = plain.predict(tested, promise=promise(plain, 0.1, about="interval"))
+    widths = (alike.warmth_high - alike.warmth_low).values[:, 0]
+    assert np.ptp(widths) < 1e-3 and width[quiet].mean() < 0.6 * widths.mean()
+    table = pd.DataFrame({"quantiles": width, "one width": widths}).groupby(noise).mean()
+    table.rename_axis("noise [°C]").add_prefix("interval [°C], ").round(2)
+
+
+def test_constant_noise():
+    "Numbers with a scale of their own."
+    # constant noise: a constant scale; and what has no scale is told
+    run_of_one, tested, noise = noisy_run(True, quantiles=[0.1, 0.5, 0.9])
+    found = run_of_one.predict(tested)
+    assert found.warmth_scale.attrs["units"] == "°C"
+    scale = found.warmth_scale.values
+    assert scale.std() < 0.1 * scale.mean()
+    made = promise(run_of_one, 0.1, about="interval")
+    with pytest.raises(ValueError, match="or a target with `quantiles`"):
+        with_promise(made, run_of_one.modalities, found.drop_vars("warmth_scale"))
 
 
 def test_the_picture_of_the_planted_world(world_and_certificate):

@@ -29,7 +29,9 @@ from mtl_explain.data.windows import WholeBlocks
 from mtl_explain.files.raster import geotiff_writer, is_virtual, open_raster
 from mtl_explain.trust.maps import (
     band_style,
+    n_layers,
     network_of,
+    origin_of,
     scene_layers,
     scene_plan,
     written_in_blocks,
@@ -98,7 +100,7 @@ def to_bands(
     bands = []
     for task in targets:
         m = mods[task]
-        values = layers[task]
+        values = layers[task][: n_layers(m)]  # without the scale of a number
         if m.is_label:
             classes = values.argmax(0).astype("float32")
             bands.append(np.where(np.isnan(values[:1]), np.float32(np.nan), classes))
@@ -161,6 +163,7 @@ def detect_change(
         plan = scene_plan(net, scene, size, overlap, width, bs)
         bands = band_list(mods, targets, probabilities)
         target = stack.enter_context(new_raster(out, scene, bands))
+        target.update_tags(**origin_of(run))
         blocks = WholeBlocks(scene.shape[0])
         net = net.to(device or default_device())
         said = "detecting" * progress

@@ -4,10 +4,13 @@
 
 # %% auto #0
 __all__ = [
+    "recall_format",
+    "recall_schema",
     "change_regions",
     "change_queue",
     "object_scores",
     "RecallPromise",
+    "load_recall_promise",
     "recall_losses",
     "recall_promise",
 ]
@@ -15,7 +18,8 @@ __all__ = [
 # %% ../../nbs/api/change/04_queue.ipynb #f67f0601
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +28,16 @@ from rasterio.features import shapes
 from rasterio.windows import Window
 from scipy.ndimage import find_objects, label
 
-from mtl_explain.files.paths import atomic_file
+from mtl_explain.files.paths import atomic_file, write_json
 from mtl_explain.files.raster import ground_size, open_raster
-from mtl_explain.trust.promise import check_wish, methods, promise_floor, safe_threshold
+from mtl_explain.files.schemas import check_document, read_document
+from mtl_explain.trust.promise import (
+    Certificate,
+    check_wish,
+    methods,
+    promise_floor,
+    safe_threshold,
+)
 
 # %% ../../nbs/api/change/04_queue.ipynb #5ee08aa1
 _joined = np.ones((3, 3), int)  # pixels that share a corner hang together
@@ -135,10 +146,10 @@ def _middle(transform, rows, columns):
 def change_queue(
     detection,  # path of a raster that `detect_change` wrote, with probabilities
     out,  # GeoPackage to write
-    promise: "RecallPromise" = None,  # takes its threshold and its class
+    promise=None,  # a `RecallPromise`, or path of one: takes its threshold and its class
     least: float = 0.0,  # m²: what is smaller is left out, and counted in a note
 ) -> Path:  # a layer `changes`: rank, class, confidence, area_m2, height_m, polygon
-    "The changed regions as polygons in a GeoPackage, the most doubtful first."
+    "The changed regions as polygons in a GeoPackage, the most doubtful first; its promise beside."
     try:
         import geopandas
     except ImportError:
@@ -146,10 +157,15 @@ def change_queue(
             "a queue needs GeoPandas, which is not installed: pip install 'mtl_explain[queue]'"
         ) from None
     out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists already: choose another name, or remove it")
     if out.suffix != ".gpkg":
         raise ValueError(f"{out}: a queue is a GeoPackage, whose name ends in .gpkg")
+    certificate = out.with_suffix(".json")
+    for path in (out, certificate) if promise is not None else (out,):
+        if path.exists():
+            raise FileExistsError(f"{path} exists already: choose another name, or remove it")
+    if promise is not None:
+        promise = promise if isinstance(promise, RecallPromise) else load_recall_promise(promise)
+        promise.check_raster(detection)
     asked = dict(threshold=promise.threshold, kinds=[promise.kind]) if promise else {}
     table = change_regions(detection, **asked)
     small = table["area"] < least
@@ -181,6 +197,8 @@ def change_queue(
             os.replace(named, scratch)
         finally:
             named.unlink(missing_ok=True)
+    if promise is not None:
+        promise.save(certificate)
     return out
 
 
@@ -203,6 +221,32 @@ def object_scores(
 
 
 # %% ../../nbs/api/change/04_queue.ipynb #c3f52c43
+_share = dict(type="number", minimum=0, maximum=1)
+_inside = dict(type="number", exclusiveMinimum=0, exclusiveMaximum=1)
+_text = dict(type="string")
+recall_format = 1
+recall_schema = dict(
+    type="object",
+    required=["format", "about", "kind", "alpha", "threshold", "method", "blocks", "weights"],
+    additionalProperties=False,
+    properties=dict(
+        format=dict(const=recall_format),
+        about=dict(const="recall"),
+        kind=_text,
+        alpha=_inside,
+        threshold=_share,
+        method=dict(enum=list(methods)),
+        certainty=_inside,
+        blocks=dict(type="integer", minimum=1),
+        objects=dict(type="integer", minimum=1),
+        missed=_share,
+        share=dict(type="number", exclusiveMinimum=0, maximum=1),
+        weights=_text,
+        made=_text,
+    ),
+)
+
+
 @dataclass(frozen=True)
 class RecallPromise:
     "How few objects a queue misses in a new block."
@@ -215,6 +259,25 @@ class RecallPromise:
     blocks: int  # with at least one object
     objects: int  # in them
     missed: float  # mean share over these blocks
+    share: float = 0.25  # of the pixels of an object that must be in the queue
+    weights: str = ""  # fingerprint of the network; empty: of none of ours
+    made: str = ""  # when, in universal time
+
+    check_run = Certificate.check_run
+
+    def check_raster(
+        self,
+        detection,  # path of a raster that `detect_change` wrote
+    ) -> None:
+        "`ValueError` where another network wrote it."
+        with open_raster(detection) as file:
+            found = file.tags().get("weights", "")
+        if self.weights not in ("", found):
+            by = f"by the weights {found[:8]}" if found else "by weights that it does not name"
+            raise ValueError(
+                f"{detection}: a promise of another run: it was made for the weights "
+                f"{self.weights[:8]}, this was written {by}"
+            )
 
     @property
     def sentence(self) -> str:
@@ -230,6 +293,22 @@ class RecallPromise:
             f"objects in {self.blocks} blocks, of which {self.missed:.1%} were missed; so many "
             f"allow no promise of more than {1 - floor:.1%})."
         )
+
+    def save(
+        self,
+        path,  # a JSON file
+    ) -> None:
+        "Write the certificate whole or not at all."
+        write_json(path, dict(format=recall_format, about="recall") | asdict(self))
+
+
+def load_recall_promise(
+    path,  # a JSON file
+) -> RecallPromise:
+    "Read a promise on recall; one line if it is none."
+    found = read_document(path, dict(type="object"))
+    check_document(found, recall_schema, path)
+    return RecallPromise(**{k: v for k, v in found.items() if k not in ("format", "about")})
 
 
 def recall_losses(
@@ -251,6 +330,8 @@ def recall_promise(
     alpha: float = 0.1,  # at most this share of a new block's objects is missed
     method: str = "risk control",  # of `trust.promise.methods`
     certainty: float = 0.9,  # of learn then test
+    share: float = 0.25,  # of `object_scores`: kept in the certificate
+    weights: str = "",  # fingerprint of the network, `run.weights`
 ) -> RecallPromise:
     "The highest threshold at which a queue misses few objects; `ValueError` where there is none."
     check_wish(alpha, method, certainty)
@@ -278,4 +359,7 @@ def recall_promise(
         blocks=n,
         objects=len(scores),
         missed=float(losses[:, k].mean()),
+        share=float(share),
+        weights=weights,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
     )

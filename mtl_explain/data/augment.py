@@ -12,6 +12,9 @@ __all__ = [
     "augment_batch",
     "Augment",
     "augmentation",
+    "turn_views",
+    "TurnView",
+    "move_back",
 ]
 
 # %% ../../nbs/api/data/06_augment.ipynb #0318543c
@@ -144,9 +147,10 @@ def augment_batch(
             return v
         nearest = is_target or m.is_label
         fill = outside_value(m, is_target, outside)
-        v = v if m.kind == "image" else v[:, None]
-        v = torch.stack([move(t, p, nearest, fill) for t, p in zip(v, places, strict=True)])
-        return v if m.kind == "image" else v[:, 0]
+        layers = v[:, None] if m.is_label else v.flatten(1, -3)  # a series: all dates at once
+        fill = fill * (layers.shape[1] // len(fill))
+        moved = [move(t, p, nearest, fill) for t, p in zip(layers, places, strict=True)]
+        return torch.stack(moved).reshape(v.shape)
 
     lit = x | {n: _relight_batch(x[n], mods[n], looks, white) for n in photos}
     inputs = {n: move_all(n, v, False) for n, v in lit.items()}
@@ -242,3 +246,49 @@ def augmentation(
     "The callback that a setup asks for."
     options = _check_options(Augment, setup.training.get("augment", {}), "augment")
     return [Augment(**{"seed": seed} | options)] if options else []
+
+
+# %% ../../nbs/api/data/06_augment.ipynb #866218ae
+def turn_views(
+    setup: Setup,  # where `setup.training['augment']` may say that directions matter
+    square: bool = True,  # whether all images are as high as wide
+) -> list:  # of (flip, turns), without the image as it is
+    "The ways in which an image may be looked at another time."
+    place = setup.training.get("augment", {}).get("place", {})
+    flips = (False, True) if place.get("flip", True) else (False,)
+    turns = (0, 2, 1, 3) if square else (0, 2)
+    turns = turns if place.get("turn", True) else (0,)
+    return [(f, t) for t in turns for f in flips if f or t]
+
+
+class TurnView(Callback):
+    "Let the network look at all images turned, and turn back what it predicts."
+
+    order = 5
+
+    def __init__(
+        self,
+        flip: bool,  # mirrored
+        turns: int,  # quarter turns after that
+    ):
+        self.place = dict(flip=flip, turns=turns, zoom=1, shift=(0, 0))
+
+    def before_batch(self):
+        (x,) = self.xb
+        mods = self.model.modalities
+        dense = [n for n in x if n in mods and mods[n].is_dense]
+        self.learn.xb = (x | {n: move(x[n], self.place, True, []) for n in dense},)
+
+    def after_pred(self):
+        mods = self.model.modalities
+        dense = [t for t in self.pred if mods[t].is_dense]
+        self.learn.pred = self.pred | {t: move_back(self.pred[t], self.place) for t in dense}
+
+
+def move_back(
+    v: Tensor,  # (..., H, W)
+    place: dict,  # `flip` and `turns`, as `move` had them
+) -> Tensor:
+    "Undo a turn and a flip."
+    v = torch.rot90(v, -place["turns"], (-2, -1))
+    return v.flip(-1) if place["flip"] else v

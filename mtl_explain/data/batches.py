@@ -12,6 +12,7 @@ __all__ = [
     "split_loaders",
     "filter_classes",
     "class_balance",
+    "SampleLoaders",
     "sample_loaders",
 ]
 
@@ -256,6 +257,13 @@ def class_balance(
     return 1 / np.maximum(count, 1)[labels]
 
 
+# %% ../../nbs/api/data/05_batches.ipynb #9a592aab
+class SampleLoaders(DataLoaders):
+    "The loaders of one experiment: train, valid and, if there are test samples, a third one."
+
+    n_inp = 1  # parts of a batch that the network reads
+
+
 # %% ../../nbs/api/data/05_batches.ipynb #2bb24d0a
 def sample_loaders(
     samples: xr.Dataset,  # a sample set
@@ -263,7 +271,7 @@ def sample_loaders(
     bs: int = 64,  # samples a batch
     seed: int = 0,  # of the order of the training samples
     device=None,  # where batches go; the default device of fastai if None
-) -> DataLoaders:  # train, valid and (if there are any) test
+) -> SampleLoaders:  # train, valid and (if there are any) test
     "Checked, standardised, shuffled: the loaders of an experiment."
     modalities(samples)  # a sample set at all?
     check_samples(samples, setup, stored_faults(samples))
@@ -283,6 +291,4 @@ def sample_loaders(
         )
 
     splits = [s for s in split_names if (samples.split.values == s).any()]
-    dls = DataLoaders(*[loader(s) for s in splits], device=device or default_device())
-    dls.n_inp = 1
-    return dls
+    return SampleLoaders(*[loader(s) for s in splits], device=device or default_device())

@@ -11,16 +11,20 @@ __all__ = [
     "unit_conversion",
     "fit_modality",
     "range_problem",
+    "with_missing",
     "fit_samples",
 ]
 
 # %% ../../nbs/api/data/09_inputs.ipynb #1d3e8a5a
 import re
+import warnings
 
 import numpy as np
 import xarray as xr
+from fastcore.basics import patch
 
-from mtl_explain.data.samples import check_inputs, count_faults, sample_blocks
+from mtl_explain.data.batches import SampleDataset, SampleLoader, SampleLoaders
+from mtl_explain.data.samples import check_inputs, count_faults, modality_array, sample_blocks
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.modality import Modality, channel_axis, modality_of
 
@@ -300,7 +304,7 @@ def range_problem(
 
 
 # %% ../../nbs/api/data/09_inputs.ipynb #d4bc3569
-def _check_gaps(da, m):
+def _check_gaps(da, m, may_miss):
     "`ValueError` that names the modality and how many samples have gaps."
     faults = count_faults(da, m)
     texts = dict(
@@ -308,6 +312,8 @@ def _check_gaps(da, m):
         infinite="infinite values",
         missing="missing labels (-1)" if m.is_label else "missing values (NaN)",
     )
+    if may_miss or m.kind == "image_series":
+        texts.pop("missing")
     n = da.sizes["sample"]
     for fault, text in texts.items():
         if faults.get(fault):
@@ -337,6 +343,8 @@ def _check_numbers(da, m):
     split = ("sample", np.full(da.sizes["sample"], "new"))
     alone = xr.Dataset({m.name: (da.dims, da.data, dict(kind=m.kind))}).assign_coords(split=split)
     found = training_statistics(alone, "new")[m.name]
+    if not min(found["count"]):
+        return  # a channel without any value: nothing can be said
     low, high = (np.array(found[k]) for k in ("min", "max"))
     std = np.where(np.array(found["count"]) < 16, 0, found["std"])  # of few, nothing is said
     fill = next((v for v in _fill_values if v in (*low, *high)), None)
@@ -374,21 +382,50 @@ def _size(shape):
     return f"{shape[-2]}×{shape[-1]}"
 
 
+# %% ../../nbs/api/data/09_inputs.ipynb #e41abde8
+def with_missing(
+    samples: xr.Dataset,  # perhaps without some of the inputs
+    modalities: dict,  # name -> `Modality` that the network has learnt
+    names: list,  # inputs that may be missing
+) -> xr.Dataset:  # with NaN or -1 for what is not there
+    "What is not there, as missing in every sample; a warning names it."
+    absent = [n for n in names if n not in samples]
+    if not absent:
+        return samples
+    warnings.warn(f"predicted without {', '.join(absent)}: not among the samples", stacklevel=4)
+    n = samples.sizes["sample"]
+    found = {}
+    for name in absent:
+        m = modalities[name]
+        fill = np.int16(-1) if m.is_label else np.float32("nan")
+        values = np.full((n, *m.shape), fill)
+        attrs = dict(classes=list(m.classes)) if m.is_label else dict(channels=list(m.channels))
+        found[name] = modality_array(name, values, m.kind, units=m.units, **attrs)
+        if m.is_timed:
+            found[name].coords[f"{name}_time"] = (
+                found[name].dims[:2],
+                np.full((n, m.shape[0]), np.nan),
+            )
+    return samples.assign(found)
+
+
 # %% ../../nbs/api/data/09_inputs.ipynb #ef2021da
 def fit_samples(
     samples: xr.Dataset,  # at least the modalities that the network reads
     modalities: dict,  # name -> `Modality` that the network has learnt, with its scaling
     inputs: tuple,  # which of them it reads
     check_range: bool = True,  # refuse numbers far from those of training
+    may_miss: tuple = (),  # which of them may have gaps, or may not be there at all
 ) -> xr.Dataset:  # the inputs as in training, with the coordinates of the samples
     "New samples as a trained network reads them; `ValueError`, one line, where that cannot be."
+    samples = with_missing(samples, modalities, [n for n in inputs if n in may_miss])
     check_inputs(samples, inputs)
     if not samples.sizes.get("sample", 1):
         raise ValueError("there is no sample to predict")
     arrays = {n: fit_modality(samples[n], modalities[n]) for n in inputs}
     _check_sizes(arrays, modalities)
     for name, da in arrays.items():
-        _check_gaps(da, modalities[name])
+        _check_gaps(da, modalities[name], name in may_miss)
         if check_range:
             _check_numbers(da, modalities[name])
     own = {n: c for n, c in samples.coords.items() if c.dims == ("sample",)}
@@ -409,7 +446,7 @@ def _own_times(samples, arrays):
     found = {}
     for name, da in arrays.items():
         times = samples.coords.get(f"{name}_time")
-        if da.attrs.get("kind") != "series" or times is None:
+        if da.attrs.get("kind") not in ("series", "image_series") or times is None:
             continue
         if times.dtype.kind not in "iuf":
             raise ValueError(
@@ -418,3 +455,27 @@ def _own_times(samples, arrays):
         dims = _own_dims(da.dims, name)[:2]
         found[f"{name}_time"] = (dims if times.ndim == 2 else dims[1:], times.values)
     return found
+
+
+# %% ../../nbs/api/data/09_inputs.ipynb #c4ba0578
+@patch
+def test_dl(
+    self: SampleLoaders,
+    samples: xr.Dataset,  # at least the inputs
+    with_labels: bool = False,  # with the targets as well
+    check_range: bool = True,  # refuse numbers far from those of training
+    **kwargs,  # of `SampleLoader`: `bs`, ...
+) -> SampleLoader:  # in the order of the samples
+    "New samples as the network reads them."
+    mods = self.train.mods
+    known = self.train.dataset
+    fitted = fit_samples(samples, mods, known.inputs, check_range, known.may_miss)
+    targets = known.targets if with_labels else ()
+    if missing := [t for t in targets if t not in samples]:
+        raise ValueError(
+            f"these samples have no '{missing[0]}': leave `with_labels` away, or add it"
+        )
+    truths = {t: fit_modality(samples[t], mods[t]) for t in targets}
+    fitted = fitted.assign({t: (_own_dims(v.dims, t), v.data, v.attrs) for t, v in truths.items()})
+    data = SampleDataset(fitted, known.inputs, targets)
+    return SampleLoader(data, mods, **(dict(bs=self.train.bs, device=self.device) | kwargs))

@@ -12,6 +12,7 @@ __all__ = [
     "describe",
     "count_faults",
     "problems_in_names",
+    "reads_gaps",
     "check_samples",
     "check_inputs",
 ]
@@ -183,7 +184,7 @@ def _problem_in_type(
 def _problems_in_values(
     da: xr.DataArray,  # a modality
     m: Modality,  # its description
-    is_input: bool,  # whether a network is going to read it
+    complete: bool,  # whether a network is going to read it, and reads no gaps
     faults: dict = None,  # as from `count_faults`, where they have been counted before
 ) -> list:  # of str, empty if all is well
     "What is wrong with the values of one modality, and in how many samples."
@@ -194,11 +195,17 @@ def _problems_in_values(
         outside=f"class index outside 0..{m.n_classes - 1} (and not -1 for missing)",
         infinite="infinite values",
     )
-    if is_input:
+    n = da.sizes["sample"]
+    if complete:
         missing = "missing label" if m.is_label else "missing values (NaN)"
         texts["missing"] = f"{missing}, but it is an input"
-    n = da.sizes["sample"]
-    return [f"'{m.name}': {texts[k]} in {faults[k]} of {n} samples" for k in texts if faults[k]]
+    found = {k: f"'{m.name}': {texts[k]} in {faults[k]} of {n} samples" for k in texts if faults[k]}
+    if "missing" in found:
+        found["missing"] += (
+            f"; leave them out, or let the network read gaps: "
+            f"setup.with_options('{m.name}', missing=0.1)"
+        )
+    return list(found.values())
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #b798021d
@@ -258,6 +265,14 @@ def problems_in_names(
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #3ed102bb
+def reads_gaps(
+    m: Modality,  # an input
+    setup,  # a `Setup`
+) -> bool:
+    "Whether a network may be given this input with gaps."
+    return m.name in setup.may_miss or m.kind == "image_series"
+
+
 def _listed(
     problems: list,  # of str
 ) -> str:
@@ -290,9 +305,9 @@ def check_samples(
     if unusable:
         raise ValueError(_listed(unusable))
     found = _problems_in_coordinates(samples)
-    inputs = () if setup is None else setup.inputs
     for n in mods if setup is None else setup.names:
-        found += _problems_in_values(samples[n], mods[n], n in inputs, (faults or {}).get(n))
+        complete = setup is not None and n in setup.inputs and not reads_gaps(mods[n], setup)
+        found += _problems_in_values(samples[n], mods[n], complete, (faults or {}).get(n))
     if found:
         raise ValueError(_listed(found))
 

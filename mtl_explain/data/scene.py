@@ -421,7 +421,7 @@ def opened_inputs(
 ) -> tuple:  # name -> open raster; name -> constant of one sample, '<name>_time' among them
     "Open what is a path; `ValueError` where an input is missing, or is none."
     listed = ", ".join(inputs)
-    days = {f"{n}_time" for n in inputs if mods[n].kind == "series"}
+    days = {f"{n}_time" for n in inputs if mods[n].is_timed}
     if missing := [n for n in inputs if n not in rasters]:
         raise ValueError(f"no raster of '{missing[0]}' was given; the network reads {listed}")
     if odd := [n for n in rasters if n not in inputs and n not in days]:

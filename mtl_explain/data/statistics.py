@@ -11,6 +11,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from mtl_explain.data.samples import block_size, modalities
+from mtl_explain.modality import channel_axis
 
 
 # %% ../../nbs/api/data/01_statistics.ipynb #bcdb479a
@@ -107,6 +108,6 @@ def training_statistics(
         if m.is_label:
             found[name] = _class_counts(blocks, m.classes)
         else:
-            axis = 2 if m.kind == "series" else 1
+            axis = channel_axis(m.kind) + 1
             found[name] = _channel_statistics(blocks, axis, list(m.channels))
     return found

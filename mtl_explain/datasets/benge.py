@@ -9,6 +9,7 @@ __all__ = [
     "sources",
     "height_folders",
     "weather_columns",
+    "pixel_metres",
     "unet",
     "setups",
     "recipe",
@@ -473,9 +474,14 @@ def patch_index(
 
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #925b343b
+pixel_metres = 10.0  # a side of a pixel, of all images and masks
+
+
 def _empty(
     name, shape, dtype, kind, dims=None, channels=None, **attrs
 ):  # a modality of zero samples
+    if kind in ("image", "mask"):
+        attrs["pixel_size"] = pixel_metres
     return modality_array(name, np.zeros((0, *shape), dtype), kind, dims, channels, **attrs)
 
 
@@ -550,7 +556,7 @@ def template() -> xr.Dataset:  # all modalities of zero samples
     ]
     return xr.Dataset({a.name: a for a in arrays}).assign_attrs(
         title="ben-ge",
-        pixel_metres=10.0,
+        pixel_metres=pixel_metres,
         credit="ben-ge (Mommert et al. 2023); BigEarthNet-MM (Sumbul et al. 2021); Copernicus; ESA "
         "WorldCover; Beck et al. 2018; ERA-5",
     )

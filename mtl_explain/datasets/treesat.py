@@ -62,7 +62,14 @@ from mtl_explain.datasets.treesat_labels import (
 from mtl_explain.files.fetch import download, record_files, unpack, zenodo
 from mtl_explain.files.index import file_source, index_from_splits
 from mtl_explain.files.paths import data_folder
-from mtl_explain.files.raster import Grid, open_raster, read_raster, to_grid, valid_mask
+from mtl_explain.files.raster import (
+    Grid,
+    ground_size,
+    open_raster,
+    read_raster,
+    to_grid,
+    valid_mask,
+)
 from mtl_explain.setup import Setup, with_weights
 from mtl_explain.training.recipe import Recipe, with_recipe
 
@@ -260,8 +267,12 @@ def _template(
     size: int,  # pixels a side of the aerial image
     bands: tuple,  # of the aerial image
     levels: dict,  # as from `label_levels`
+    metres: float | None = None,  # a side of a patch; None: nobody knows
 ) -> xr.Dataset:  # modalities of no samples
     "What the sample set consists of."
+
+    def pixels(n):
+        return dict(pixel_size=float(f"{metres / n:.3g}")) if metres else {}
 
     def none(*shape, dtype="float32"):
         return np.zeros((0, *shape), dtype)
@@ -284,6 +295,7 @@ def _template(
             ("aerial_band", "y", "x"),
             list(bands),
             long_name="aerial image",
+            **pixels(size),
         ),
         modality_array(
             "s1",
@@ -294,6 +306,7 @@ def _template(
             long_name="Sentinel-1",
             units="dB, dB, 1",
             comment=note,
+            **pixels(6),
         ),
         modality_array(
             "s2",
@@ -303,6 +316,7 @@ def _template(
             list(s2_bands),
             long_name="Sentinel-2",
             units="reflectance × 10,000",
+            **pixels(6),
         ),
         *(
             modality_array(n, none(dtype="int8"), "category", long_name=long[n], **levels[n])
@@ -335,12 +349,13 @@ def _template(
 # %% ../../nbs/api/datasets/08_treesat.ipynb #5a1725f1
 def _first_size(
     index: pd.DataFrame,  # as from `patch_index`
-) -> int:  # pixels a side
+) -> tuple:  # pixels a side, metres a side; None: it does not say where it lies
     "The size of the aerial images: that of the first one that can be opened."
     for path in index.aerial[index.problem == ""]:
         try:
             with open_raster(path) as file:
-                return file.height
+                pixel = ground_size(file)
+                return file.height, pixel and pixel * file.height
         except (FileNotFoundError, ValueError):
             continue
     raise ValueError("no aerial image of this archive can be opened")
@@ -404,7 +419,8 @@ def prepare(
         return dest
     index = patch_index(source, block, seed)
     index["labelled"] = labelled_species(index, label)
-    pixels = size or _first_size(index)
+    there, metres = _first_size(index)
+    pixels = size or there
     read = partial(
         read_patch,
         size=pixels,
@@ -417,7 +433,7 @@ def prepare(
     return prepare_samples(
         index,
         read,
-        _template(pixels, tuple(bands), levels),
+        _template(pixels, tuple(bands), levels, metres),
         dest,
         settings,
         origin,

@@ -139,6 +139,7 @@ rooms = {  # folder of the reference, or page at its top -> title of its section
     "trace": "Modalities, setups, traces",
     "files": "Files",
     "data": "Samples",
+    "doors": "Doors for your data",
     "networks": "Networks",
     "training": "Training",
     "explain": "Explanations",
@@ -270,6 +271,8 @@ def relative_links(
     up = "../" * page.count("/")
     private = r"\[(`[^`]*`)\]\([^)\s]*#_[^)]*\)"  # a name without a place of its own
     text = re.sub(private, r"\1", text)
+    nested = r"\[([^\[\]]*)\[(`[^`]*`)\]\([^)\s]*\)([^\[\]]*)\]\("  # a name in the text of a link
+    text = re.sub(nested, r"[\1\2\3](", text)
     return re.sub(r"\]\(/+(?!/)", f"]({up}", text)
 
 

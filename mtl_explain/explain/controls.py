@@ -232,7 +232,7 @@ def against_control(
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # how the intervals are found
     about: str = None,  # only questions about this task; all if None
-) -> pd.DataFrame:  # question, value, control, difference, low, high, p, p_holm, clusters, ...
+) -> pd.DataFrame:  # question, value, control, difference, low, high, p, p_holm, level, ...
     "Every reading beside the same reading of a control, and their paired difference."
     ours = _as_list(trace)
     theirs = _as_list(control)
@@ -261,6 +261,7 @@ def against_control(
                 control_low=beside["low"],
                 control_high=beside["high"],
                 difference=left["value"],
+                level=resampling.level,
                 **left[["low", "high", "p", "n", "clusters", "effective", "note"]],
             )
         )
@@ -362,7 +363,8 @@ def plot_control(
         _plot_readings(part, pair, name)
     axs[0, 0].set(title="The same questions")
     axs[0, 1].set(title="What is left")
-    axs[-1, 1].set(xlabel="difference, 95 % paired interval")
+    level = 100 * rows["level"].iloc[0]
+    axs[-1, 1].set(xlabel=f"difference, {level:.3g} % paired interval")
     handles = axs[0, 0].get_legend_handles_labels()
     fig.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return axs.ravel()

@@ -123,7 +123,7 @@ def claim(
 def judge(
     claims: pd.DataFrame,  # columns claim, estimate, se, df, margin, direction; more are kept
     level: float = 0.95,  # of tests and intervals
-) -> pd.DataFrame:  # and low, high, p, p_holm, power, verdict
+) -> pd.DataFrame:  # and low, high, p, p_holm, power, level, verdict
     "The verdict on every claim of a table, corrected for their number."
     needed = ["claim", "estimate", "se", "df", "margin", "direction"]
     if missing := [c for c in needed if c not in claims]:
@@ -146,6 +146,7 @@ def judge(
         else power_of(r.margin, r.se, r.df, level)
         for r in table.itertuples()
     ]
+    table["level"] = level
     table["verdict"] = [
         word_for(r.estimate, r.se, r.df, r.p_holm, r.margin, r.direction, level)
         for r in table.itertuples()
@@ -173,6 +174,7 @@ def plot_verdicts(
         size = (9, 0.8 + 0.4 * len(judged))
         _, ax = plt.subplots(figsize=size, layout="constrained")
     at = np.arange(len(judged))[::-1]
+    level = 100 * judged["level"].iloc[0]
     ax.barh(
         at,
         2 * judged["margin"],
@@ -197,7 +199,7 @@ def plot_verdicts(
     said = [fill(text, 48) for text in judged["claim"]]
     ax.set_yticks(at, said, fontsize=8)
     ax.set(
-        xlabel=f"difference{f' [{units}]' if units else ''}, with its 95 % interval",
+        xlabel=f"difference{f' [{units}]' if units else ''}, with its {level:.3g} % interval",
         title="Claims and verdicts; the grey bar is what would be too small to matter",
         ylim=(-0.6, len(judged) - 0.4),
     )

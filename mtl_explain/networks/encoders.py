@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "encoders",
     "Encoder",
     "pad_to_multiple",
     "check_depth",
@@ -21,8 +20,6 @@ __all__ = [
     "masked_mean",
     "SeriesTransformer",
     "EmbeddingEncoder",
-    "default_encoder",
-    "make_encoder",
 ]
 
 # %% ../../nbs/api/networks/01_encoders.ipynb #577c23fb
@@ -36,12 +33,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, resnet18
 
-from mtl_explain.modality import Modality, kinds
+from mtl_explain.modality import Modality
 from mtl_explain.networks.layers import (
     as_channels,
     check_input,
     double_conv,
-    make_part,
     mlp,
     n_inputs,
 )
@@ -449,46 +445,3 @@ class EmbeddingEncoder(Encoder):
     ) -> Tensor:  # (B,F)
         check_input(x, self.modality)
         return self.embedding(x.long())
-
-
-# %% ../../nbs/api/networks/01_encoders.ipynb #1bc7fa7a
-encoders = {
-    "unet": UNet,
-    "conv": ConvEncoder,
-    "resnet18": ResNet18,
-    "mlp": MLPEncoder,
-    "flat-mlp": FlatMLP,
-    "bands": BandStatistics,
-    "transformer": SeriesTransformer,
-    "embedding": EmbeddingEncoder,
-}
-
-
-def default_encoder(
-    modality: Modality,  # what is read
-    dense: bool,  # whether the network keeps the image plane
-) -> str:  # key of `encoders`
-    "Which encoder suits a modality (paper A, section 3.3 and Table 5)."
-    kind = kinds[modality.kind]
-    if dense:
-        return kind.dense_encoder
-    if modality.is_dense and max(modality.shape[-2:]) <= 8:
-        return "flat-mlp"
-    return kind.vector_encoder
-
-
-# %% ../../nbs/api/networks/01_encoders.ipynb #d301984e
-def make_encoder(
-    modality: Modality,  # what is read
-    dense: bool = False,  # whether the network keeps the image plane
-    type: str = "",  # key of `encoders`; the default one if empty
-    **options,  # of that encoder, e.g. `width=24`
-) -> Encoder:
-    "The encoder that suits a modality, or the one asked for."
-    return make_part(
-        encoders,
-        type or default_encoder(modality, dense),
-        f"encoder of '{modality.name}'",
-        (modality,),
-        options,
-    )

@@ -12,14 +12,18 @@ __all__ = [
     "VectorHead",
     "soft_threshold",
     "SoftThresholdHead",
+    "quantiles_of",
+    "check_quantiles",
+    "QuantileHead",
     "make_head",
 ]
 
 # %% ../../nbs/api/networks/03_heads.ipynb #9c34d47b
 import math
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -237,15 +241,74 @@ heads = {
 }
 
 
+# %% ../../nbs/api/networks/03_heads.ipynb #70dc34ba
+def quantiles_of(
+    task: str,  # name of a target
+) -> str:
+    "Under which name a network returns all quantiles of a number, beside their median."
+    return f"{task}_quantiles"
+
+
+def check_quantiles(
+    modality: Modality,  # the target
+    quantiles,  # rising, with 0.5 in their middle
+) -> tuple:
+    "The quantiles as numbers; `ValueError` where they make no sense."
+    said = f"quantiles of '{modality.name}'"
+    if modality.is_label:
+        raise ValueError(f"{said}: it is of kind {modality.kind}; only numbers have quantiles")
+    given = quantiles if isinstance(quantiles, (list, tuple)) else [quantiles]
+    numbers = all(isinstance(q, (int, float)) and 0 < q < 1 for q in given)
+    rising = numbers and all(a < b for a, b in pairwise(given))
+    if not rising or 0.5 not in given[1:-1]:
+        raise ValueError(
+            f"{said} are {quantiles!r}, expected rising numbers between 0 and 1 with 0.5 inside, "
+            "such as (0.05, 0.5, 0.95)"
+        )
+    return tuple(map(float, given))
+
+
+class QuantileHead(nn.Module):
+    "The median of a number, and the steps from there to its other quantiles, which never cross."
+
+    def __init__(
+        self,
+        median: nn.Module,  # a head
+        steps: list,  # a head for each other quantile, from the lowest to the highest
+        middle: int,  # how many lie below the median
+    ):
+        super().__init__()
+        self.median = median
+        self.steps = nn.ModuleList(steps)
+        self.middle = middle
+
+    def forward(
+        self,
+        x: Tensor,  # fused vector (B,F) or map (B,F,H,W)
+    ) -> Tensor:  # (B,Q,*shape), rising along Q
+        median = self.median(x)
+        steps = [F.softplus(step(x)) for step in self.steps]
+        above = accumulate(steps[self.middle :], initial=median)
+        below = accumulate((-s for s in reversed(steps[: self.middle])), initial=median)
+        return torch.stack([*reversed(list(below)), *list(above)[1:]], 1)
+
+
 # %% ../../nbs/api/networks/03_heads.ipynb #0f4e9f01
 def make_head(
     n_in: int,  # features of the fused representation
     modality: Modality,  # the target
     dense: bool = False,  # whether the fused representation is a map
     type: str = "",  # key of `heads`; the one of the target's kind if empty
+    quantiles: tuple = None,  # of a number, with 0.5 in their middle: how sure it is of it
     **options,  # of that head, e.g. `dropout=.5`
 ) -> nn.Module:
     "The head that suits a target, or the one asked for."
+    if quantiles is not None:
+        levels = check_quantiles(modality, quantiles)
+        one = partial(make_head, n_in, modality, dense, type)
+        free = {k: v for k, v in options.items() if k not in ("activation", "bias_init")}
+        steps = [one(**free) for _ in levels[1:]]
+        return QuantileHead(one(**options), steps, levels.index(0.5))
     head = make_part(
         heads,
         type or kinds[modality.kind].head,

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_explain.modality import Modality, kinds
+from mtl_explain.modality import Modality, channel_axis, kinds
 
 
 # %% ../../nbs/api/networks/00_layers.ipynb #a054e982
@@ -39,7 +39,7 @@ def check_input(
 ) -> None:
     "Raise `ValueError` if a batch has not the dimensions, channels or labels of its modality."
     m = modality
-    channel_axis = {"image": 1, "series": 2, "tabular": 1}.get(m.kind)
+    channels_at = channel_axis(m.kind)
 
     def fail(text):
         raise ValueError(f"input '{m.name}': {text}")
@@ -47,8 +47,8 @@ def check_input(
     if x.ndim != len(m.shape) + 1:
         axes = f"sample{', ' if m.shape else ''}{kinds[m.kind].axes}"
         fail(f"expected a batch ({axes}), got shape {tuple(x.shape)}")
-    if channel_axis and x.shape[channel_axis] != m.n_channels:
-        fail(f"expected {m.n_channels} channels, got {x.shape[channel_axis]}")
+    if channels_at is not None and x.shape[channels_at + 1] != m.n_channels:
+        fail(f"expected {m.n_channels} channels, got {x.shape[channels_at + 1]}")
     if m.is_label and x.numel():
         low = int(x.min())
         high = int(x.max())

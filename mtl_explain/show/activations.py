@@ -70,7 +70,9 @@ def task_activations(
 ) -> np.ndarray:  # (sample, y, x)
     "Mean absolute activations of a task for some samples."
     layer, entering = task_layer(run.network, task, place)
-    inputs = SampleDataset(fit_samples(samples, run.modalities, run.setup.inputs), run.setup.inputs)
+    setup = run.setup
+    fitted = fit_samples(samples, run.modalities, setup.inputs, may_miss=setup.may_miss)
+    inputs = SampleDataset(fitted, setup.inputs)
     loader = SampleLoader(inputs, run.modalities, bs=bs, device="cpu")
     maps = [activation_map(run.network, layer, *batch, entering) for batch in loader]
     return np.concatenate([m.numpy() for m in maps])

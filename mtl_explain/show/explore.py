@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "visible_bands",
     "selected_samples",
     "selection_table",
     "picture_of",
@@ -85,7 +86,7 @@ def selection_table(
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #e58761f7
-_visible_bands = (("red", "green", "blue"), ("b04", "b03", "b02"), ("r", "g", "b"))
+visible_bands = (("red", "green", "blue"), ("b04", "b03", "b02"), ("r", "g", "b"))
 
 
 def picture_of(
@@ -94,7 +95,7 @@ def picture_of(
     "An image for the eye: red, green and blue if it has them, else its first channel, stretched."
     names = [str(c).lower() for c in modality_of(da.expand_dims("sample")).channels]
     values = da.values[0]
-    for bands in _visible_bands:
+    for bands in visible_bands:
         if set(bands) <= set(names):
             values = np.moveaxis(da.values[[names.index(b) for b in bands]], 0, -1)
             break
@@ -103,25 +104,38 @@ def picture_of(
 
 
 def said_labels(
-    run: Run,  # the run
-    truth: dict,  # task -> truth of one sample
-    found: xr.Dataset,  # its predictions
-) -> str:  # a line a task
-    "Truth and prediction of the tasks that have one value a sample."
+    modalities: dict,  # name -> `Modality`, of what is to be told
+    truth: dict,  # name -> value of one sample
+    found: dict = None,  # name -> what was predicted, of some of them
+) -> str:  # a line each
+    "The classes and numbers of one sample in words: truth, and what was predicted."
     lines = []
-    for task in run.setup.targets:
-        m = run.modalities[task]
+    for name, m in modalities.items():
+        guess = None if found is None or name not in found else np.asarray(found[name])
+        true = np.asarray(truth[name])
         if m.kind == "category":
-            true = int(truth[task])
-            predicted = int(found[task])
-            label = m.classes[true] if true >= 0 else "no label"
-            wrong = "" if true == predicted else f" ✗ {m.classes[predicted]}"
-            lines.append(f"{task}: {label}{wrong}")
-        elif m.kind == "tabular" and truth[task].size == 1:
-            true = truth[task].item()
-            predicted = found[task].item()
-            lines.append(f"{task}: {true:.4g} / {predicted:.4g} {m.units}")
+            lines.append(f"{name}: {_said_class(m, true, guess)}")
+        elif m.kind == "tabular":
+            lines += _said_numbers(m, true, guess)
     return "\n".join(lines)
+
+
+def _said_class(m, true, guess):
+    "A class by name; behind a cross, another one that was predicted."
+    label = m.classes[int(true)] if true >= 0 else "no label"
+    wrong = guess is not None and int(guess) != int(true)
+    return f"{label} ✗ {m.classes[int(guess)]}" if wrong else label
+
+
+def _said_numbers(m, true, guess, most=4):
+    "A feature a line: the true number, behind a slash the predicted one, units."
+    rows = zip(m.channels[:most], m.channel_units, true, strict=False)
+    for i, (channel, units, value) in enumerate(rows):
+        name = m.name if m.n_channels == 1 else f"{m.name} ({channel})"
+        told = f"{value:.4g}" if guess is None else f"{value:.4g} / {guess[i]:.4g}"
+        yield f"{name}: {told} {units}".rstrip()
+    if m.n_channels > most:
+        yield f"{m.name}: {m.n_channels - most} more"
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #2a5c22f7
@@ -152,7 +166,8 @@ def plot_gallery(
     chosen = samples.sel(sample=list(ids)).load()
     found = run.predict(chosen, check_range=check_range)
     targets = {t: fit_modality(chosen[t], run.modalities[t]) for t in run.setup.targets}
-    dense = [t for t in run.setup.targets if run.modalities[t].kind in ("image", "mask")]
+    tasks = {t: run.modalities[t] for t in run.setup.targets}
+    dense = [t for t, m in tasks.items() if m.is_dense]
     image = next((n for n in run.setup.inputs if run.modalities[n].kind == "image"), None)
     columns = 1 + 3 * len(dense) if dense else 2  # without maps, a place for words
     fig, axs = plt.subplots(
@@ -171,7 +186,7 @@ def plot_gallery(
         for k, task in enumerate(dense):
             maps = others[3 * k : 3 * k + 3]
             _draw_task(maps, run.modalities[task], truth[task].values, guess[task].values)
-        words = said_labels(run, truth, guess)
+        words = said_labels(tasks, truth, guess)
         for ax in (first, *others):
             ax.set(xticks=[], yticks=[])
         if dense:

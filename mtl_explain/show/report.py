@@ -37,7 +37,12 @@ from mtl_explain.show.views import chart_html, explorer_chart
 from mtl_explain.trace import chosen_epoch, split_positions
 from mtl_explain.training.experiments import durations, paper_table, row_name
 from mtl_explain.training.runs import Run
-from mtl_explain.trust.promise import check_promise, load_certificate, plot_promise
+from mtl_explain.trust.promise import (
+    check_promise,
+    load_certificate,
+    plot_promise,
+    read_check,
+)
 from mtl_explain.trust.risk import (
     confidence_scores,
     label_tasks,
@@ -244,11 +249,7 @@ def _promised(subject, split, folder):
     if certificate is None:
         return _written(folder, "promise", question, f"Nothing was promised yet; {subject.hint}.")
     became = check_promise(certificate, subject.trace, split, subject.modalities)
-    row = became.iloc[0]
-    said = (
-        f"{certificate.sentence} On the {row.blocks} regions of '{split}', {row.risk:.1%} "
-        f"({row.low:.1%} to {row.high:.1%}) went wrong: {row.verdict}."
-    )
+    said = f"{certificate.sentence} {read_check(became, split)}"
     if certificate.about != "undetected":
         return _written(folder, "promise", question, said, None, became)
     c = certificate

@@ -110,6 +110,13 @@ def _toy_cases() -> dict:
     }
     for kind in ("conv", "resnet18", "bands", "flat-mlp"):
         cases[kind] = Setup(dict(optical=dict(type=kind)), ("climate", "warmth"))
+    year = (3, *mods["optical"].shape)
+    mods["year"] = replace(mods["optical"], name="year", kind="image_series", shape=year)
+    for kind in ("pixel-attention", "utae"):
+        cases[kind] = Setup(dict(year=dict(type=kind, width=8)), ("cover", "climate"))
+    gaps = dict(missing=0.5)
+    inputs = dict(optical=unet | gaps, climate=gaps, warmth=gaps, months=gaps, year=gaps)
+    cases["gaps"] = Setup(inputs, ("elevation", "zone"))
     small = dict(climate=dict(type="mlp", batchnorm=True))
     for kind in weightings:
         weighting = dict(type=kind) if kind else {}

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = [
+    "least_scale",
     "fit_temperature",
     "learn_temperatures",
     "sample_confidence",
+    "own_scale",
     "sample_errors",
     "confidence_record",
 ]
@@ -20,6 +22,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from mtl_explain.modality import Modality
+from mtl_explain.networks.heads import quantiles_of
 from mtl_explain.trace import confidence_edges, error_edges
 from mtl_explain.training.losses import valid_elements
 from mtl_explain.training.recorder import sample_means
@@ -121,19 +124,35 @@ def sample_confidence(
     return out | _in_bins(top, counted) | _in_bins(1 - of_truth, dict(bin_doubt=known))
 
 
+least_scale = 0.1  # standard deviations of the training values, added to every scale
+
+
+def own_scale(
+    preds: dict,  # name -> raw output
+    task: str,  # a number
+) -> Tensor | None:  # the shape of the prediction, standardised; None without quantiles
+    "How large an error of each number is expected to be: half the way between its outer quantiles."
+    found = preds.get(quantiles_of(task))
+    return None if found is None else (found[:, -1] - found[:, 0]).float() / 2 + least_scale
+
+
 def sample_errors(
     pred: Tensor,  # output of a head, standardised
     y: Tensor,  # targets of the batch, standardised
+    scale: Tensor = None,  # of each error, standardised; all alike if None
 ) -> dict:  # bin_error (B, 64)
-    "How large the errors of numbers are, in standard deviations of the training samples."
-    error = (pred.float() - y).abs().flatten(1)
+    "How large errors of numbers are, in standard deviations of the training samples, or in scales."
+    error = (pred.float() - y).abs()
+    if scale is not None:
+        error = error / scale
+    error = error.flatten(1)
     known = ~error.isnan()
     return _in_bins(torch.where(known, error, 0), dict(bin_error=known), error_edges)
 
 
 # %% ../../nbs/api/training/12_confidence.ipynb #0a97285d
-def _of_loader(network, dl, temperatures):
-    "Task -> what is kept of each sample of a loader, as arrays (n, ...)."
+def _of_loader(network, dl, temperatures, scaled):
+    "Task -> what is kept of each sample of a loader, as arrays (n, ...); says who has scales."
     records = {t: [] for t in dl.dataset.targets}
     for x, y in dl:
         preds = network(x)
@@ -141,7 +160,9 @@ def _of_loader(network, dl, temperatures):
             if t in temperatures:
                 found = sample_confidence(preds[t], y[t], dl.mods[t], temperatures[t])
             else:
-                found = sample_errors(preds[t], y[t])
+                scale = own_scale(preds, t)
+                found = sample_errors(preds[t], y[t], scale)
+                scaled |= set() if scale is None else {t}
             parts.append({k: v.cpu().numpy() for k, v in found.items()})
     return {
         t: {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
@@ -159,7 +180,8 @@ def confidence_record(
     given = isinstance(learn_from, dict)
     temperatures = learn_from if given else learn_temperatures(network, learn_from)
     network.eval()
-    found = [_of_loader(network, dl, temperatures) for dl in loaders.values()]
+    scaled = set()
+    found = [_of_loader(network, dl, temperatures, scaled) for dl in loaders.values()]
     first = next(iter(loaders.values()))
     tasks, mods = first.dataset.targets, first.mods
     ids = np.concatenate([dl.dataset.ids for dl in loaders.values()])
@@ -191,4 +213,6 @@ def confidence_record(
     heat = [temperatures.get(t, np.nan) for t in tasks]
     coords = dict(sample=ids, task=list(tasks), temperature=("task", heat))
     coords |= {dim: those for dim, (those, _) in binned.items() if those}
+    if scaled:
+        coords["scaled"] = "number", [t in scaled for t in numbers]
     return xr.Dataset(variables, coords)

@@ -5,16 +5,22 @@
 # %% auto #0
 __all__ = [
     "SeedEpochs",
+    "History",
+    "weight_sizes",
     "seeded_network",
+    "training_facts",
     "MultitaskLearner",
     "usable_device",
     "multitask_learner",
     "as_prediction",
     "with_confidence",
+    "as_scale",
     "predict_samples",
 ]
 
 # %% ../../nbs/api/training/07_learner.ipynb #7e778e89
+import time
+
 import fastai.callback.progress  # noqa: F401 (progress bars for every learner)
 import fastai.callback.schedule  # noqa: F401 (fit_one_cycle and lr_find for every learner)
 import numpy as np
@@ -25,16 +31,17 @@ from fastai.callback.core import Callback
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 from fastai.torch_core import trainable_params
-from fastcore.basics import patch
+from fastcore.basics import noop, patch
 
-from mtl_explain.data.augment import augmentation
+from mtl_explain.data.augment import TurnView, augmentation, turn_views
 from mtl_explain.data.batches import SampleDataset, SampleLoader, sample_loaders, split_loaders
 from mtl_explain.data.inputs import fit_samples
 from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup
-from mtl_explain.training.losses import MultitaskLoss
+from mtl_explain.training.confidence import own_scale
+from mtl_explain.training.losses import MultitaskLoss, sample_losses
 from mtl_explain.training.metrics import predictions, score_table, task_metrics
 from mtl_explain.training.recorder import TraceRecorder
 from mtl_explain.training.weights import load_matching
@@ -70,6 +77,61 @@ class SeedEpochs(Callback):
             weighting.end_epoch()
 
 
+# %% ../../nbs/api/training/07_learner.ipynb #e7ed4522
+class History(Callback):
+    "The rows of all epochs of all fits, and which weights they are about."
+
+    order = 55  # after the recorder, before trackers, which may end the training
+
+    def __init__(self):
+        self.rows = []
+        self.sizes = []
+        self.began = None
+
+    def before_fit(self):
+        self.began = None
+
+    def before_train(self):
+        self.began = None if hasattr(self.learn, "lr_finder") else time.time()
+
+    def after_cancel_validate(self):
+        self.began = None  # an epoch of which not all is known
+
+    def after_epoch(self):
+        if self.began is None:
+            return
+        self.add(self.recorder.values[-1], time.time() - self.began)
+        self.began = None
+
+    def add(
+        self,
+        values: list,  # of the recorder's columns
+        seconds: float,  # of training and validation
+    ) -> None:
+        names = self.recorder.metric_names[1:-1]
+        cut_short = [float("nan")] * (len(names) - len(values))  # no loss of a part of an epoch
+        row = dict(zip(names, [*cut_short, *values], strict=True))
+        self.rows.append(dict(epoch=len(self.rows)) | row | dict(seconds=round(seconds, 2)))
+        self.sizes.append(weight_sizes(self.model))
+
+    def epoch_of(
+        self,
+        network: torch.nn.Module,
+    ) -> int | None:  # None: these weights are those of no epoch
+        "The newest epoch that ended with these weights."
+        now = weight_sizes(network)
+        same = [i for i, sizes in enumerate(self.sizes) if torch.equal(sizes, now)]
+        return max(same, default=None)
+
+
+def weight_sizes(
+    network: torch.nn.Module,  # any network
+) -> torch.Tensor:  # one number a tensor; the same weights have the same ones
+    "The length of each tensor of weights, as a fingerprint that costs little."
+    values = [v for v in network.state_dict().values() if v.is_floating_point()]
+    return torch.stack([v.detach().double().norm() for v in values]).cpu()
+
+
 # %% ../../nbs/api/training/07_learner.ipynb #26298f60
 def seeded_network(
     mods: dict,  # name -> `Modality`
@@ -87,9 +149,29 @@ def seeded_network(
 
 # %% ../../nbs/api/training/07_learner.ipynb #1916c4c9
 _not_pickled = (
-    "a learner is not pickled, since opening a pickle can run anything: train it with "
-    "`train_run(samples, setup, folder)`, whose folder keeps weights and settings as plain data"
+    "a learner is not pickled, since opening a pickle can run anything: `learn.export(folder)` "
+    "keeps weights and settings as plain data, and `load_run(folder)` opens them"
 )
+
+
+def training_facts(
+    learn: Learner,  # made by `multitask_learner`
+) -> dict:  # name -> text or number
+    "What does not change during a training, for loggers."
+    setup = learn.model.setup
+    return dict(
+        setup=setup.name or setup.variant,
+        inputs=", ".join(setup.inputs),
+        targets=", ".join(setup.targets),
+        main=setup.main,
+        bs=learn.dls.train.bs,
+        seed=learn.seed_epochs.seed,
+        parameters=sum(p.numel() for p in learn.model.parameters()),
+    )
+
+
+class _Fact(str):
+    "Text with attributes: `WandbCallback` of fastai 2.8 looks for some, and plain text has none."
 
 
 class MultitaskLearner(Learner):
@@ -109,6 +191,11 @@ class MultitaskLearner(Learner):
         found = self.trace_recorder.dataset
         return found.assign_attrs(kept=int(found["epoch"].values[-1]))
 
+    @property
+    def table(self) -> pd.DataFrame:
+        "Losses, metrics and seconds of all epochs so far, a row each."
+        return pd.DataFrame(self.history.rows)
+
     def scores(
         self,
         split: str = "test",  # `'train'`, `'valid'` or `'test'`
@@ -119,15 +206,18 @@ class MultitaskLearner(Learner):
             raise ValueError(f"there is no split '{split}'; this learner has {', '.join(loaders)}")
         return score_table(self.model, loaders[split].new(shuffle=False, drop_last=False))
 
-    def get_preds(self, *args, **kwargs):
-        "Not for several tasks; see `predict`."
-        raise NotImplementedError(
-            "predictions of several tasks are a sample set: use learn.predict(samples)"
-        )
+    def gather_args(self) -> dict:  # name -> text
+        "What fastai's `WandbCallback` keeps as the settings of a training."
+        return {n: _Fact(v) for n, v in training_facts(self).items()}
 
-    def export(self, *args, **kwargs):
-        "Not as a pickle, which could run code when it is opened; see `train_run`."
-        raise NotImplementedError(_not_pickled)
+    def export(
+        self,
+        fname="export",  # folder to make, in `learn.path` if it has none
+    ):  # `Run`
+        "Keep the weights as they are now in a run folder, which `load_run` opens; no pickle."
+        from mtl_explain.training.runs import export_run
+
+        return export_run(self, self.path / fname)
 
     def __reduce_ex__(self, protocol):
         raise NotImplementedError(_not_pickled)
@@ -136,7 +226,7 @@ class MultitaskLearner(Learner):
 # %% ../../nbs/api/training/07_learner.ipynb #5099b52a
 def usable_device(
     device,  # 'cpu', 'cuda', a `torch.device`; None: fastai's choice
-):  # the same
+) -> torch.device | None:
     "`ValueError` with one line where a device does not exist, or cannot be used here."
     if device is None:
         return None
@@ -147,7 +237,7 @@ def usable_device(
             f"device is {device!r}, which cannot be used here ({str(error).splitlines()[0]}); "
             "'cpu' always can"
         ) from None
-    return device
+    return torch.device(device)
 
 
 def multitask_learner(
@@ -173,19 +263,21 @@ def multitask_learner(
     started = load_matching(net, start) if start else None
     needed = augmentation(setup, seed) + getattr(loss.weighting, "callbacks", list)()
 
-    def trained(model):
-        return trainable_params(model) + list(loss.parameters())
+    def groups(model):
+        heads = trainable_params(model.heads) + list(loss.parameters())
+        return [trainable_params(model.body), heads]
 
     learn = MultitaskLearner(
         dls,
         net.to(dls.device),
         loss_func=loss,
         lr=lr,
-        splitter=trained,
-        cbs=[SeedEpochs(seed), *recorder, *needed, *cbs],
+        splitter=groups,
+        cbs=[SeedEpochs(seed), History(), *recorder, *needed, *cbs],
         **options,
     )
     learn.started = started
+    learn.samples = samples
     return learn
 
 
@@ -224,6 +316,16 @@ def with_confidence(
     return {f"{m.name}_probability": chance, f"{m.name}_confidence": confidence}
 
 
+# %% ../../nbs/api/training/07_learner.ipynb #d606f01d
+def as_scale(
+    values: np.ndarray,  # (N, *shape) in native units
+    m: Modality,  # what was predicted
+) -> xr.DataArray:
+    "How large the errors of a number are expected to be."
+    about = dict(units=m.units, long_name=f"scale of errors of {m.name}")
+    return as_prediction(values, m).drop_attrs().assign_attrs(about)
+
+
 # %% ../../nbs/api/training/07_learner.ipynb #a19e9a01
 @torch.no_grad()
 def predict_samples(
@@ -233,25 +335,30 @@ def predict_samples(
     check_range: bool = True,  # refuse numbers far from those of training
     probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
     temperatures: dict = None,  # task -> temperature of its probabilities; 1 where none is given
-) -> xr.Dataset:  # one variable a target: class indices, or values in native units
+) -> xr.Dataset:  # one variable a target, in native units; of quantiles also `<task>_scale`
     "Predict all targets from the inputs alone, brought into the order of training or refused."
     mods = network.modalities
     device = next(network.parameters()).device
-    fitted = fit_samples(samples, mods, network.setup.inputs, check_range)
+    fitted = fit_samples(samples, mods, network.setup.inputs, check_range, network.setup.may_miss)
     inputs = SampleDataset(fitted, network.setup.inputs)
     network.eval()
     found = {t: [] for t in network.setup.targets}
     chances = {t: [] for t in found if probabilities and mods[t].is_label}
+    scales = {}  # of numbers that have quantiles
     for batch in SampleLoader(inputs, mods, bs=bs, device=device):
         preds = network(*batch)
-        for t, pred in preds.items():
-            found[t].append(predictions(pred, mods[t]).cpu().numpy())
+        for t, parts in found.items():
+            parts.append(predictions(preds[t], mods[t]).cpu().numpy())
+            if (scale := own_scale(preds, t)) is not None:
+                scales.setdefault(t, []).append(mods[t].native_difference(scale).cpu().numpy())
         for t, parts in chances.items():
             heat = (temperatures or {}).get(t, 1.0)
             parts.append((preds[t].float() / heat).softmax(1).cpu().numpy())
     variables = {t: as_prediction(np.concatenate(v), mods[t]) for t, v in found.items()}
     for t, parts in chances.items():
         variables |= with_confidence(np.concatenate(parts), variables[t], mods[t])
+    for t, parts in scales.items():
+        variables[f"{t}_scale"] = as_scale(np.concatenate(parts), mods[t])
     coords = {n: c for n, c in samples.coords.items() if c.dims == ("sample",)}
     return xr.Dataset(variables, coords)
 
@@ -267,3 +374,77 @@ def predict(
 ) -> xr.Dataset:  # one variable a target, in native units
     "Predictions for any samples that have the inputs; names, units and numbers are compared."
     return predict_samples(self.model, samples, bs, check_range, probabilities)
+
+
+# %% ../../nbs/api/training/07_learner.ipynb #d8ae9312
+@patch
+def get_preds(
+    self: MultitaskLearner,
+    ds_idx: int = 1,  # which loader, if `dl` is None: 0 train, 1 valid, 2 test
+    dl=None,  # a loader, such as `dls.test_dl(samples)`; or a list of batches
+    with_input: bool = False,  # first what the network read
+    with_decoded: bool = False,  # after the truths the most likely class, and again the numbers
+    with_loss: bool = False,  # last the loss of each sample
+    act=None,  # function of the raw outputs, instead of probabilities and units
+    inner: bool = False,  # within a training: fastai's bars and logs are left alone
+    reorder: bool = True,  # in the order of the dataset, however the loader is shuffled
+    cbs=None,  # callbacks for this time
+) -> tuple:  # ([inputs,] predictions, truths [, decoded] [, losses]), each a dictionary
+    "Predictions of every task beside their truths, as fastai returns them."
+    loader = self.dls[ds_idx].new(shuffle=False, drop_last=False) if dl is None else dl
+    order = None
+    if reorder and hasattr(loader, "get_idxs"):
+        order = loader.get_idxs()
+        loader = loader.new(get_idxs=lambda: order, drop_last=False)
+    raw = Learner.get_preds(
+        self, dl=loader, with_input=with_input, act=noop, inner=inner, reorder=False, cbs=cbs
+    )
+    *inputs, preds, targets = raw
+    loss = self.loss_func
+    activated = (act or loss.activation)(preds)
+    found = [*inputs, activated, targets and _in_units(targets, loss.mods)]
+    if with_decoded:
+        found.append(loss.decodes(activated))
+    if with_loss:
+        if targets is None:
+            raise ValueError("with_loss needs truths: make the loader with `with_labels=True`")
+        found.append({t: sample_losses(preds[t].float(), targets[t], loss.mods[t]) for t in preds})
+    if order is None:
+        return tuple(found)
+    back = torch.tensor(order).argsort()
+    return tuple(part and {n: v[back] for n, v in part.items()} for part in found)
+
+
+def _in_units(targets, mods):
+    "Truths of a batch as they are in the samples: numbers in their units."
+    return {t: v if mods[t].is_label else mods[t].to_native(v) for t, v in targets.items()}
+
+
+# %% ../../nbs/api/training/07_learner.ipynb #ebc4e481
+@patch
+def tta(
+    self: MultitaskLearner,
+    ds_idx: int = 1,  # which loader, if `dl` is None: 0 train, 1 valid, 2 test
+    dl=None,  # a loader, such as `dls.test_dl(samples)`
+    n: int = 4,  # further views of each sample; there are seven at most
+    beta: float = 0.25,  # weight of the plain view against the mean of the others; None: both apart
+) -> tuple:  # (predictions, truths), or ((of the others, plain), truths)
+    "Predictions averaged over turned and mirrored views, as fastai returns them."
+    mods = self.modalities
+    dense = [mods[t] for t in self.model.setup.names if mods[t].is_dense]
+    if not any(mods[t].is_dense for t in self.model.setup.inputs):
+        read = ", ".join(self.model.setup.inputs)
+        raise ValueError(f"tta turns images, and this network reads none (it reads {read})")
+    views = turn_views(self.model.setup, all(m.shape[-2] == m.shape[-1] for m in dense))[:n]
+    if not views:
+        raise ValueError(
+            "tta: there is no other view: n is 0, or the setup's augment forbids turns"
+        )
+    plain, truths = self.get_preds(ds_idx, dl)
+    total = {t: torch.zeros_like(v) for t, v in plain.items()}
+    for view in views:
+        for t, v in self.get_preds(ds_idx, dl, cbs=[TurnView(*view)])[0].items():
+            total[t] += v / len(views)
+    if beta is None:
+        return (total, plain), truths
+    return {t: torch.lerp(total[t], v, beta) for t, v in plain.items()}, truths

@@ -10,6 +10,7 @@ __all__ = [
     "element_losses",
     "sample_losses",
     "task_loss",
+    "pinball_loss",
     "FixedWeights",
     "make_relation",
     "MultitaskLoss",
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_explain.modality import Modality
+from mtl_explain.networks.heads import quantiles_of
 from mtl_explain.networks.layers import make_listed
 from mtl_explain.setup import Setup
 from mtl_explain.training.relations import Consistency, HierarchyConsistency
@@ -77,6 +79,20 @@ def task_loss(
     if class_weights is not None:
         counts = counts * class_weights[y.clamp(min=0)]
     return (loss * counts).sum() / (counts.sum() if counts.any() else 1)
+
+
+# %% ../../nbs/api/training/03_losses.ipynb #17b883d7
+def pinball_loss(
+    pred: Tensor,  # quantiles, standardised: (B, Q, *shape)
+    y: Tensor,  # target, standardised: (B, *shape), NaN where it is missing
+    quantiles: tuple,  # (Q,) which they are
+) -> Tensor:  # scalar; 0 if the batch has no label at all
+    "Mean pinball loss over quantiles and known elements."
+    known = ~torch.isnan(y)
+    error = torch.where(known, y, 0.0)[:, None] - pred
+    tau = pred.new_tensor(quantiles).view(1, -1, *[1] * (y.ndim - 1))
+    loss = torch.maximum(tau * error, (tau - 1) * error).mean(1) * known
+    return loss.sum() / known.sum().clamp(min=1)
 
 
 # %% ../../nbs/api/training/03_losses.ipynb #dc2c0227
@@ -144,6 +160,7 @@ class MultitaskLoss(nn.Module):
             setup.weighting,
         )
         self.relations = nn.ModuleList(make_relation(r, mods, setup) for r in setup.relations)
+        self.quantiles = {t: o["quantiles"] for t, o in setup.heads.items() if "quantiles" in o}
         self.weighted = list(setup.losses)  # tasks with class weights
         for i, t in enumerate(self.weighted):  # numbered: a name may hold what a buffer's may not
             if odd := setup.losses[t].keys() - {"class_weights"}:
@@ -166,10 +183,18 @@ class MultitaskLoss(nn.Module):
         preds: dict,  # name -> raw output
         y: dict,  # name -> target
     ) -> dict:  # name -> scalar
-        return {
-            t: task_loss(preds[t].float(), y[t], m, self.class_weights(t))
-            for t, m in self.mods.items()
-        }
+        return {t: self.part(t, preds, y[t]) for t in self.mods}
+
+    def part(
+        self,
+        task: str,  # name of a target
+        preds: dict,  # name -> raw output
+        y: Tensor,  # its target
+    ) -> Tensor:  # scalar
+        if quantiles_of(task) in preds:
+            found = preds[quantiles_of(task)].float()
+            return pinball_loss(found, y, self.quantiles[task])
+        return task_loss(preds[task].float(), y, self.mods[task], self.class_weights(task))
 
     def related(
         self,
@@ -179,6 +204,23 @@ class MultitaskLoss(nn.Module):
         full = {t: p.float() for t, p in preds.items()}
         relations = zip(self.relation_weights, self.relations, strict=True)
         return [w * relation(full, y) for w, relation in relations]
+
+    def activation(
+        self,
+        preds: dict,  # name -> raw output
+    ) -> dict:  # name -> probabilities (B, K, *shape) of labels, or values in native units
+        "What the outputs mean; fastai asks a loss for it."
+        return {
+            t: preds[t].float().softmax(1) if m.is_label else m.to_native(preds[t].float())
+            for t, m in self.mods.items()
+        }
+
+    def decodes(
+        self,
+        found: dict,  # from `activation`
+    ) -> dict:  # name -> class indices (B, *shape), or values in native units
+        "What is predicted; fastai asks a loss for it."
+        return {t: found[t].argmax(1) if m.is_label else found[t] for t, m in self.mods.items()}
 
     def forward(self, preds: dict, y: dict) -> Tensor:
         known = {t: valid_elements(y[t], m).any().float() for t, m in self.mods.items()}

@@ -260,6 +260,7 @@ class TraceRecorder(Callback):
     "Write down the errors of every task for every sample at every epoch."
 
     order = 20
+    remove_on_fetch = True  # predictions that are fetched within a validation are not its own
 
     def __init__(
         self,
@@ -297,6 +298,9 @@ class TraceRecorder(Callback):
     def after_pred(self):
         if self.active and "valid" in self.splits:
             self._write_down(self.records, self.learn.dls.valid, self.learn.pred, self.learn.yb[0])
+
+    def after_cancel_validate(self):
+        self.active = False
 
     def after_validate(self):
         if self.active:

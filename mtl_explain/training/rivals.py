@@ -5,15 +5,18 @@
 # %% auto #0
 __all__ = [
     "rival_names",
+    "series_maps",
     "sample_features",
     "pixel_features",
     "Caps",
     "Rivals",
     "rivals",
     "rival_scores",
+    "split_optimism",
 ]
 
 # %% ../../nbs/api/training/11_rivals.ipynb #728c5468
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +43,38 @@ def _one_hot(
     return (v[..., None] == np.arange(n_classes)).astype("float32")
 
 
+def series_maps(
+    v: np.ndarray,  # (sample, time, channel, y, x), NaN where nobody saw anything
+) -> np.ndarray:  # (sample, 5 · channel, y, x)
+    "A series of images as one: mean, deviation, least and greatest value, and when that is."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # pixels that nobody saw on any date
+        moments = [np.nanmean(v, 1), np.nanstd(v, 1), np.nanmin(v, 1), np.nanmax(v, 1)]
+    when = np.where(np.isnan(v), -np.inf, v).argmax(1) / v.shape[1]
+    return np.concatenate([*moments, when], 1).astype("float32")
+
+
+def _maps(
+    v: np.ndarray,  # (sample, *shape) of a dense input
+    m: Modality,  # what it is
+) -> np.ndarray:  # (sample, channel, y, x) float32
+    "A dense input as channels; classes one-hot."
+    if m.kind == "mask":
+        return np.moveaxis(_one_hot(v, m.n_classes), -1, 1)
+    return series_maps(v) if m.kind == "image_series" else v.astype("float32")
+
+
+def _mean_around(maps):
+    "Mean of 5 × 5 pixels, of those that are there."
+    size = (1, 1, 5, 5)
+    known = np.isfinite(maps)
+    total = uniform_filter(np.where(known, maps, 0), size, mode="nearest")
+    if known.all():
+        return total
+    share = uniform_filter(known.astype("float32"), size, mode="nearest")
+    return np.where(share > 0.01, total / np.maximum(share, 0.01), np.nan).astype("float32")
+
+
 def sample_features(
     v: np.ndarray,  # (sample, *shape) of one input, native units
     m: Modality,  # what it is
@@ -50,25 +85,18 @@ def sample_features(
         return _one_hot(v, m.n_classes)
     if m.kind == "mask":
         return _one_hot(v.reshape(n, -1), m.n_classes).mean(1)
-    if m.kind != "image":
+    if not m.is_dense:
         return v.reshape(n, -1).astype("float32")
-    pixels = v.reshape(n, m.n_channels, -1).astype("float32")
-    moments = [pixels.mean(2), pixels.std(2)]
-    quantiles = np.quantile(pixels, [0.05, 0.25, 0.5, 0.75, 0.95], axis=2)
+    maps = _maps(v, m)
+    pixels = maps.reshape(n, maps.shape[1], -1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # images without any pixel
+        moments = [np.nanmean(pixels, 2), np.nanstd(pixels, 2)]
+        quantiles = np.nanquantile(pixels, [0.05, 0.25, 0.5, 0.75, 0.95], axis=2)
     return np.concatenate([*moments, *quantiles], 1).astype("float32")
 
 
 # %% ../../nbs/api/training/11_rivals.ipynb #7f9a5883
-def _maps(
-    v: np.ndarray,  # (sample, *shape) of a dense input
-    m: Modality,  # what it is
-) -> np.ndarray:  # (sample, channel, y, x) float32
-    "A dense input as channels; classes one-hot."
-    if m.kind == "mask":
-        return np.moveaxis(_one_hot(v, m.n_classes), -1, 1)
-    return v.astype("float32")
-
-
 def pixel_features(
     v: np.ndarray,  # (sample, *shape) of a dense input, native units
     m: Modality,  # what it is
@@ -84,9 +112,8 @@ def pixel_features(
         on_grid = w[:, :, rows][..., columns].reshape(*w.shape[:2], -1)
         return np.take_along_axis(on_grid, at[:, None], 2)
 
-    size = (1, 1, 5, 5)
-    mean = uniform_filter(maps, size, mode="nearest")
-    square = uniform_filter(maps**2, size, mode="nearest")
+    mean = _mean_around(maps)
+    square = _mean_around(maps**2)
     spread = np.sqrt(np.maximum(square - mean**2, 0))
     return np.moveaxis(np.concatenate([here(maps), here(mean), here(spread)], 1), 1, 2)
 
@@ -317,3 +344,32 @@ def rival_scores(
 ) -> pd.DataFrame:  # setup, task, metric, value, units, split, seed, reads, main, train_rows, rows
     "Scores of a constant and of a random forest, as rows of a table of networks."
     return rivals(samples, setup, seed, **options).scores
+
+
+# %% ../../nbs/api/training/11_rivals.ipynb #75b76f89
+def split_optimism(
+    samples: xr.Dataset,  # a sample set with a split that keeps together what belongs together
+    setup: Setup,  # what is read and what is predicted
+    draws: int = 3,  # random splits
+    seed: int = 0,  # of the first one; and of the forests
+    caps: Caps = Caps(trees=50),  # noqa: B008 (a tuple) what bounds the time
+) -> pd.DataFrame:  # one row a task and metric: as split, at random (mean, sd), the difference
+    "What a forest scores on the test samples as they are, and on as many drawn at random."
+    used = np.flatnonzero(np.isin(samples["split"].values, ("train", "valid", "test")))
+    samples = samples.isel(sample=used)
+
+    def scored(split):
+        asked = samples.drop_vars("group", errors="ignore").assign_coords(split=("sample", split))
+        table = rival_scores(asked, setup, seed, splits=("test",), caps=caps)
+        forest = table[table.setup == rival_names[1]]
+        return forest.set_index(["task", "metric"]).value
+
+    own = scored(samples["split"].values)
+    rng = np.random.default_rng(seed)
+    drawn = pd.concat(
+        [scored(rng.permutation(samples["split"].values)) for _ in range(draws)], axis=1
+    )
+    found = pd.DataFrame(
+        {"as split": own, "at random": drawn.mean(axis=1), "sd": drawn.std(axis=1)}
+    )
+    return found.assign(optimism=found["at random"] - found["as split"])

@@ -19,6 +19,7 @@ __all__ = [
     "trace_pieces",
     "resume",
     "train_run",
+    "export_run",
     "read_table",
     "Run",
     "load_run",
@@ -224,6 +225,9 @@ def load_state(
     fill_weights(learn.loss_func, state / "loss.safetensors")
     learn.create_opt()
     kept = _read_optimiser(state, [p for p, *_ in learn.opt.all_params()])
+    groups = len(learn.opt.hypers)
+    if len(kept["hypers"]) == 1:  # of an earlier version, whose weights were one group
+        kept["hypers"] = [dict(kept["hypers"][0]) for _ in range(groups)]
     learn.opt.load_state_dict(dict(state=kept["state"], hypers=kept["hypers"]))
     return kept
 
@@ -269,6 +273,7 @@ class RunKeeper(Callback):
     "After each epoch, write trace, training table, best weights and state into the run's folder."
 
     order = 55  # after the recorder, before trackers, which may end the training
+    remove_on_fetch = True  # predictions that are fetched within a validation are not its own
 
     def __init__(
         self,
@@ -440,7 +445,7 @@ _options = dict(  # of a training
     lr=dict(type="number", exclusiveMinimum=0),
     bs=dict(type="integer", minimum=1),
     seed=dict(type="integer", minimum=0, maximum=2**32 - 1),
-    keep=dict(enum=["best", "last"]),
+    keep=dict(enum=["best", "last", "exported"]),
     schedule=dict(enum=["one-cycle", "constant"]),
     trace=dict(type="array", items=dict(enum=list(split_names))),
     shown=dict(type="integer", minimum=0),
@@ -747,6 +752,61 @@ def train_run(
     return load_run(folder)
 
 
+# %% ../../nbs/api/training/08_runs.ipynb #f443dbc5
+class _Look(Callback):
+    "A validation that is written down like that of an epoch."
+
+    order = 0  # before the recorder of the trace
+
+    def before_validate(self):
+        if hasattr(self.learn, "trace_recorder"):
+            self.learn.trace_recorder.armed = True
+
+
+def _look(
+    learn: Learner,  # whose weights are those of no epoch
+) -> None:
+    "Validate the weights as they are, and write it down like an epoch, without training."
+    with learn.no_bar():
+        values = learn.validate(cbs=[_Look()])
+    learn.history.add([float("nan"), *values], 0.0)
+
+
+def export_run(
+    learn: Learner,  # made by `multitask_learner`
+    folder,  # where the run shall be; it is new, or an earlier export of the same learner
+) -> "Run":
+    "Keep the weights of a learner as they are now, and all that it has recorded, as a run."
+    folder = Path(folder)
+    history = learn.history
+    if history.epoch_of(learn.model) is None:
+        _look(learn)
+    options = dict(epochs=len(history.rows), lr=learn.lr, bs=learn.dls.train.bs)
+    options |= dict(seed=learn.seed_epochs.seed, keep="exported")
+    if hasattr(learn, "trace_recorder"):
+        options |= dict(trace=list(learn.trace_recorder.splits))
+    config = run_config(learn.samples, learn, **options)
+    with only_writer(folder), _room_told(folder):
+        _claim_folder(folder, config)
+        _write_export(learn, folder)
+    return load_run(folder)
+
+
+def _write_export(learn, folder):
+    "Trace, table, weights and scores of a learner; the scores last."
+    kept = learn.history.epoch_of(learn.model)
+    write_beside(folder / "metrics.csv", learn.table.to_csv(index=False))
+    save_weights(learn.model, folder / f"best-{kept:03d}.safetensors")
+    _remove_older(folder, kept)
+    if hasattr(learn, "trace_recorder"):
+        for i, piece in enumerate(learn.trace_recorder.epochs):
+            save_netcdf(piece, folder / "trace" / f"{i:03d}.nc")
+        traced = learn.trace_recorder.traced_loaders()
+        _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
+    scores = _all_scores(learn, learn.samples)
+    write_beside(folder / "scores.csv", scores.to_csv(index=False, na_rep="nan"))
+
+
 # %% ../../nbs/api/training/08_runs.ipynb #c535f476
 def read_table(
     path: Path,  # a CSV file of a run
@@ -910,6 +970,9 @@ def _about_epoch(
     run: Run,  # an opened run
 ) -> str:
     "Which epoch scores, predictions and explanations are about, in words."
+    if run.options.get("keep") == "exported":
+        last = len(run.metrics) - 1
+        return f"Epoch {run.epoch} of 0 to {last} is kept: its weights were exported."
     if best_file(run.folder):
         return (
             f"Epoch {run.epoch} of 0 to {len(run.metrics) - 1} is kept: the lowest loss of "

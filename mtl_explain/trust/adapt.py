@@ -18,6 +18,7 @@ __all__ = [
 
 # %% ../../nbs/api/trust/07_adapt.ipynb #bd602d90
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +100,8 @@ def _loader(network, samples, tasks, bs=64, shuffle=False, seed=0, check_range=T
     setup = network.setup
     if missing := [t for t in tasks if t not in samples]:
         raise ValueError(f"the samples have no '{missing[0]}', whose true labels are needed")
-    fitted = fit_samples(samples, network.modalities, (*setup.inputs, *tasks), check_range)
+    names = (*setup.inputs, *tasks)
+    fitted = fit_samples(samples, network.modalities, names, check_range, setup.may_miss)
     device = next(network.parameters()).device
     how = dict(bs=bs, shuffle=shuffle, seed=seed, device=device)
     return SampleLoader(SampleDataset(fitted, setup.inputs, tasks), network.modalities, **how)
@@ -109,9 +111,12 @@ def _take_statistics(network, loader):
     "Means and variances of batch normalisation from the samples of a loader."
     if not any(isinstance(m, _batch_norms) for m in network.modules()):
         raise ValueError("this network has no batch normalisation, so no statistics to take")
-    if len(loader.dataset) < 2:
+    n = len(loader.dataset)
+    if n < 2:
         raise ValueError("statistics of a single sample say nothing; take another way")
-    update_bn(((batch[0],) for batch in loader), network)
+    n_batches = math.ceil(n / loader.bs)  # of one size, for each counts the same
+    alike = loader.new(bs=math.ceil(n / n_batches))
+    update_bn(((x,) for x, *_ in alike if len(next(iter(x.values()))) > 1), network)
 
 
 def _trained(network, which):

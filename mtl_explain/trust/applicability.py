@@ -126,7 +126,9 @@ def fused_features(
 ) -> xr.DataArray:  # (sample, feature)
     "The fused representation of each sample; without labels."
     network = run.network
-    fitted = fit_samples(samples, network.modalities, run.setup.inputs, check_range)
+    fitted = fit_samples(
+        samples, network.modalities, run.setup.inputs, check_range, run.setup.may_miss
+    )
     device = next(network.parameters()).device
     found = []
 

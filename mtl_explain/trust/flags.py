@@ -42,7 +42,7 @@ from mtl_explain.explain.resampling import (
 )
 from mtl_explain.explain.variance import class_mixture
 from mtl_explain.explain.verdict import claim, judge
-from mtl_explain.modality import modality_of
+from mtl_explain.modality import channel_axis, modality_of
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trust.risk import group_scores, score_names
 from mtl_explain.trust.signals import Evidence, compute_signals
@@ -274,7 +274,7 @@ def auxiliary_table(
             mixture = class_mixture(samples[task])
             columns |= {f"class {task}": mixture["class"], f"{task} mixture": mixture["mixture"]}
         else:
-            axis = 2 if m.kind == "series" else 1
+            axis = channel_axis(m.kind) + 1
             by_channel = np.moveaxis(values.astype(float), axis, 1)
             flat = by_channel.reshape(*by_channel.shape[:2], -1)
             for name, v in zip(m.channels, np.moveaxis(flat, 1, 0), strict=True):

@@ -8,6 +8,7 @@ __all__ = [
     "network_of",
     "window_multiple",
     "n_layers",
+    "has_scale",
     "predict_layers",
     "Plan",
     "scene_plan",
@@ -16,6 +17,7 @@ __all__ = [
     "as_bands",
     "Layer",
     "layer_of",
+    "origin_of",
     "predict_scene",
     "band_style",
     "plot_maps",
@@ -46,7 +48,8 @@ from mtl_explain.files.raster import cloud_optimised, geotiff_writer, open_raste
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, part_name
 from mtl_explain.palette import grey, orange
-from mtl_explain.training.learner import as_prediction, with_confidence
+from mtl_explain.training.confidence import own_scale
+from mtl_explain.training.learner import as_prediction, as_scale, with_confidence
 from mtl_explain.training.runs import load_run
 from mtl_explain.trust.promise import Certificate, load_certificate, with_promise
 
@@ -83,9 +86,19 @@ def window_multiple(
 # %% ../../nbs/api/trust/05_maps.ipynb #b297d82b
 def n_layers(
     m: Modality,  # a target
+    with_scale: bool = False,  # of a number: its scale as well
 ) -> int:  # probabilities of classes, or numbers
     "How many numbers a pixel, or a window, has while it is blended."
-    return m.n_classes if m.is_label else m.n_outputs if m.is_dense else math.prod(m.shape)
+    n = m.n_classes if m.is_label else m.n_outputs if m.is_dense else math.prod(m.shape)
+    return 2 * n if with_scale else n
+
+
+def has_scale(
+    net: MultitaskNetwork,  # the network
+    task: str,  # of its targets
+) -> bool:
+    "Whether a target is a number with quantiles, and so with a scale."
+    return "quantiles" in net.setup.heads[task]
 
 
 @torch.no_grad()
@@ -95,7 +108,7 @@ def predict_layers(
     targets: tuple,  # which of its tasks
     temperatures: dict = None,  # task -> temperature of its probabilities; 1 where none is given
 ) -> dict:  # task -> (B, layers, H, W), or (B, layers, 1, 1) without a map
-    "What is blended: probabilities of classes, standardised numbers."
+    "What is blended: probabilities of classes, standardised numbers, and their scales if any."
     y = net(x)
     found = {}
     for task in targets:
@@ -103,7 +116,10 @@ def predict_layers(
         out = y[task].float()
         if m.is_label:
             out = (out / (temperatures or {}).get(task, 1.0)).softmax(1)
-        found[task] = out if m.is_dense else out.reshape(len(out), -1, 1, 1)
+        scale = own_scale(y, task)
+        parts = [out] if scale is None else [out, scale]
+        parts = [v if m.is_dense else v.reshape(len(v), -1, 1, 1) for v in parts]
+        found[task] = torch.cat(parts, 1)
     return found
 
 
@@ -168,7 +184,7 @@ def scene_layers(
         found = predict_layers(net, x, targets, temperatures)
         return {t: np.where(known[scales[t]], v.cpu().numpy(), np.nan) for t, v in found.items()}
 
-    layers = {t: n_layers(net.modalities[t]) for t in targets}
+    layers = {t: n_layers(net.modalities[t], has_scale(net, t)) for t in targets}
     with bar:
         yield from blend_windows(
             predict, layers, plan.starts, plan.size, plan.width, plan.bs, scales
@@ -179,15 +195,23 @@ def scene_layers(
 def block_predictions(
     layers: np.ndarray,  # (layers, rows, columns), NaN in holes
     m: Modality,  # what was predicted
-) -> xr.Dataset:  # <task>; of labels <task>_probability and <task>_confidence, too
+) -> xr.Dataset:  # <task>; of labels <task>_probability and <task>_confidence; <task>_scale
     "Blended layers as predictions of samples."
-    if m.is_dense:
-        values = layers[None]
-    else:
-        values = np.moveaxis(layers, 0, -1).reshape(-1, len(layers))
+
+    def shaped(part):
+        if m.is_dense:
+            return part[None]
+        values = np.moveaxis(part, 0, -1).reshape(-1, len(part))
+        return values if m.is_label else values.reshape(len(values), *m.shape)
+
     if not m.is_label:
-        shaped = values.reshape(len(values), *m.shape) if not m.is_dense else values
-        return xr.Dataset({m.name: as_prediction(m.to_native(shaped), m)})
+        n = n_layers(m)
+        found = {m.name: as_prediction(m.to_native(shaped(layers[:n])), m)}
+        if len(layers) > n:
+            scale = m.native_difference(shaped(layers[n:]))
+            found[f"{m.name}_scale"] = as_scale(scale, m)
+        return xr.Dataset(found)
+    values = shaped(layers)
     label = as_prediction(values.argmax(1), m)
     return xr.Dataset({m.name: label} | with_confidence(values, label, m))
 
@@ -324,11 +348,19 @@ def _certificates(promise, run):
     return found
 
 
-def _about(run, certificates, temperature, m, side):
-    "What a file says of itself."
-    about = dict(made_by=f"mtl_explain {version('mtl_explain')}", task=m.name)
+def origin_of(
+    run,  # an opened `Run`, or a learner
+) -> dict:  # made_by; of a run also run, epoch and weights
+    "What a raster says of where it comes from."
+    about = dict(made_by=f"mtl_explain {version('mtl_explain')}")
     if hasattr(run, "folder"):
-        about |= dict(run=Path(run.folder).name, epoch=str(run.epoch))
+        about |= dict(run=Path(run.folder).name, epoch=str(run.epoch), weights=run.weights)
+    return about
+
+
+def _about(origin, certificates, temperature, m, side):
+    "What a file says of itself."
+    about = origin | dict(task=m.name)
     if m.is_label:
         about["temperature"] = f"{temperature:.4g}"
     if not m.is_dense:
@@ -365,6 +397,7 @@ def predict_scene(
     targets = tuple(net.setup.targets)
     certificates = _certificates(promise, run)
     heat = getattr(run, "temperatures", {})
+    origin = origin_of(run)
     out = Path(out)
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
@@ -389,8 +422,9 @@ def predict_scene(
         with ExitStack() as writing:
             for task in targets:
                 m = mods[task]
-                empty = variables(task, np.zeros((n_layers(m), 1, 1), "float32"))
-                about = _about(run, certificates, heat.get(task, 1.0), m, side)
+                n = n_layers(m, has_scale(net, task))
+                empty = variables(task, np.zeros((n, 1, 1), "float32"))
+                about = _about(origin, certificates, heat.get(task, 1.0), m, side)
                 scale = scene.scales.get(task, 1)
                 for name, found in empty.data_vars.items():
                     layer = layer_of(name, found, m)

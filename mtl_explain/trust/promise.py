@@ -20,6 +20,7 @@ __all__ = [
     "check_wish",
     "promise",
     "check_promise",
+    "read_check",
     "with_promise",
     "plot_promise",
 ]
@@ -38,9 +39,16 @@ import pandas as pd
 import xarray as xr
 from fastcore.basics import patch
 from fastcore.meta import delegates
+from scipy import stats
 from sklearn.metrics.pairwise import haversine_distances
 
-from mtl_explain.explain.resampling import cluster_codes, estimate, holm, mean_statistic
+from mtl_explain.explain.resampling import (
+    cluster_codes,
+    exact_share_interval,
+    holm,
+    mean_statistic,
+)
+from mtl_explain.explain.verdict import claim, judge
 from mtl_explain.files.paths import write_beside
 from mtl_explain.files.schemas import check_document, read_document
 from mtl_explain.modality import channel_axis
@@ -644,8 +652,9 @@ def check_promise(
     trace: xr.Dataset,  # with a record of confidence, of the same network
     split: str = "test",  # other samples than it was made from
     mods: dict = None,  # name -> `Modality`, for promises about 'level'
-) -> pd.DataFrame:  # one row: promised, risk, low, high, answered, blocks, verdict
-    "What became of a promise on other regions."
+    margin: float = None,  # risks that differ by less are the same; a tenth of alpha if None
+) -> pd.DataFrame:  # one row: promised, risk, low, high, answered, blocks, margin, verdict
+    "What became of a promise on other regions, and whether its risk lies below what it says."
     c = certificate
     exposed = exposure(trace, c.task, c.about, split, c.threshold, mods)
     at = split_positions(trace, split)
@@ -657,22 +666,41 @@ def check_promise(
         some = np.unique(codes[exposed.amount > 0])
         counts = _nearness(_middles(trace, at, codes, some), c.near, c.reach_km)
     mean = mean_statistic(losses[:, :1].T, counts[None], np.arange(n))
-    found = estimate(mean).loc[0]
-    verdict = "not contradicted"
-    if found["low"] > c.alpha:
-        verdict = "broken here"
-    elif found["high"] <= c.alpha:
-        verdict = "kept here"
+    margin = c.alpha / 10 if margin is None else margin
+    found = judge(pd.DataFrame([_kept(c, mean, margin)])).loc[0]
     row = dict(
         promised=c.alpha,
-        risk=found["value"],
-        low=found["low"],
-        high=found["high"],
+        risk=c.alpha + found["estimate"],
+        low=c.alpha + found["low"],
+        high=c.alpha + found["high"],
         answered=np.average(answered[:, 0], weights=counts),
         blocks=n,
-        verdict=verdict,
+        margin=margin,
+        verdict=found["verdict"],
     )
     return pd.DataFrame([row], index=pd.Index([c.task], name="task"))
+
+
+def read_check(
+    became: pd.DataFrame,  # from `check_promise`
+    split: str = "test",  # of the samples that were looked at
+) -> str:
+    "What became of a promise, in a sentence."
+    row = became.iloc[0]
+    return (
+        f"On the {row.blocks} regions of the split '{split}', {row.risk:.1%} ({row.low:.1%} to "
+        f"{row.high:.1%}) went wrong; that it is less than {row.promised:.0%}: {row.verdict}."
+    )
+
+
+def _kept(c, mean, margin):
+    "The claim that a mean loss lies below what was promised."
+    said = f"less than {c.alpha:.0%} of {c.task} {abouts[c.about][-1]}"
+    made = claim(said, mean, margin, "less")
+    if made["se"] == 0:  # no block differs from another: their number is all that is known
+        _, high = exact_share_interval(np.array([made["estimate"]]), made["df"] + 1)
+        made["se"] = (high[0] - made["estimate"]) / stats.t.ppf(0.975, made["df"])
+    return made | dict(estimate=made["estimate"] - c.alpha)
 
 
 # %% ../../nbs/api/trust/02_promise.ipynb #08ee851f
@@ -696,7 +724,7 @@ def _own_scale(found, task):
     if name not in found:
         raise ValueError(
             f"this promise is in units of each error's own scale, and the predictions have no "
-            f"'{name}': an `Ensemble` gives it"
+            f"'{name}': an `Ensemble` gives it, or a target with `quantiles`"
         )
     return found[name]
 

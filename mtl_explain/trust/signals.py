@@ -268,7 +268,9 @@ def _check_members(run, members, what):
 def _batches(run, samples, truths, bs, check_range):
     "Batches of the inputs of a run, and of truths of some of its tasks."
     network = run.network
-    fitted = fit_samples(samples, network.modalities, run.setup.inputs, check_range)
+    fitted = fit_samples(
+        samples, network.modalities, run.setup.inputs, check_range, run.setup.may_miss
+    )
     arrays = {t: fit_modality(samples[t], network.modalities[t]) for t in truths}
     known = {
         t: (tuple(f"{t} {d}" if d != "sample" else d for d in a.dims), a.data)

@@ -1,0 +1,245 @@
+"""Where a modality comes from
+
+Written by nbdev-export from the check cells of nbs/api/doors/00_sources.ipynb.
+Do not edit: change the notebook, then `make export`.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtl_explain.data.native import BadSample
+from mtl_explain.doors.sources import (
+    Label, Numbers, WideSeries, find_source, long_series, raster_source, read_table,
+)
+from mtl_explain.files.raster import open_raster, write_geotiff
+
+
+@pytest.fixture(scope='module')
+def folder():
+    return Path(tempfile.mkdtemp())
+
+
+@pytest.fixture(scope='module')
+def world_and_table():
+    def small_world(folder, n=6, size=16, seed=0):
+        "A folder of rasters by kind, one file a sample, and a table."
+        rng = np.random.default_rng(seed)
+        for kind in ("image", "dem", "lc"):
+            (folder / kind).mkdir(exist_ok=True)
+        for i in range(n):
+            place = ((8 + 0.05 * i, 50), 0.001, "EPSG:4326")
+            height = rng.normal(300, 20, (size, size)).astype("float32")
+            height[:2, :3] = -9999
+            classes = rng.choice([10, 30, 80], (size, size)).astype("uint8")
+            image = rng.integers(0, 3000, (2, size, size)).astype("uint16")
+            write_geotiff(folder / f"image/{i}.tif", image, *place, names=["B4", "B8"])
+            write_geotiff(folder / f"dem/{i}.tif", height, *place, nodata=-9999)
+            write_geotiff(folder / f"lc/{i}.tif", classes, *place)
+        lon = 8 + 0.05 * np.arange(n) + size / 2000
+        lat = 50 - size / 2000
+        table = pd.DataFrame(dict(id=np.arange(n), lat=lat, lon=lon, biome=["a", "b"] * (n // 2)))
+        return table
+    world = Path(tempfile.mkdtemp())
+    table = small_world(world)
+    table.index = table.id.astype(str)
+    table.head(3)
+    return world, table
+
+
+@pytest.fixture(scope='module')
+def image(world_and_table):
+    world, table = world_and_table
+    return raster_source("image", "image/{id}.tif", table, str(world))
+
+
+@pytest.fixture(scope='module')
+def dem(world_and_table):
+    world, table = world_and_table
+    return raster_source("dem", "dem/{id}.tif", table, str(world), units="m")
+
+
+@pytest.fixture(scope='module')
+def lc(world_and_table):
+    world, table = world_and_table
+    return raster_source("lc", "lc/{id}.tif", table, str(world))
+
+
+def test_by_its_ending(folder):
+    "Tables."
+    # by its ending; what is missing or no table is one line
+    pd.DataFrame(dict(id=["a", "b"], depth=[1.5, 2.5])).to_csv(folder / "lakes.csv", index=False)
+    assert read_table(folder / "lakes.csv").depth.tolist() == [1.5, 2.5]
+    with pytest.raises(FileNotFoundError, match="no such table: .*ponds.csv"):
+        read_table(folder / "ponds.csv")
+    (folder / "lakes.xyz").write_text("?")
+    with pytest.raises(ValueError, match=r"expected a table \(.csv, .tsv"):
+        read_table(folder / "lakes.xyz")
+
+
+def test_a_geopackage_knows_its_places(folder):
+    "Tables."
+    geopandas = pytest.importorskip("geopandas")
+    corners = geopandas.points_from_xy([10.0, 11.0], [50.0, 51.0], crs="EPSG:4326")
+    frame = geopandas.GeoDataFrame(dict(id=["a", "b"]), geometry=corners).to_crs("EPSG:32632")
+    frame.to_file(folder / "places.gpkg")
+    for given in (folder / "places.gpkg", frame):
+        table = read_table(given)
+        assert np.allclose(table.lat, [50, 51], atol=1e-6)
+        assert np.allclose(table.lon, [10, 11], atol=1e-6)
+        assert "geometry" not in table
+
+
+def test_units_stand_in_brackets_behind_a_name():
+    "Columns."
+    # units stand in brackets behind a name; missing stays missing
+    row = pd.Series({"depth [m]": 3.5, "size": np.nan, "state": "green", "none": np.nan}, name="L1")
+    source = Numbers("depth", ["depth [m]", "size"])
+    assert list(source.template().attrs["units"].split(", ")) == ["m", ""]
+    assert source.template().depth_feature.values.tolist() == ["depth", "size"]
+    assert np.array_equal(source.read(row), np.array([3.5, np.nan], "float32"), equal_nan=True)
+    states = Label("state", "state", ["clear", "green"])
+    assert states.read(row) == 1
+    assert Label("state", "none", ["clear", "green"]).read(row) == -1
+    with pytest.raises(BadSample, match="L1: 'state' is 'green', expected one of clear, brown"):
+        Label("state", "state", ["clear", "brown"]).read(row)
+    with pytest.raises(BadSample, match="L1: 'state' is 'green', expected a number"):
+        Numbers("x", ["size", "state"]).read(row)
+
+
+def test_rows_in_any_order_samples_of_different_length():
+    "Series."
+    # rows in any order, samples of different length: in order of time, padded, the gap has no time
+    rows = pd.DataFrame(
+        dict(
+            lake=["b", "a", "a", "c"],
+            date=["2020-01-11", "2020-02-01", "2020-01-01", "2020-05-01"],
+            ndvi=[0.3, 0.2, 0.1, 0.9],
+        )
+    )
+    source = long_series("ndvi", rows, ["a", "b"], "lake")
+    assert source.origin == "2020-01-01"
+    assert source.length == 2
+    assert source.times("a").tolist() == [0, 31]
+    assert np.isnan(source.times("b")[1])
+    assert source.times("b")[0] == 10
+    one = pd.Series(dtype=object, name="a")
+    assert np.allclose(source.read(one)[:, 0], [0.1, 0.2])
+    assert source.template().ndvi_time.attrs["units"] == "days since 2020-01-01"
+    # a sample without any row has no step
+    assert np.isnan(source.times("z")).all()
+    with pytest.raises(ValueError, match="no column 'pond' for `by`; it has lake, date, ndvi"):
+        long_series("ndvi", rows, ["a"], "pond")
+    with pytest.raises(ValueError, match="1 times cannot be read, e.g. '01/02/2020'; expected"):
+        long_series("ndvi", rows.assign(date=["01/02/2020", *rows.date[1:]]), ["a"], "lake")
+    with pytest.raises(ValueError, match="no row belongs to a sample"):
+        long_series("ndvi", rows, ["x"], "lake")
+
+
+def test_wide_a_column_a_step_a_list_of_columns_a_channel():
+    "Series."
+    row = pd.Series({"n1": 0.1, "n2": 0.2, "v1": 5.0, "v2": 6.0}, name="a")
+    source = WideSeries("year", dict(ndvi=["n1", "n2"], vv=["v1", "v2"]), [15, 46])
+    assert np.allclose(source.read(row), [[0.1, 5], [0.2, 6]])
+    with pytest.raises(ValueError, match="'year': 3 times for 2 columns"):
+        WideSeries("year", dict(ndvi=["n1", "n2"]), [1, 2, 3]).template()
+
+
+def test_told_from_the_files(image, dem, lc, world_and_table):
+    "What the first files say."
+    # told from the files: kind, channels, type, classes
+    world, table = world_and_table
+    assert (image.kind, image.channels, image.dtype) == ("image", ["B4", "B8"], "uint16")
+    assert (dem.kind, dem.channels, dem.dtype) == ("image", ["dem"], "float32")
+    assert (lc.kind, lc.classes) == ("mask", ["10", "30", "80"])
+    # and read: holes are NaN, classes are positions
+    row = table.iloc[2]
+    assert image.read(row).shape == (2, 16, 16)
+    assert np.isnan(dem.read(row)[0]).sum() == 6
+    assert set(np.unique(lc.read(row))) == {0, 1, 2}
+    with open_raster(world / "lc/2.tif") as file:
+        as_written = file.read(1)
+    assert (np.array([10, 30, 80])[lc.read(row)] == as_written).all()
+
+
+def test_classes_by_name_in_any_order_and_a_value_that_is_not_among_them(world_and_table, lc):
+    "What the first files say."
+    world, table = world_and_table
+    names = {80: "water", 10: "trees", 30: "grass"}
+    named = raster_source("lc", "lc/{id}.tif", table, str(world), classes=names)
+    assert named.classes == ["water", "trees", "grass"]
+    assert (named.read(table.iloc[0]) == np.array([1, 2, 0])[lc.read(table.iloc[0])]).all()
+    fewer = raster_source("lc", "lc/{id}.tif", table, str(world), classes={10: "trees", 30: "grass"})
+    with pytest.raises(BadSample, match="the value 80 is no class of 'lc' \\(10, 30\\)"):
+        fewer.read(table.iloc[0])
+    with pytest.raises(ValueError, match="2 classes, but the files hold 3 values: 10, 30, 80"):
+        raster_source("lc", "lc/{id}.tif", table, str(world), classes=["trees", "grass"])
+    with pytest.raises(ValueError, match="is no map of at most 64 classes"):
+        raster_source("dem", "dem/{id}.tif", table, str(world), kind="mask")
+    with pytest.raises(FileNotFoundError, match="'x': none of the files is there, e.g. .*x/0.tif"):
+        raster_source("x", "x/{id}.tif", table, str(world))
+
+
+def test_a_window_of_one_large_raster_about_each_place_is_what_the_file_of_that(world_and_table, image):
+    "What the first files say."
+    # a window of one large raster about each place is what the file of that place holds
+    world, table = world_and_table
+    big = np.arange(400 * 600, dtype="float32").reshape(1, 400, 600)
+    write_geotiff(world / "big.tif", big, (7.9, 50.1), 0.001, "EPSG:4326")
+    window = raster_source("big", "big.tif", table, str(world), size=16)
+    found = window.read(table.iloc[3])
+    column = round((8.15 - 7.9) * 1000)
+    assert np.array_equal(found[0], big[0, 100:116, column : column + 16])
+    far = table.assign(lon=7.9)
+    with pytest.raises(BadSample, match="a window of 16 pixels reaches over the edge"):
+        window.read(far.iloc[0])
+    # of a pattern with `size`, the middle of each file
+    middle = raster_source("image", "image/{id}.tif", table, str(world), size=8)
+    assert np.array_equal(middle.read(table.iloc[1]), image.read(table.iloc[1])[:, 4:12, 4:12])
+
+
+def test_a_word_is_enough_where_the_table_and_the_files_say_the_rest(world_and_table):
+    "Whatever stands there."
+    world, table = world_and_table
+    def found(given, name="x"):
+        return type(find_source(name, given, table, str(world))).__name__
+
+
+    assert found("lat") == "Numbers"
+    assert found(["lat", "lon"]) == "Numbers"
+    assert found("biome") == "Label"
+    assert found(dict(source="id", kind="category")) == "Label"
+    assert found(dict(source=["lat", "lon"], time=[1, 2])) == "WideSeries"
+    assert found({"a": ["lat"], "b": ["lon"]}) == "WideSeries"
+    assert found("image/{id}.tif") == "Raster"
+    assert found(dict(source="big.tif", size=8)) == "Raster"
+    with_paths = table.assign(path=[f"image/{i}.tif" for i in table.id])
+    assert find_source("x", "path", with_paths, str(world)).read(with_paths.iloc[0]).shape == (
+        2,
+        16,
+        16,
+    )
+    # an empty path means that there is none
+    with_paths.loc["1", "path"] = None
+    paths = find_source("x", "path", with_paths, str(world))
+    assert paths.dtype == "float32"
+    assert np.isnan(paths.read(with_paths.loc["1"])).all()
+    assert not np.isnan(paths.read(with_paths.loc["0"])).any()
+
+
+def test_what_is_nothing_is_one_line_that_says_what_there_is(world_and_table):
+    "Whatever stands there."
+    world, table = world_and_table
+    for given, said in {
+        "lta": "'x': 'lta' is no column of the table \\(id, lat, lon, biome\\)",
+        "big.tif": "'x': big.tif is one raster for all samples: give the `size`",
+        "image/{nr}.tif": "'x': no column 'nr'",
+        5: "'x': 5 is no column, pattern, file or table",
+    }.items():
+        with pytest.raises(ValueError, match=said):
+            find_source("x", given, table, str(world))
+    with pytest.raises(ValueError, match="kind is 'picture', expected image"):
+        find_source("x", dict(source="lat", kind="picture"), table)
