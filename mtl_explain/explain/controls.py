@@ -210,6 +210,8 @@ def mean_readings(
 ) -> dict:  # question -> `Asked`
     "All readings as means over the seeds, which then are part of their uncertainty."
     epochs = epochs or [None] * len(traces)
+    if len(epochs) != len(traces):
+        raise ValueError(f"{len(traces)} traces, and epochs for {len(epochs)} of them: name all")
     each = [asked_of(t, modalities, e, split, cluster) for t, e in zip(traces, epochs, strict=True)]
     return {
         name: Asked(mean_of([asked[name].statistic for asked in each]), first.tasks)
