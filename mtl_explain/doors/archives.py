@@ -14,7 +14,7 @@ __all__ = [
     "read_treesat_series",
 ]
 
-# %% ../../nbs/api/doors/05_archives.ipynb #43f89f7d
+# %% ../../nbs/api/doors/05_archives.ipynb #7179c13c
 import json
 import os
 import re
@@ -33,7 +33,7 @@ from mtl_explain.doors.table import samples_from_folder, samples_from_table
 from mtl_explain.files.index import read_json_checked, read_list_checked
 
 
-# %% ../../nbs/api/doors/05_archives.ipynb #3916e9ad
+# %% ../../nbs/api/doors/05_archives.ipynb #88b86a63
 def _folder(folder, *names):
     "The folder, if it holds what the archive holds."
     folder = Path(folder)
@@ -46,7 +46,7 @@ def _folder(folder, *names):
     return folder
 
 
-# %% ../../nbs/api/doors/05_archives.ipynb #3c949e3c
+# %% ../../nbs/api/doors/05_archives.ipynb #8d884cfd
 eurosat_bands = "B01 B02 B03 B04 B05 B06 B07 B08 B09 B10 B11 B12 B8A".split()
 
 
@@ -69,7 +69,7 @@ def read_eurosat(
     )
 
 
-# %% ../../nbs/api/doors/05_archives.ipynb #eb97aa37
+# %% ../../nbs/api/doors/05_archives.ipynb #ea618ced
 def _ben_paths(table):
     "Where a patch lies, as columns: its tile is its name without the last two parts."
     tile = table["patch_id"].str.rsplit("_", n=2).str[0]
@@ -105,10 +105,11 @@ def read_bigearthnet(
     )
 
 
-# %% ../../nbs/api/doors/05_archives.ipynb #c84a723a
+# %% ../../nbs/api/doors/05_archives.ipynb #69a99f84
 pastis_classes = (
     "background,meadow,soft winter wheat,corn,winter barley,winter rapeseed,spring barley,"
-    "sunflower,grapevine,beet,winter triticale,winter durum wheat,fruits vegetables flowers,potatoes,"
+    "sunflower,grapevine,beet,"
+    "winter triticale,winter durum wheat,fruits vegetables flowers,potatoes,"
     "leguminous fodder,soybeans,orchard,mixed cereal,sorghum"
 ).split(",")
 
@@ -169,7 +170,7 @@ def read_pastis(
     )
 
 
-# %% ../../nbs/api/doors/05_archives.ipynb #69847ed4
+# %% ../../nbs/api/doors/05_archives.ipynb #b566256c
 class TreeSeries:
     "One sensor of a time-series file of TreeSatAI."
 
