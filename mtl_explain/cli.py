@@ -61,6 +61,7 @@ from typing import Annotated
 import typer
 
 from mtl_explain.datasets.catalog import aliases, catalog, dataset
+from mtl_explain.modality import label_kinds
 
 # %% ../nbs/api/90_cli.ipynb #ba2d5c5d
 about = (
@@ -850,7 +851,7 @@ def promise_in_words(
         from mtl_explain.trust.promise import promise
 
         kind = run.modalities[run.setup.main].kind
-        about = "undetected" if kind in ("category", "mask") else "interval"
+        about = "undetected" if kind in label_kinds else "interval"
         return promise(run, alpha, about=about).sentence
     except (ValueError, ImportError) as e:
         return f"No promise about {run.setup.main}: {e}"

@@ -23,6 +23,8 @@ from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassF1Score,
     MulticlassJaccardIndex,
+    MultilabelAccuracy,
+    MultilabelF1Score,
 )
 
 from mtl_explain.modality import Modality, channel_axis, kinds
@@ -45,6 +47,9 @@ def comparable(
     m: Modality,  # what the target is
 ) -> tuple:  # (predicted, true): flat class indices (n,), or values (n, channels), see below
     "Predicted and true values of all valid elements; numbers from the mean, in units of errors."
+    if m.kind == "multilabel":
+        known = valid_elements(y, m).any(1)
+        return predictions(pred, m)[known], y[known]
     if m.is_label:
         valid = valid_elements(y, m)
         return predictions(pred, m)[valid], y[valid]
@@ -62,6 +67,15 @@ def task_scores(
     m: Modality,  # what the task predicts
 ) -> MetricCollection:  # update(predicted, true), compute() -> dict
     "The metrics that belong to a kind (paper A, Table 5)."
+    if m.kind == "multilabel":
+        options = dict(num_labels=m.n_channels, ignore_index=-1)
+        return MetricCollection(
+            dict(
+                f1_macro=MultilabelF1Score(average="macro", **options),
+                f1_micro=MultilabelF1Score(average="micro", **options),
+                accuracy=MultilabelAccuracy(average="micro", **options),
+            )
+        )
     makers = dict(
         accuracy=lambda: MulticlassAccuracy(m.n_classes, average="micro"),
         f1_macro=lambda: MulticlassF1Score(m.n_classes, average="macro"),
