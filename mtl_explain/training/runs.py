@@ -226,10 +226,15 @@ def load_state(
     fill_weights(learn.model, state / "weights.safetensors")
     fill_weights(learn.loss_func, state / "loss.safetensors")
     learn.create_opt()
-    kept = _read_optimiser(state, [p for p, *_ in learn.opt.all_params()])
     groups = len(learn.opt.hypers)
+    kept = _read_optimiser(state, [p for p, *_ in learn.opt.all_params()])
     if len(kept["hypers"]) == 1:  # of an earlier version, whose weights were one group
         kept["hypers"] = [dict(kept["hypers"][0]) for _ in range(groups)]
+    if len(kept["hypers"]) != groups:  # where pretrained weights could be had then and not now
+        raise ValueError(
+            f"{state}: the optimiser has {len(kept['hypers'])} groups of weights, this network "
+            f"{groups}: remove {state.parent} and begin again"
+        )
     learn.opt.load_state_dict(dict(state=kept["state"], hypers=kept["hypers"]))
     return kept
 
