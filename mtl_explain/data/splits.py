@@ -16,7 +16,6 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/data/02_splits.ipynb #952729be
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -189,6 +188,8 @@ def plot_split(
     ax=None,  # axes to draw on; new ones if None
 ):
     "Where on Earth the patches of each split lie."
+    import matplotlib.pyplot as plt
+
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
     for split, color in split_colors.items():

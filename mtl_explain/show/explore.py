@@ -22,14 +22,12 @@ import base64
 from functools import cache
 from html import escape
 
-import altair as alt
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import vl_convert
 import xarray as xr
-from altair.jupyter.jupyter_chart import load_js_src
 
 from mtl_explain.data.inputs import fit_modality
 from mtl_explain.explain.maps import common_range, draw_classes, draw_values, pixel_errors
@@ -207,6 +205,8 @@ _keys = """
 @cache
 def chart_script() -> str:  # JavaScript
     "The script of `alt.JupyterChart`, complete, and with its keys kept from Jupyter's shortcuts."
+    from altair.jupyter.jupyter_chart import load_js_src
+
     head = "async function render({ model, el }) {"
     lines = [line for line in load_js_src().splitlines() if not line.startswith("import ")]
     source = "\n".join(lines).replace(head, head + _keys)
@@ -214,9 +214,11 @@ def chart_script() -> str:  # JavaScript
 
 
 def live_chart(
-    chart: alt.TopLevelMixin,  # any chart
-) -> alt.JupyterChart:
+    chart,  # any chart of altair
+):  # `alt.JupyterChart`
     "A chart as a widget that needs no connection to the internet."
+    import altair as alt
+
     kind = type("LiveChart", (alt.JupyterChart,), dict(_esm=chart_script(), _css=chart_style))
     return kind(chart, embed_options=dict(renderer="canvas", actions=False))
 
@@ -305,7 +307,7 @@ def compare_runs(
     second: Run,  # e.g. the multitask network
     task: str = None,  # a task of both; the first one's main task if None
     split: str = "test",  # which samples; None: all
-) -> alt.JupyterChart:
+):  # `alt.JupyterChart`
     "One task in two runs, side by side."
     one = first.setup.name or first.setup.variant
     two = second.setup.name or second.setup.variant
