@@ -400,6 +400,7 @@ def data_describe(
     "What is in a dataset: its setups, and of its store the modalities, splits and groups."
     from mtl_explain.data.samples import describe
     from mtl_explain.data.splits import said_groups
+    from mtl_explain.setup import setup_table
 
     need_stores(store)
     known = dataset(name)
@@ -911,10 +912,11 @@ def promise_in_words(
 ) -> str:
     "One sentence of promise about the main task, or why there is none."
     try:
+        from mtl_explain.modality import label_kinds
         from mtl_explain.trust.promise import promise
 
         kind = run.modalities[run.setup.main].kind
-        about = "undetected" if kind in ("category", "mask") else "interval"
+        about = "undetected" if kind in label_kinds else "interval"
         return promise(run, alpha, about=about).sentence
     except (ValueError, ImportError) as e:
         return f"No promise about {run.setup.main}: {e}"

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ import rasterio
 import torch
 import xarray as xr
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window
 
@@ -36,7 +34,7 @@ from mtl_explain.files.raster import open_raster
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, with_network
 from mtl_explain.setup import Setup
-from mtl_explain.testing.scene import example_scene, scene_modalities, scene_setup
+from mtl_explain.testing.scene import example_scene, scene_modalities, scene_setup, write_raster
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.runs import train_run
@@ -45,19 +43,6 @@ from mtl_explain.trust.maps import predict_layers, window_multiple
 
 # networks that compare two images, and others
 targets = ["semantic_change", "height_change"]
-
-
-# writing small rasters
-def write(path, values, corner=(120_000.0, 487_000.0), pixel=0.25, crs="EPSG:28992", **options):
-    values = np.asarray(values)
-    count, height, width = values.shape
-    shape = dict(count=count, height=height, width=width, dtype=values.dtype)
-    place = dict(crs=crs, transform=from_origin(*corner, pixel, pixel)) if crs else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, "w", driver="GTiff", **shape, **place, **options) as file:
-            file.write(values)
-    return Path(path)
 
 
 # tiles and rasters of a place of boxes
@@ -96,7 +81,7 @@ def mosaic(v):
 
 # one map a pair of rasters, and what a file can say of itself
 def told(path, values, at=(120_000.0, 487_000.0), **about):
-    write(path, values, at, 0.5)
+    write_raster(path, values, at, 0.5)
     with rasterio.open(path, "r+") as file:
         for key, value in about.items():
             setattr(file, key, value)
@@ -135,8 +120,8 @@ def _folder_dsm_path_and_image_path():
     z = blocks.repeat(8, 1).repeat(8, 2).astype("float32") + rough
     colours = (100 + 50 * rng.normal(size=(3, 80, 112))).clip(0, 255)
     rgb = colours.repeat(4, 1).repeat(4, 2).astype("uint8")
-    dsm_path = write(Path(_folder.name) / "dsm.tif", z)
-    image_path = write(Path(_folder.name) / "image.tif", rgb)
+    dsm_path = write_raster(Path(_folder.name) / "dsm.tif", z)
+    image_path = write_raster(Path(_folder.name) / "image.tif", rgb)
     return _folder, dsm_path, image_path
 
 
@@ -194,9 +179,9 @@ def roles_folder_run_truth_early_corner_and_late(_folder_dsm_path_and_image_path
         device="cpu",
     )
     truth = {k: mosaic(v) for k, v in boxes(24, 1).items()}
-    early = write(folder / "early.tif", truth["early_height"], pixel=0.5)
+    early = write_raster(folder / "early.tif", truth["early_height"], pixel=0.5)
     corner = (120_020.0, 487_000.0)
-    late = write(folder / "late.tif", truth["late_image"][..., 40:], corner, 0.5)
+    late = write_raster(folder / "late.tif", truth["late_image"][..., 40:], corner, 0.5)
     return roles, folder, run, truth, early, corner, late
 
 
@@ -372,10 +357,10 @@ def test_mistakes_and_what_they_leave_behind(roles_folder_run_truth_early_corner
 
 
     with tempfile.TemporaryDirectory() as d:
-        five = write(Path(d) / "five.tif", np.zeros((5, 64, 64), "uint8"), pixel=0.5)
-        far = write(Path(d) / "far.tif", np.zeros((3, 64, 64), "uint8"), (0.0, 0.0), 0.5)
-        centimetres = write(Path(d) / "cm.tif", 100 * truth["early_height"], pixel=0.5)
-        words = write(Path(d) / "words.tif", np.full((3, 64, 64), 9000, "uint16"), pixel=0.5)
+        five = write_raster(Path(d) / "five.tif", np.zeros((5, 64, 64), "uint8"), pixel=0.5)
+        far = write_raster(Path(d) / "far.tif", np.zeros((3, 64, 64), "uint8"), (0.0, 0.0), 0.5)
+        centimetres = write_raster(Path(d) / "cm.tif", 100 * truth["early_height"], pixel=0.5)
+        words = write_raster(Path(d) / "words.tif", np.full((3, 64, 64), 9000, "uint16"), pixel=0.5)
         cut = Path(d) / "cut.tif"
         cut.write_bytes(early.read_bytes()[:200_000])
         refuses("five.tif: expected 3 bands for 'late_image'", late=five)
@@ -406,8 +391,8 @@ def test_nodata_in_both_rasters(roles_folder_run_truth_early_corner_and_late, qu
         z[0, 128:, 256:] = 3.4e38
         rgb = truth["late_image"].copy()
         rgb[:, :40, :50] = 0
-        dsm = write(Path(d) / "z.tif", z, pixel=0.5)
-        image = write(Path(d) / "rgb.tif", rgb, nodata=0, pixel=0.5)
+        dsm = write_raster(Path(d) / "z.tif", z, pixel=0.5)
+        image = write_raster(Path(d) / "rgb.tif", rgb, nodata=0, pixel=0.5)
         out = detect_change(dsm, image, run, Path(d) / "out.tif", size=64, overlap=16, **quiet)
         with rasterio.open(out) as file:
             got = file.read(1)
@@ -472,10 +457,10 @@ def test_bands_of_a_photograph(roles_folder_run_truth_early_corner_and_late, map
             ("deep", 257 * rgb.astype("uint16"), "deep.tif: numbers of .* where 'late_image' was"),
             ("many", rgb + 1j, "many.tif: expected real numbers, got complex"),
         ):
-            image = write(Path(d) / f"{name}.tif", values, corner, 0.5)
+            image = write_raster(Path(d) / f"{name}.tif", values, corner, 0.5)
             with pytest.raises(ValueError, match=match):
                 mapped(early, image, d)
-        image = write(Path(d) / "south.tif", rgb, corner, 0.5)
+        image = write_raster(Path(d) / "south.tif", rgb, corner, 0.5)
         with rasterio.open(image, "r+") as file:
             file.transform = file.transform @ Affine.translation(0, file.height) @ Affine.scale(1, -1)
         with pytest.raises(ValueError, match="south.tif: .* they run from south to north"):

@@ -306,7 +306,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
     )
     run = mock.Mock(folder="kept")
     with (
-        mock.patch.dict(main.__globals__, dataset=lambda name: known),
+        mock.patch.dict(main.__globals__, dataset=lambda name: known, need_stores=mock.Mock()),
         mock.patch.object(runs, "train_run", return_value=run) as made,
     ):
         code, out, _ = command(
@@ -347,7 +347,7 @@ def test_the_words_of_table_reach_the_trainings():
     told = Recipe("paper C", epochs=50, bs=8, lr=1e-4, start="levir", zoom=1.024)
     known = mock.Mock(setups=setups, load=lambda store: f"samples of {store}", recipe=told)
     with (
-        mock.patch.dict(main.__globals__, dataset=lambda name: known),
+        mock.patch.dict(main.__globals__, dataset=lambda name: known, need_stores=mock.Mock()),
         mock.patch.object(experiments, "train_table", return_value="runs") as made,
         mock.patch.object(papers, "beside_paper") as shown,
     ):
@@ -493,7 +493,10 @@ def test_from_a_run_and_a_raster_to_maps_with_a_promise():
 def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
     "Detect change."
     words = ["detect", "--dsm", "a.tif", "--image", "b.tif", "--run", "r"]
-    with mock.patch.object(detection, "detect_change", return_value="c.tif") as made:
+    with (
+        mock.patch.dict(main.__globals__, need_runs=mock.Mock()),
+        mock.patch.object(detection, "detect_change", return_value="c.tif") as made,
+    ):
         assert command(*words, "--out", "c.tif", "--size", "512", "--probabilities") == (
             0,
             "detected: c.tif\n",

@@ -58,6 +58,23 @@ def test_constants_by_hand(label, height):
         best_constants(np.array([[np.nan]]), height)
 
 
+def test_several_labels():
+    "Errors, sample by sample."
+    # several labels: the more frequent answer of each, and what it gets wrong, by hand
+    trees = Modality("trees", "multilabel", (2,), ("oak", "pine"), ("absent", "present"))
+    seen = np.array([[1, 0], [1, 0], [1, 1], [0, -1]])
+    best = best_constants(seen, trees)
+    assert best["error"].tolist() == [1, 0]
+    assert np.allclose(best["loss"], [[0.25, 0.75], [2 / 3, 1 / 3]])
+    asked = np.array([[1, 1], [0, -1]])
+    assert sample_errors(best["error"], asked, trees).tolist() == [0.5, 1]
+    expected = [-(np.log(0.75) + np.log(1 / 3)) / 2, -np.log(0.25)]
+    assert np.allclose(constant_losses(best["loss"], asked, trees), expected)
+    wrong, surprise = channel_errors(best, asked, trees)
+    assert np.array_equal(wrong, [[0, 1], [1, np.nan]], equal_nan=True)
+    assert surprise[0, 1] == pytest.approx(-np.log(1 / 3))
+
+
 def test_errors_by_hand(label):
     "Errors, sample by sample."
     # errors by hand: labels, and a height whose scaling is 10 m

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mtl_explain.data.batches import sample_loaders, scaled_modalities
+from mtl_explain.data.batches import scaled_modalities
 from mtl_explain.data.inputs import (
     channel_order, fit_modality, fit_samples, is_numbered, plain_name, range_problem, raster_bands,
-    unit_conversion, with_missing,
+    unit_conversion, with_missing, with_truths,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality, modality_of
-from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 
 
@@ -277,19 +276,14 @@ def test_gaps_other_numbers_and_other_sizes_are_refused(world_learnt_and_some):
     assert fit_samples(changed("optical", image / 255), learnt, ("optical",), check_range=False)
 
 
-def test_as_the_validation_loader_reads_its_own_samples_with_the_truths_and(world_learnt_and_some):
-    "A loader of new samples."
-    # as the validation loader reads its own samples, with the truths and without
+def test_truths_as_a_training_loader_gives_them_whatever_the_order_of_their(world_learnt_and_some):
+    "Their truths."
+    # truths as a training loader gives them, whatever the order of their names
     world, learnt, some = world_learnt_and_some
-    dls = sample_loaders(world, Setup(("optical", "months"), ("cover", "warmth")), device="cpu")
     valid = world.isel(sample=world.split.values == "valid")
-    own = next(iter(dls.valid))
-    again = next(iter(dls.test_dl(valid.isel(band=[2, 1, 0]), with_labels=True)))
-    for one, other in zip(own, again, strict=True):
-        assert list(one) == list(other)
-        for name in one:
-            assert one[name].equal(other[name])
-    (x,) = next(iter(dls.test_dl(valid, bs=4)))
-    assert x["optical"].equal(own[0]["optical"][:4])
+    fitted = fit_samples(valid, learnt, ("optical",))
+    both = with_truths(fitted, valid, ("cover", "warmth"), learnt)
+    assert list(both) == ["optical", "cover", "warmth"]
+    assert (both.cover.values == valid.cover.values).all()
     with pytest.raises(ValueError, match="no 'warmth': leave `with_labels` away"):
-        dls.test_dl(valid.drop_vars("warmth"), with_labels=True)
+        with_truths(fitted, valid.drop_vars("warmth"), ("cover", "warmth"), learnt)

@@ -5,16 +5,12 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
-import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from mtl_explain.data.inputs import raster_bands
@@ -24,19 +20,7 @@ from mtl_explain.data.scene import (
 )
 from mtl_explain.files.raster import band_names, ground_size, open_raster
 from mtl_explain.modality import Modality
-
-
-# writing small rasters
-def write(path, values, corner=(120_000.0, 487_000.0), pixel=0.25, crs="EPSG:28992", **options):
-    values = np.asarray(values)
-    count, height, width = values.shape
-    shape = dict(count=count, height=height, width=width, dtype=values.dtype)
-    place = dict(crs=crs, transform=from_origin(*corner, pixel, pixel)) if crs else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, "w", driver="GTiff", **shape, **place, **options) as file:
-            file.write(values)
-    return Path(path)
+from mtl_explain.testing.scene import write_raster
 
 
 # a height model, a photograph, a number, a class and a series
@@ -73,7 +57,7 @@ def test_what_two_rasters_share_and_rasters_that_do_not_fit():
 
         def made(name, shape, *args, **options):
             path = Path(folder) / f"{name}.tif"
-            write(path, np.zeros((1, *shape), "float32"), *args, **options)
+            write_raster(path, np.zeros((1, *shape), "float32"), *args, **options)
             return stack.enter_context(open_raster(path))
 
         def shared(a, b):
@@ -123,7 +107,7 @@ def test_grids_whose_pixels_fill_each_other():
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
 
         def made(name, shape, corner, pixel):
-            path = write(Path(folder) / f"{name}.tif", np.zeros((1, *shape)), corner, pixel)
+            path = write_raster(Path(folder) / f"{name}.tif", np.zeros((1, *shape)), corner, pixel)
             return stack.enter_context(open_raster(path))
 
         fine = made("fine", (12, 25), (990.0, 2000.0), 10)
@@ -149,7 +133,7 @@ def test_metres_on_the_ground():
     with tempfile.TemporaryDirectory() as folder:
 
         def size_of(crs, corner, pixel):
-            path = write(Path(folder) / "a.tif", np.zeros((1, 4, 4)), corner, pixel, crs)
+            path = write_raster(Path(folder) / "a.tif", np.zeros((1, 4, 4)), corner, pixel, crs)
             with open_raster(path) as file:
                 return ground_size(file), pixel_problem(file, optical)
 
@@ -175,9 +159,9 @@ def test_bands_holes_and_nodata(height, photograph):
         photo = np.full((4, 4, 6), 100, "uint8")
         photo[:3, :, 0] = 255
         photo[3, :, 0] = 0
-        dsm = write(Path(folder) / "a.tif", heights, nodata=-8888)
-        image = write(Path(folder) / "b.tif", photo, photometric="RGB", alpha="YES")
-        five = write(Path(folder) / "c.tif", np.zeros((5, 4, 6), "uint8"))
+        dsm = write_raster(Path(folder) / "a.tif", heights, nodata=-8888)
+        image = write_raster(Path(folder) / "b.tif", photo, photometric="RGB", alpha="YES")
+        five = write_raster(Path(folder) / "c.tif", np.zeros((5, 4, 6), "uint8"))
         with open_raster(dsm) as d, open_raster(image) as i, open_raster(five) as f:
             values, known = read_input(d, Window(0, 0, 6, 4), height)
             assert known.sum() == 20
@@ -226,8 +210,8 @@ def test_means_and_most_frequent_classes_of_small_pixels_and_large_ones(zone, wa
         warm = np.arange(24, dtype="float32").reshape(1, 4, 6)
         warm[0, 0, 0] = -99
         kinds_there = np.array([[[0, 0, 1, 1, 2, 255]] * 4], "uint8")
-        path = write(Path(folder) / "warm.tif", warm, (0.0, 40.0), 10.0, nodata=-99)
-        labels = write(Path(folder) / "zone.tif", kinds_there, (0.0, 40.0), 10.0, nodata=255)
+        path = write_raster(Path(folder) / "warm.tif", warm, (0.0, 40.0), 10.0, nodata=-99)
+        labels = write_raster(Path(folder) / "zone.tif", kinds_there, (0.0, 40.0), 10.0, nodata=255)
         with open_raster(path) as file, open_raster(labels) as label:
 
             def mean(*bounds):
@@ -290,10 +274,10 @@ def test_two_grids_a_mean_a_class_and_a_series_in_one_scene(warmth, zone, rain):
         levels = np.full((1, 10, 12), 110.0, "float32")
         levels[0, 5, 5] = -9999
         rasters = dict(
-            optical=write(folder / "o.tif", bands, (0.0, 200.0), 10.0),
-            dem=write(folder / "d.tif", levels, (0.0, 200.0), 20.0),
-            soil=write(folder / "s.tif", np.ones((1, 10, 12), "uint8"), (0.0, 200.0), 20.0),
-            warmth=write(folder / "w.tif", np.full((1, 2, 2), 15.0), (0.0, 200.0), 150.0),
+            optical=write_raster(folder / "o.tif", bands, (0.0, 200.0), 10.0),
+            dem=write_raster(folder / "d.tif", levels, (0.0, 200.0), 20.0),
+            soil=write_raster(folder / "s.tif", np.ones((1, 10, 12), "uint8"), (0.0, 200.0), 20.0),
+            warmth=write_raster(folder / "w.tif", np.full((1, 2, 2), 15.0), (0.0, 200.0), 150.0),
             zone="dry",
             rain=[[50.0], [59.0]],
             rain_time=[15, 45],

@@ -212,6 +212,7 @@ def test_the_levels_of_the_climate_agree_and_the_split_separates_no_neighbours(s
 
 def test_prepare_makes_a_store_once_and_makes_no_other_in_its_place():
     "Preparing."
+    # prepare makes a store once, and makes no other in its place; a folder must be there
     with tempfile.TemporaryDirectory() as folder:
         table = made_up_wheels(folder)
         options = dict(size=6, min_land=0.9, sources=table, progress=False)
@@ -222,6 +223,12 @@ def test_prepare_makes_a_store_once_and_makes_no_other_in_its_place():
             assert prepare(folder, **options) == path
         with pytest.raises(FileExistsError, match="was made with other settings"):
             prepare(folder, **options | dict(seed=1))
+        with (
+            mock.patch("mtl_explain.datasets.globe.fetch", side_effect=AssertionError),
+            pytest.raises(FileNotFoundError, match="no such folder: .*typo; make it, or name none"),
+        ):
+            prepare(Path(folder) / "typo", **options)
+        assert not (Path(folder) / "typo").exists()
     check_samples(stored)
     assert [s["sha256"] for s in manifest["sources"]] == [s["sha256"] for s in table.values()]
     assert manifest["settings"]["size"] == 6

@@ -6,7 +6,6 @@ Do not edit: change the notebook, then `make export`.
 
 import json
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from mtl_explain.data.samples import modalities
 from mtl_explain.datasets import globe
 from mtl_explain.dev.browser import (
     asked_for, browser, browser_missing, console_errors, drag, jupyter_lab, keep_screenshot, run_notebook,
-    wait_for, write_notebook,
+    wait_for, wait_until_still, write_notebook,
 )
 from mtl_explain.show.explore import selected_samples
 from mtl_explain.show.views import chart_html, comparison_chart, explorer_chart, sample_points
@@ -92,6 +91,7 @@ def canvas_sizes(driver):
     return [[c.width / devicePixelRatio, c.height / devicePixelRatio], [box.width, box.height]]""")
 def drag_over(driver, edges):
     "Draw the rectangle with the mouse."
+    wait_until_still(driver, ".vega-embed canvas")
     (width, height), _ = canvas_sizes(driver)
     (left, right), (top, bottom) = edges
     canvas = driver.find_element("css selector", ".vega-embed canvas")
@@ -105,50 +105,67 @@ def as_a_reader(driver, run, page, address, ratio):
     from selenium.webdriver.common.keys import Keys
 
     driver.get(page)
-    wait_for(driver, "return !!window.view", 30, "the chart")
+    wait_for(driver, "return !!window.view", what="the chart")
     places = driver.execute_script(find_samples)
     edges = rectangle(places, 0.35, 0.65)
     auxiliary = next(t for t in run.setup.targets if t != run.setup.main)
     points = sample_points(run.trace)
     should = selected_samples(points, in_units(places, edges), 3, run.setup.main, auxiliary)
+    n = len(should)
     needed = canvas_sizes(driver)[0]
 
     def find(what):
         return f"return document.querySelector('{what}')"
 
     run_notebook(driver, address, find(".vega-embed canvas"))
-    wait_for(driver, find(".vega-embed .vega-bind"), 20, "the controls")
-    time.sleep(1)
+    wait_for(driver, find(".vega-embed .vega-bind"), what="the controls")
+    empty = "return document.querySelector('.jp-OutputArea').innerText.includes('Nothing is sel')"
+    wait_for(driver, empty, what="an empty selection")
+    wait_until_still(driver, ".vega-embed canvas")
     drawn, shown = canvas_sizes(driver)
-    text = driver.execute_script("return document.querySelector('.jp-OutputArea').innerText")
     keep_screenshot(driver, f"explorer-before-{ratio}")
     assert drawn == pytest.approx(needed, abs=1), f"drawn {drawn}, needed {needed}, at {ratio}"
     assert shown == pytest.approx(drawn, abs=1), f"drawn {drawn}, shown {shown}, at {ratio}"
-    assert "Nothing is selected" in text
 
     drag_over(driver, edges)
-    count = """
-    const text = document.querySelector('.jp-OutputArea').innerText;
-    const match = text.match(/(\\d+) selected/);
-    return match && +match[1]
+    listed_all = f"""
+    const area = document.querySelector('.jp-OutputArea');
+    const match = area.innerText.match(/(\\d+) selected/);
+    const rows = area.querySelectorAll('table tbody th').length;
+    return match && +match[1] === {n} && rows === {min(n, 12)}
     """
-    found = wait_for(driver, count, 20, "a selection")
+    assert n
+    wait_for(driver, listed_all, what=f"a selection of {n}, and their table")
     rows = driver.find_elements(By.CSS_SELECTOR, ".jp-OutputArea table tbody th")
     listed = [row.get_property("textContent") for row in rows]
-    assert 0 < found == len(should)
     assert set(listed) <= set(should)
-    assert len(listed) == min(found, 12)
+    assert len(set(listed)) == min(n, 12)
 
     button = driver.find_element(By.CSS_SELECTOR, ".jp-OutputArea button.jupyter-button")
     assert button.is_enabled()
     button.send_keys(Keys.ENTER)
-    wait_for(driver, find('.jp-OutputArea img[alt^="Input, truth"]'), 60, "the maps")
+    wait_for(driver, find('.jp-OutputArea img[alt^="Input, truth"]'), what="the maps")
     keep_screenshot(driver, f"explorer-{ratio}")
 
     slider = driver.find_element(By.CSS_SELECTOR, ".vega-bind input[type=range]")
     assert slider.get_attribute("value") == "3"
     slider.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
     return int(slider.get_attribute("value"))
+
+
+def test_what_grows_is_waited_for():
+    "A rectangle selects what lies in it."
+    if why := browser_missing():
+        pytest.skip(why)
+    grows = """<p id="p" style="height: 1px"></p><script>
+const grow = setInterval(() => {
+  p.style.height = p.offsetHeight + 10 + 'px';
+  if (p.offsetHeight > 60) clearInterval(grow);
+}, 50)</script>"""
+    with tempfile.TemporaryDirectory() as folder, browser() as driver:
+        driver.get(write_page(grows, folder))
+        wait_until_still(driver, "#p")
+        assert driver.execute_script("return p.offsetHeight") == 61
 
 
 def test_on_both_kinds_of_screen_a_rectangle_selects_the_samples_that_are_seen():
@@ -165,7 +182,7 @@ def test_on_both_kinds_of_screen_a_rectangle_selects_the_samples_that_are_seen()
         for ratio in (1, 2):
             with browser(1300, 1300, ratio=ratio) as driver:
                 driver.get(address)
-                wait_for(driver, "return !!window.view", 30, "the chart")
+                wait_for(driver, "return !!window.view", what="the chart")
                 drawn, shown = canvas_sizes(driver)
                 assert shown == pytest.approx(drawn, abs=1), f"drawn {drawn}, shown {shown}, at {ratio}"
                 places = driver.execute_script(find_samples)
@@ -173,6 +190,7 @@ def test_on_both_kinds_of_screen_a_rectangle_selects_the_samples_that_are_seen()
                 edges = rectangle(places, 0.2, 0.7)
                 should = selected_samples(points, in_units(places, edges), 3, main, auxiliary)
                 drag_over(driver, edges)
+                driver.execute_async_script("window.view.runAsync().then(() => arguments[0]())")
                 keep_screenshot(driver, f"rectangle-{ratio}")
                 bright = [p[0] for p in driver.execute_script(find_samples) if p[5] > 0.5]
                 assert 5 < len(should) < len(points)
@@ -211,14 +229,14 @@ def test_slider_chooser_and_rectangle_change_the_picture_without_a_word_to_the()
         chart = explorer_chart(world.trace, modalities(world.samples))
         driver.get(write_page(chart_html(chart.to_dict(), "chart"), folder))
         picture = "const c = document.querySelector('.vega-embed canvas'); return c && c.toDataURL()"
-        seen = [wait_for(driver, picture, 30, "the chart")]
+        seen = [wait_for(driver, picture, what="the chart")]
 
         def changed():
             another = f"""
         const picture = document.querySelector('.vega-embed canvas').toDataURL();
         return {json.dumps(seen)}.includes(picture) ? null : picture
         """
-            return wait_for(driver, another, 10, "another picture")
+            return wait_for(driver, another, what="another picture")
 
         driver.find_element(By.CSS_SELECTOR, ".vega-bind input[type=range]").send_keys(Keys.ARROW_LEFT)
         seen.append(changed())
@@ -268,7 +286,7 @@ def test_hostile_names_of_tasks_classes_samples_and_runs_are_shown_and_not():
     with tempfile.TemporaryDirectory() as folder, browser(1000, 1300) as driver:
         driver.get(write_page(f'{body}<p id="end">end</p>', folder))
         two = "return document.querySelectorAll('.vega-embed canvas').length === 2"
-        wait_for(driver, two, 30, "two charts")
+        wait_for(driver, two, what="two charts")
         driver.find_element(By.CSS_SELECTOR, ".vega-bind input[type=range]").send_keys(Keys.ARROW_LEFT)
         keep_screenshot(driver, "hostile")
         chooser = driver.find_element(By.CSS_SELECTOR, ".vega-bind select")

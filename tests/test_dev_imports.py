@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from nbdev.config import get_config
 
-from mtl_explain.dev.imports import against_the_flow, import_table, imported_modules, plot_imports
+from mtl_explain.dev.imports import (
+    against_the_flow, import_table, imported_modules, lost_in_page, lost_names, plot_imports,
+)
+from mtl_explain.dev.site import notebooks
 
 
 @pytest.fixture(scope='module')
@@ -85,3 +88,38 @@ def test_all_arcs_lead_to_the_left(imports):
     "This package."
     ax = plot_imports(imports)
     assert {t.get_text() for t in ax.texts} >= {"modality", "data", "networks", "explain", "show"}
+
+
+def test_names_modules_and_arguments_that_are_not_there_also_in_programs_given():
+    "What pages ask for is there."
+    # names, modules and arguments that are not there, also in programs given as text
+    text = """
+from mtl_explain.setup import Setup, Roles
+from mtl_explain.networks import pair, triple
+from mtl_explain.cellar import wine
+from mtl_explain.testing.toy_samples import toy_samples
+pair.PairBody, pair.Nobody
+toy_samples(3, size=4), toy_samples(*a, sizes=4), toy_samples(**b), toy_samples(1, 2, 3, 4, 5, 6)
+program = 'from mtl_explain.modality import Modality\\nModality()'
+def f(Setup):
+    return Setup(nothing=1)
+no_code = 'all from mtl_explain: a text'
+"""
+    assert sorted(lost_names(text)) == [
+        "line 2: mtl_explain.setup has no Roles",
+        "line 3: mtl_explain.networks has no triple",
+        "line 4: there is no mtl_explain.cellar",
+        "line 6: mtl_explain.networks.pair has no Nobody",
+        "line 7: toy_samples: got an unexpected keyword argument 'sizes'",
+        "line 7: toy_samples: too many positional arguments",
+        "line 8, in a text, line 2: Modality: missing a required argument: 'name'",
+    ]
+
+
+def test_benchmarks_studies_gallery_and_lessons_ask_for_nothing_that_is_gone():
+    "What pages ask for is there."
+    folders = ("benchmarks", "studies", "gallery", "tutorials")
+    pages = {path: nb for path, nb in notebooks().items() if path.split("/")[0] in folders}
+    lost = [f"{path}: {said}" for path, nb in pages.items() for said in lost_in_page(nb)]
+    assert not lost, "\n".join(lost)
+    assert sum(path.startswith("benchmarks/") for path in pages) > 5

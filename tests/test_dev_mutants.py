@@ -5,14 +5,38 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import ast
+import gc
+import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from nbdev.config import get_config
 
 from mtl_explain.dev.mutants import (
-    fault_sites, is_look, killed_table, make_fault, make_mutant, sample_mutants, try_mutant,
+    copy_project, fault_sites, is_look, killed_table, make_fault, make_mutant, sample_mutants, try_mutant,
 )
+
+
+@pytest.fixture(scope='module')
+def tried():
+    "The tests of a made-up module, and what they say to one of its mutants."
+    def tried(fault):
+        "What the tests of a made-up module say to one of its mutants."
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            (home / "mtl_explain").mkdir()
+            (home / "tests").mkdir()
+            (home / "mtl_explain" / "__init__.py").touch()
+            (home / "mtl_explain" / "room.py").write_text(room_code)
+            check = "from mtl_explain.room import f\ndef test_f(): assert f(2) == 3\n"
+            (home / "tests" / "test_room.py").write_text(check)
+            found = {m.after: m for m in sample_mutants({"room": room_code}, 9)}
+            return try_mutant(home, found[fault], ["test_room.py"])
+    room_code = "def f(x):\n    return x + 1 if x > 0 else -x\n"
+    return tried
 
 
 def test_one_fault_a_node_by_hand():
@@ -65,25 +89,44 @@ class C:
     assert {m.before: m.function for m in found} == {"1": "", "2": "plot_f", "3": "h"}
 
 
-def test_a_fault_is_noticed_a_change_that_nobody_asks_about_is_not():
+def test_a_fault_is_noticed_a_change_that_nobody_asks_about_is_not(tried):
     "Do its tests notice?"
-    def tried(fault):
-        "What the tests of a made-up module say to one of its mutants."
-        with tempfile.TemporaryDirectory() as folder:
-            home = Path(folder)
-            (home / "mtl_explain").mkdir()
-            (home / "tests").mkdir()
-            (home / "mtl_explain" / "__init__.py").touch()
-            (home / "mtl_explain" / "room.py").write_text(room_code)
-            check = "from mtl_explain.room import f\ndef test_f(): assert f(2) == 3\n"
-            (home / "tests" / "test_room.py").write_text(check)
-            found = {m.after: m for m in sample_mutants({"room": room_code}, 9)}
-            return try_mutant(home, found[fault], ["test_room.py"])
-
-
-    room_code = "def f(x):\n    return x + 1 if x > 0 else -x\n"
     assert tried("x - 1") == "test_f"
     assert tried("x >= 0") == ""
+
+
+def test_garbage_of_the_process_that_asks_and_its_filters_of_warnings_are(tried):
+    "Do its tests notice?"
+    # garbage of the process that asks, and its filters of warnings, are nothing to the tests
+    class Garbage:
+        def __init__(self):
+            self.itself = self
+            self.process = os.getpid()
+
+        def __del__(self):
+            if os.getpid() != self.process:
+                raise RuntimeError("collected in another process")
+
+
+    gc.disable()
+    try:
+        Garbage()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert tried("x - 1") == "test_f"
+            assert tried("x >= 0") == ""
+    finally:
+        gc.enable()
+
+
+def test_what_the_project_says_of_warnings_holds_for_the_copy():
+    "Do its tests notice?"
+    with tempfile.TemporaryDirectory() as folder:
+        copied = copy_project(get_config().config_path, Path(folder) / "copy")
+        assert 'filterwarnings = [\n    "error"' in (copied / "pyproject.toml").read_text()
+        assert (copied / "mtl_explain" / "trace.py").exists()
+        assert (copied / "tests" / "test_trace.py").exists()
+        assert not list(copied.rglob("*.pyc"))
 
 
 def test_counted_by_module():

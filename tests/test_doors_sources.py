@@ -13,7 +13,7 @@ import pytest
 
 from mtl_explain.data.native import BadSample
 from mtl_explain.doors.sources import (
-    Label, Numbers, WideSeries, find_source, long_series, raster_source, read_table,
+    Label, Labels, Numbers, WideSeries, find_source, long_series, raster_source, read_table,
 )
 from mtl_explain.files.raster import open_raster, write_geotiff
 
@@ -108,6 +108,14 @@ def test_units_stand_in_brackets_behind_a_name():
         Label("state", "state", ["clear", "brown"]).read(row)
     with pytest.raises(BadSample, match="L1: 'state' is 'green', expected a number"):
         Numbers("x", ["size", "state"]).read(row)
+    # several labels: from a threshold on they count
+    row = pd.Series({"oak": 0.6, "pine": 0.05, "ash": np.nan}, name="p1")
+    trees = Labels("trees", ["oak", "pine", "ash"])
+    assert trees.read(row).tolist() == [1, 0, -1]
+    assert Labels("trees", ["oak", "pine"], 0.05).read(row).tolist() == [1, 1]
+    assert trees.template().attrs["classes"] == ["absent", "present"]
+    with pytest.raises(BadSample, match="p1: 'oak' is 7.0, expected 0 to 1"):
+        trees.read(row.where(row.index != "oak", 7.0))
 
 
 def test_rows_in_any_order_samples_of_different_length():
@@ -213,6 +221,7 @@ def test_a_word_is_enough_where_the_table_and_the_files_say_the_rest(world_and_t
     assert found("biome") == "Label"
     assert found(dict(source="id", kind="category")) == "Label"
     assert found(dict(source=["lat", "lon"], time=[1, 2])) == "WideSeries"
+    assert found(dict(source=["lat", "lon"], kind="multilabel")) == "Labels"
     assert found({"a": ["lat"], "b": ["lon"]}) == "WideSeries"
     assert found("image/{id}.tif") == "Raster"
     assert found(dict(source="big.tif", size=8)) == "Raster"

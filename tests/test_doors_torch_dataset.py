@@ -86,8 +86,25 @@ def test_splits_that_came_with_the_data_are_kept(Fields_and_samples):
     assert set(samples_from_torch(Fields(), progress=False, mask=dict(ignore=255))) == {"mask"}
 
 
-def test_a_dataset_that_is_asked_by_places():
+def test_a_zero_or_a_one_for_each_class(Fields_and_samples):
     "All of them."
+    Fields, samples = Fields_and_samples
+    class Covers(Fields):
+        "What occurs in a field."
+
+        def __getitem__(self, i):
+            hot = torch.zeros(3, dtype=torch.long)
+            hot[self.crop[i]] = 1
+            return dict(image=torch.tensor(self.image[i]), label=hot)
+
+
+    several = samples_from_torch(Covers(), image={}, label={})
+    assert several.label.attrs["kind"] == "multilabel"
+    assert several.label_label.values.tolist() == ["wheat", "maize", "rye"]
+    assert (several.label.values.argmax(1) == Covers().crop).all()
+
+
+    # a dataset that is asked by places
     class Map:
         "A large array, asked by corner and size, as torchgeo's GeoDatasets are."
 

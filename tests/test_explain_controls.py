@@ -11,7 +11,7 @@ import pytest
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.explain.controls import (
-    _at, _wrong, against_control, asked_of, look_up, plot_control, read_control, read_controls,
+    _at, _wrong, against_control, asked_of, look_up, mean_readings, plot_control, read_control, read_controls,
     shuffle_within_class, true_classes,
 )
 from mtl_explain.explain.correctness import error_by_correctness
@@ -262,8 +262,10 @@ def test_seeds_are_averaged_and_comparing_what_differs_is_refused(several, besid
     assert (several["p_holm"].dropna() >= several["p"].dropna()).all()
     with pytest.raises(ValueError, match="the control has other samples"):
         against_control(tied, two_tasks(0, n=440), mods)
-    with pytest.raises(ValueError, match="the control's main task is 'weather'"):
+    with pytest.raises(ValueError, match="control's main task is 'weather', this one's 'landcover'"):
         against_control(tied, not_tied.assign_attrs(main="weather"), mods)
+    with pytest.raises(ValueError, match="2 traces, and epochs for 1 of them"):
+        mean_readings([tied, not_tied], mods, [3])
 
 
 def test_the_table_is_what_estimate_says_of_each_of_both_and_of_their(beside_not_tied_question_beside_tied_there_and_nothing, two_tasks_tied_not_tied_and_share_nothing, mods):

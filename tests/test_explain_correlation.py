@@ -16,9 +16,9 @@ import xarray as xr
 from scipy import stats
 
 from mtl_explain.explain.correlation import (
-    _correlation_of_sums, _note, _pooled, _spread, _standard_sums, bases, correlation_of_moments,
-    correlation_statistic, error_correlation, merge_moments, pair_basis, pixel_moments,
-    plot_error_correlation, sample_moments,
+    _correlation, _correlation_of_sums, _note, _pooled, _spread, _standard_sums, bases,
+    correlation_of_moments, correlation_statistic, error_correlation, merge_moments, pair_basis,
+    pixel_moments, plot_error_correlation, sample_moments,
 )
 from mtl_explain.explain.resampling import Resampling, difference, estimate, holm, p_floor
 from mtl_explain.palette import grey, red
@@ -100,6 +100,8 @@ def test_empty_blocks_other_axes_one_block():
     np.testing.assert_allclose(merge_moments(np.concatenate([m, empty])), merge_moments(m))
     undefined = np.array([[1.0, 3, 3, 0, 0, 0], [5, 0.1, 2, 1e-30, 4, 1e-15], [0, 0, 0, 0, 0, 0]])
     assert np.isnan(correlation_of_moments(undefined)).all()
+    rounded = np.array([[9.0, 0, 0, 1, 4, 2.00001], [9, 0, 0, 1, 4, -2.00001]])  # lost digits
+    assert correlation_of_moments(rounded).tolist() == [1, -1]
 
 
 def test_a_small_variation_beside_a_large_mean_is_one_as_long_as_it_is_more():
@@ -160,6 +162,13 @@ def test_both_errors_stand_in_their_places(trace):
     assert not m[2].any() and not m[..., 3:].any()
     of_loss = sample_moments(pair, "landcover", ["weather"], "loss")(np.arange(1))
     np.testing.assert_allclose(of_loss[0, :, 0, 2], pair["loss"].sel(task="weather").values[:, 0])
+
+
+def test_digits_lost_in_the_sums_of_nearly_one_line_do_not_carry_a_correlation():
+    "Correlation, interval and p-value."
+    # digits lost in the sums of nearly one line do not carry a correlation beyond one
+    apart = np.array([2.00001, -2.00001, 1])
+    assert _correlation(np.ones(3), np.full(3, 4.0), apart, np.full(3, 9)).tolist() == [1, -1, 0.5]
 
 
 def test_both_ways_to_the_same_correlation_and_both_parts_against_numpy_on_the():

@@ -63,6 +63,7 @@ def test_three_clusters_by_hand():
     assert by_hand["value"] == 0.5
     assert by_hand["high"] - 0.5 == pytest.approx(4.3027 * np.sqrt(1 / 48), rel=1e-4)
     assert by_hand["effective"] == 3
+    assert one_skill([0.01, 0.02], [0.05, 0.05], np.arange(2))["value"] == pytest.approx(0.7)
     uneven = one_skill(np.ones(4), np.full(4, 2.0), np.array([0, 0, 0, 1]))
     assert uneven["effective"] == pytest.approx(16 / 10)
 

@@ -67,17 +67,17 @@ def mods():
 
 
 def test_every_kind_is_complete():
-    "Six kinds."
+    "Seven kinds."
     as_in_paper = ["image", "mask", "series", "tabular", "category"]
-    assert list(kind_table().index) == [*as_in_paper, "image_series"]
+    assert list(kind_table().index) == [*as_in_paper, "image_series", "multilabel"]
     assert (kind_table().loc[as_in_paper, ["head", "loss"]] != "").all(axis=None)
     kind_table()
 
 
 def test_where_the_channels_are():
-    "Six kinds."
+    "Seven kinds."
     assert {k: channel_axis(k) for k in kinds} == dict(
-        image=0, mask=None, series=1, tabular=0, category=None, image_series=1
+        image=0, mask=None, series=1, tabular=0, category=None, image_series=1, multilabel=0
     )
     assert all(len(axis_names(k)) == v.rank for k, v in kinds.items())
     assert axis_names("mask") == ("y", "x")

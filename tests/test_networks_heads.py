@@ -262,6 +262,14 @@ def test_one_head_for_each_kind_of_target(cover, elevation, zone, season, weathe
         make_head(8, zone, True, type="segmentation")
 
 
+def test_several_labels():
+    "How sure of a number."
+    # several labels: two logits for each
+    trees = Modality("trees", "multilabel", (3,), ("oak", "pine", "ash"), ("absent", "present"))
+    for dense, fused in ((True, torch.zeros(2, 8, 24, 24)), (False, torch.zeros(2, 8))):
+        assert make_head(8, trees, dense)(fused).shape == (2, 2, 3)
+
+
 def test_no_dead_weights_in_any_head(cover, elevation, zone, season, weather):
     "How sure of a number."
     torch.manual_seed(0)

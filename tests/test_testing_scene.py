@@ -4,18 +4,23 @@ Written by nbdev-export from the check cells of nbs/api/testing/02_scene.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from torch import nn
 
+from mtl_explain.files.raster import open_raster
 from mtl_explain.networks.layers import n_parameters
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.networks.pair import PairBody
 from mtl_explain.palette import blue, orange
 from mtl_explain.setup import Setup
 from mtl_explain.testing.scene import (
-    example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work,
+    example_scene, loss_curve, scene_modalities, scene_setup, unused_weights, with_total, work, write_raster,
 )
 
 
@@ -66,6 +71,23 @@ def test_a_scene_as_a_picture():
             bar.set_ticks(range(3), labels=["no change", "demolished", "newly built"])
         ax.set(title=title, xticks=[], yticks=[])
     assert len(axes) == 4
+
+
+def test_what_was_written_is_read():
+    "A place that changes."
+    # what was written is read: values, place, options; and a raster without a place
+    values = np.arange(12, dtype="int16").reshape(2, 2, 3)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_raster(Path(folder) / "a.tif", values, nodata=-9)
+        with open_raster(path) as file:
+            assert np.array_equal(file.read(), values)
+            assert file.nodata == -9
+            assert file.crs.to_epsg() == 28992
+            assert tuple(file.bounds) == (120_000, 486_999.5, 120_000.75, 487_000)
+        path = write_raster(Path(folder) / "b.tif", values, (3.0, 4.0), crs=None)
+        with open_raster(path) as file:
+            assert file.crs is None
+            assert file.transform.is_identity
 
 
 def test_the_checks_find_what_they_look_for():

@@ -114,6 +114,32 @@ def test_degrees_and_millimetres_each_five_and_fifty_too_high():
     assert (p - t).tolist() == [[1, 1]] * 3
 
 
+def test_several_labels_at_once():
+    "The metrics of a task."
+    # several labels at once: scikit-learn's F1 by label and over all, unknown labels left out
+    trees = Modality("trees", "multilabel", (3,), ("oak", "pine", "ash"), ("absent", "present"))
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 2, (200, 3))
+    logits = torch.tensor(rng.normal(0, 1, (200, 2, 3))).float()
+    logits[:, 1] += torch.tensor(true)
+    said = logits.argmax(1).numpy()
+    scores = task_scores(trees)
+    scores.update(*comparable(logits, torch.tensor(true), trees))
+    found = computed(scores)
+    assert found["f1_macro"] == pytest.approx(sk.f1_score(true, said, average="macro"), 1e-5)
+    assert found["f1_micro"] == pytest.approx(sk.f1_score(true, said, average="micro"), 1e-5)
+    assert found["accuracy"] == pytest.approx((true == said).mean(), 1e-5)
+    unknown = torch.tensor(true)
+    unknown[:50] = -1
+    unknown[50:100, 1] = -1
+    scores = task_scores(trees)
+    scores.update(*comparable(logits, unknown, trees))
+    known = unknown.numpy() >= 0
+    by_label = [sk.f1_score(true[k, i], said[k, i]) for i, k in enumerate(known.T)]
+    assert computed(scores)["f1_macro"] == pytest.approx(np.mean(by_label), 1e-5)
+    assert computed(scores)["accuracy"] == pytest.approx((true == said)[known].mean(), 1e-5)
+
+
 def test_labels_against_scikit_learn():
     "The metrics of a task."
     rng = np.random.default_rng(0)

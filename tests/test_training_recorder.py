@@ -180,6 +180,19 @@ def test_pairs_on_the_same_grid():
     assert dense_pairs(mods, ("coarse", "zone")) == []
 
 
+def test_several_labels():
+    "Channel by channel."
+    # several labels: wrong or right one by one, the sample's error is the share of wrong ones
+    trees = Modality("trees", "multilabel", (3,), ("oak", "pine", "ash"), ("absent", "present"))
+    logits = torch.tensor([[[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]]])  # says: present, absent, present
+    found = channel_record(logits, torch.tensor([[1, 1, -1]]), trees)
+    assert found["channel_error"][0, :2].tolist() == [0, 1]
+    assert found["channel_error"][0, 2].isnan()
+    chances = torch.tensor([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(2))])
+    assert torch.allclose(found["channel_loss"][0, :2], -chances.log().float(), atol=1e-5)
+    assert sample_record(logits, torch.tensor([[1, 1, -1]]), trees)["error"].item() == 0.5
+
+
 def test_two_months_of_two_channels_by_hand(scaling, height):
     "Channel by channel."
     # two months of two channels by hand; a missing number leaves the other channel alone

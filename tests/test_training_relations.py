@@ -20,8 +20,8 @@ from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.relations import (
-    Consistency, HierarchyConsistency, SignView, distances, make_view, parent_scores, sign_classes,
-    sign_scores,
+    Consistency, HierarchyConsistency, ParentView, SignView, distances, make_view, parent_scores,
+    sign_classes, sign_scores,
 )
 
 
@@ -186,6 +186,8 @@ def test_truths_as_seen_by_each_view(plane_changes_and_change_mods, change_setup
     view = make_view(change_mods["height"], change_mods["semantic"], change_mods, change_setup)
     assert view.temperature == 0.5
     assert not view.state_dict(), "weights of a run hold nothing that the setup says"
+    three = ParentView((2, 0, 1), 3)
+    assert three.classes(torch.tensor([-1, 0, 1, 2])).tolist() == [-1, 2, 0, 1]
     assert make_view(zone_mods["type"], zone_mods["zone"], zone_mods, None).classes(
         torch.tensor([0, 1, 2, -1])
     ).tolist() == [0, 0, 1, -1]

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -17,11 +18,11 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from rasterio.transform import from_origin
 
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup
+from mtl_explain.testing.scene import write_raster
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 from mtl_explain.training.runs import train_run
@@ -52,14 +53,7 @@ def home_samples_setup_run_tiles_mosaic_write_and_optical():
         n, c, h, w = values.shape
         grid = values.reshape(rows, columns, c, h, w)
         return np.moveaxis(grid, 2, 0).transpose(0, 1, 3, 2, 4).reshape(c, rows * h, columns * w)
-    def write(path, values, pixel=10.0, crs="EPSG:32632", corner=(500_000.0, 5_600_000.0), **options):
-        "A small raster."
-        count, height, width = values.shape
-        place = dict(crs=crs, transform=from_origin(*corner, pixel, pixel))
-        shape = dict(count=count, height=height, width=width, dtype=values.dtype)
-        with rasterio.open(path, "w", driver="GTiff", **shape, **place, **options) as file:
-            file.write(values)
-        return path
+    write = partial(write_raster, corner=(500_000.0, 5_600_000.0), pixel=10.0, crs="EPSG:32632")
     optical = write(home / "optical.tif", mosaic(tiles.optical.values))
     return home, samples, setup, run, tiles, mosaic, write, optical
 
@@ -129,7 +123,7 @@ def both_fine_coarse_and_given(home_samples_setup_run_tiles_mosaic_write_and_opt
     coarse = rng.normal(size=(1, 24, 32)).astype("float32")
     given = dict(
         fine=write(home / "fine.tif", fine),
-        coarse=write(home / "coarse.tif", coarse, 20.0),
+        coarse=write(home / "coarse.tif", coarse, pixel=20.0),
         zone="dry",
     )
     return both, fine, coarse, given

@@ -72,6 +72,9 @@ def best_constants(
     m: Modality,  # what it is
 ) -> dict:  # `error` and `loss`: a class and class shares, or a median and a mean
     "The constants that are best for the error and for the loss."
+    if m.kind == "multilabel":
+        shares = np.stack([class_shares(v, m.n_classes) for v in values.T])
+        return dict(error=shares.argmax(1), loss=shares)
     if m.is_label:
         shares = class_shares(values, m.n_classes)
         return dict(error=int(shares.argmax()), loss=shares)
@@ -99,6 +102,14 @@ def sample_errors(
     return _valid_mean(np.abs(m.to_error_units(predicted - truth)), ~np.isnan(truth))
 
 
+def _surprise(shares: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    "Minus the logarithm of each true class's share; any number where there is none."
+    at = np.maximum(truth, 0).astype(int)
+    if shares.ndim == 2:  # of each of several labels
+        return -np.log(shares)[np.arange(len(shares)), at]
+    return -np.log(shares)[at]
+
+
 def constant_losses(
     constant: np.ndarray,  # class shares, or native values
     truth: np.ndarray,  # (sample, *shape)
@@ -106,7 +117,7 @@ def constant_losses(
 ) -> np.ndarray:  # (sample,) cross-entropy [nats], or squared error of standardised values
     "The `loss` of a trace, for one answer."
     if m.is_label:
-        return _valid_mean(-np.log(constant)[np.maximum(truth, 0).astype(int)], truth >= 0)
+        return _valid_mean(_surprise(constant, truth), truth >= 0)
     truth = truth.astype(float)
     axis = channel_axis(m.kind)
     std = np.reshape(m.std, [-1 if i == axis else 1 for i in range(len(m.shape))])
@@ -117,9 +128,13 @@ def constant_losses(
 def channel_errors(
     best: dict,  # from `best_constants`
     truth: np.ndarray,  # (sample, *shape), native units
-    m: Modality,  # a vector, with its scaling
+    m: Modality,  # a vector, with its scaling; or a multilabel
 ) -> tuple:  # absolute errors in native units, squared errors of standardised values: (sample, C)
-    "Errors of the constants by channel."
+    "Errors of the constants by channel, or by label."
+    if m.is_label:
+        known = truth >= 0
+        wrong = np.where(known, best["error"] != truth, np.nan)
+        return wrong, np.where(known, _surprise(best["loss"], truth), np.nan)
     axis = 1 + channel_axis(m.kind)
 
     def mean(v):
@@ -153,7 +168,7 @@ def constant_errors(
         if (values < 0).all() if m.is_label else np.isnan(values).all():
             found["constant_error"].append(nothing)
             found["constant_loss"].append(nothing)
-            if m.is_vector:
+            if m.has_parts:
                 unknown = np.full((len(rows), m.n_channels), np.nan)
                 channels["channel_constant_error"].append(unknown)
                 channels["channel_constant_loss"].append(unknown)
@@ -164,7 +179,7 @@ def constant_errors(
         losses = [constant_losses(best["loss"], b, m) for b in blocks]
         found["constant_error"].append(np.concatenate(errors))
         found["constant_loss"].append(np.concatenate(losses))
-        if m.is_vector:
+        if m.has_parts:
             by_channel = [channel_errors(best, b, m) for b in blocks]
             for name, parts in zip(channels, zip(*by_channel, strict=True), strict=True):
                 channels[name].append(np.concatenate(parts))

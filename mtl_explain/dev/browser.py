@@ -7,6 +7,7 @@ __all__ = [
     "browser_missing",
     "browser",
     "wait_for",
+    "wait_until_still",
     "keep_screenshot",
     "console_errors",
     "asked_for",
@@ -82,6 +83,30 @@ def wait_for(
             return found
         time.sleep(0.2)
     raise TimeoutError(f"waited {seconds:g} seconds for {what or script}")
+
+
+_still = """
+const [what, done] = arguments;
+let before = '';
+function look() {
+  const node = document.querySelector(what);
+  const now = node ? JSON.stringify(node.getBoundingClientRect()) : '';
+  if (now && now === before) return done(true);
+  before = now;
+  setTimeout(() => requestAnimationFrame(look), 200);
+}
+document.fonts.ready.then(() => requestAnimationFrame(look));
+"""
+
+
+def wait_until_still(
+    driver,  # of selenium
+    selector: str = "body",  # CSS, of an element
+    seconds: float = 60,  # how long
+) -> None:
+    "Wait until an element is there and neither moves nor grows any more."
+    driver.set_script_timeout(seconds)
+    driver.execute_async_script(_still, selector)
 
 
 def keep_screenshot(

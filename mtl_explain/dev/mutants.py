@@ -20,6 +20,7 @@ __all__ = [
 # %% ../../nbs/dev/08_mutants.ipynb #359ebd2d
 import ast
 import copy
+import gc
 import importlib.util
 import io
 import json
@@ -29,6 +30,7 @@ import random
 import shutil
 import sys
 import tempfile
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,10 +188,11 @@ def copy_project(
     root: Path,  # folder of the project
     target: Path,  # folder to make
 ) -> Path:  # the same
-    "Package and tests, without anything compiled."
+    "Package, tests and what a warning counts, without anything compiled."
     skip = shutil.ignore_patterns("__pycache__", "lessons")
     shutil.copytree(root / "mtl_explain", target / "mtl_explain", ignore=skip)
     shutil.copytree(root / "tests", target / "tests", ignore=skip)
+    shutil.copy(root / "pyproject.toml", target)
     return target
 
 
@@ -204,6 +207,8 @@ def _run_tests(folder, files, told) -> None:
     "Run some tests of a copy, in this process; what came out goes into a file."
     import pytest
 
+    gc.freeze()  # what this process inherits is not collected in it, and raises nothing here
+    warnings.resetwarnings()
     for name in [n for n in sys.modules if n.split(".")[0] == "mtl_explain"]:
         del sys.modules[name]
     os.chdir(folder)
@@ -219,7 +224,9 @@ def _run_tests(folder, files, told) -> None:
             if report.failed:
                 failed.append("import")
 
-    command = ["-x", "-q", "-p", "no:cacheprovider", *(f"tests/{f}" for f in files)]
+    known = "ignore::pytest.PytestAssertRewriteWarning"  # what is loaded already is not rewritten
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", known]
+    command = [*options, *(f"tests/{f}" for f in files)]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         status = pytest.main(command, plugins=[Listener()])
     Path(told).write_text(json.dumps([int(status), failed[:1]]))

@@ -71,7 +71,7 @@ A table 4: CropYield in numbers
 
 A table 5: which modality is read, which predicted, and how
   modality.kinds modality.kind_table
-  api/00_modality.ipynb; Six kinds; by hand
+  api/00_modality.ipynb; Seven kinds; by hand
 
 A table 6: CropYield: scores of all rows
   papers.beside_paper training.experiments.train_table

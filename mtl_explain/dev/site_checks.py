@@ -45,7 +45,12 @@ from urllib.parse import unquote, urlsplit
 from nbdev.config import get_config
 from platformdirs import user_cache_path
 
-from mtl_explain.dev.browser import browser, browser_missing, console_errors
+from mtl_explain.dev.browser import (
+    browser,
+    browser_missing,
+    console_errors,
+    wait_until_still,
+)
 from mtl_explain.dev.site import source_of
 
 
@@ -285,6 +290,7 @@ def page_problems(
 ) -> list:  # of str
     "What a browser finds on a page. That other sites cannot be reached is no fault of the page."
     driver.get(address)
+    wait_until_still(driver)
     parts = urlsplit(address)
     home = f"{parts.scheme}://{parts.netloc}"
     ours = [e for e in console_errors(driver) if e.startswith(home) and "favicon.ico" not in e]

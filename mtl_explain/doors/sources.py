@@ -9,6 +9,7 @@ __all__ = [
     "read_table",
     "Numbers",
     "Label",
+    "Labels",
     "WideSeries",
     "LongSeries",
     "long_series",
@@ -159,6 +160,28 @@ class Label:
             raise BadSample(
                 row.name, "", f"'{self.column}' is '{value}', expected one of {known}"
             ) from None
+
+
+@dataclass
+class Labels:
+    "Several columns, one a label: yes and no, or shares of which those from a threshold count."
+
+    name: str
+    columns: list
+    threshold: float = 0.5  # from which a share counts as present
+    attrs: dict = field(default_factory=dict)
+
+    def template(self):
+        values = np.empty((0, len(self.columns)), "int8")
+        return modality_array(self.name, values, "multilabel", channels=self.columns, **self.attrs)
+
+    def read(self, row):
+        shares = Numbers(self.name, self.columns).read(row)
+        if ((shares < 0) | (shares > 1)).any():
+            odd = self.columns[int(np.argmax((shares < 0) | (shares > 1)))]
+            raise BadSample(row.name, "", f"'{odd}' is {row[odd]}, expected 0 to 1")
+        present = (shares >= self.threshold).astype("int8")
+        return np.where(np.isnan(shares), -1, present).astype("int8")
 
 
 def _class_name(value):
@@ -581,7 +604,8 @@ def find_source(
             return _series_source(name, source, table, options)
     if isinstance(source, (list, tuple)):
         _check_columns(name, source, table)
-        options.pop("kind", None)
+        if options.pop("kind", None) == "multilabel":
+            return Labels(name, list(source), options.pop("threshold", 0.5), options)
         return Numbers(name, list(source), options)
     text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     if text is None:

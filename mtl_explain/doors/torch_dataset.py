@@ -15,7 +15,7 @@ from tqdm import tqdm
 from mtl_explain.data.partition import split_samples
 from mtl_explain.data.samples import check_samples, modality_array
 from mtl_explain.data.store import open_store, placeholder, write_store
-from mtl_explain.modality import kinds
+from mtl_explain.modality import kinds, label_kinds
 
 
 # %% ../../nbs/api/doors/03_torch_dataset.ipynb #e32a777a
@@ -45,6 +45,17 @@ def _guessed_kind(name, value):
     return kind
 
 
+def _is_multi_hot(value, classes):
+    "Whether a value is a zero or a one for each class."
+    whole = value.dtype.kind in "iub" and value.ndim == 1
+    return (
+        whole
+        and classes is not None
+        and len(value) == len(classes)
+        and set(value.tolist()) <= {0, 1}
+    )
+
+
 class _Key:
     "One key of the dictionaries: how it is described, and brought into shape."
 
@@ -52,12 +63,17 @@ class _Key:
         self.name = name
         self.key = options.pop("source", name)
         value = _as_array(value)
+        classes = options.get("classes") or getattr(dataset, "classes", None)
         self.kind = options.pop("kind", None) or _guessed_kind(name, value)
-        self.is_label = self.kind in ("mask", "category")
+        if self.kind == "tabular" and _is_multi_hot(value, classes):
+            self.kind = "multilabel"
+        self.is_label = self.kind in label_kinds
         self.ignore = options.pop("ignore", None)
         self.channels = options.pop("channels", None)
-        if self.is_label:
-            classes = options.get("classes") or getattr(dataset, "classes", None)
+        if self.kind == "multilabel":
+            self.channels = self.channels or list(map(str, classes))
+            options["classes"] = ["absent", "present"]
+        elif self.is_label:
             if not classes:
                 raise ValueError(
                     f"'{name}': the dataset does not say what its classes are: "

@@ -37,7 +37,7 @@ from mtl_explain.explain.resampling import (
     mean_of,
     p_text,
 )
-from mtl_explain.modality import ancestor_index
+from mtl_explain.modality import ancestor_index, label_kinds
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, split_positions
 
@@ -174,7 +174,7 @@ def asked_of(
     trace = _at(trace, chosen_epoch(trace, epoch))
     tasks = dict(zip(trace["task"].values.tolist(), trace["kind"].values.tolist(), strict=True))
     labels = [t for t, kind in tasks.items() if kind == "category"]
-    numbers = [t for t, kind in tasks.items() if kind not in ("category", "mask")]
+    numbers = [t for t, kind in tasks.items() if kind not in label_kinds]
     found = dict(_correlations(trace, split, cluster)) if len(tasks) > 1 else {}
     for child in labels:
         parent = modalities[child].parent
@@ -210,6 +210,8 @@ def mean_readings(
 ) -> dict:  # question -> `Asked`
     "All readings as means over the seeds, which then are part of their uncertainty."
     epochs = epochs or [None] * len(traces)
+    if len(epochs) != len(traces):
+        raise ValueError(f"{len(traces)} traces, and epochs for {len(epochs)} of them: name all")
     each = [asked_of(t, modalities, e, split, cluster) for t, e in zip(traces, epochs, strict=True)]
     return {
         name: Asked(mean_of([asked[name].statistic for asked in each]), first.tasks)

@@ -45,6 +45,7 @@ from mtl_explain.explain.resampling import (
     holm,
     mean_statistic,
 )
+from mtl_explain.modality import label_kinds
 from mtl_explain.palette import blue, group_colors, orange
 from mtl_explain.trace import group_names, label_correct, split_positions
 
@@ -412,7 +413,7 @@ def regression_error(
     if task not in tasks:
         raise ValueError(f"'{task}' is no task of this trace; it has {', '.join(tasks)}")
     kind = str(trace["kind"].sel(task=task).values)
-    if kind in ("category", "mask"):
+    if kind in label_kinds:
         raise ValueError(f"'{task}' is of kind {kind}; a regression task is needed here")
     one = dict(task=tasks.index(task), sample=positions)
     error = trace["error"].isel(one).transpose("epoch", "sample").values.astype(float)

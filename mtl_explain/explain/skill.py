@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from mtl_explain.explain.resampling import Resampling, Statistic, cluster_codes, estimate
+from mtl_explain.modality import label_kinds
 from mtl_explain.palette import blue, grey
 from mtl_explain.trace import chosen_epoch, split_positions
 
@@ -47,7 +48,7 @@ def judged_by(
     kind: str,  # of a task
 ) -> str:  # 'error' or 'loss'
     "What a task is judged by: wrong labels, or the squared error."
-    return "error" if kind in ("category", "mask") else "loss"
+    return "error" if kind in label_kinds else "loss"
 
 
 def skill(

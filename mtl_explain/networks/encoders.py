@@ -243,7 +243,7 @@ class ResNet18(Encoder):
 class MLPEncoder(Encoder):
     "Linear layers with ReLU, for tabular features and one-hot categories (paper A, section 3.3)."
 
-    kinds = ("tabular", "category")
+    kinds = ("tabular", "category", "multilabel")
 
     def __init__(
         self,

@@ -102,7 +102,7 @@ class DenseHead(nn.Module):
 class VectorHead(nn.Module):
     "Linear layers on the fused representation, or on the mean of a map (paper A, section 3.3)."
 
-    kinds = ("category", "tabular", "series")
+    kinds = ("category", "tabular", "series", "multilabel")
 
     def __init__(
         self,
@@ -117,7 +117,11 @@ class VectorHead(nn.Module):
         activation: str = "",  # of the output: '', 'sigmoid', 'tanh' or 'softplus'
     ):
         super().__init__()
-        self.shape = modality.shape if modality.kind == "series" else (modality.n_outputs,)
+        self.shape = (modality.n_outputs,)
+        if modality.kind == "series":
+            self.shape = modality.shape
+        if modality.kind == "multilabel":
+            self.shape = (modality.n_classes, *modality.shape)
         self.conv = None
         if dense:
             self.conv = mlp(n_in, [conv_width], pixels=True)
@@ -237,6 +241,7 @@ heads = {
     "dense regression": partial(DenseHead, n_layers=2),
     "classification": VectorHead,
     "regression": VectorHead,
+    "multi-label classification": VectorHead,
     "soft-threshold": SoftThresholdHead,
 }
 

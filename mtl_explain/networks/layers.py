@@ -66,7 +66,8 @@ def n_inputs(
     modality: Modality,  # what will be read
 ) -> int:
     "Channels that an encoder sees: one a class for labels."
-    return modality.n_classes if modality.is_label else modality.n_channels
+    n_values = modality.n_classes if modality.is_label else 1
+    return n_values * modality.n_channels
 
 
 def as_channels(

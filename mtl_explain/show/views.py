@@ -64,6 +64,8 @@ def measure_of(
         return "loss", f"{task}: loss"
     if kind == "mask":
         return "error", f"{task}: share of wrong pixels"
+    if kind == "multilabel":
+        return "error", f"{task}: share of wrong labels"
     if units:
         return "error", f"{task}: absolute error [{units}]"
     return "error", f"{task}: absolute error"

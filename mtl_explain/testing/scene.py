@@ -7,6 +7,7 @@ __all__ = [
     "scene_modalities",
     "scene_setup",
     "example_scene",
+    "write_raster",
     "loss_curve",
     "unused_weights",
     "work",
@@ -14,10 +15,18 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/testing/02_scene.ipynb #ae6520de
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import torch
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.transform import from_origin
 from torch import nn
 
+from mtl_explain.files.raster import geotiff_writer
 from mtl_explain.modality import Modality
 from mtl_explain.networks.cost import operations
 from mtl_explain.networks.multitask import MultitaskNetwork
@@ -104,6 +113,24 @@ def example_scene(
     x = {"early_height": heights, "late_image": image}
     y = {"semantic_change": label, "height_change": change / 12}
     return x, y
+
+
+# %% ../../nbs/api/testing/02_scene.ipynb #a0c7673b
+def write_raster(
+    path: str | os.PathLike,  # GeoTIFF to write
+    values: np.ndarray,  # (band, row, column)
+    corner: tuple = (120_000.0, 487_000.0),  # x, y of the upper left corner
+    pixel: float = 0.25,  # edge of a pixel, in units of the corner
+    crs: str | None = "EPSG:28992",  # of the corner; None: no place at all
+    **options,  # as for `geotiff_writer`, e.g. nodata or tiled
+) -> Path:  # the same path
+    "Write a small raster to try something on."
+    transform = from_origin(*corner, pixel, pixel) if crs else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with geotiff_writer(path, values.shape, values.dtype, transform, crs, **options) as file:
+            file.write(values)
+    return Path(path)
 
 
 # %% ../../nbs/api/testing/02_scene.ipynb #94b36510

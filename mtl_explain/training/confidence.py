@@ -195,7 +195,7 @@ def confidence_record(
         name: (("sample", "task"), np.stack([of(t, name) for t in tasks], 1))
         for name in ("certainty", "brier")
     }
-    masks = [t for t in temperatures if mods[t].kind == "mask"]
+    masks = [t for t in temperatures if mods[t].kind != "category"]
     numbers = [t for t in tasks if t not in temperatures]
     binned = dict(
         mask=(masks, ("bin_count", "bin_wrong", "bin_confidence", "bin_doubt")),

@@ -39,6 +39,9 @@ def comparable(
     m: Modality,  # what the target is
 ) -> tuple:  # (predicted, true): flat class indices (n,), or values (n, channels), see below
     "Predicted and true values of all valid elements; numbers from the mean, in units of errors."
+    if m.kind == "multilabel":
+        known = valid_elements(y, m).any(1)
+        return predictions(pred, m)[known], y[known]
     if m.is_label:
         valid = valid_elements(y, m)
         return predictions(pred, m)[valid], y[valid]
@@ -61,8 +64,19 @@ def task_scores(
         MulticlassAccuracy,
         MulticlassF1Score,
         MulticlassJaccardIndex,
+        MultilabelAccuracy,
+        MultilabelF1Score,
     )
 
+    if m.kind == "multilabel":
+        options = dict(num_labels=m.n_channels, ignore_index=-1)
+        return MetricCollection(
+            dict(
+                f1_macro=MultilabelF1Score(average="macro", **options),
+                f1_micro=MultilabelF1Score(average="micro", **options),
+                accuracy=MultilabelAccuracy(average="micro", **options),
+            )
+        )
     makers = dict(
         accuracy=lambda: MulticlassAccuracy(m.n_classes, average="micro"),
         f1_macro=lambda: MulticlassF1Score(m.n_classes, average="macro"),

@@ -32,7 +32,7 @@ from mtl_explain.data.batches import split_loaders
 from mtl_explain.data.constants import constant_errors
 from mtl_explain.modality import Modality, channel_axis
 from mtl_explain.trace import joined, moment_names, split_names
-from mtl_explain.training.losses import sample_losses, valid_elements
+from mtl_explain.training.losses import element_losses, sample_losses, valid_elements
 from mtl_explain.training.metrics import predictions
 
 
@@ -141,7 +141,7 @@ def vector_channels(
     targets: tuple,  # names of the tasks
 ) -> list:  # of (task, name of the channel, its units)
     "The channels of all tasks that have several, in order."
-    vectors = [mods[t] for t in targets if mods[t].is_vector]
+    vectors = [mods[t] for t in targets if mods[t].has_parts]
     return [
         (m.name, f"{m.name} ({channel})", units)
         for m in vectors
@@ -152,9 +152,12 @@ def vector_channels(
 def channel_record(
     pred: Tensor,  # raw output of a head
     y: Tensor,  # target of the batch, standardised
-    m: Modality,  # a vector
+    m: Modality,  # a vector, or a multilabel
 ) -> dict:  # channel_error (native units), channel_loss (standardised): (B, channels)
-    "What the trace keeps of each channel."
+    "What the trace keeps of each channel, or of each label."
+    if m.is_label:
+        loss = torch.where(valid_elements(y, m), element_losses(pred, y, m), torch.nan)
+        return dict(channel_error=error_values(pred, y, m), channel_loss=loss)
     axis = 1 + channel_axis(m.kind)
 
     def mean(v):
@@ -189,7 +192,7 @@ def batch_record(
     records = [sample_record(*parts[t]) for t in targets]
     pairs = dense_pairs(mods, targets)
     out = {k: torch.stack([r[k].float() for r in records], 1) for k in records[0]}
-    channels = [channel_record(*parts[t]) for t in targets if mods[t].is_vector]
+    channels = [channel_record(*parts[t]) for t in targets if mods[t].has_parts]
     if channels:
         out |= {k: torch.cat([c[k].float() for c in channels], 1) for k in channels[0]}
     if not pairs:

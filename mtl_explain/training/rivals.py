@@ -183,7 +183,8 @@ def _known(
 ) -> _Rows:
     "Rows that have a label, all numbers of it."
     truth = rows.truth
-    known = truth >= 0 if m.is_label else ~np.isnan(truth.reshape(len(truth), -1)).any(1)
+    flat = truth.reshape(len(truth), -1)
+    known = (flat >= 0).all(1) if m.is_label else ~np.isnan(flat).any(1)
     return _Rows(*(v[known] for v in rows))
 
 
@@ -261,7 +262,7 @@ def _constant_scores(
     "Scores of the best constant of each metric."
     best = best_constants(train, m)
     if m.is_label:
-        always = np.full(len(rows.truth), best["error"])
+        always = np.broadcast_to(best["error"], rows.truth.shape)
         return _scores(always, rows.truth, m), always
     flat = (m.n_channels,) if m.kind == "image" else m.shape
     shape = rows.truth.shape

@@ -51,7 +51,7 @@ from mtl_explain.explain.resampling import (
 from mtl_explain.explain.verdict import claim, judge
 from mtl_explain.files.paths import write_beside
 from mtl_explain.files.schemas import check_document, read_document
-from mtl_explain.modality import channel_axis
+from mtl_explain.modality import channel_axis, label_kinds
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, confidence_edges, error_edges, split_positions
 from mtl_explain.training.runs import Run
@@ -89,7 +89,7 @@ def _at_threshold(exposed, threshold):
 
 def _undetected(trace, task, at, kind, threshold, mods):
     "Answered and wrong, over thresholds of confidence."
-    if kind == "mask":
+    if kind != "category":
         count, wrong, _ = binned_parts(trace, task, at)  # the surest bin first
         nothing = np.zeros((len(at), 1))
 
@@ -123,7 +123,7 @@ def _beyond(counts, edges, threshold):
 def _outside_set(trace, task, at, kind, threshold, mods):
     "The true class is not named, over thresholds of one minus its probability."
     part = trace.isel(sample=at)
-    if kind == "mask":
+    if kind != "category":
         doubt = part["bin_doubt"].sel(mask=task).transpose("sample", "bin")
         return _beyond(doubt.values.astype(float), confidence_edges, threshold)
     truth = part["truth"].sel(task=task).values
@@ -162,9 +162,9 @@ def _climbing(trace, task, at, kind, threshold, mods):
 
 
 abouts = {  # what is promised -> kinds it is for, function to exposures, the record it needs, words
-    "undetected": (("category", "mask"), _undetected, "certainty", "is answered wrongly"),
+    "undetected": (label_kinds, _undetected, "certainty", "is answered wrongly"),
     "level": (("category",), _climbing, "certainty", "is answered wrongly"),
-    "set": (("category", "mask"), _outside_set, "certainty", "is of a class that was not named"),
+    "set": (label_kinds, _outside_set, "certainty", "is of a class that was not named"),
     "interval": (
         ("tabular", "image", "series"),
         _outside_interval,

@@ -27,6 +27,7 @@ import xarray as xr
 from scipy.special import digamma
 
 from mtl_explain.explain.resampling import Resampling, Statistic, cluster_codes, estimate
+from mtl_explain.modality import label_kinds
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, confidence_edges, split_positions
 
@@ -192,10 +193,10 @@ def _has_record(trace, task):
         known = ", ".join(trace["task"].values.tolist())
         raise ValueError(f"'{task}' is no task of this trace; it has {known}")
     kind = str(trace["kind"].sel(task=task).values)
-    if kind not in ("category", "mask"):
+    if kind not in label_kinds:
         raise ValueError(
-            f"'{task}' is of kind {kind} and has no confidence; tasks with labels (category, "
-            "mask) have one"
+            f"'{task}' is of kind {kind} and has no confidence; tasks with labels "
+            f"({', '.join(label_kinds)}) have one"
         )
     if "certainty" not in trace:
         raise ValueError(
@@ -246,7 +247,7 @@ def label_tasks(
 ) -> list:  # of names
     "Tasks with labels, in order."
     kinds = zip(trace["task"].values.tolist(), trace["kind"].values.tolist(), strict=True)
-    return [task for task, kind in kinds if kind in ("category", "mask")]
+    return [task for task, kind in kinds if kind in label_kinds]
 
 
 def confidence_scores(
