@@ -402,16 +402,18 @@ def data_describe(
     from mtl_explain.data.splits import said_groups
     from mtl_explain.setup import setup_table
 
-    need_stores(store)
     known = dataset(name)
     legend = "□⇒ the main target, □→ a target, →□ an input"
-    typer.echo(f"{setup_table(known.setups.values()).to_string()}\n{legend}\n")
     try:
         samples = known.load(store)
     except FileNotFoundError as e:
         if store is not None:
             raise
-        typer.echo(e)
+        samples = None
+        missing = e
+    typer.echo(f"{setup_table(known.setups.values()).to_string()}\n{legend}\n")
+    if samples is None:
+        typer.echo(missing)
         return
     typer.echo(describe(samples).to_string())
     counts = samples.split.to_series().value_counts()
