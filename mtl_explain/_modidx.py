@@ -3834,6 +3834,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'mtl_explain.trace.check_trace': ('api/trace.html#check_trace', 'mtl_explain/trace.py'),
                                    'mtl_explain.trace.chosen_epoch': ('api/trace.html#chosen_epoch', 'mtl_explain/trace.py'),
                                    'mtl_explain.trace.empty_trace': ('api/trace.html#empty_trace', 'mtl_explain/trace.py'),
+                                   'mtl_explain.trace.group_key': ('api/trace.html#group_key', 'mtl_explain/trace.py'),
                                    'mtl_explain.trace.joined': ('api/trace.html#joined', 'mtl_explain/trace.py'),
                                    'mtl_explain.trace.joined_folds': ('api/trace.html#joined_folds', 'mtl_explain/trace.py'),
                                    'mtl_explain.trace.label_correct': ('api/trace.html#label_correct', 'mtl_explain/trace.py'),

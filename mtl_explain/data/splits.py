@@ -187,7 +187,7 @@ def plot_split(
     samples: xr.Dataset,  # a sample set with lat, lon and split
     ax=None,  # axes to draw on; new ones if None
 ):
-    "Where on Earth the patches of each split lie."
+    "Where the patches of each split lie: the part of the Earth that they cover."
     import matplotlib.pyplot as plt
 
     if ax is None:
@@ -203,14 +203,13 @@ def plot_split(
             label=f"{split} ({part.sizes['sample']:,})",
             linewidths=0,
         )
+    ax.set(xlabel="longitude [°]", ylabel="latitude [°]")
+    if samples.lon.max() - samples.lon.min() > 180:  # all over the Earth
+        ax.set(xlim=(-180, 180), ylim=(-60, 85), aspect="equal")
+    else:
+        middle = np.radians(float(samples.lat.mean()))
+        ax.set_aspect(1 / np.cos(middle), adjustable="datalim")
     ax.legend(loc="lower left", markerscale=2)
-    ax.set(
-        xlabel="longitude [°]",
-        ylabel="latitude [°]",
-        xlim=(-180, 180),
-        ylim=(-60, 85),
-        aspect="equal",
-    )
     if "group" in samples.coords:
         ax.set_title(said_groups(samples))
     return ax

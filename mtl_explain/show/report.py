@@ -148,6 +148,8 @@ _page = """<!doctype html>
 <li><a href="#q{{ loop.index }}">{{ e.question }}</a></li>
 {%- endfor -%}
 </ol>
+<p>CC, CF, FC and FF are two answers at once: C correct, F false;
+the first letter is of the task that is named first.</p>
 {% for e in explanations %}<h3 id="q{{ loop.index }}">{{ e.question }}</h3>
 <p class="answer">{{ e.reading }}</p>
 {% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
