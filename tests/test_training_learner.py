@@ -181,22 +181,6 @@ def test_bands_in_another_order_gaps_and_numbers_of_another_kind(samples, learn)
     assert "cover" in learn.predict(dark, check_range=False)
 
 
-def test_as_the_validation_loader_reads_its_own_samples_with_the_truths_and(samples, setup):
-    "Prediction."
-    # as the validation loader reads its own samples, with the truths and without
-    dls = sample_loaders(samples, setup, device="cpu")
-    valid = samples.isel(sample=samples.split.values == "valid")
-    own = next(iter(dls.valid))
-    bands = valid.optical.dims[1]
-    again = next(iter(dls.test_dl(valid.isel({bands: [2, 1, 0]}), with_labels=True)))
-    for one, other in zip(own, again, strict=True):
-        assert list(one) == list(other)
-        for name in one:
-            assert one[name].equal(other[name])
-    (x,) = next(iter(dls.test_dl(valid, bs=4)))
-    assert x["optical"].equal(own[0]["optical"][:4])
-
-
 def test_predictions_of_a_split(learn, valid, setup):
     "Prediction."
     # predictions of a split: fastai's places, a dictionary in each

@@ -13,7 +13,7 @@ __all__ = [
     "range_problem",
     "with_missing",
     "fit_samples",
-    "with_truths",
+    "fit_targets",
 ]
 
 # %% ../../nbs/api/data/09_inputs.ipynb #1d3e8a5a
@@ -436,6 +436,20 @@ def fit_samples(
     return xr.Dataset(found, own | _own_times(samples, arrays))
 
 
+def fit_targets(
+    samples: xr.Dataset,  # with the truths
+    modalities: dict,  # name -> `Modality` that the network has learnt
+    targets: tuple,  # names of the truths
+) -> dict:  # name -> (dims, values, attributes), as a dataset takes them
+    "The truths of new samples in the order and units of training."
+    if missing := [t for t in targets if t not in samples]:
+        raise ValueError(
+            f"these samples have no '{missing[0]}': leave `with_labels` away, or add it"
+        )
+    found = {t: fit_modality(samples[t], modalities[t]) for t in targets}
+    return {t: (_own_dims(da.dims, t), da.data, da.attrs) for t, da in found.items()}
+
+
 def _own_dims(dims, name):
     "Dimensions that no other modality has: two may have turned different bands around."
     return ("sample", *(f"{name} {i}" for i, _ in enumerate(dims[1:])))
@@ -455,19 +469,3 @@ def _own_times(samples, arrays):
         dims = _own_dims(da.dims, name)[:2]
         found[f"{name}_time"] = (dims if times.ndim == 2 else dims[1:], times.values)
     return found
-
-
-# %% ../../nbs/api/data/09_inputs.ipynb #c4ba0578
-def with_truths(
-    fitted: xr.Dataset,  # what `fit_samples` gave
-    samples: xr.Dataset,  # the same samples as they came
-    targets: tuple,  # names of modalities
-    mods: dict,  # name -> `Modality`, as in training
-) -> xr.Dataset:  # `fitted`, and the targets
-    "The targets of new samples beside their inputs, as the network learnt them."
-    if missing := [t for t in targets if t not in samples]:
-        raise ValueError(
-            f"these samples have no '{missing[0]}': leave `with_labels` away, or add it"
-        )
-    truths = {t: fit_modality(samples[t], mods[t]) for t in targets}
-    return fitted.assign({t: (_own_dims(v.dims, t), v.data, v.attrs) for t, v in truths.items()})

@@ -34,14 +34,8 @@ from fastai.torch_core import trainable_params
 from fastcore.basics import noop, patch
 
 from mtl_explain.data.augment import TurnView, augmentation, turn_views
-from mtl_explain.data.batches import (
-    SampleDataset,
-    SampleLoader,
-    SampleLoaders,
-    sample_loaders,
-    split_loaders,
-)
-from mtl_explain.data.inputs import fit_samples, with_truths
+from mtl_explain.data.batches import SampleDataset, SampleLoader, sample_loaders, split_loaders
+from mtl_explain.data.inputs import fit_samples
 from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork
@@ -380,24 +374,6 @@ def predict(
 ) -> xr.Dataset:  # one variable a target, in native units
     "Predictions for any samples that have the inputs; names, units and numbers are compared."
     return predict_samples(self.model, samples, bs, check_range, probabilities)
-
-
-# %% ../../nbs/api/training/07_learner.ipynb #83a53507
-@patch
-def test_dl(
-    self: SampleLoaders,
-    samples: xr.Dataset,  # at least the inputs
-    with_labels: bool = False,  # with the targets as well
-    check_range: bool = True,  # refuse numbers far from those of training
-    **kwargs,  # of `SampleLoader`: `bs`, ...
-) -> SampleLoader:  # in the order of the samples
-    "New samples as the network reads them."
-    mods = self.train.mods
-    known = self.train.dataset
-    fitted = fit_samples(samples, mods, known.inputs, check_range, known.may_miss)
-    targets = known.targets if with_labels else ()
-    data = SampleDataset(with_truths(fitted, samples, targets, mods), known.inputs, targets)
-    return SampleLoader(data, mods, **(dict(bs=self.train.bs, device=self.device) | kwargs))
 
 
 # %% ../../nbs/api/training/07_learner.ipynb #d8ae9312
