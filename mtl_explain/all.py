@@ -179,9 +179,9 @@ def _as_written(
     head = source.splitlines()[: _parse(source).body[0].body[0].lineno - 1]
     told = _inspect.getdoc(function) or ""
     return [
-        ("Signature:\n", "\n".join(head)),
-        ("Docstring: ", told),
-        ("File: ", function.__module__),
+        ("Signature", "\n".join(head)),
+        ("Docstring", told),
+        ("File", function.__module__),
     ]
 
 
