@@ -6,7 +6,17 @@
 __all__ = []
 
 # %% ../nbs/api/99_all.ipynb #0796beb9
-# ruff: noqa: F401 (these names are for others)
+# ruff: noqa: F401, E402 (these names are for others)
+import inspect as _inspect
+import sys as _sys
+import warnings as _warnings
+from ast import parse as _parse
+from textwrap import dedent as _dedent
+
+with _warnings.catch_warnings():  # what fastai is told about its own use of PyTorch
+    _warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
+    import fastai.torch_basics as _basics
+
 from mtl_explain.change.detect import detect_change, plot_detection
 from mtl_explain.change.labels import height_difference, pseudo_label, semantic_label
 from mtl_explain.change.losses import range_scaling, scaled_zero, with_losses
@@ -154,6 +164,30 @@ from mtl_explain.trust.risk import (
     plot_reliability,
     plot_risk_coverage,
 )
+
+
+# %% ../nbs/api/99_all.ipynb #e94cb26a
+def _as_written(
+    asked,  # what IPython knows of the object behind `name?`
+) -> list | None:  # titles and texts; None: as IPython shows it
+    "The signature of a function of ours with its comments, and its docstring."
+    function = asked.obj
+    ours = str(getattr(function, "__module__", "")).startswith("mtl_explain")
+    if asked.detail_level or not ours or not _inspect.isfunction(function):
+        return None
+    source = _dedent(_inspect.getsource(function))
+    head = source.splitlines()[: _parse(source).body[0].body[0].lineno - 1]
+    told = _inspect.getdoc(function) or ""
+    return [
+        ("Signature", "\n".join(head)),
+        ("Docstring", told),
+        ("File", function.__module__),
+    ]
+
+
+_shell = _sys.modules["IPython"].get_ipython() if "IPython" in _sys.modules else None
+if _shell is not None:
+    _shell.inspector.mime_hooks = _shell.inspector.mime_hooks | {"text/plain": _as_written}
 
 # %% ../nbs/api/99_all.ipynb #a54a66ff
 __all__ = [name for name in globals() if not name.startswith("_")]

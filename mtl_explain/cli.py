@@ -21,6 +21,8 @@ __all__ = [
     "WindowBatch",
     "Probabilities",
     "main",
+    "need_runs",
+    "need_stores",
     "parse_options",
     "data_list",
     "data_fetch",
@@ -60,8 +62,8 @@ from typing import Annotated
 
 import typer
 
-from mtl_explain.datasets.catalog import aliases, catalog, dataset
-from mtl_explain.modality import label_kinds
+from mtl_explain import __version__
+from mtl_explain.datasets.catalog import aliases, catalog, dataset, no_such
 
 # %% ../nbs/api/90_cli.ipynb #ba2d5c5d
 about = (
@@ -73,12 +75,31 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings=dict(help_option_names=["-h", "--help"]),
     help=about,
 )
 data_app = typer.Typer(
     no_args_is_help=True, help="Datasets: list, fetch, simulate, prepare and describe them."
 )
 app.add_typer(data_app, name="data")
+
+
+def _say_version(asked: bool):
+    "Which version this is, and nothing else."
+    if asked:
+        typer.echo(f"mtl_explain {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+    ] = False,
+):
+    pass
+
 
 Seed = Annotated[
     int,
@@ -203,6 +224,30 @@ def main(
         sys.exit(130)
 
 
+# %% ../nbs/api/90_cli.ipynb #a1c0mf02
+def need_runs(
+    *folders: Path | None,  # run folders; None: not asked for
+) -> None:
+    "`FileNotFoundError` for the first that is no run folder."
+    for folder in folders:
+        if folder is not None and not (folder / "config.json").exists():
+            raise FileNotFoundError(f"{folder} is not a run folder: it has no config.json")
+
+
+def need_stores(
+    *folders: Path | None,  # folders of stores; None: the default place
+) -> None:
+    "`FileNotFoundError` for the first that is no store."
+    for folder in folders:
+        if folder is not None and not folder.is_dir():
+            raise FileNotFoundError(
+                f"no store at {folder}: expected a folder that `save_samples` or `mtl_explain "
+                "data prepare` has written"
+            )
+        if folder is not None and not (folder / "manifest.json").exists():
+            raise FileNotFoundError(f"{folder} is no store: it has no manifest.json")
+
+
 # %% ../nbs/api/90_cli.ipynb #62b7e6c2
 _kinds_of_options = {  # in the order in which they are named
     int: "a whole number",
@@ -246,7 +291,7 @@ def parse_options(
         if key in taken:
             raise ValueError(f"{name}: {key} is no --option; see `mtl_explain {command} --help`")
         if key not in known:
-            raise ValueError(f"{name} has no option '{key}'; it has {', '.join(known)}")
+            raise no_such(f"{name} has no option", key, known, "it has")
 
     def value(text):
         try:
@@ -352,23 +397,35 @@ def data_describe(
     name: Annotated[str, typer.Argument(help="A dataset, see `mtl_explain data list`.")],
     store: Store = None,
 ):
-    "What is in a dataset: its modalities, its splits, its groups, its setups."
+    "What is in a dataset: its setups, and of its store the modalities, splits and groups."
     from mtl_explain.data.samples import describe
     from mtl_explain.data.splits import said_groups
+    from mtl_explain.setup import setup_table
 
     known = dataset(name)
-    samples = known.load(store)
+    legend = "□⇒ the main target, □→ a target, →□ an input"
+    try:
+        samples = known.load(store)
+    except FileNotFoundError as e:
+        if store is not None:
+            raise
+        samples = None
+        missing = e
+    typer.echo(f"{setup_table(known.setups.values()).to_string()}\n{legend}\n")
+    if samples is None:
+        typer.echo(missing)
+        return
     typer.echo(describe(samples).to_string())
     counts = samples.split.to_series().value_counts()
     typer.echo("\nsplits: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
     typer.echo(said_groups(samples))
-    typer.echo("setups: " + ", ".join(known.setups))
 
 
 # %% ../nbs/api/90_cli.ipynb #d156fd7d
 @data_app.command("verify")
 def data_verify(store: Annotated[Path, typer.Argument(help="Folder of a prepared store.")]):
     "Read a whole store and compare it with its checksums: after copying it, or now and then."
+    need_stores(store)
     from mtl_explain.data.store import verify_store
 
     typer.echo(f"verified: {store}, {verify_store(store):,} blocks are as they were written")
@@ -382,7 +439,7 @@ def find_setup(
     "A setup of a dataset by name, `NAME-separate` for its control; or an error with the names."
     shared = name.removesuffix("-separate")
     if shared not in known.setups:
-        raise ValueError(f"there is no setup '{name}'; known: {', '.join(known.setups)}")
+        raise no_such("there is no setup", name, known.setups)
     found = known.setups[shared]
     return found if name == shared else found.separate()
 
@@ -401,7 +458,7 @@ def chosen_recipe(
 
     recipes = dict(paper=told, small=small_recipe)
     if name not in recipes:
-        raise ValueError(f"there is no recipe '{name}'; known: {', '.join(recipes)}")
+        raise no_such("there is no recipe", name, recipes)
     used = replace(recipes[name], **{k: v for k, v in values.items() if v is not None})
     if start:
         used = replace(used, start="" if start == "none" else told.start or start)
@@ -440,6 +497,7 @@ def train(
     seed: Seed = 0,
 ):
     "Train one setup and keep the run; an interrupted run is resumed, a finished one is only shown."
+    need_stores(store)
     known = dataset(name)
     roles = find_setup(known, setup)
     from mtl_explain.training.experiments import (
@@ -459,8 +517,9 @@ def train(
     if used.start:
         options["start"] = start = start or starts[roles.network["type"]]
     roles = with_recipe(narrower(roles, width) if width else roles, used)
+    samples = known.load(store)
     run = train_run(
-        known.load(store),
+        samples,
         roles,
         out or Path("runs") / name / f"{setup}-seed{seed}",
         seed=seed,
@@ -512,6 +571,7 @@ def table(
     ] = None,
 ):
     "Train the rows of a table and print it, beside the paper's numbers where there are any."
+    need_stores(store)
     name = aliases.get(name, name)
     known = dataset(name)
     chosen = [find_setup(known, r.strip()) for r in rows.split(",")] if rows else None
@@ -583,12 +643,13 @@ def explain(
     seed: Seed = 0,
 ):
     "What the errors of a run tell: questions, answers, and what does not apply."
+    need_runs(run, control)
+    other_than(run, control)
     from mtl_explain.explain.overview import explain
     from mtl_explain.explain.resampling import Resampling
     from mtl_explain.training.runs import load_run
 
     opened = load_run(run)
-    other_than(run, control)
     found = explain(
         opened,
         split=split,
@@ -627,12 +688,14 @@ def report(
     seed: Seed = 0,
 ):
     "Write figures, tables and one self-contained html page."
+    need_runs(run, control, *(compare or ()))
+    need_stores(store)
+    other_than(run, control)
     from mtl_explain.data.store import open_store
     from mtl_explain.explain.resampling import Resampling
     from mtl_explain.show.report import write_report
     from mtl_explain.training.runs import load_run
 
-    other_than(run, control)
     samples = open_store(store) if store else None
     others = [load_run(r) for r in compare or ()]
     how = Resampling(seed=seed)
@@ -673,6 +736,7 @@ def promise(
     ] = None,
 ):
     "Promise something about new regions, from the run's validation regions, and check it."
+    need_runs(run)
     from mtl_explain.training.runs import load_run
     from mtl_explain.trust.promise import check_promise, promise, read_check
 
@@ -757,6 +821,7 @@ def predict(
 ):
     "Predict every task of a run on rasters of any size: a folder of cloud-optimised GeoTIFFs."
     given = parse_rasters(raster)
+    need_runs(run)
     from mtl_explain.trust.maps import predict_scene
 
     options = dict(
@@ -789,6 +854,7 @@ def detect(
     ] = True,
 ):
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
+    need_runs(run)
     from mtl_explain.change.detect import detect_change
 
     options = dict(
@@ -848,6 +914,7 @@ def promise_in_words(
 ) -> str:
     "One sentence of promise about the main task, or why there is none."
     try:
+        from mtl_explain.modality import label_kinds
         from mtl_explain.trust.promise import promise
 
         kind = run.modalities[run.setup.main].kind
@@ -878,7 +945,7 @@ def demo(
     variants = ("baseline", "mml", "mtl", "mtl-separate")
     families = [n.removesuffix("-mtl") for n in globe.dataset.setups if n.endswith("-mtl")]
     if family not in families:
-        raise ValueError(f"there is no family '{family}'; known: {', '.join(families)}")
+        raise no_such("there is no family", family, families)
     rows = [find_setup(globe.dataset, f"{family}-{v}") for v in variants]
     samples, which = demo_samples(globe, sample)
     from mtl_explain.explain.resampling import Resampling

@@ -26,7 +26,6 @@ import warnings
 from dataclasses import dataclass, field, replace
 from html import escape
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from fastcore.basics import patch
 
@@ -523,6 +522,8 @@ def plot_setup(
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
     "Draw the roles of a setup, in the manner of paper A's figure 1."
+    import matplotlib.pyplot as plt
+
     if ax is None:
         inches = 0.6 + 0.5 * max(len(setup.inputs), len(setup.targets))
         _, ax = plt.subplots(figsize=(6, inches), layout="constrained")

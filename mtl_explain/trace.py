@@ -9,6 +9,7 @@ __all__ = [
     "confidence_edges",
     "error_edges",
     "split_names",
+    "group_key",
     "split_positions",
     "best_epoch",
     "chosen_epoch",
@@ -29,6 +30,16 @@ from mtl_explain.modality import modality_of
 
 # %% ../nbs/api/02_trace.ipynb #858fec78
 group_names = ("CC", "CF", "FC", "FF")  # first letter: first task; C correct, F false
+
+
+def group_key(
+    about: dict,  # attributes of a result: `first` and `second`, two tasks
+) -> str:  # two lines
+    "What the letters of the four groups stand for."
+    first = about.get("first", "one task")
+    second = about.get("second", "the other")
+    return f"C correct, F false:\nfirst {first}, then {second}"
+
 
 # %% ../nbs/api/02_trace.ipynb #8deb30a8
 moment_names = ("n", "mean_x", "mean_y", "m_xx", "m_yy", "m_xy")

@@ -5,8 +5,22 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import inspect
+from types import SimpleNamespace
 
 import mtl_explain.all
+
+
+def test_name_has_the_comments_of_the_parameters():
+    "Why."
+    # `name?` has the comments of the parameters; of other packages' functions it is as ever
+    as_written = mtl_explain.all._as_written
+    learner = mtl_explain.all.multitask_learner
+    head, told, place = (text for _, text in as_written(SimpleNamespace(obj=learner, detail_level=0)))
+    assert "    bs: int = 64,  # samples a batch\n" in head
+    assert told.startswith(learner.__doc__.split("\n")[0])
+    assert place == "mtl_explain.training.learner"
+    assert as_written(SimpleNamespace(obj=print, detail_level=0)) is None
+    assert as_written(SimpleNamespace(obj=learner, detail_level=1)) is None
 
 
 def test_about_150_names_each_with_a_docstring_or_data_and_no_single_common():

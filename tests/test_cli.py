@@ -24,9 +24,11 @@ import xarray as xr
 
 from mtl_explain import papers
 from mtl_explain.change import detect as detection
-from mtl_explain.cli import chosen_recipe, demo_samples, find_setup, main, parse_options, parse_rasters
+from mtl_explain.cli import (
+    chosen_recipe, demo_samples, find_setup, main, need_runs, need_stores, parse_options, parse_rasters,
+)
 from mtl_explain.data.samples import modality_array
-from mtl_explain.data.store import contiguous_layout, save_samples
+from mtl_explain.data.store import contiguous_layout, open_store, save_samples
 from mtl_explain.datasets import globe
 from mtl_explain.files.raster import write_geotiff
 from mtl_explain.setup import Setup
@@ -140,6 +142,21 @@ def test_mistakes_are_one_line_and_exit_code_1_ctrl_c_130_a_bug_keeps_its():
             command(app=failing(fault))
 
 
+def test_the_sentences_are_those_of_whoever_opens_a_run_or_a_store():
+    "A wrong path at once."
+    def complaint(function, *given):
+        with pytest.raises(FileNotFoundError) as said:
+            function(*given)
+        return str(said.value)
+
+
+    with tempfile.TemporaryDirectory() as d:
+        empty = Path(d)
+        for folder in (empty, empty / "nowhere"):
+            assert complaint(need_runs, None, folder) == complaint(runs.load_run, folder)
+            assert complaint(need_stores, None, folder) == complaint(open_store, folder)
+
+
 def test_options_are_checked_against_the_function_they_go_to():
     "Data."
     def prepared(source, dest, tile=None, edition=None, skip_bad=False):
@@ -223,6 +240,15 @@ def test_a_dataset_is_described():
             "\nno groups: intervals take samples as independent"
             in command("data", "describe", "globe")[1]
         )
+    with (
+        tempfile.TemporaryDirectory() as d,
+        mock.patch.dict(os.environ, MTL_EXPLAIN_DATA=d),
+    ):  # and without a store its setups, and how to get one
+        code, described, _ = command("data", "describe", "hibcd")
+    assert code == 0
+    assert "mmcd" in described
+    assert "□⇒ the main target" in described
+    assert "prepare one with `mtl_explain data prepare hibcd FOLDER`" in described
     assert command("data", "describe", "mars") == (
         1,
         "",
@@ -280,7 +306,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
     )
     run = mock.Mock(folder="kept")
     with (
-        mock.patch.dict(main.__globals__, dataset=lambda name: known),
+        mock.patch.dict(main.__globals__, dataset=lambda name: known, need_stores=mock.Mock()),
         mock.patch.object(runs, "train_run", return_value=run) as made,
     ):
         code, out, _ = command(
@@ -321,7 +347,7 @@ def test_the_words_of_table_reach_the_trainings():
     told = Recipe("paper C", epochs=50, bs=8, lr=1e-4, start="levir", zoom=1.024)
     known = mock.Mock(setups=setups, load=lambda store: f"samples of {store}", recipe=told)
     with (
-        mock.patch.dict(main.__globals__, dataset=lambda name: known),
+        mock.patch.dict(main.__globals__, dataset=lambda name: known, need_stores=mock.Mock()),
         mock.patch.object(experiments, "train_table", return_value="runs") as made,
         mock.patch.object(papers, "beside_paper") as shown,
     ):
@@ -467,7 +493,10 @@ def test_from_a_run_and_a_raster_to_maps_with_a_promise():
 def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
     "Detect change."
     words = ["detect", "--dsm", "a.tif", "--image", "b.tif", "--run", "r"]
-    with mock.patch.object(detection, "detect_change", return_value="c.tif") as made:
+    with (
+        mock.patch.dict(main.__globals__, need_runs=mock.Mock()),
+        mock.patch.object(detection, "detect_change", return_value="c.tif") as made,
+    ):
         assert command(*words, "--out", "c.tif", "--size", "512", "--probabilities") == (
             0,
             "detected: c.tif\n",

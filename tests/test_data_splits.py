@@ -167,3 +167,9 @@ def test_each_split_has_its_colour():
         "valid (16)",
         "test (16)",
     ]
+    # a region fills the picture, the whole Earth is drawn as such
+    near = toy_samples()
+    near = near.assign_coords(lon=9 + near.lon / 100, lat=50 + near.lat / 100)
+    low, high = plot_split(near).get_ylim()
+    assert low < near.lat.min() < near.lat.max() < high < low + 20
+    assert ax.get_xlim() == (-180, 180)

@@ -32,8 +32,10 @@ def test_each_entry_of_the_catalogue_is_a_dataset_and_all_take_the_same():
         assert arguments(made.load, "path")
         assert arguments(made.plot, "samples", "sample", "axes")
         assert made.scores is None or arguments(made.scores, "learner", "samples")
-    with pytest.raises(ValueError, match="there is no dataset 'moon'; known: globe"):
+    with pytest.raises(ValueError, match="there is no dataset 'moon'; known: globe, [a-z, ]*$"):
         dataset("moon")
+    with pytest.raises(ValueError, match="levir; did you mean 'globe'\\?"):
+        dataset("golbe")
     dataset("hibcd")
 
 

@@ -334,7 +334,8 @@ def test_what_stands_in_the_cells(trace):
     assert [t.get_text() for t in ax.texts][:4] == ["95%\n190", "3%\n6", "2%\n4", "0%\n0"]
     np.testing.assert_allclose(ax.collections[0].get_array().ravel(), table["share"])
     assert ax.collections[0].get_clim() == (0, 1)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch 1", "epoch 0")
+    assert ax.get_xlabel() == "epoch 1\nC correct, F false:\nfirst zone, then climate"
+    assert ax.get_ylabel() == "epoch 0"
     known = table.assign(share=table["share"].where(table["source"] != "FF"))
     assert len(plot_transition_matrix(known).texts) == 12  # an empty group has no cells
     plt.close("all")

@@ -40,7 +40,7 @@ def world_and_mods():
 def found(world_and_mods):
     "Everything about the planted world."
     world, mods = world_and_mods
-    return explain(world.trace, mods, world.samples)
+    return explain(world.trace, world.samples, mods)
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +50,7 @@ def apart_and_gated(world_and_mods):
     apart = other.trace.assign_coords(sample=world.trace.sample, group=world.trace.group)
     hopeless = world.trace.copy(deep=True)
     hopeless["constant_loss"].loc[dict(task="weather")] = 1e-6
-    gated = explain(hopeless, mods, control=apart)
+    gated = explain(hopeless, modalities=mods, control=apart)
     return apart, gated
 
 
@@ -243,7 +243,7 @@ def test_the_control_has_its_row(world_and_mods, apart_and_gated):
     # the control has its row; weather and what concerns it is not interpreted
     world, mods = world_and_mods
     apart, gated = apart_and_gated
-    against = explain(world.trace, mods, control=[apart, apart])
+    against = explain(world.trace, modalities=mods, control=[apart, apart])
     said = against["control: networks that share nothing"].reading
     assert "landcover and weather, by sample" in said
     assert "in networks that share nothing" in said
@@ -254,14 +254,14 @@ def test_the_control_has_its_row(world_and_mods, apart_and_gated):
     assert "landcover and weather" not in gated["control: networks that share nothing"].reading
     guessed = world.trace.copy(deep=True)
     guessed["constant_error"].loc[dict(task="zone")] = 1e-6
-    silent = explain(guessed, mods)["transitions (zone, climate)"].reading
+    silent = explain(guessed, modalities=mods)["transitions (zone, climate)"].reading
     assert silent.startswith("Not interpreted: zone was not shown to be learnt")
 
 
 def test_what_does_not_apply_says_why(world_and_mods):
     "In one call."
     world, mods = world_and_mods
-    one = explain(world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), mods)
+    one = explain(world.trace.sel(task=["landcover"]).drop_vars(["lat", "lon"]), modalities=mods)
     assert set(one.applied) == {"skill"}
     assert set(one.left_out) == {
         "tied by construction",
@@ -278,7 +278,7 @@ def test_what_does_not_apply_says_why(world_and_mods):
     assert "one task only, 'landcover'" in one.left_out["error correlation"]
     two = explain(
         world.trace.sel(task=["zone", "weather"]).assign_attrs(main="zone"),
-        mods,
+        modalities=mods,
     )
     assert set(two.applied) == {
         "skill",
@@ -303,29 +303,29 @@ def test_a_run_is_enough_no_labels_are_no_harm(world_and_mods):
     short = explain(run)
     unlabelled = world.trace.copy(deep=True).assign_attrs(main="temperature")
     unlabelled["correct"].loc[dict(task="zone")] = np.nan
-    found = explain(unlabelled.drop_vars("constant_error"), mods)
+    found = explain(unlabelled.drop_vars("constant_error"), modalities=mods)
     assert "written by an earlier version" in found.left_out["skill"]
     assert found["transitions (zone, climate)"].reading == "No sample has both labels."
     assert (
         "No sample has both labels" in found["error of temperature by groups (zone, climate)"].reading
     )
-    assert short._repr_html_() == explain(first, mods)._repr_html_()
+    assert short._repr_html_() == explain(first, modalities=mods)._repr_html_()
     assert not any(k.startswith(("fate", "transitions")) for k in short)
     assert short["error correlation"].applies
     broken = world.trace.copy(deep=True)
     one = dict(task="zone", sample="p0000")
     broken["truth"].loc[one] = (broken["truth"].sel(one) + 1) % 4
-    left_out = explain(broken, mods).left_out
+    left_out = explain(broken, modalities=mods).left_out
     assert "leaves the hierarchy in 1 of 880" in left_out["hierarchy (zone, climate)"]
     with pytest.raises(ValueError, match="no samples of split 'train'"):
-        explain(world.trace, mods, split="train")
+        explain(world.trace, modalities=mods, split="train")
     other = world.samples.drop_vars("zone").isel(sample=slice(0))
     with pytest.raises(
         ValueError,
         match="not those of the run: they have no modalities zone, "
         "no samples p0000, p0001, p0002 and 877 more",
     ):
-        explain(world.trace, mods, other)
+        explain(world.trace, other, mods)
 
 
 def test_no_torch_is_imported():

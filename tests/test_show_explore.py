@@ -150,7 +150,7 @@ def test_without_samples_it_says_that_maps_need_them(earth_cover_and_climate):
     "The explorer."
     # without samples it says that maps need them; two runs side by side; an unfinished run is refused
     earth, cover, climate = earth_cover_and_climate
-    assert "Maps need the samples" in explore(cover).children[2].value
+    assert "Maps need the samples" in explore(str(cover.folder)).children[2].value
     title = compare_runs(climate, climate).chart.to_dict()["title"]
     assert title == "climate: climate-mtl, climate and climate-mtl, climate"
     unfinished = type("Unfinished", (), dict(finished=False, __repr__=lambda self: "Run(x)"))()

@@ -115,7 +115,9 @@ def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_
     "A report on the toy world."
     samples, unet, home, runs, others, mtl, apart = samples_unet_home_runs_others_mtl_and_apart
     promise(mtl, 0.3)
-    page = write_report(mtl, samples, others=others, folder=home / "page", bar=False, control=apart)
+    page = write_report(
+        str(mtl.folder), samples, others=others, folder=home / "page", bar=False, control=apart.folder
+    )
     text = page.read_text()
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == [], "nothing points outside the page"

@@ -838,7 +838,10 @@ def test_what_the_machine_says(machine):
     def machine_rows():
         for code, said in machine:
             fails = mock.Mock(side_effect=OSError(code, os.strerror(code), "there/x.nc"))
-            with mock.patch.dict(sys.modules["mtl_explain.data.store"].__dict__, verify_store=fails):
+            with (
+                mock.patch.dict(sys.modules["mtl_explain.cli"].__dict__, need_stores=mock.Mock()),
+                mock.patch.dict(sys.modules["mtl_explain.data.store"].__dict__, verify_store=fails),
+            ):
                 answer = answer_of_command(["data", "verify", "there"])
             yield errno.errorcode[code], answer, f"there/x.nc: & {said}"
 

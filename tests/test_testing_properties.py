@@ -89,7 +89,7 @@ def test_what_check_samples_passes_can_be_stored_trained_on_traced_explained():
                 assert np.array_equal(stored[name].values, samples[name].values, equal_nan=True)
             run = train_run(stored, setup, home / "run", epochs=1, bs=8, bar=False, device="cpu")
             assert run.predict(samples).sizes["sample"] == 24
-            assert str(explain(run.trace, run.modalities))
+            assert str(explain(run.trace, modalities=run.modalities))
             json.dumps(explorer_chart(run.trace, run.modalities).to_dict())
 
 

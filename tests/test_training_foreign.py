@@ -125,7 +125,7 @@ def explained(targets_home_run_own_asked_trained_said_differences_and_plain):
     def explained(trace):
         "What every function that reads a trace says of it, as text."
         how = dict(split=None)
-        found = {k: e.reading for k, e in explain(trace, run.modalities, asked, **how).items()}
+        found = {k: e.reading for k, e in explain(trace, asked, run.modalities, **how).items()}
         found["correlation"] = error_correlation(trace, **how).round(4).to_csv(index=False)
         found["confidence"] = confidence_scores(trace).round(4).to_csv()
         promised = certify(trace, 0.4, "cover")

@@ -24,8 +24,6 @@ import numpy as np
 import torch
 from fastai.callback.core import Callback
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as V
 
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
@@ -58,6 +56,9 @@ def move(
     fill: list,  # what stands outside of the tile, one number a channel
 ) -> Tensor:  # the same shape
     "Flip, turn, zoom and shift."
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as V
+
     turns = place["turns"] if v.shape[-1] == v.shape[-2] else place["turns"] // 2 * 2
     v = torch.rot90(v.flip(-1) if place["flip"] else v, turns, (-2, -1))
     if place["zoom"] == 1 and not any(place["shift"]):
@@ -102,6 +103,8 @@ def relight(
     look: dict,  # from `draw_look`
 ) -> Tensor:  # (C, H, W) between 0 and 1
     "The photograph in other light."
+    from torchvision.transforms.v2 import functional as V
+
     v = V.adjust_gamma((look["brightness"] * v).clamp(0, 1), look["gamma"])
     v = (v.mean() + look["contrast"] * (v - v.mean())).clamp(0, 1)
     sigma = look["blur"]

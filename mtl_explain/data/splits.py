@@ -16,7 +16,6 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/data/02_splits.ipynb #952729be
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -188,7 +187,9 @@ def plot_split(
     samples: xr.Dataset,  # a sample set with lat, lon and split
     ax=None,  # axes to draw on; new ones if None
 ):
-    "Where on Earth the patches of each split lie."
+    "Where the patches of each split lie: the part of the Earth that they cover."
+    import matplotlib.pyplot as plt
+
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
     for split, color in split_colors.items():
@@ -202,14 +203,13 @@ def plot_split(
             label=f"{split} ({part.sizes['sample']:,})",
             linewidths=0,
         )
+    ax.set(xlabel="longitude [°]", ylabel="latitude [°]")
+    if samples.lon.max() - samples.lon.min() > 180:  # all over the Earth
+        ax.set(xlim=(-180, 180), ylim=(-60, 85), aspect="equal")
+    else:
+        middle = np.radians(float(samples.lat.mean()))
+        ax.set_aspect(1 / np.cos(middle), adjustable="datalim")
     ax.legend(loc="lower left", markerscale=2)
-    ax.set(
-        xlabel="longitude [°]",
-        ylabel="latitude [°]",
-        xlim=(-180, 180),
-        ylim=(-60, 85),
-        aspect="equal",
-    )
     if "group" in samples.coords:
         ax.set_title(said_groups(samples))
     return ax

@@ -44,12 +44,10 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import rasterio
 import xarray as xr
-from matplotlib.colors import ListedColormap
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import transform
 
@@ -777,6 +775,9 @@ def plot_patch(
     axes=None,  # four axes; new ones if None
 ):  # the axes
     "One patch: Sentinel-2 and Sentinel-1, elevation, land cover."
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
+
     if axes is None:
         axes = plt.figure(figsize=(10, 2.4), dpi=80, layout="constrained").subplots(1, 4)
     one = samples.sel(sample=sample)

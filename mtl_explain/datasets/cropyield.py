@@ -29,7 +29,6 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import rasterio
@@ -422,6 +421,8 @@ def plot_fields(
     names: list | None = None,  # fields; the first four if None
 ):  # the axes
     "Yield maps of some fields."
+    import matplotlib.pyplot as plt
+
     names = list(dict.fromkeys(samples.group.values))[:4] if names is None else names
     _, axes = plt.subplots(
         1, len(names), figsize=(2.5 * len(names), 2.2), dpi=70, layout="constrained", squeeze=False
@@ -494,6 +495,8 @@ def plot_pixel(
     axes=None,  # two axes; new ones if None
 ):  # the axes
     "One pixel: reflectance and weather over the season; its crop and its yield."
+    import matplotlib.pyplot as plt
+
     if axes is None:
         axes = plt.figure(figsize=(9, 2.6), dpi=80, layout="constrained").subplots(1, 2)
     one = samples.sel(sample=sample)

@@ -37,11 +37,9 @@ __all__ = [
 import os
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.colors import ListedColormap
 from tqdm import tqdm
 
 import mtl_explain
@@ -681,6 +679,9 @@ def plot_patch(
     axes=None,  # four axes; new ones if None
 ):
     "One patch: image, elevation, land cover, and the weather of its year."
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
+
     if axes is None:
         _, axes = plt.subplots(
             1, 4, figsize=(10, 2.3), dpi=80, layout="constrained", width_ratios=(1, 1.2, 1, 1.5)

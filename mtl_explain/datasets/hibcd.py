@@ -48,11 +48,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.colors import ListedColormap
 from scipy.ndimage import label
 
 from mtl_explain.change.labels import classes, colors, disk_codes, pseudo_label
@@ -577,6 +575,8 @@ def plot_cumulative(
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
     "Draw figure 7."
+    import matplotlib.pyplot as plt
+
     if ax is None:
         ax = plt.figure(figsize=(6, 3), layout="constrained").subplots()
     table = cumulative_heights(samples)
@@ -600,6 +600,9 @@ def plot_tile(
     axes=None,  # five axes; new ones if None
 ):  # the axes
     "The modalities of one tile side by side."
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
+
     if axes is None:
         axes = plt.figure(figsize=(11, 2.5), layout="constrained").subplots(1, 5)
     one = samples.sel(sample=sample)

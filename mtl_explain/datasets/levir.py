@@ -33,7 +33,6 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -538,6 +537,8 @@ def plot_pair(
     axes=None,  # three axes; new ones if None
 ):
     "One pair: early image, late image, change."
+    import matplotlib.pyplot as plt
+
     if axes is None:
         _, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), dpi=80, layout="constrained")
     one = samples.sel(sample=sample)

@@ -30,7 +30,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -477,6 +476,8 @@ def plot_patch(
     axes=None,  # four axes; new ones if None
 ):  # the axes
     "One patch: aerial image, Sentinel-2 and Sentinel-1, area fractions."
+    import matplotlib.pyplot as plt
+
     if axes is None:
         _, axes = plt.subplots(
             1, 4, figsize=(10, 2.5), dpi=80, layout="constrained", width_ratios=(1, 1, 1, 1.2)

@@ -47,7 +47,7 @@ from mtl_explain.explain.resampling import (
 )
 from mtl_explain.modality import label_kinds
 from mtl_explain.palette import blue, group_colors, orange
-from mtl_explain.trace import group_names, label_correct, split_positions
+from mtl_explain.trace import group_key, group_names, label_correct, split_positions
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #05baa90d
@@ -242,7 +242,14 @@ def plot_group_fate(
         xlim=(table.index[0], max(table.index[-1], table.index[0] + 1)),
         title=f"Samples that were {start} at epoch {epoch} ({result['n'].iloc[0]})",
     )
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, reverse=True)
+    ax.legend(
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        frameon=False,
+        reverse=True,
+        title=group_key(result.attrs),
+        title_fontsize="small",
+    )
     return ax
 
 
@@ -323,7 +330,7 @@ def plot_transition_matrix(
         ax=ax,
     )
     ax.set(
-        xlabel=f"epoch {result.attrs.get('end', 'end')}",
+        xlabel=f"epoch {result.attrs.get('end', 'end')}\n{group_key(result.attrs)}",
         ylabel=f"epoch {result.attrs.get('start', 'start')}",
         title="From group to group",
     )

@@ -27,7 +27,7 @@ from mtl_explain.explain.correctness import correctness, regression_error
 from mtl_explain.explain.maps import common_range, draw_values, draw_wrong_pixels
 from mtl_explain.explain.resampling import Statistic, mean_statistic
 from mtl_explain.palette import group_colors, split_colors
-from mtl_explain.trace import chosen_epoch, group_names, label_correct, split_positions
+from mtl_explain.trace import chosen_epoch, group_key, group_names, label_correct, split_positions
 
 
 # %% ../../nbs/api/explain/05_fields.ipynb #c2e606c2
@@ -377,7 +377,7 @@ def plot_truth_by_groups(
     units = f" [{a['units']}]" if a["units"] else ""
     ax.set(
         ylabel=f"true {a['regression']}{units}",
-        title=f"{a['first']}, {a['second']}; epoch {a['epoch']}",
+        title=f"{group_key(a)}; epoch {a['epoch']}",
     )
     return ax
 

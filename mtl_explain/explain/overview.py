@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/explain/11_overview.ipynb #f27d2500
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -921,19 +922,29 @@ def _as_traces(control):
     if control is None:
         return []
     several = control if isinstance(control, list | tuple) else [control]
-    return [getattr(c, "trace", c) for c in several]
+    return [getattr(_opened(c), "trace", c) for c in several]
+
+
+def _opened(run):
+    "A run by its folder, the only case that needs PyTorch; what is open stays as it is."
+    if not isinstance(run, str | os.PathLike):
+        return run
+    from mtl_explain.training.runs import load_run
+
+    return load_run(run)
 
 
 def explain(
-    run,  # a run, a learner, or a trace
-    modalities: dict = None,  # name -> `Modality`; those of the run or learner if None
+    run,  # a run or its folder, a learner, or a trace
     samples: xr.Dataset = None,  # the sample set, for maps
+    modalities: dict = None,  # name -> `Modality`; those of the run or learner if None
     epoch: int = None,  # the epoch readings speak of; the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # how the intervals are found
-    control=None,  # networks that share nothing, `setup.separate()`: a run, or one a seed
+    control=None,  # networks that share nothing, `setup.separate()`: a run, or one a seed, likewise
 ) -> Explanations:  # name -> `Explanation`; `.applied`, `.left_out`
     "All explanations that apply to a run, and why the others do not."
+    run = _opened(run)
     trace = getattr(run, "trace", run)
     modalities = getattr(run, "modalities", {}) if modalities is None else modalities
     split_positions(trace, split)  # an error at once, if it has no samples

@@ -50,7 +50,6 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject, transform
-from scipy.ndimage import distance_transform_edt
 
 from mtl_explain.files.paths import atomic_file, no_room
 
@@ -417,6 +416,8 @@ def fill_holes(
     heights: np.ndarray,  # (row, column) metres
 ) -> tuple:  # float32 heights without holes (NaN if nothing is known), share that was filled
     "Fill what was not measured from the nearest measured pixel."
+    from scipy.ndimage import distance_transform_edt
+
     known = known_heights(heights)
     if known.all():
         return heights.astype("float32"), 0.0

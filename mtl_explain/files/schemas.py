@@ -9,9 +9,6 @@ __all__ = ["field_path", "fault_line", "check_document", "read_document"]
 import json
 from pathlib import Path
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
-
 # %% ../../nbs/api/files/01_schemas.ipynb #f6a62029
 _types = {
     "object": "a dictionary",
@@ -33,7 +30,7 @@ def field_path(
 
 
 def _expected(
-    error: ValidationError,  # what jsonschema found
+    error,  # `ValidationError`, what jsonschema found
 ) -> str:
     "What the rule that was broken asks for."
     rule = error.validator
@@ -62,7 +59,7 @@ def _expected(
 
 
 def fault_line(
-    error: ValidationError,  # what jsonschema found
+    error,  # `ValidationError`, what jsonschema found
 ) -> str:  # e.g. `options.epochs is 'two', expected a whole number`
     "One fault in words."
     at = field_path(error.absolute_path)
@@ -88,6 +85,9 @@ def check_document(
     where,  # the file, for messages
 ) -> None:
     "`ValueError` with one line if a value does not fit a schema."
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
     error = best_match(Draft202012Validator(schema).iter_errors(value))
     if error:
         raise ValueError(f"{where}: {fault_line(error)}")

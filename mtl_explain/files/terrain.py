@@ -23,7 +23,6 @@ __all__ = [
 import heapq
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 
 # %% ../../nbs/api/files/06_terrain.ipynb #78ee3e65
@@ -179,6 +178,8 @@ def spline_upsample(
     order: int = 3,  # 3: cubic spline, 1: bilinear, 0: nearest
 ) -> np.ndarray:  # shape of `row`
     "Interpolate at any places; at the edge splines level off, beyond it the last value holds."
+    from scipy.ndimage import map_coordinates
+
     return map_coordinates(np.asarray(values, float), [row, column], order=order, mode="nearest")
 
 

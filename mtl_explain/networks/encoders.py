@@ -36,7 +36,6 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import ResNet18_Weights, resnet18
 
 from mtl_explain.modality import Modality
 from mtl_explain.networks.layers import (
@@ -187,6 +186,8 @@ class ConvEncoder(Encoder):
 # %% ../../nbs/api/networks/01_encoders.ipynb #b1d71afa
 def imagenet_weights() -> dict | None:  # state without the last layer; None if it cannot be had
     "Torchvision's ResNet-18 trained on ImageNet, from cache or network; a warning without both."
+    from torchvision.models import ResNet18_Weights
+
     try:
         state = ResNet18_Weights.DEFAULT.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError, HTTPException) as e:
@@ -230,6 +231,8 @@ class ResNet18(Encoder):
         modality: Modality,  # image or mask
         pretrained: bool = False,  # start from ImageNet's weights, where they can be loaded
     ):
+        from torchvision.models import resnet18
+
         super().__init__(modality)
         state = imagenet_weights() if pretrained else None
         self.net = resnet18()

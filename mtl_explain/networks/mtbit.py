@@ -18,7 +18,6 @@ __all__ = [
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import resnet18
 
 from mtl_explain.networks.encoders import adapt_stem, imagenet_weights
 from mtl_explain.networks.pair import (
@@ -41,6 +40,8 @@ class Backbone(nn.Module):
         width: int,  # channels of the map
         imagenet: bool = False,  # start from ImageNet's weights, where they can be loaded
     ):
+        from torchvision.models import resnet18
+
         super().__init__()
         net = resnet18()
         state = imagenet_weights() if imagenet else None

@@ -31,7 +31,6 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from mtl_explain.networks.encoders import pad_to_multiple
 from mtl_explain.networks.layers import Dropout, check_input
@@ -297,6 +296,8 @@ def drop_path(
     p: float,  # probability that a sample's branch is left out in training
 ) -> nn.Module:
     "Leave out a branch at random, sample by sample."
+    from torchvision.ops import StochasticDepth
+
     return StochasticDepth(p, "row") if p else nn.Identity()
 
 

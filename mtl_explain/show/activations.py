@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mtl_explain.data.batches import SampleDataset, SampleLoader
 from mtl_explain.data.inputs import fit_samples
 from mtl_explain.networks.multitask import MultitaskNetwork, part_name
+from mtl_explain.training.runs import opened_run
 
 
 # %% ../../nbs/api/show/02_activations.ipynb #5f3bda4f
@@ -62,13 +63,14 @@ def task_layer(
 
 
 def task_activations(
-    run,  # a `Run`: its network
+    run,  # a `Run`, or its folder: its network
     samples: xr.Dataset,  # samples with its inputs
     task: str,  # one of its tasks
     place: str = "last",  # as in `task_layer`
     bs: int = 16,  # samples a batch
 ) -> np.ndarray:  # (sample, y, x)
     "Mean absolute activations of a task for some samples."
+    run = opened_run(run)
     layer, entering = task_layer(run.network, task, place)
     setup = run.setup
     fitted = fit_samples(samples, run.modalities, setup.inputs, may_miss=setup.may_miss)

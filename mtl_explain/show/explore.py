@@ -22,14 +22,12 @@ import base64
 from functools import cache
 from html import escape
 
-import altair as alt
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import vl_convert
 import xarray as xr
-from altair.jupyter.jupyter_chart import load_js_src
 
 from mtl_explain.data.inputs import fit_modality
 from mtl_explain.explain.maps import common_range, draw_classes, draw_values, pixel_errors
@@ -43,7 +41,7 @@ from mtl_explain.show.views import (
     sample_points,
     vega_lite_version,
 )
-from mtl_explain.training.runs import Run
+from mtl_explain.training.runs import Run, opened_run
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #a24f9d55
@@ -157,12 +155,13 @@ def _draw_task(axs, m, truth, found):
 
 
 def plot_gallery(
-    run: Run,  # the run whose network predicts
+    run,  # the run whose network predicts, or its folder
     samples: xr.Dataset,  # the sample set
     ids: list,  # of the samples to draw
     check_range: bool = True,  # refuse numbers far from those of training
 ):  # the figure
     "Input, truth, prediction and error of some samples, predicted now."
+    run = opened_run(run)
     chosen = samples.sel(sample=list(ids)).load()
     found = run.predict(chosen, check_range=check_range)
     targets = {t: fit_modality(chosen[t], run.modalities[t]) for t in run.setup.targets}
@@ -207,6 +206,8 @@ _keys = """
 @cache
 def chart_script() -> str:  # JavaScript
     "The script of `alt.JupyterChart`, complete, and with its keys kept from Jupyter's shortcuts."
+    from altair.jupyter.jupyter_chart import load_js_src
+
     head = "async function render({ model, el }) {"
     lines = [line for line in load_js_src().splitlines() if not line.startswith("import ")]
     source = "\n".join(lines).replace(head, head + _keys)
@@ -214,9 +215,11 @@ def chart_script() -> str:  # JavaScript
 
 
 def live_chart(
-    chart: alt.TopLevelMixin,  # any chart
-) -> alt.JupyterChart:
+    chart,  # any chart of altair
+):  # `alt.JupyterChart`
     "A chart as a widget that needs no connection to the internet."
+    import altair as alt
+
     kind = type("LiveChart", (alt.JupyterChart,), dict(_esm=chart_script(), _css=chart_style))
     return kind(chart, embed_options=dict(renderer="canvas", actions=False))
 
@@ -287,13 +290,14 @@ class Explorer(widgets.VBox):
 
 # %% ../../nbs/api/show/03_explore.ipynb #0cceb333
 def explore(
-    run: Run,  # a run
+    run,  # a run, or its folder
     samples: xr.Dataset = None,  # its sample set, for maps; None: no maps
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples drawn
-    control: Run = None,  # networks that share nothing (`setup.separate()`), drawn beside
+    control=None,  # networks that share nothing (`setup.separate()`), drawn beside; likewise
 ) -> Explorer:
     "Linked views of a run, and a table and maps of what is selected."
+    run, control = opened_run(run), opened_run(control)
     for one in (run, control):
         if one is not None and not one.finished:
             raise ValueError(f"{one!r} is not finished: train it first")
@@ -301,12 +305,13 @@ def explore(
 
 
 def compare_runs(
-    first: Run,  # e.g. the baseline
-    second: Run,  # e.g. the multitask network
+    first,  # a run or its folder, e.g. the baseline
+    second,  # e.g. the multitask network
     task: str = None,  # a task of both; the first one's main task if None
     split: str = "test",  # which samples; None: all
-) -> alt.JupyterChart:
+):  # `alt.JupyterChart`
     "One task in two runs, side by side."
+    first, second = opened_run(first), opened_run(second)
     one = first.setup.name or first.setup.variant
     two = second.setup.name or second.setup.variant
     if one == two:

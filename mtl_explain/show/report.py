@@ -36,7 +36,7 @@ from mtl_explain.show.figures import figure_png
 from mtl_explain.show.views import chart_html, explorer_chart
 from mtl_explain.trace import chosen_epoch, split_positions
 from mtl_explain.training.experiments import durations, paper_table, row_name
-from mtl_explain.training.runs import Run
+from mtl_explain.training.runs import Run, opened_run
 from mtl_explain.trust.promise import (
     check_promise,
     load_certificate,
@@ -148,6 +148,8 @@ _page = """<!doctype html>
 <li><a href="#q{{ loop.index }}">{{ e.question }}</a></li>
 {%- endfor -%}
 </ol>
+<p>CC, CF, FC and FF are two answers at once: C correct, F false;
+the first letter is of the task that is named first.</p>
 {% for e in explanations %}<h3 id="q{{ loop.index }}">{{ e.question }}</h3>
 <p class="answer">{{ e.reading }}</p>
 {% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
@@ -393,9 +395,9 @@ def _claim_report(folder):
 
 # %% ../../nbs/api/show/04_report.ipynb #68578a53
 def write_report(
-    run,  # the run to explain; or a trace, with `modalities` and a `folder`
+    run,  # the run to explain, or its folder; or a trace, with `modalities` and a `folder`
     samples: xr.Dataset = None,  # its sample set, for maps; left out (and said) if None
-    others: list = (),  # further runs for the table of scores: baseline, MML, other seeds
+    others: list = (),  # further runs or folders, for the table of scores: baseline, other seeds
     folder=None,  # where to write; `report` in the run's folder if None
     split: str = "test",  # of scores and explanations
     bar: bool = True,  # show progress
@@ -406,6 +408,7 @@ def write_report(
     certificate=None,  # what was promised; `promise.json` in the run's folder if None
 ) -> Path:  # of the html page
     "Figures, tables and one self-contained page; only an older report is replaced."
+    run, control, *others = map(opened_run, (run, control, *others))
     is_trace = isinstance(run, xr.Dataset)
     if is_trace and (folder is None or modalities is None):
         raise ValueError("a report on a trace needs `modalities`, and a `folder` to write into")
@@ -419,8 +422,8 @@ def write_report(
             subject = _of_run(run, also, split, certificate)
         found = explain(
             subject.trace,
-            subject.modalities,
             samples,
+            subject.modalities,
             split=split,
             epoch=epoch,
             resampling=resampling,

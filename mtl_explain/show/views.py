@@ -30,7 +30,6 @@ import json
 from functools import cache
 from html import escape
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import vl_convert
@@ -85,8 +84,10 @@ def _as_lists(values):
 
 def rows_of(
     table: pd.DataFrame,  # any
-) -> alt.InlineData:
+):  # `alt.InlineData`
     "A table as json text: Altair does not copy it, and does not refuse more than 5,000 rows."
+    import altair as alt
+
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     text = json.dumps(rows, separators=(",", ":"))
     return alt.InlineData(values=text, format=alt.JsonDataFormat(type="json"))
@@ -164,19 +165,23 @@ _group = (  # Vega: the group of a sample, from whether its two labels are right
 
 def _slider(n, value):
     "A slider over n epochs, by position."
+    import altair as alt
+
     control = alt.binding_range(min=0, max=n - 1, step=1, name="epoch ")
     return alt.param(name="epoch", value=value, bind=control)
 
 
 def _chooser(name, value, tasks):
     "A list of tasks to choose from."
+    import altair as alt
+
     control = alt.binding_select(options=tasks, name=f"{name} task ")
     return alt.param(name=name, value=value, bind=control)
 
 
 def epoch_control(
     trace: xr.Dataset,  # a trace
-) -> alt.Parameter:
+):  # `alt.Parameter`
     "The epoch slider; it begins at the epoch that was kept."
     kept = trace["epoch"].values.tolist().index(chosen_epoch(trace))
     return _slider(trace.sizes["epoch"], kept)
@@ -217,11 +222,15 @@ _said_correlation = (  # Vega: r and its interval as text
 
 def _epoch_axis():
     "Epochs along x, whole numbers only."
+    import altair as alt
+
     return alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"))
 
 
 def _curves(trace, split, resampling, control=None):
     "Correlations over the epochs; the chosen pair stands out, with its interval and its control."
+    import altair as alt
+
     curves = alt.Chart(correlation_curves(trace, split, resampling))
     base = curves.transform_filter("datum.main == main")
     chosen = base.transform_filter("datum.auxiliary == auxiliary")
@@ -250,6 +259,8 @@ def _curves(trace, split, resampling, control=None):
 
 def _control_curve(control, split, resampling, x):
     "The chosen pair in another trace."
+    import altair as alt
+
     curves = alt.Chart(correlation_curves(control, split, resampling))
     chosen = curves.transform_filter("datum.main == main && datum.auxiliary == auxiliary")
     return chosen.mark_line(color="black", strokeDash=[6, 4]).encode(
@@ -260,6 +271,8 @@ def _control_curve(control, split, resampling, x):
 # %% ../../nbs/api/show/01_views.ipynb #8cd7124c
 def _at_epoch(points):
     "The samples with their values at the chosen epoch, and their groups."
+    import altair as alt
+
     values = alt.Chart(rows_of(points)).transform_calculate(
         x="datum.value[main][epoch]",
         y="datum.value[auxiliary][epoch]",
@@ -272,6 +285,8 @@ def _at_epoch(points):
 
 def _how_sure(bars, color):
     "How sure the network was of the main task, for the selected samples."
+    import altair as alt
+
     steps = alt.Bin(extent=[0, 1], step=0.05)
     return (
         bars.transform_filter("isValid(datum.sure)")
@@ -292,6 +307,8 @@ def _how_sure(bars, color):
 
 def _points_map_and_counts(trace, points):
     "Scatter, map (None without places), counts; the first one's brush chooses for the others."
+    import altair as alt
+
     base = _at_epoch(points)
     brush = alt.selection_interval(name="brush")
     words = json.dumps({t: measure_of(trace, t)[1] for t in trace["task"].values.tolist()})
@@ -342,8 +359,10 @@ def linked_chart(
     limit: int = 10_000,  # most samples drawn
     resampling: Resampling = Resampling(),  # how the intervals are found
     control: xr.Dataset = None,  # trace of networks that share nothing, drawn beside
-) -> alt.VConcatChart:
+):  # `alt.VConcatChart`
     "Correlations, samples, map and counts, with a slider, two choosers and a brush."
+    import altair as alt
+
     tasks = trace["task"].values.tolist()
     if len(tasks) < 2:
         raise ValueError(
@@ -426,8 +445,10 @@ def flow_chart(
     first: str,  # label of the first letter
     second: str,  # label of the second
     split: str = "test",  # which samples; None: all
-) -> alt.Chart:
+):  # `alt.Chart`
     "How samples move between CC, CF, FC and FF, from the first epoch to the one of the slider."
+    import altair as alt
+
     sides = alt.X(
         "side:N",
         sort=["first epoch", "chosen epoch"],
@@ -504,8 +525,10 @@ def hierarchy_chart(
     modalities: dict,  # name -> `Modality`
     child: str,  # the finer label
     split: str = "test",  # which samples; None: all
-) -> alt.LayerChart:
+):  # `alt.LayerChart`
     "Two levels of classes as an icicle, dark where they are often wrong, at the slider's epoch."
+    import altair as alt
+
     table = hierarchy_table(trace, modalities, child, split)
     levels = alt.Y(
         "level:N",
@@ -576,7 +599,7 @@ def explorer_chart(
     limit: int = 10_000,  # most samples drawn
     resampling: Resampling = Resampling(),  # how the intervals are found
     control: xr.Dataset = None,  # trace of networks that share nothing, drawn beside
-) -> alt.VConcatChart:
+):  # `alt.VConcatChart`
     "All linked views of one run in one chart."
     chart = linked_chart(trace, split, limit, resampling, control)
     more, reasons = label_views(trace, modalities, split)
@@ -612,6 +635,8 @@ def _mean_over_samples(trace, variable, task, split):
 
 def _run_curves(a, b, names, task, split):
     "The mean error of a task over the epochs, a line a run."
+    import altair as alt
+
     variable, words = measure_of(a, task)
     means = [
         _mean_over_samples(t, variable, task, split).assign(run=name)
@@ -631,6 +656,8 @@ def _run_curves(a, b, names, task, split):
 
 def _run_scatter(both, names, words):
     "Each sample's error in both runs, and the line where they are the same."
+    import altair as alt
+
     domain = [f"better in {names[0]}", f"better in {names[1]}", "the same"]
     colors = alt.Scale(domain=domain, range=[orange, blue, answer_colors["no label"]])
     points = alt.Chart(rows_of(both))
@@ -660,7 +687,7 @@ def comparison_chart(
     names: tuple = ("first", "second"),  # what to call them
     task: str = None,  # a task of both; the first one's main task if None
     split: str = "test",  # which samples; None: all
-) -> alt.HConcatChart:
+):  # `alt.HConcatChart`
     "One task in two runs: mean error over the epochs, and sample by sample."
     task = task or a.attrs["main"]
     for name, trace in zip(names, (a, b), strict=True):
@@ -686,6 +713,8 @@ def vega_script() -> str:  # JavaScript that defines `vegaEmbed`
 
 def vega_lite_version() -> str:  # e.g. '6.1'
     "The version of Vega-Lite that the installed Altair writes."
+    import altair as alt
+
     major, minor, *_ = alt.SCHEMA_VERSION.removeprefix("v").split(".")
     return f"{major}.{minor}"
 

@@ -18,14 +18,6 @@ import pandas as pd
 import torch
 from fastai.learner import Metric
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MetricCollection, R2Score
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassF1Score,
-    MulticlassJaccardIndex,
-    MultilabelAccuracy,
-    MultilabelF1Score,
-)
 
 from mtl_explain.modality import Modality, channel_axis, kinds
 from mtl_explain.training.losses import valid_elements
@@ -65,8 +57,17 @@ def comparable(
 # %% ../../nbs/api/training/04_metrics.ipynb #1005543f
 def task_scores(
     m: Modality,  # what the task predicts
-) -> MetricCollection:  # update(predicted, true), compute() -> dict
+):  # torchmetrics' `MetricCollection`: update(predicted, true), compute() -> dict
     "The metrics that belong to a kind (paper A, Table 5)."
+    from torchmetrics import MeanAbsoluteError, MetricCollection, R2Score
+    from torchmetrics.classification import (
+        MulticlassAccuracy,
+        MulticlassF1Score,
+        MulticlassJaccardIndex,
+        MultilabelAccuracy,
+        MultilabelF1Score,
+    )
+
     if m.kind == "multilabel":
         options = dict(num_labels=m.n_channels, ignore_index=-1)
         return MetricCollection(
@@ -88,7 +89,7 @@ def task_scores(
 
 # %% ../../nbs/api/training/04_metrics.ipynb #2d73c9c6
 def computed(
-    scores: MetricCollection,  # updated any number of times
+    scores,  # a `MetricCollection`, updated any number of times
 ) -> dict:  # name -> float, NaN where the metric is not defined (no labels, or R² of one value)
     "The values of a task's metrics."
 
@@ -103,7 +104,7 @@ def computed(
 
 # %% ../../nbs/api/training/04_metrics.ipynb #1b7cee9c
 def _update(
-    scores: MetricCollection,  # of one task
+    scores,  # a `MetricCollection`, of one task
     pred: Tensor,  # raw output of its head
     y: Tensor,  # target of the batch, standardised
     m: Modality,  # what the target is
@@ -123,7 +124,7 @@ class TaskMetric(Metric):
         task: str,  # name of the target
         key: str,  # which of the task's metrics
         m: Modality,  # what the target is
-        scores: MetricCollection,  # shared by all metrics of the task
+        scores,  # a `MetricCollection`, shared by all metrics of the task
     ):
         self.task = task
         self.key = key

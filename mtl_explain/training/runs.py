@@ -25,6 +25,7 @@ __all__ = [
     "read_table",
     "Run",
     "load_run",
+    "opened_run",
     "record_confidence",
 ]
 
@@ -32,6 +33,7 @@ __all__ = [
 import errno
 import json
 import math
+import os
 import time
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -1052,6 +1054,13 @@ def load_run(
 ) -> Run:
     "Open a run; the samples it was trained on are not needed."
     return Run(folder)
+
+
+def opened_run(
+    run,  # a run folder, as text or path; or what is open: a run, a learner, a trace
+):  # the run; what is open as it came
+    "What a reader hands over where a run is asked for: the run, or its folder."
+    return load_run(run) if isinstance(run, str | os.PathLike) else run
 
 
 @patch

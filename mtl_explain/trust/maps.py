@@ -50,7 +50,7 @@ from mtl_explain.networks.multitask import MultitaskNetwork, part_name
 from mtl_explain.palette import grey, orange
 from mtl_explain.training.confidence import own_scale
 from mtl_explain.training.learner import as_prediction, as_scale, with_confidence
-from mtl_explain.training.runs import load_run
+from mtl_explain.training.runs import opened_run
 from mtl_explain.trust.promise import Certificate, load_certificate, with_promise
 
 
@@ -59,8 +59,7 @@ def network_of(
     source,  # a run folder, an opened `Run`, or a learner
 ) -> tuple:  # the network, in evaluation mode; what was opened
     "The network of a run or a learner."
-    is_open = hasattr(source, "dls") or hasattr(source, "network")
-    run = source if is_open else load_run(source)
+    run = opened_run(source)
     net = run.model if hasattr(run, "dls") else run.network
     return net.eval(), run
 

@@ -54,7 +54,7 @@ from mtl_explain.files.schemas import check_document, read_document
 from mtl_explain.modality import channel_axis, label_kinds
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, confidence_edges, error_edges, split_positions
-from mtl_explain.training.runs import Run
+from mtl_explain.training.runs import Run, opened_run
 from mtl_explain.trust.applicability import area_file, dissimilarity, load_area, record_area
 from mtl_explain.trust.backoff import answered_level, climb, climbed, label_levels
 from mtl_explain.trust.risk import binned_parts, check_certainty
@@ -626,7 +626,7 @@ def check_wish(
 # %% ../../nbs/api/trust/02_promise.ipynb #43a816ce
 @delegates(certify, but=["weights", "mods"])
 def promise(
-    run: Run,  # a finished run
+    run,  # a finished run, or its folder
     alpha: float = 0.1,  # at most this share goes wrong
     task: str = None,  # which task; the main one if None
     about: str = "undetected",  # of `abouts`
@@ -635,6 +635,7 @@ def promise(
     **kwargs,  # of `certify`
 ) -> Certificate:
     "Promise something about new regions, and write it down."
+    run = opened_run(run)
     if not run.finished:
         raise ValueError(f"{run.folder}: a promise needs a finished run; this has {run.state}")
     options = dict(weights=run.weights, mods=run.modalities) | kwargs
