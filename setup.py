@@ -11,5 +11,5 @@ settings = config['DEFAULT']
 setup(
     python_requires='>=' + settings['min_python'],
     install_requires=settings['requirements'].split(),
-    extras_require={n: settings[f'{n}_requirements'].split() for n in ('dev', 'simulate', 'aggregation', 'trust', 'queue', 'doors')},
+    extras_require={n: settings[f'{n}_requirements'].split() for n in ('dev', 'simulate', 'aggregation', 'trust', 'queue', 'doors', 'attribution', 'hub')},
 )

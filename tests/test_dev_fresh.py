@@ -178,7 +178,8 @@ def test_the_requirements_that_pip_sees_are_those_of_settings_ini(installed, roo
 
 
     extras = [
-        f"{name}_requirements" for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors")
+        f"{name}_requirements"
+        for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors", "attribution", "hub")
     ]
     seen = [Requirement(r) for r in importlib.metadata.requires("mtl_explain")]
     always = [r for r in seen if r.marker is None]
@@ -210,6 +211,8 @@ def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
         "trust_requirements",
         "queue_requirements",
         "doors_requirements",
+        "attribution_requirements",
+        "hub_requirements",
     }
     setup = (root / "setup.py").read_text()
     assert not [word for word in ("version=", "name=", "description=") if word in setup]
@@ -221,7 +224,8 @@ def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings)
     lines = (root / "constraints.txt").read_text().split()
     pins = dict(line.split("==") for line in lines if "==" in line)
     lists = ["requirements"] + [
-        f"{name}_requirements" for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors")
+        f"{name}_requirements"
+        for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors", "attribution", "hub")
     ]
     for line in " ".join(settings[name] for name in lists).split():
         wanted = Requirement(line)
