@@ -4193,6 +4193,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'mtl_explain/training/program.py'),
                                               'mtl_explain.training.program._native_example': ( 'api/training/program.html#_native_example',
                                                                                                 'mtl_explain/training/program.py'),
+                                              'mtl_explain.training.program._plain_copy': ( 'api/training/program.html#_plain_copy',
+                                                                                            'mtl_explain/training/program.py'),
                                               'mtl_explain.training.program._structure': ( 'api/training/program.html#_structure',
                                                                                            'mtl_explain/training/program.py'),
                                               'mtl_explain.training.program.program_description': ( 'api/training/program.html#program_description',

@@ -50,8 +50,7 @@ def toys_setup_folder_runs_and_run():
     setup = Setup(
         dict(optical=dict(type="unet", width=2, depth=1), zone={}), ("climate", "warmth"), name="toys"
     )
-    home = tempfile.TemporaryDirectory()
-    folder = Path(home.name)
+    folder = Path(tempfile.mkdtemp())
     options = dict(epochs=2, bs=16, bar=False, device="cpu")
     runs = [train_run(toys, setup, folder / f"seed-{s}", seed=s, **options) for s in (0, 1)]
     run = runs[0]

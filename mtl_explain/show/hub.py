@@ -149,9 +149,8 @@ def _unseen(trace, m, task, split):
     never = [plain_markdown(c) for c, k in zip(m.classes, count, strict=True) if not k]
     if not never:
         return []
-    return [
-        f"**{plain_markdown(task)}** of these classes, which no {split} sample had: {', '.join(never)}."
-    ]
+    listed = ", ".join(never)
+    return [f"**{plain_markdown(task)}** of classes that no {split} sample had: {listed}."]
 
 
 def _place(trace, split):

@@ -7,6 +7,7 @@ __all__ = ["description_file", "NativeNetwork", "program_description", "program_
 
 # %% ../../nbs/api/training/15_program.ipynb #60a0627a
 import json
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def program_description(
     )
 
 
+def _plain_copy(network):
+    "A copy whose weights lie in memory in the plain order, and need no gradients."
+    copied = deepcopy(network).requires_grad_(False)
+    for tensor in (*copied.parameters(), *copied.buffers()):
+        tensor.data = tensor.data.contiguous()
+    return copied
+
+
 @patch
 def export_program(
     self: Run,
@@ -91,7 +100,7 @@ def export_program(
     path = Path(path)
     if path.suffix != ".pt2":
         raise ValueError(f"{path}: a program of PyTorch ends in .pt2, e.g. {path.stem}.pt2")
-    network = NativeNetwork(self.network, self.temperatures).eval()
+    network = NativeNetwork(_plain_copy(self.network), self.temperatures).eval()
     x = _native_example(self.network, 2)
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad():
