@@ -354,6 +354,24 @@ def test_what_cannot_be_loaded_says_why(samples, setup):
         sample_loaders(samples, Setup("rain", "cover"))
 
 
+def test_as_the_validation_loader_reads_its_own_samples_with_the_truths_and():
+    "A loader of new samples."
+    # as the validation loader reads its own samples, with the truths and without
+    world = toy_samples(48)
+    loaders = sample_loaders(world, Setup(("optical", "months"), ("cover", "warmth")), device="cpu")
+    valid = world.isel(sample=world.split.values == "valid")
+    own = next(iter(loaders.valid))
+    again = next(iter(loaders.test_dl(valid.isel(band=[2, 1, 0]), with_labels=True)))
+    for one, other in zip(own, again, strict=True):
+        assert list(one) == list(other)
+        for name in one:
+            assert one[name].equal(other[name])
+    (x,) = next(iter(loaders.test_dl(valid, bs=4)))
+    assert x["optical"].equal(own[0]["optical"][:4])
+    with pytest.raises(ValueError, match="no 'warmth': leave `with_labels` away"):
+        loaders.test_dl(valid.drop_vars("warmth"), with_labels=True)
+
+
 def test_order_and_scaling_as_pictures(order, samples, dls):
     "What it looks like."
     fig, axs = plt.subplots(1, 3, figsize=(10, 2.4), layout="constrained")

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mtl_explain.data.batches import sample_loaders, scaled_modalities
+from mtl_explain.data.batches import scaled_modalities
 from mtl_explain.data.inputs import (
     channel_order, fit_modality, fit_samples, is_numbered, plain_name, range_problem, raster_bands,
     unit_conversion, with_missing,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.modality import Modality, modality_of
-from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 
 
@@ -28,12 +27,12 @@ def rgb():
 
 
 @pytest.fixture(scope='module')
-def world_learnt_and_some():
+def learnt_and_some():
     "A small made-up world."
     world = toy_samples()
     learnt = scaled_modalities(world)
     some = world.isel(sample=slice(0, 6))
-    return world, learnt, some
+    return learnt, some
 
 
 def test_spellings_of_a_band():
@@ -115,10 +114,10 @@ def test_centimetres_become_metres_kelvin_become_degrees():
     assert unit_conversion("furlong", "m") is None
 
 
-def test_bands_features_and_classes_in_another_order(world_learnt_and_some):
+def test_bands_features_and_classes_in_another_order(learnt_and_some):
     "One modality."
     # bands, features and classes in another order; other units
-    world, learnt, some = world_learnt_and_some
+    learnt, some = learnt_and_some
     turned = fit_modality(some.optical.isel(band=[2, 1, 0]), learnt["optical"])
     np.testing.assert_array_equal(turned, some.optical)
     same = fit_modality(some.optical, learnt["optical"])
@@ -148,9 +147,9 @@ def test_features_of_tables_with_a_unit_each_are_sorted_together_with_it():
     np.testing.assert_allclose(fit_modality(given, table), [[16.85, 12.0]], rtol=1e-5)
 
 
-def test_what_cannot_be_brought_into_order_is_refused_in_one_line(world_learnt_and_some):
+def test_what_cannot_be_brought_into_order_is_refused_in_one_line(learnt_and_some):
     "One modality."
-    world, learnt, some = world_learnt_and_some
+    learnt, some = learnt_and_some
     def refuses(da, name, text):
         with pytest.raises(ValueError, match=text) as caught:
             fit_modality(da, learnt[name])
@@ -216,9 +215,9 @@ def test_a_trained_networks_radar_is_not_there():
     assert with_missing(filled, known, ["radar"]) is filled
 
 
-def test_what_was_learnt_is_compared_modality_by_modality(world_learnt_and_some):
+def test_what_was_learnt_is_compared_modality_by_modality(learnt_and_some):
     "All of them."
-    world, learnt, some = world_learnt_and_some
+    learnt, some = learnt_and_some
     names = ("optical", "elevation", "months", "climate")
     same = fit_samples(some, learnt, names)
     for n in names:
@@ -235,9 +234,9 @@ def test_what_was_learnt_is_compared_modality_by_modality(world_learnt_and_some)
         fit_samples(some.isel(sample=[]), learnt, names)
 
 
-def test_gaps_other_numbers_and_other_sizes_are_refused(world_learnt_and_some):
+def test_gaps_other_numbers_and_other_sizes_are_refused(learnt_and_some):
     "All of them."
-    world, learnt, some = world_learnt_and_some
+    learnt, some = learnt_and_some
     def changed(name, values, **attrs):
         return some.assign({name: values.assign_attrs(some[name].attrs | attrs)})
 
@@ -275,21 +274,3 @@ def test_gaps_other_numbers_and_other_sizes_are_refused(world_learnt_and_some):
         fit_samples(dated, learnt, ("months",))
     # unless somebody knows better
     assert fit_samples(changed("optical", image / 255), learnt, ("optical",), check_range=False)
-
-
-def test_as_the_validation_loader_reads_its_own_samples_with_the_truths_and(world_learnt_and_some):
-    "A loader of new samples."
-    # as the validation loader reads its own samples, with the truths and without
-    world, learnt, some = world_learnt_and_some
-    dls = sample_loaders(world, Setup(("optical", "months"), ("cover", "warmth")), device="cpu")
-    valid = world.isel(sample=world.split.values == "valid")
-    own = next(iter(dls.valid))
-    again = next(iter(dls.test_dl(valid.isel(band=[2, 1, 0]), with_labels=True)))
-    for one, other in zip(own, again, strict=True):
-        assert list(one) == list(other)
-        for name in one:
-            assert one[name].equal(other[name])
-    (x,) = next(iter(dls.test_dl(valid, bs=4)))
-    assert x["optical"].equal(own[0]["optical"][:4])
-    with pytest.raises(ValueError, match="no 'warmth': leave `with_labels` away"):
-        dls.test_dl(valid.drop_vars("warmth"), with_labels=True)

@@ -13,7 +13,8 @@ import pytest
 
 from mtl_explain.data.native import BadSample
 from mtl_explain.doors.sources import (
-    Label, Labels, Numbers, WideSeries, find_source, long_series, raster_source, read_table,
+    Label, Labels, NpyFile, Numbers, WideSeries, find_source, image_series, long_series, raster_source,
+    read_table,
 )
 from mtl_explain.files.raster import open_raster, write_geotiff
 
@@ -131,14 +132,14 @@ def test_rows_in_any_order_samples_of_different_length():
     source = long_series("ndvi", rows, ["a", "b"], "lake")
     assert source.origin == "2020-01-01"
     assert source.length == 2
-    assert source.times("a").tolist() == [0, 31]
-    assert np.isnan(source.times("b")[1])
-    assert source.times("b")[0] == 10
-    one = pd.Series(dtype=object, name="a")
+    one, two, none = (pd.Series(dtype=object, name=n) for n in ("a", "b", "z"))
+    assert source.times(one).tolist() == [0, 31]
+    assert np.isnan(source.times(two)[1])
+    assert source.times(two)[0] == 10
     assert np.allclose(source.read(one)[:, 0], [0.1, 0.2])
     assert source.template().ndvi_time.attrs["units"] == "days since 2020-01-01"
     # a sample without any row has no step
-    assert np.isnan(source.times("z")).all()
+    assert np.isnan(source.times(none)).all()
     with pytest.raises(ValueError, match="no column 'pond' for `by`; it has lake, date, ndvi"):
         long_series("ndvi", rows, ["a"], "pond")
     with pytest.raises(ValueError, match="1 times cannot be read, e.g. '01/02/2020'; expected"):
@@ -204,9 +205,50 @@ def test_a_window_of_one_large_raster_about_each_place_is_what_the_file_of_that(
     far = table.assign(lon=7.9)
     with pytest.raises(BadSample, match="a window of 16 pixels reaches over the edge"):
         window.read(far.iloc[0])
+    # bands in files of their own are one image, named by what the patterns differ in
+    for i in range(6):
+        with open_raster(world / f"image/{i}.tif") as file:
+            both = file.read()
+        for band, values in zip(("B4", "B8"), both, strict=True):
+            place = ((8 + 0.05 * i, 50), 0.001, "EPSG:4326")
+            write_geotiff(world / f"apart/x_{i}_{band}.tif", values, *place)
+    apart = raster_source(
+        "s2", ["apart/x_{id}_B4.tif", "apart/x_{id}_B8.tif"], table, str(world), units="1"
+    )
+    assert apart.channels == ["B4", "B8"]
+    assert np.array_equal(apart.read(table.iloc[4]), image.read(table.iloc[4]))
     # of a pattern with `size`, the middle of each file
     middle = raster_source("image", "image/{id}.tif", table, str(world), size=8)
     assert np.array_equal(middle.read(table.iloc[1]), image.read(table.iloc[1])[:, 4:12, 4:12])
+
+
+def test_dates_from_a_column_as_a_list_or_by_position():
+    "Series of images."
+    # dates from a column, as a list or by position; padded, and no more than asked for
+    made = Path(tempfile.mkdtemp())
+    series = {"a": 3, "b": 5}
+    for place, n in series.items():
+        values = np.arange(n * 2 * 4 * 4).reshape(n, 2, 4, 4).astype("int16")
+        np.save(made / f"S2_{place}.npy", values)
+    by_position = {str(i): 20190101 + 100 * i for i in range(5)}
+    dates = [["2019-01-01", "2019-02-01", "2019-03-01"], by_position]
+    places = pd.DataFrame(dict(when=dates), index=["a", "b"])
+    source = image_series("s2", NpyFile("S2_{id}.npy", str(made), "when"), places)
+    assert source.template().shape == (0, 5, 2, 4, 4)
+    assert source.times(places.iloc[0])[:3].tolist() == [0, 31, 59]
+    assert np.isnan(source.times(places.iloc[0])[3:]).all()
+    assert source.times(places.iloc[1])[4] == 120
+    whole = np.load(made / "S2_b.npy")
+    assert (source.read(places.iloc[1]) == whole).all()
+    assert (source.read(places.iloc[0])[3:] == 0).all()
+    few = image_series("s2", NpyFile("S2_{id}.npy", str(made), "when"), places, steps=3)
+    assert (few.read(places.iloc[1]) == whole[[0, 2, 4]]).all()
+    assert few.times(places.iloc[1]).tolist() == [0, 59, 120]
+    with pytest.raises(BadSample, match="has shape \\(5, 2, 4, 4\\), and there are 3 dates"):
+        source.read(pd.Series(dict(when=dates[0]), name="b"))
+    np.save(made / "S2_c.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(BadSample, match="is no array"):
+        source.read(pd.Series(dict(when=dates[0]), name="c"))
 
 
 def test_a_word_is_enough_where_the_table_and_the_files_say_the_rest(world_and_table):
@@ -239,9 +281,19 @@ def test_a_word_is_enough_where_the_table_and_the_files_say_the_rest(world_and_t
     assert not np.isnan(paths.read(with_paths.loc["0"])).any()
 
 
-def test_what_is_nothing_is_one_line_that_says_what_there_is(world_and_table):
+def test_labels_that_a_cell_lists_as_text_or_as_a_list(world_and_table):
     "Whatever stands there."
     world, table = world_and_table
+    lists = pd.DataFrame(dict(cover=["water; forest", "forest", None]), index=["p", "q", "r"])
+    covers = find_source("covers", dict(source="cover", kind="multilabel"), lists)
+    assert covers.labels == ["forest", "water"]
+    assert [covers.read(row).tolist() for _, row in lists.iterrows()] == [[1, 1], [1, 0], [-1, -1]]
+    arrays = lists.assign(cover=[["water", "forest"], ["forest"], None])
+    again = find_source("covers", dict(source="cover", kind="multilabel"), arrays)
+    assert again.read(arrays.iloc[0]).tolist() == [1, 1]
+    with pytest.raises(BadSample, match="'lava' is no label of 'covers': forest, water"):
+        covers.read(pd.Series(dict(cover="lava"), name="s"))
+    # what is nothing is one line that says what there is
     for given, said in {
         "lta": "'x': 'lta' is no column of the table \\(id, lat, lon, biome\\)",
         "big.tif": "'x': big.tif is one raster for all samples: give the `size`",

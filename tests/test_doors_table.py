@@ -187,3 +187,22 @@ def test_three_lines_for_a_folder_of_images(invent_lakes_lakes_and_table):
         table_of_files(lakes / "none", "x/{id}.tif")
     with pytest.raises(ValueError, match="name at least one modality by a pattern"):
         samples_from_folder(lakes, image="images")
+
+
+def test_real_tiles_where_they_are_at_hand():
+    "A folder and nothing else."
+    # real tiles, where they are at hand: five modalities in four lines, places in degrees
+    tiles = [p / "shared/data/terramesh" for p in Path.cwd().parents]
+    tiles = next((p for p in tiles if p.exists()), None)
+    if tiles is None:
+        pytest.skip("the tiles of TerraMesh are not here")
+    real = samples_from_folder(
+        tiles, s2="S2L2A/{id}.tif", s1="S1RTC/{id}.tif", dem="DEM/{id}.tif", cover="LULC/{id}.tif"
+    )
+    assert real.s2.shape == (5, 12, 224, 224)
+    assert {n: real[n].attrs["kind"] for n in real} == dict(
+        s2="image", s1="image", dem="image", cover="mask"
+    )
+    assert real.s2.attrs["pixel_size"] == 10
+    assert np.allclose(real.lat.sel(sample="637U_59R_1_3"), 57.2, atol=0.1)
+    assert real.attrs["split_by"].startswith("by blocks of")

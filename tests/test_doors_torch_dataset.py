@@ -124,6 +124,23 @@ def test_a_zero_or_a_one_for_each_class(Fields_and_samples):
     assert samples["mask"].attrs["kind"] == "mask"
 
 
+    class GeoMap(Map):
+        "As a GeoDataset of torchgeo: asked by slices of x, y and time, in metres."
+
+        crs = "EPSG:32632"
+
+        def __getitem__(self, query):
+            x, y, _ = query
+            return super().__getitem__((int(5_540_200 - y.stop) // 10, int(x.start - 500_000) // 10))
+
+
+    grid = [(x, y) for y in range(5_540_000, 5_540_200, 40) for x in range(500_000, 500_200, 40)]
+    slices = [(slice(x, x + 40), slice(y, y + 40), slice(None)) for x, y in grid]
+    placed = samples_from_torch(GeoMap(), sampler=slices, deal=dict(block_km=0.08))
+    assert placed.attrs["split_by"] == "by blocks of 0.08 km"
+    assert np.allclose([placed.lat[0], placed.lon[0]], [50.0106, 9.0003], atol=2e-3)
+
+
 def test_what_does_not_fit_is_one_line_with_the_number_of_the_sample(Fields_and_samples):
     "All of them."
     Fields, samples = Fields_and_samples

@@ -26,6 +26,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.torch_core import default_device
 
+from mtl_explain.data.inputs import fit_samples, fit_targets
 from mtl_explain.data.samples import check_inputs, check_samples, modalities
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.data.store import stored_faults, stored_statistics
@@ -264,6 +265,22 @@ class SampleLoaders(DataLoaders):
     "The loaders of one experiment: train, valid and, if there are test samples, a third one."
 
     n_inp = 1  # parts of a batch that the network reads
+
+    def test_dl(
+        self,
+        samples: xr.Dataset,  # at least the inputs
+        with_labels: bool = False,  # with the targets as well
+        check_range: bool = True,  # refuse numbers far from those of training
+        **kwargs,  # of `SampleLoader`: `bs`, ...
+    ) -> SampleLoader:  # in the order of the samples
+        "New samples as the network reads them."
+        mods = self.train.mods
+        known = self.train.dataset
+        fitted = fit_samples(samples, mods, known.inputs, check_range, known.may_miss)
+        targets = known.targets if with_labels else ()
+        fitted = fitted.assign(fit_targets(samples, mods, targets))
+        data = SampleDataset(fitted, known.inputs, targets)
+        return SampleLoader(data, mods, **(dict(bs=self.train.bs, device=self.device) | kwargs))
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #2bb24d0a

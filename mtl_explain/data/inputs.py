@@ -13,6 +13,7 @@ __all__ = [
     "range_problem",
     "with_missing",
     "fit_samples",
+    "fit_targets",
 ]
 
 # %% ../../nbs/api/data/09_inputs.ipynb #1d3e8a5a
@@ -21,9 +22,7 @@ import warnings
 
 import numpy as np
 import xarray as xr
-from fastcore.basics import patch
 
-from mtl_explain.data.batches import SampleDataset, SampleLoader, SampleLoaders
 from mtl_explain.data.samples import check_inputs, count_faults, modality_array, sample_blocks
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.modality import Modality, channel_axis, modality_of
@@ -437,6 +436,20 @@ def fit_samples(
     return xr.Dataset(found, own | _own_times(samples, arrays))
 
 
+def fit_targets(
+    samples: xr.Dataset,  # with the truths
+    modalities: dict,  # name -> `Modality` that the network has learnt
+    targets: tuple,  # names of the truths
+) -> dict:  # name -> (dims, values, attributes), as a dataset takes them
+    "The truths of new samples in the order and units of training."
+    if missing := [t for t in targets if t not in samples]:
+        raise ValueError(
+            f"these samples have no '{missing[0]}': leave `with_labels` away, or add it"
+        )
+    found = {t: fit_modality(samples[t], modalities[t]) for t in targets}
+    return {t: (_own_dims(da.dims, t), da.data, da.attrs) for t, da in found.items()}
+
+
 def _own_dims(dims, name):
     "Dimensions that no other modality has: two may have turned different bands around."
     return ("sample", *(f"{name} {i}" for i, _ in enumerate(dims[1:])))
@@ -456,27 +469,3 @@ def _own_times(samples, arrays):
         dims = _own_dims(da.dims, name)[:2]
         found[f"{name}_time"] = (dims if times.ndim == 2 else dims[1:], times.values)
     return found
-
-
-# %% ../../nbs/api/data/09_inputs.ipynb #c4ba0578
-@patch
-def test_dl(
-    self: SampleLoaders,
-    samples: xr.Dataset,  # at least the inputs
-    with_labels: bool = False,  # with the targets as well
-    check_range: bool = True,  # refuse numbers far from those of training
-    **kwargs,  # of `SampleLoader`: `bs`, ...
-) -> SampleLoader:  # in the order of the samples
-    "New samples as the network reads them."
-    mods = self.train.mods
-    known = self.train.dataset
-    fitted = fit_samples(samples, mods, known.inputs, check_range, known.may_miss)
-    targets = known.targets if with_labels else ()
-    if missing := [t for t in targets if t not in samples]:
-        raise ValueError(
-            f"these samples have no '{missing[0]}': leave `with_labels` away, or add it"
-        )
-    truths = {t: fit_modality(samples[t], mods[t]) for t in targets}
-    fitted = fitted.assign({t: (_own_dims(v.dims, t), v.data, v.attrs) for t, v in truths.items()})
-    data = SampleDataset(fitted, known.inputs, targets)
-    return SampleLoader(data, mods, **(dict(bs=self.train.bs, device=self.device) | kwargs))

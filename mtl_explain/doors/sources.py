@@ -10,16 +10,21 @@ __all__ = [
     "Numbers",
     "Label",
     "Labels",
+    "LabelList",
     "WideSeries",
     "LongSeries",
     "long_series",
     "Raster",
     "file_of",
     "raster_source",
+    "NpyFile",
+    "ImageSeries",
+    "image_series",
     "find_source",
 ]
 
 # %% ../../nbs/api/doors/00_sources.ipynb #9e4b96d2
+import json
 import os
 import re
 import string
@@ -184,6 +189,49 @@ class Labels:
         return np.where(np.isnan(shares), -1, present).astype("int8")
 
 
+def _listed(value, separator):
+    "The labels that one cell names."
+    if isinstance(value, str):
+        return [v.strip() for v in value.split(separator) if v.strip()]
+    if value is None or np.ndim(value) == 0:
+        return None if value is None or pd.isna(value) else [_class_name(value)]
+    return [_class_name(v) for v in value]
+
+
+@dataclass
+class LabelList:
+    "One column that lists the labels of a sample."
+
+    name: str
+    column: str
+    labels: list
+    separator: str = ";"
+    attrs: dict = field(default_factory=dict)
+
+    def template(self):
+        values = np.empty((0, len(self.labels)), "int8")
+        return modality_array(self.name, values, "multilabel", channels=self.labels, **self.attrs)
+
+    def read(self, row):
+        found = _listed(row[self.column], self.separator)
+        if found is None:
+            return np.full(len(self.labels), -1, "int8")
+        if odd := set(found) - set(self.labels):
+            known = ", ".join(self.labels[:6]) + (" …" if len(self.labels) > 6 else "")
+            raise BadSample(row.name, "", f"'{min(odd)}' is no label of '{self.name}': {known}")
+        return np.isin(self.labels, found).astype("int8")
+
+
+def _label_list(name, column, values, options):
+    "A column of lists, or of text with a separator."
+    separator = options.pop("separator", ";")
+    listed = [v for v in (_listed(value, separator) for value in values) if v is not None]
+    labels = options.pop("labels", None) or sorted({v for row in listed for v in row})
+    if not 2 <= len(labels) <= 1000:
+        raise ValueError(f"'{name}': the column '{column}' lists {len(labels)} different labels")
+    return LabelList(name, column, [str(v) for v in labels], separator, options)
+
+
 def _class_name(value):
     "A class as text: 3, 3.0 and '3' are the same one."
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
@@ -241,8 +289,8 @@ class LongSeries:
         da[f"{self.name}_time"].attrs["units"] = f"days since {self.origin}" if self.origin else "d"
         return da
 
-    def times(self, sample):
-        times, _ = self.steps.get(sample, ((), ()))
+    def times(self, row):
+        times, _ = self.steps.get(row.name, ((), ()))
         return np.concatenate([times, np.full(self.length - len(times), np.nan)])
 
     def read(self, row):
@@ -319,7 +367,7 @@ class Raster:
     "A raster file for each sample, or a window of one for all."
 
     name: str
-    place: str  # pattern with fields in braces, column of paths (as '{column}'), or one file
+    place: str | list  # pattern with fields in braces, or one file; or several, a file a band
     root: str  # folder that relative paths start from
     kind: str  # image or mask
     channels: list
@@ -338,10 +386,25 @@ class Raster:
         return modality_array(self.name, empty, "image", channels=self.channels, **self.attrs)
 
     def read(self, row):
-        path = file_of(self.place, row, self.root)
+        if isinstance(self.place, str):
+            return self._read_file(self.place, row)
+        bands = [self._read_file(place, row) for place in self.place]
+        if odd := [b.shape for b in bands if b.shape[1:] != bands[0].shape[1:]]:
+            raise BadSample(
+                row.name,
+                "",
+                f"bands of '{self.name}' are of {bands[0].shape[1:]} and {odd[0][1:]} pixels: "
+                "bands of another size are a modality of their own",
+            )
+        return np.concatenate(bands)
+
+    def _read_file(self, place, row):
+        path = file_of(place, row, self.root)
         if path is None:  # the table says that there is none
             missing = -1 if self.kind == "mask" else np.nan
-            return np.full(self.template().shape[1:], missing, self.dtype)
+            shape = self.template().shape[1:]
+            n = len(self.channels) if isinstance(self.place, str) else 1
+            return np.full(shape if self.kind == "mask" else (n, *shape[1:]), missing, self.dtype)
         with open_raster(path) as file:
             if problem := north_up_problem(file):
                 raise BadSample(row.name, path, problem)
@@ -359,7 +422,7 @@ class Raster:
     def _window(self, file, row, path):
         if self.size is None:
             return None
-        if "{" in self.place:
+        if "{" in str(self.place):
             y, x = (n / 2 for n in file.shape)
         else:
             y, x = _pixel_of(file, row)
@@ -467,6 +530,8 @@ def raster_source(
     **attrs,  # of the modality: `units`, `long_name`, `colors`
 ) -> Raster:
     "Describe rasters by looking at some of them."
+    if not isinstance(place, str):
+        return _bands_apart(name, list(place), table, root, kind, channels, size, attrs)
     paths = _looked_at(place, table, root, f"'{name}'")
     if kind not in (None, "image", "mask"):
         raise ValueError(f"'{name}': rasters are image or mask, not '{kind}'")
@@ -511,6 +576,25 @@ def raster_source(
     return Raster(name, place, root, kind, channels, [], [], shape, dtype, size, attrs)
 
 
+def _bands_apart(name, places, table, root, kind, channels, size, attrs):
+    "Bands in files of their own, as one image; named by what their patterns differ in."
+    if kind not in (None, "image"):
+        raise ValueError(f"'{name}': several patterns are bands of an image, not a {kind}")
+    parts = [raster_source(name, p, table, root, "image", size=size, **attrs) for p in places]
+    if several := [p.place for p in parts if len(p.channels) > 1]:
+        raise ValueError(f"'{name}': {several[0]} has several bands; name it alone")
+    start = len(os.path.commonprefix(places))
+    end = len(os.path.commonprefix([p[::-1] for p in places]))
+    start = max((p[:start].rfind(sign) + 1 for p in places[:1] for sign in "_-/."), default=0)
+    own = [p[start : len(p) - end] for p in places]
+    dtype = np.result_type(*(p.dtype for p in parts)).name
+    first = parts[0]
+    channels = list(channels or own)
+    return Raster(
+        name, places, root, "image", channels, [], [], first.shape, dtype, size, first.attrs
+    )
+
+
 def _some_without_file(place, table):
     "Whether a row has no name for its file: then an image has gaps."
     fields = [f for f in _fields(place) if f in table]
@@ -533,11 +617,117 @@ def _facts(file):
     )
 
 
+# %% ../../nbs/api/doors/00_sources.ipynb #f05db416
+class NpyFile:
+    "An array in a `.npy` file; its dates in a column: a list, or position -> date."
+
+    def __init__(self, place, root, column):
+        self.place = place
+        self.root = root
+        self.column = column
+
+    def dates(self, row):
+        "When the images were taken."
+        given = row[self.column]
+        if isinstance(given, str):
+            given = json.loads(given)
+        if isinstance(given, dict):
+            given = [given[k] for k in sorted(given, key=int)]
+        return pd.to_datetime([str(v) for v in given], format="ISO8601").values
+
+    def values(self, row):
+        "(time, channel, y, x), not read yet."
+        path = file_of(self.place, row, self.root)
+        if path is None or not path.exists():
+            raise BadSample(row.name, path or "", "no such file")
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError) as error:
+            raise BadSample(row.name, path, f"is no array ({error})") from None
+
+
+@dataclass
+class ImageSeries:
+    "Images of a place on several dates, from a file that knows both."
+
+    name: str
+    file: object  # `dates(row)` and `values(row)`
+    length: int  # steps of a sample, the longest one's or as many as were asked for
+    channels: list
+    shape: tuple  # rows and columns
+    dtype: str
+    origin: np.datetime64  # what day 0 is
+    attrs: dict = field(default_factory=dict)
+
+    def template(self):
+        size = (self.length, len(self.channels), *self.shape)
+        da = modality_array(
+            self.name,
+            np.empty((0, *size), self.dtype),
+            "image_series",
+            channels=self.channels,
+            time=np.empty((0, self.length)),
+            **self.attrs,
+        )
+        da[f"{self.name}_time"].attrs["units"] = f"days since {str(self.origin)[:10]}"
+        return da
+
+    def times(self, row):
+        days = (self.file.dates(row) - self.origin) / np.timedelta64(1, "D")
+        days = days[_spread(len(days), self.length)]
+        return np.concatenate([days, np.full(self.length - len(days), np.nan)])
+
+    def read(self, row):
+        found = self.file.values(row)
+        n = len(self.file.dates(row))
+        if found.ndim != 4 or len(found) != n:
+            raise BadSample(
+                row.name, "", f"'{self.name}' has shape {found.shape}, and there are {n} dates"
+            )
+        kept = np.asarray(found[_spread(n, self.length)])
+        padded = np.zeros((self.length, *kept.shape[1:]), self.dtype)
+        padded[: len(kept)] = kept
+        return padded
+
+
+def _spread(n, most):
+    "Positions of at most so many steps, evenly spread."
+    return np.arange(n) if n <= most else np.round(np.linspace(0, n - 1, most)).astype(int)
+
+
+def image_series(
+    name: str,  # of the modality
+    file,  # `dates(row)` and `values(row)`
+    table: pd.DataFrame,  # one row a sample
+    channels: list | None = None,  # their names; numbered if None
+    steps: int | None = None,  # dates to keep at most, evenly spread; None: all
+    **attrs,  # of the modality
+) -> ImageSeries:
+    "Describe a series of images by looking at the dates of all samples, and at one array."
+    dates = [file.dates(row) for _, row in table.iterrows()]
+    longest = max(map(len, dates))
+    if not longest:
+        raise ValueError(f"'{name}': no sample has a date")
+    first = file.values(table.iloc[0])
+    if first.ndim != 4:
+        raise ValueError(f"'{name}': expected (time, channel, y, x), got shape {first.shape}")
+    n = first.shape[1]
+    channels = [str(c) for c in channels] if channels else [f"band {i + 1}" for i in range(n)]
+    if len(channels) != n:
+        raise ValueError(f"'{name}': {len(channels)} names for {n} channels")
+    origin = min(d.min() for d in dates if len(d)).astype("datetime64[D]")
+    length = min(longest, steps or longest)
+    dtype = first.dtype.name
+    return ImageSeries(name, file, length, channels, first.shape[2:], dtype, origin, attrs)
+
+
 # %% ../../nbs/api/doors/00_sources.ipynb #2bdafb8f
 def _column_source(name, column, values, options):
     "A column of numbers or of classes."
     text = not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
     kind = options.pop("kind", None) or ("category" if text or "classes" in options else "tabular")
+    if kind == "multilabel":
+        return _label_list(name, column, values, options)
     if kind == "tabular":
         return Numbers(name, [column], options)
     if kind != "category":
@@ -592,6 +782,8 @@ def find_source(
     by: str = "id",  # column with ids in other tables
 ):  # a source: has `template()` and `read(row)`
     "What was meant."
+    if hasattr(given, "template"):
+        return given
     options = dict(given) if isinstance(given, dict) and "source" in given else {}
     source = options.pop("source", given)
     if options.get("kind") not in (None, *kinds):
@@ -599,6 +791,13 @@ def find_source(
     if isinstance(source, pd.DataFrame):
         own = dict(by=by) | {k: v for k, v in options.items() if k != "kind"}
         return long_series(name, source, list(table.index), where=f"'{name}'", **own)
+    if isinstance(source, (list, tuple)) and all("{" in str(s) for s in source):
+        return raster_source(name, source, table, root, **options)
+    if str(source).endswith(".npy"):
+        column = options.pop("time", None)
+        _check_columns(name, [column], table)
+        options.pop("kind", None)
+        return image_series(name, NpyFile(source, root, column), table, **options)
     if isinstance(source, dict) or options.get("kind") == "series" or "time" in options:
         if not isinstance(source, (str, os.PathLike)):
             return _series_source(name, source, table, options)

@@ -24,7 +24,6 @@ from mtl_explain.data.samples import check_samples
 from mtl_explain.data.store import open_store
 from mtl_explain.doors.sources import (
     Label,
-    LongSeries,
     Numbers,
     Raster,
     _class_name,
@@ -94,16 +93,18 @@ def _index(table, columns, sources, root):
         if places is not None:
             index["lat"], index["lon"] = places
     for name, source in sources.items():
-        if isinstance(source, LongSeries):
-            index[f"{name}_time"] = [source.times(i) for i in index.index]
+        if hasattr(source, "times"):
+            index[f"{name}_time"] = [source.times(row) for _, row in index.iterrows()]
     return index
 
 
 def _file_places(index, sources):
     "Where the middle of each sample's first georeferenced raster lies: lat, lon; or None."
-    rasters = [s for s in sources.values() if isinstance(s, Raster) and "{" in s.place]
-    for source in rasters:
-        places = [_middle(file_of(source.place, row, source.root)) for _, row in index.iterrows()]
+    for source in (s for s in sources.values() if isinstance(s, Raster)):
+        first = source.place if isinstance(source.place, str) else source.place[0]
+        if "{" not in first:
+            continue
+        places = [_middle(file_of(first, row, source.root)) for _, row in index.iterrows()]
         if all(p is not None for p in places):
             return np.array(places).T
     return None
@@ -203,7 +204,7 @@ def samples_from_table(
     columns = {what: _found(rows, what, column) for what, column in given.items()}
     index = _index(rows, columns, sources, root)
     extra = [c for c in ("lat", "lon", "time", "group") if c in index]
-    extra += [f"{n}_time" for n, s in sources.items() if isinstance(s, LongSeries)]
+    extra += [f"{n}_time" for n, s in sources.items() if hasattr(s, "times")]
     coords = list(dict.fromkeys([*extra, *coords]))
     index = _with_split(index, sources, deal or {})
     title = title or (path.stem if path else "")
@@ -299,7 +300,8 @@ def table_of_files(
 
 def _pattern_of(given):
     "The pattern of one modality."
-    return given.get("source") if isinstance(given, dict) else given
+    source = given.get("source") if isinstance(given, dict) else given
+    return source if isinstance(source, (str, list, tuple)) else None
 
 
 def samples_from_folder(
@@ -308,7 +310,8 @@ def samples_from_folder(
     **options,  # patterns by name of a modality, and options of `samples_from_table`
 ) -> xr.Dataset:  # a sample set, checked
     "A sample set from files whose names say what belongs together."
-    patterns = [p for p in map(_pattern_of, options.values()) if isinstance(p, str) and _fields(p)]
+    named = [p if isinstance(p, str) else p[0] for p in map(_pattern_of, options.values()) if p]
+    patterns = [p for p in named if isinstance(p, str) and _fields(p)]
     if not patterns:
         raise ValueError("name at least one modality by a pattern, such as s2='s2/{id}.tif'")
     table = table_of_files(folder, patterns[0])

@@ -10,6 +10,8 @@ import os
 
 import numpy as np
 import xarray as xr
+from rasterio import CRS
+from rasterio.warp import transform as warp_points
 from tqdm import tqdm
 
 from mtl_explain.data.partition import split_samples
@@ -153,6 +155,27 @@ def _flattened(dataset):
     return [(d, i, _parts[k]) for k, d in dataset.items() for i in range(len(d))]
 
 
+def _middle_of(query):
+    "The middle of what a sampler asked for, as x and y; None where it does not say."
+    if isinstance(query, tuple) and all(isinstance(s, slice) for s in query[:2]):
+        edges = [(s.start, s.stop) for s in query[:2]]
+    elif all(hasattr(query, n) for n in ("minx", "maxx", "miny", "maxy")):
+        edges = [(query.minx, query.maxx), (query.miny, query.maxy)]
+    else:
+        return None
+    return [(a + b) / 2 for a, b in edges]
+
+
+def _places_of(queries, crs):
+    "Latitude and longitude of each query, for a dataset that knows its coordinate system."
+    middles = [_middle_of(q) for q in queries]
+    if crs is None or not middles or any(m is None for m in middles):
+        return None
+    x, y = zip(*middles, strict=True)
+    lon, lat = warp_points(CRS.from_user_input(crs), "EPSG:4326", x, y)
+    return np.array(lat), np.array(lon)
+
+
 class _Drawn:
     "A dataset that is asked by places, such as torchgeo's GeoDatasets, with a sampler."
 
@@ -160,6 +183,7 @@ class _Drawn:
         self.dataset = dataset
         self.queries = list(sampler)
         self.classes = getattr(dataset, "classes", None)
+        self.places = _places_of(self.queries, getattr(dataset, "crs", None))
 
     def __len__(self):
         return len(self.queries)
@@ -194,6 +218,9 @@ def samples_from_torch(
 
     whole = getattr(first_set, "dataset", first_set)
     samples = _with_coordinates(items, coords, title or type(whole).__name__)
+    if getattr(first_set, "places", None) is not None:
+        lat, lon = first_set.places
+        samples = samples.assign_coords(lat=("sample", lat), lon=("sample", lon))
     samples = _split(samples, items, keys, read, deal or {})
     if dest is not None:
         empty = {n: k.array(placeholder((len(items), *k.shape), k.dtype)) for n, k in keys.items()}
