@@ -11,5 +11,9 @@ settings = config['DEFAULT']
 setup(
     python_requires='>=' + settings['min_python'],
     install_requires=settings['requirements'].split(),
-    extras_require={n: settings[f'{n}_requirements'].split() for n in ('dev', 'simulate', 'aggregation', 'trust', 'queue', 'doors', 'networks')},
+    extras_require={
+        name.removesuffix('_requirements'): settings[name].split()
+        for name in settings
+        if name.endswith('_requirements')
+    },
 )

@@ -53,6 +53,7 @@ from safetensors.torch import save_file
 
 from mtl_explain.data.batches import filter_classes, sample_loaders, split_loaders
 from mtl_explain.data.store import content_digest, refuse_external
+from mtl_explain.files.hub import hub_folder, is_hub_name
 from mtl_explain.files.paths import (
     atomic_file,
     discard_folder,
@@ -1050,10 +1051,10 @@ def _expect_last(
 
 # %% ../../nbs/api/training/08_runs.ipynb #737d68f0
 def load_run(
-    folder,  # a run folder
+    folder,  # a run folder, or 'hub:owner/name' of one on the Hugging Face Hub
 ) -> Run:
     "Open a run; the samples it was trained on are not needed."
-    return Run(folder)
+    return Run(hub_folder(folder) if is_hub_name(folder) else folder)
 
 
 def opened_run(
