@@ -31,6 +31,7 @@ from mtl_explain.data.batches import (
     split_loaders,
 )
 from mtl_explain.data.native import prepare_samples
+from mtl_explain.data.partition import split_samples, split_table
 from mtl_explain.data.samples import check_samples, describe, modalities, modality_array
 from mtl_explain.data.splits import assign_splits, plot_split, split_imbalance
 from mtl_explain.data.statistics import training_statistics
@@ -43,6 +44,10 @@ from mtl_explain.data.store import (
 )
 from mtl_explain.datasets import benge, cropyield, globe, hibcd, levir, treesat
 from mtl_explain.datasets.catalog import Dataset, catalog, dataset
+from mtl_explain.doors.cube import samples_from_cube
+from mtl_explain.doors.stac import samples_from_stac
+from mtl_explain.doors.table import samples_from_folder, samples_from_table
+from mtl_explain.doors.torch_dataset import samples_from_torch
 from mtl_explain.explain.controls import against_control, look_up, plot_control
 from mtl_explain.explain.correctness import (
     correctness_groups,
@@ -128,6 +133,7 @@ from mtl_explain.show.views import explorer_chart, linked_chart
 from mtl_explain.testing.planted import planted_trace, planted_world
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import best_epoch, by_channel, chosen_epoch, split_positions
+from mtl_explain.training.ensemble import Ensemble
 from mtl_explain.training.experiments import (
     comparison,
     cross_validate,
@@ -146,13 +152,14 @@ from mtl_explain.training.losses import MultitaskLoss, sample_losses, task_loss
 from mtl_explain.training.metrics import predictions, score_table, task_scores
 from mtl_explain.training.recipe import Recipe, recipe_table, small_recipe, with_recipe
 from mtl_explain.training.relations import Consistency, HierarchyConsistency
-from mtl_explain.training.rivals import rival_scores
+from mtl_explain.training.rivals import rival_scores, split_optimism
 from mtl_explain.training.runs import Run, load_run, record_confidence, train_run
 from mtl_explain.training.weighting import (
     Aggregation,
     DynamicWeightAverage,
     Uncertainty,
 )
+from mtl_explain.trust.adapt import adapt, learn_rule
 from mtl_explain.trust.maps import plot_maps, predict_scene
 from mtl_explain.trust.promise import (
     check_promise,

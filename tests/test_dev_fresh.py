@@ -166,7 +166,7 @@ def test_the_identity_that_pip_sees_is_the_one_in_pyproject_toml(root_pyproject_
     assert installed["Keywords"].split(",") == identity["keywords"]
 
 
-def test_the_requirements_that_pip_sees_are_those_of_settings_ini(installed, root_pyproject_and_settings):
+def test_the_requirements_that_pip_sees_are_those_of_settings_ini(root_pyproject_and_settings, installed):
     "Each fact in one place."
     root, pyproject, settings = root_pyproject_and_settings
     def as_set(requirements):
@@ -177,10 +177,7 @@ def test_the_requirements_that_pip_sees_are_those_of_settings_ini(installed, roo
         return [Requirement(line) for key in keys for line in settings[key].split()]
 
 
-    extras = [
-        f"{name}_requirements"
-        for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors", "networks")
-    ]
+    extras = [name for name in settings if name.endswith("_requirements")]
     seen = [Requirement(r) for r in importlib.metadata.requires("mtl_explain")]
     always = [r for r in seen if r.marker is None]
     optional = [r for r in seen if r.marker]
@@ -212,6 +209,8 @@ def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
         "queue_requirements",
         "doors_requirements",
         "networks_requirements",
+        "attribution_requirements",
+        "hub_requirements",
     }
     setup = (root / "setup.py").read_text()
     assert not [word for word in ("version=", "name=", "description=") if word in setup]
@@ -222,10 +221,7 @@ def test_every_pinned_version_fits_the_requirements(root_pyproject_and_settings)
     root, pyproject, settings = root_pyproject_and_settings
     lines = (root / "constraints.txt").read_text().split()
     pins = dict(line.split("==") for line in lines if "==" in line)
-    lists = ["requirements"] + [
-        f"{name}_requirements"
-        for name in ("dev", "simulate", "aggregation", "trust", "queue", "doors", "networks")
-    ]
+    lists = ["requirements"] + [name for name in settings if name.endswith("_requirements")]
     for line in " ".join(settings[name] for name in lists).split():
         wanted = Requirement(line)
         pinned = pins[canonicalize_name(wanted.name)]
