@@ -3297,6 +3297,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'mtl_explain/show/report.py'),
                                          'mtl_explain.show.report._promised': ( 'api/show/report.html#_promised',
                                                                                 'mtl_explain/show/report.py'),
+                                         'mtl_explain.show.report._reference': ( 'api/show/report.html#_reference',
+                                                                                 'mtl_explain/show/report.py'),
                                          'mtl_explain.show.report._written': ( 'api/show/report.html#_written',
                                                                                'mtl_explain/show/report.py'),
                                          'mtl_explain.show.report.said_resampling': ( 'api/show/report.html#said_resampling',

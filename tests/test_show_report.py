@@ -27,6 +27,7 @@ from mtl_explain.show.report import (
 from mtl_explain.testing.planted import planted_trace
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.experiments import train_table
+from mtl_explain.training.rivals import rival_names
 from mtl_explain.training.runs import train_run
 from mtl_explain.trust.promise import certify, promise
 
@@ -125,7 +126,7 @@ def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_
     assert markup.count("<img") == 1 + len(list((page.parent / "figures").glob("*.png")))
     assert "{{" not in markup
     scores = pd.read_csv(page.parent / "tables" / "scores.csv", header=[0, 1], index_col=0)
-    assert {"baseline", "mml", "mtl", apart.setup.name} <= set(scores.index)
+    assert {"baseline", "mml", "mtl", apart.setup.name, *rival_names} <= set(scores.index)
     assert "in networks that share nothing" in text
     assert "dashed: the chosen pair in networks that share nothing" in text
     assert "Do other tasks fail where cover fails?" in text

@@ -36,6 +36,7 @@ from mtl_explain.show.figures import figure_png
 from mtl_explain.show.views import chart_html, explorer_chart
 from mtl_explain.trace import chosen_epoch, split_positions
 from mtl_explain.training.experiments import durations, paper_table, row_name
+from mtl_explain.training.rivals import Caps, rival_scores
 from mtl_explain.training.runs import Run, opened_run
 from mtl_explain.trust.promise import (
     check_promise,
@@ -277,8 +278,16 @@ class _Subject(NamedTuple):
     config: str  # as text
 
 
-def _of_run(run, others, split, certificate):
-    "A run of ours; the table of scores has further runs."
+def _reference(run, samples, split):
+    "Scores of a constant and of a forest on the same samples; None without samples."
+    setup = run.setup
+    if samples is None or not set(setup.names) <= set(samples.data_vars):
+        return None
+    return rival_scores(samples, setup, splits=(split,), caps=Caps(trees=50, rows=10_000))
+
+
+def _of_run(run, others, split, certificate, samples):
+    "A run of ours; the table of scores has further runs, a constant and a forest."
     runs = [*(r for r in others if r.folder != run.folder), run]
     setup = run.setup
     options = run.options
@@ -298,7 +307,7 @@ def _of_run(run, others, split, certificate):
         lead=f"A multitask network on {run.config['dataset'] or 'these samples'}: it {reads}.",
         roles="The network reads the modalities marked →□ and predicts those marked □→ "
         "(□⇒: the main task).",
-        scores=paper_table(runs, split),
+        scores=paper_table(runs, split, rivals=_reference(run, samples, split)),
         seeds=f", mean ± standard deviation over {n_seeds} seeds" if n_seeds > 1 else ", one seed",
         training=f"Trained for {options['epochs']} {many}, {options['bs']} samples a batch, "
         f"learning rate up to {options['lr']}. {run.about} Seconds a training: {seconds}.",
@@ -419,7 +428,7 @@ def write_report(
             subject = _of_trace(run, modalities, split, certificate, resampling)
         else:
             also = [*others, *([control] if control else [])]
-            subject = _of_run(run, also, split, certificate)
+            subject = _of_run(run, also, split, certificate, samples)
         found = explain(
             subject.trace,
             samples,
