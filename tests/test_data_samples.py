@@ -184,6 +184,15 @@ def test_a_slash_in_a_name_and_ids_as_bytes_are_found_by_name(samples):
         "'sample' holds bytes, not text: "
         "samples.assign_coords(sample=samples.sample.values.astype(str))"
     ]
+    # text of a table as pandas keeps it, where Arrow is installed
+    pytest.importorskip("pyarrow")
+    texts = pd.array(samples.split.values.tolist(), dtype="string[pyarrow]")
+    (told,) = problems_in_names(samples.assign_coords(farm=("sample", texts)))
+    assert told.startswith("'farm' holds an array of pandas (string), from which xarray")
+    assert told.endswith("samples.assign_coords(farm=('sample', samples['farm'].to_numpy()))")
+    fixed = samples.assign_coords(farm=("sample", texts))
+    fixed = fixed.assign_coords(farm=("sample", fixed["farm"].to_numpy()))
+    assert problems_in_names(fixed) == []
 
 
 def test_all_problems_come_at_once_each_with_its_count(samples):

@@ -258,6 +258,13 @@ def problems_in_names(
                 f"the name '{name}' cannot be kept in a file (empty, a slash, or a sign that "
                 "cannot be printed): rename it"
             )
+    for name, c in samples.coords.items():
+        if not isinstance(c.dtype, np.dtype):
+            found.append(
+                f"'{name}' holds an array of pandas ({type(c.data).__name__}), from which xarray "
+                f"cannot select: samples.assign_coords({name}=({str(c.dims[0])!r}, "
+                f"samples[{str(name)!r}].to_numpy()))"
+            )
     for name in ("sample", "split"):
         if name in samples.coords and samples[name].dtype.kind == "S":
             found.append(
