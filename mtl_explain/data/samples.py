@@ -261,7 +261,7 @@ def problems_in_names(
     for name, c in samples.coords.items():
         if not isinstance(c.dtype, np.dtype):
             found.append(
-                f"'{name}' holds an array of pandas ({type(c.data).__name__}), from which xarray "
+                f"'{name}' holds an array of pandas ({c.dtype}), from which xarray "
                 f"cannot select: samples.assign_coords({name}=({str(c.dims[0])!r}, "
                 f"samples[{str(name)!r}].to_numpy()))"
             )
