@@ -25,7 +25,7 @@ def folder():
 
 
 @pytest.fixture(scope='module')
-def world_and_table():
+def world_table_and_big():
     def small_world(folder, n=6, size=16, seed=0):
         "A folder of rasters by kind, one file a sample, and a table."
         rng = np.random.default_rng(seed)
@@ -46,26 +46,28 @@ def world_and_table():
         return table
     world = Path(tempfile.mkdtemp())
     table = small_world(world)
+    big = np.arange(400 * 600, dtype="float32").reshape(1, 400, 600)
+    write_geotiff(world / "big.tif", big, (7.9, 50.1), 0.001, "EPSG:4326")
     table.index = table.id.astype(str)
     table.head(3)
-    return world, table
+    return world, table, big
 
 
 @pytest.fixture(scope='module')
-def image(world_and_table):
-    world, table = world_and_table
+def image(world_table_and_big):
+    world, table, big = world_table_and_big
     return raster_source("image", "image/{id}.tif", table, str(world))
 
 
 @pytest.fixture(scope='module')
-def dem(world_and_table):
-    world, table = world_and_table
+def dem(world_table_and_big):
+    world, table, big = world_table_and_big
     return raster_source("dem", "dem/{id}.tif", table, str(world), units="m")
 
 
 @pytest.fixture(scope='module')
-def lc(world_and_table):
-    world, table = world_and_table
+def lc(world_table_and_big):
+    world, table, big = world_table_and_big
     return raster_source("lc", "lc/{id}.tif", table, str(world))
 
 
@@ -157,10 +159,10 @@ def test_wide_a_column_a_step_a_list_of_columns_a_channel():
         WideSeries("year", dict(ndvi=["n1", "n2"]), [1, 2, 3]).template()
 
 
-def test_told_from_the_files(image, dem, lc, world_and_table):
+def test_told_from_the_files(image, dem, lc, world_table_and_big):
     "What the first files say."
     # told from the files: kind, channels, type, classes
-    world, table = world_and_table
+    world, table, big = world_table_and_big
     assert (image.kind, image.channels, image.dtype) == ("image", ["B4", "B8"], "uint16")
     assert (dem.kind, dem.channels, dem.dtype) == ("image", ["dem"], "float32")
     assert (lc.kind, lc.classes) == ("mask", ["10", "30", "80"])
@@ -174,9 +176,9 @@ def test_told_from_the_files(image, dem, lc, world_and_table):
     assert (np.array([10, 30, 80])[lc.read(row)] == as_written).all()
 
 
-def test_classes_by_name_in_any_order_and_a_value_that_is_not_among_them(world_and_table, lc):
+def test_classes_by_name_in_any_order_and_a_value_that_is_not_among_them(world_table_and_big, lc):
     "What the first files say."
-    world, table = world_and_table
+    world, table, big = world_table_and_big
     names = {80: "water", 10: "trees", 30: "grass"}
     named = raster_source("lc", "lc/{id}.tif", table, str(world), classes=names)
     assert named.classes == ["water", "trees", "grass"]
@@ -192,12 +194,10 @@ def test_classes_by_name_in_any_order_and_a_value_that_is_not_among_them(world_a
         raster_source("x", "x/{id}.tif", table, str(world))
 
 
-def test_a_window_of_one_large_raster_about_each_place_is_what_the_file_of_that(world_and_table, image):
+def test_a_window_of_one_large_raster_about_each_place_is_what_the_file_of_that(world_table_and_big, image):
     "What the first files say."
     # a window of one large raster about each place is what the file of that place holds
-    world, table = world_and_table
-    big = np.arange(400 * 600, dtype="float32").reshape(1, 400, 600)
-    write_geotiff(world / "big.tif", big, (7.9, 50.1), 0.001, "EPSG:4326")
+    world, table, big = world_table_and_big
     window = raster_source("big", "big.tif", table, str(world), size=16)
     found = window.read(table.iloc[3])
     column = round((8.15 - 7.9) * 1000)
@@ -251,9 +251,9 @@ def test_dates_from_a_column_as_a_list_or_by_position():
         source.read(pd.Series(dict(when=dates[0]), name="c"))
 
 
-def test_a_word_is_enough_where_the_table_and_the_files_say_the_rest(world_and_table):
+def test_a_word_is_enough_where_the_table_and_the_files_say_the_rest(world_table_and_big):
     "Whatever stands there."
-    world, table = world_and_table
+    world, table, big = world_table_and_big
     def found(given, name="x"):
         return type(find_source(name, given, table, str(world))).__name__
 
@@ -281,9 +281,9 @@ def test_a_word_is_enough_where_the_table_and_the_files_say_the_rest(world_and_t
     assert not np.isnan(paths.read(with_paths.loc["0"])).any()
 
 
-def test_labels_that_a_cell_lists_as_text_or_as_a_list(world_and_table):
+def test_labels_that_a_cell_lists_as_text_or_as_a_list(world_table_and_big):
     "Whatever stands there."
-    world, table = world_and_table
+    world, table, big = world_table_and_big
     lists = pd.DataFrame(dict(cover=["water; forest", "forest", None]), index=["p", "q", "r"])
     covers = find_source("covers", dict(source="cover", kind="multilabel"), lists)
     assert covers.labels == ["forest", "water"]

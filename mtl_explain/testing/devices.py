@@ -114,6 +114,8 @@ def _toy_cases() -> dict:
     mods["year"] = replace(mods["optical"], name="year", kind="image_series", shape=year)
     for kind in ("pixel-attention", "utae"):
         cases[kind] = Setup(dict(year=dict(type=kind, width=8)), ("cover", "climate"))
+    for kind in ("series-mlp", "tabm"):
+        cases[kind] = Setup(dict(months=dict(type=kind)), ("climate", "warmth"))
     gaps = dict(missing=0.5)
     inputs = dict(optical=unet | gaps, climate=gaps, warmth=gaps, months=gaps, year=gaps)
     cases["gaps"] = Setup(inputs, ("elevation", "zone"))
