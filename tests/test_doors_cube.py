@@ -16,7 +16,7 @@ from mtl_explain.doors.cube import samples_from_cube
 
 
 @pytest.fixture(scope='module')
-def cube_words_and_samples():
+def make_cube_cube_words_and_samples():
     def make_cube(n=48, seed=0):
         "A cube of (time, y, x) with a label that follows from when a pixel is green."
         rng = np.random.default_rng(seed)
@@ -49,13 +49,13 @@ def cube_words_and_samples():
         crop=dict(source="crop", classes={1101: "wheat", 1201: "maize"}),
     )
     samples = samples_from_cube(cube, 8, **words)
-    return cube, words, samples
+    return make_cube, cube, words, samples
 
 
-def test_windows_are_what_stands_in_the_cube(cube_words_and_samples):
+def test_windows_are_what_stands_in_the_cube(make_cube_cube_words_and_samples):
     "A valley in a cube."
     # windows are what stands in the cube; nodata is missing; places are those of the grid
-    cube, words, samples = cube_words_and_samples
+    make_cube, cube, words, samples = make_cube_cube_words_and_samples
     one = samples.sel(sample="8_16")
     assert (one.dem.values[0] == cube.elevation.values[8:16, 16:24]).all()
     assert (one.s2.values[:, 1] == cube.B08.values[:, 8:16, 16:24]).all()
@@ -72,10 +72,10 @@ def test_windows_are_what_stands_in_the_cube(cube_words_and_samples):
         assert samples_from_cube(cube, 8, known="crop", **words).sizes["sample"] == 30
 
 
-def test_pixel_by_pixel(cube_words_and_samples):
+def test_pixel_by_pixel(make_cube_cube_words_and_samples):
     "A valley in a cube."
     # pixel by pixel: series, numbers, categories; and overlapping windows
-    cube, words, samples = cube_words_and_samples
+    make_cube, cube, words, samples = make_cube_cube_words_and_samples
     pixels = samples_from_cube(cube, 1, stride=4, **words)
     assert {n: pixels[n].attrs["kind"] for n in words} == dict(
         s2="series", dem="tabular", crop="category"
@@ -86,16 +86,19 @@ def test_pixel_by_pixel(cube_words_and_samples):
     assert "row" not in overlapping.coords
 
 
-def test_a_cube_in_a_file_in_zarr_as_one_array(cube_words_and_samples):
+def test_a_cube_in_a_file_in_zarr_as_one_array(make_cube_cube_words_and_samples):
     "A valley in a cube."
     # a cube in a file, in zarr, as one array; streamed into a store: the same samples
-    cube, words, samples = cube_words_and_samples
+    make_cube, cube, words, samples = make_cube_cube_words_and_samples
     folder = Path(tempfile.mkdtemp())
     cube.to_netcdf(folder / "cube.nc", engine="h5netcdf")
     again = samples_from_cube(folder / "cube.nc", 8, **words)
     xr.testing.assert_equal(again, samples)
     stored = samples_from_cube(cube, 8, dest=folder / "store", progress=False, **words)
     xr.testing.assert_equal(stored.load(), samples)
+    # another cube is not taken for the store that is there
+    with pytest.raises(FileExistsError, match="was made with other settings"):
+        samples_from_cube(make_cube(seed=1), 8, dest=folder / "store", progress=False, **words)
     bands = cube[["B04", "B08"]].to_dataarray("band")
     array = samples_from_cube(bands, 8, s2=["B04", "B08"])
     assert (
@@ -106,9 +109,9 @@ def test_a_cube_in_a_file_in_zarr_as_one_array(cube_words_and_samples):
     xr.testing.assert_equal(samples_from_cube(folder / "cube.zarr", 8, **words), samples)
 
 
-def test_what_does_not_fit_is_one_line(cube_words_and_samples):
+def test_what_does_not_fit_is_one_line(make_cube_cube_words_and_samples):
     "A valley in a cube."
-    cube, words, samples = cube_words_and_samples
+    make_cube, cube, words, samples = make_cube_cube_words_and_samples
     with pytest.raises(ValueError, match="'s2': no variable 'B4' in the cube; it has B04, B08"):
         samples_from_cube(cube, 8, s2="B4")
     with pytest.raises(ValueError, match="windows no larger than the 48 × 48 pixels"):

@@ -119,6 +119,13 @@ def test_through_a_store(invent_lakes_lakes_and_table):
         lakes / "lakes.csv", dest=lakes / "store", group="region", progress=False, **words
     )
     assert again.sizes == direct.sizes
+    # another table, or another split, is not taken for the store that is there
+    other = pd.read_csv(lakes / "lakes.csv").assign(state=lambda t: t.state.to_numpy()[::-1])
+    options = dict(dest=lakes / "store", group="region", progress=False) | words
+    with pytest.raises(FileExistsError, match="was made with other settings"):
+        samples_from_table(other, lakes, **options)
+    with pytest.raises(FileExistsError, match="was made with other settings"):
+        samples_from_table(lakes / "lakes.csv", deal=dict(seed=5), **options)
 
 
 def test_what_cannot_be_read_is_named_with_its_file(invent_lakes_lakes_and_table):

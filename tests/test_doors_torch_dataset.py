@@ -82,6 +82,8 @@ def test_splits_that_came_with_the_data_are_kept(Fields_and_samples):
     with tempfile.TemporaryDirectory() as folder:
         stored = samples_from_torch(parts, dest=Path(folder) / "store", **words)
         xr.testing.assert_equal(stored.load(), samples)
+        with pytest.raises(FileExistsError, match="was made with other settings"):
+            samples_from_torch(parts | dict(test=Fields(4, 5)), dest=Path(folder) / "store", **words)
     # nothing named: all that can be one
     assert set(samples_from_torch(Fields(), progress=False, mask=dict(ignore=255))) == {"mask"}
 

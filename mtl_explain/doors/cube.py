@@ -16,7 +16,8 @@ from rasterio.warp import transform as warp_points
 
 from mtl_explain.data.partition import split_samples
 from mtl_explain.data.samples import check_samples, modality_array
-from mtl_explain.data.store import open_store, placeholder, write_store
+from mtl_explain.data.store import content_digest, open_store, placeholder, write_store
+from mtl_explain.doors.sources import samples_digest, told
 from mtl_explain.modality import kinds
 
 # %% ../../nbs/api/doors/02_cube.ipynb #d454bb6f
@@ -270,16 +271,10 @@ def samples_from_cube(
     def read_block(start, stop):
         return {n: p.cut(tops[start:stop], lefts[start:stop]) for n, p in parts.items()}
 
-    settings = dict(modalities={n: _told(v) for n, v in modalities.items()}, size=size)
+    about = [content_digest(samples), samples_digest(read_block, len(tops))]
+    settings = dict(modalities=told(modalities), size=size, samples=about)
     write_store(dest, samples.assign(empty), read_block, settings, progress=progress)
     return open_store(dest)
-
-
-def _told(value):
-    "What was written beside a name, as the manifest keeps it."
-    if isinstance(value, dict):
-        return {str(k): _told(v) for k, v in value.items()}
-    return [str(v) for v in value] if isinstance(value, (list, tuple)) else str(value)
 
 
 def _like(window, n):

@@ -21,9 +21,12 @@ __all__ = [
     "ImageSeries",
     "image_series",
     "find_source",
+    "told",
+    "samples_digest",
 ]
 
 # %% ../../nbs/api/doors/00_sources.ipynb #9e4b96d2
+import hashlib
 import json
 import os
 import re
@@ -827,6 +830,32 @@ def find_source(
         f"'{name}': '{text}' is no column of the table ({known}), and no pattern such as "
         "'folder/{id}.tif'"
     )
+
+
+def told(
+    value,  # what was written beside a name
+):  # numbers, text, lists and dictionaries of these
+    "What was asked for, as the manifest of a store keeps it."
+    if isinstance(value, dict):
+        return {str(k): told(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [told(v) for v in value]
+    plain = value is None or isinstance(value, (str, int, float, bool))
+    return value if plain else f"<{type(value).__name__}>"
+
+
+def samples_digest(
+    read_block,  # function (start, stop) -> {modality: values}
+    n: int,  # samples that there are
+    most: int = 16,  # samples to look at, evenly spread
+) -> str:  # 16 hexadecimal digits
+    "A hash of some samples: whether a store that is there was made from other data."
+    found = hashlib.sha256()
+    for i in np.unique(np.linspace(0, n - 1, most).astype(int)):
+        for name, values in sorted(read_block(int(i), int(i) + 1).items()):
+            found.update(name.encode())
+            found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _large_raster(name, text, table, root, options):

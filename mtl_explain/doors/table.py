@@ -7,6 +7,7 @@ __all__ = ["ReadRow", "samples_from_table", "table_of_files", "samples_from_fold
 
 # %% ../../nbs/api/doors/01_table.ipynb #198f6e54
 import glob
+import hashlib
 import os
 import re
 import warnings
@@ -31,6 +32,7 @@ from mtl_explain.doors.sources import (
     file_of,
     find_source,
     read_table,
+    told,
 )
 from mtl_explain.files.index import check_index
 from mtl_explain.files.raster import open_raster
@@ -219,7 +221,8 @@ def samples_from_table(
     template = _template(sources).assign_attrs(
         title=title, split_by=index.attrs.get("split_by", "as given")
     )
-    settings = dict(modalities={n: _told(v) for n, v in modalities.items()}, root=root)
+    about = dict(table=_table_digest(index, sources), skip_bad=skip_bad)
+    settings = dict(modalities=told(modalities), root=root) | about
     prepare_samples(
         index, ReadRow(sources), template, dest, settings, [], coords, skip_bad, workers, progress
     )
@@ -227,14 +230,19 @@ def samples_from_table(
 
 
 # %% ../../nbs/api/doors/01_table.ipynb #92622047
-def _told(value):
-    "What was written beside a name, as the manifest keeps it."
-    if isinstance(value, dict):
-        return {str(k): _told(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_told(v) for v in value]
-    plain = value is None or isinstance(value, (str, int, float, bool))
-    return value if plain else f"<{type(value).__name__}>"
+def _table_digest(index, sources):
+    "Hash of the table with its splits, of long tables, and of the sizes of all rasters."
+    found = hashlib.sha256(index.astype(str).to_csv().encode())
+    for source in sources.values():
+        for times, values in getattr(source, "steps", {}).values():
+            found.update(np.asarray(times).tobytes() + np.ascontiguousarray(values).tobytes())
+        if not isinstance(source, Raster):
+            continue
+        places = [source.place] if isinstance(source.place, str) else source.place
+        files = (file_of(p, row, source.root) for _, row in index.iterrows() for p in places)
+        sizes = [f.stat().st_size if f is not None and f.exists() else -1 for f in files]
+        found.update(np.array(sizes).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _with_split(index, sources, deal):

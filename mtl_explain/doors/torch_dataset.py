@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from mtl_explain.data.partition import split_samples
 from mtl_explain.data.samples import check_samples, modality_array
-from mtl_explain.data.store import open_store, placeholder, write_store
+from mtl_explain.data.store import content_digest, open_store, placeholder, write_store
+from mtl_explain.doors.sources import samples_digest
 from mtl_explain.modality import kinds, label_kinds
 
 
@@ -224,7 +225,8 @@ def samples_from_torch(
     samples = _split(samples, items, keys, read, deal or {})
     if dest is not None:
         empty = {n: k.array(placeholder((len(items), *k.shape), k.dtype)) for n, k in keys.items()}
-        settings = dict(keys={n: str(k.key) for n, k in keys.items()})
+        about = [content_digest(samples), samples_digest(read, len(items))]
+        settings = dict(keys={n: str(k.key) for n, k in keys.items()}, samples=about)
         write_store(dest, samples.assign(empty), read, settings, progress=progress)
         return open_store(dest)
     steps = [(i, min(i + 64, len(items))) for i in range(0, len(items), 64)]
