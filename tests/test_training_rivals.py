@@ -18,7 +18,7 @@ from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.rivals import (
-    Caps, pixel_features, rival_names, rivals, sample_features, series_maps, split_optimism,
+    Caps, pixel_features, rival_names, rival_scores, rivals, sample_features, series_maps, split_optimism,
 )
 
 
@@ -156,4 +156,7 @@ def test_where_farms_are_alike_within_a_random_split_flatters():
     honest = split_optimism(farms(False), role, caps=Caps(trees=20))
     assert flattered.optimism["crop", "accuracy"] > 0.2
     assert abs(honest.optimism["crop", "accuracy"]) < 0.12
+    unsplit = farms(True).assign_coords(split=("sample", ["train"] * 240))
+    with pytest.raises(ValueError, match="no samples of split valid"):
+        rival_scores(unsplit, role, splits=("valid",))
     flattered.round(2)

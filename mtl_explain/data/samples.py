@@ -259,7 +259,7 @@ def problems_in_names(
                 "cannot be printed): rename it"
             )
     for name, c in samples.coords.items():
-        if not isinstance(c.dtype, np.dtype):
+        if isinstance(c.dtype, (pd.StringDtype, pd.ArrowDtype)):
             found.append(
                 f"'{name}' holds an array of pandas ({c.dtype}), from which xarray "
                 f"cannot select: samples.assign_coords({name}=({str(c.dims[0])!r}, "

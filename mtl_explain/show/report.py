@@ -20,7 +20,7 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
-from mtl_explain.explain.overview import explain
+from mtl_explain.explain.overview import check_traced, explain
 from mtl_explain.explain.resampling import Resampling, cluster_codes
 from mtl_explain.explain.skill import skill
 from mtl_explain.files.paths import (
@@ -419,6 +419,8 @@ def write_report(
     "Figures, tables and one self-contained page; only an older report is replaced."
     run, control, *others = map(opened_run, (run, control, *others))
     is_trace = isinstance(run, xr.Dataset)
+    if samples is not None:
+        check_traced(run if is_trace else run.trace, samples)
     if is_trace and (folder is None or modalities is None):
         raise ValueError("a report on a trace needs `modalities`, and a `folder` to write into")
     folder = Path(folder or run.folder / "report")

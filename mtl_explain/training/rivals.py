@@ -302,6 +302,11 @@ def rivals(
     split = samples["split"].values
     train = drawn_rows(np.flatnonzero(split == "train"), caps.samples, seed)
     scored = np.flatnonzero(np.isin(split, splits))
+    for what, rows in (("train", train), (" or ".join(splits), scored)):
+        if not len(rows):
+            raise ValueError(
+                f"no samples of split {what}: rivals need some to train and to score on"
+            )
     inputs = tuple(setup.inputs)
     table = []
     errors = np.full((2, len(scored), len(setup.targets)), np.nan, "float32")
