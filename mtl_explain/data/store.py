@@ -21,6 +21,7 @@ __all__ = [
     "stored_faults",
     "content_digest",
     "save_samples",
+    "SentSamples",
 ]
 
 # %% ../../nbs/api/data/03_store.ipynb #8a2e2c9e
@@ -1173,3 +1174,32 @@ def save_samples(
         return {n: samples[n].values[start:stop] for n in samples.data_vars}
 
     return write_store(dest, samples, read_block, contents=content_digest(samples), **options)
+
+
+# %% ../../nbs/api/data/03_store.ipynb #b5745b37
+class SentSamples:
+    "Samples that travel light: what a store holds unchanged is named, and opened where it arrives."
+
+    def __init__(
+        self,
+        samples: xr.Dataset,  # a sample set, in memory or opened from a store
+    ):
+        self.samples = samples
+
+    def __getstate__(self):
+        stored = {}
+        manifests = {}
+        for name, da in self.samples.data_vars.items():
+            if known := _known(da, manifests):
+                path, _, stored_name = known
+                stored[name] = str(path.absolute()), stored_name, da.dims, da.attrs
+        order = list(self.samples.data_vars)
+        return dict(rest=self.samples.drop_vars(list(stored)), stored=stored, order=order)
+
+    def __setstate__(self, state):
+        stores = {path: open_store(path) for path, *_ in state["stored"].values()}
+        found = {
+            name: xr.Variable(dims, stores[path][stored_name].data, attrs)
+            for name, (path, stored_name, dims, attrs) in state["stored"].items()
+        }
+        self.samples = state["rest"].assign(found)[state["order"]]
