@@ -124,6 +124,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mtl_explain.cli.demo': ('api/cli.html#demo', 'mtl_explain/cli.py'),
                                  'mtl_explain.cli.demo_samples': ('api/cli.html#demo_samples', 'mtl_explain/cli.py'),
                                  'mtl_explain.cli.detect': ('api/cli.html#detect', 'mtl_explain/cli.py'),
+                                 'mtl_explain.cli.done_by': ('api/cli.html#done_by', 'mtl_explain/cli.py'),
                                  'mtl_explain.cli.explain': ('api/cli.html#explain', 'mtl_explain/cli.py'),
                                  'mtl_explain.cli.find_setup': ('api/cli.html#find_setup', 'mtl_explain/cli.py'),
                                  'mtl_explain.cli.main': ('api/cli.html#main', 'mtl_explain/cli.py'),

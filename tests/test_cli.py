@@ -25,11 +25,13 @@ import xarray as xr
 from mtl_explain import papers
 from mtl_explain.change import detect as detection
 from mtl_explain.cli import (
-    chosen_recipe, demo_samples, find_setup, main, need_runs, need_stores, parse_options, parse_rasters,
+    _said, chosen_recipe, demo_samples, done_by, find_setup, main, need_runs, need_stores, parse_options,
+    parse_rasters,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, open_store, save_samples
 from mtl_explain.datasets import globe
+from mtl_explain.files.executor import chosen_executor, units_at_once
 from mtl_explain.files.raster import write_geotiff
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -172,6 +174,22 @@ def test_options_are_checked_against_the_function_they_go_to():
         parse_options(["size=3"], prepared, "data prepare")
     with pytest.raises(ValueError, match="an option is written KEY=VALUE, got 'tile'"):
         parse_options(["tile"], prepared, "data prepare")
+
+
+def test_the_words_reach_the_executor():
+    "Data."
+    # the words reach the executor; where there is no cluster, it is one line
+    with done_by(None, None), chosen_executor() as usual, done_by(None, 3), chosen_executor() as three:
+        assert (units_at_once(usual), units_at_once(three)) == (1, 3)
+    for words in (("table", "globe"), ("data", "prepare", "globe")):
+        code, _, errors = command(*words, "--cluster", "nowhere.json")
+        assert (code, errors) == (1, ["error: nowhere.json: there is no such scheduler file"])
+        code, _, errors = command(*words, "--cluster", "moon")
+        assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
+        assert "--cluster tcp://host:8786" in " ".join(command(*words, "--help")[1].split())
+    error = ValueError("no number")
+    error.add_note("in unit 7, process 1 on node2")
+    assert _said(error) == "no number (in unit 7, process 1 on node2)"
 
 
 def test_what_is_asked_of_a_dataset():

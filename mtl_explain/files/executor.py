@@ -12,7 +12,7 @@ __all__ = [
     "run_units",
 ]
 
-# %% ../../nbs/api/files/08_executor.ipynb #ab26987c
+# %% ../../nbs/api/files/08_executor.ipynb #5a8a03b4
 import contextlib
 import hashlib
 import os
@@ -38,7 +38,7 @@ from tqdm import tqdm
 from mtl_explain import __version__
 from mtl_explain.files.paths import n_cores
 
-# %% ../../nbs/api/files/08_executor.ipynb #10a55b7b
+# %% ../../nbs/api/files/08_executor.ipynb #4c6e9888
 _unpacked = {}  # in a worker: the last function, by its checksum
 
 
@@ -56,7 +56,7 @@ class _Packed:
         return _unpacked[self.checksum](*args)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #d0d9ae61
+# %% ../../nbs/api/files/08_executor.ipynb #669ca442
 _one_at_a_time = threading.Lock()
 
 
@@ -86,7 +86,7 @@ def _do(version, function, *args):
         return None, _fit_to_travel(error), _worker_name(), traceback.format_exc()
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #29307eb9
+# %% ../../nbs/api/files/08_executor.ipynb #2e5267aa
 class _Here:
     "An executor that does each unit at once, in this process."
 
@@ -101,7 +101,7 @@ class _Here:
         pass
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #3a2c01a7
+# %% ../../nbs/api/files/08_executor.ipynb #24cd73ad
 def _end_with(parent):
     "Wait for the end of the parent process, then leave at once."
     while os.getppid() == parent:
@@ -147,7 +147,7 @@ class _Processes:
             self.pool = None
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #efa2026f
+# %% ../../nbs/api/files/08_executor.ipynb #9933090d
 def n_processes(
     workers: int | None,  # what somebody asked for; None or 0: what is usual
     usual: int,  # number of processes
@@ -158,7 +158,7 @@ def n_processes(
     return workers or usual
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #6d7fcb98
+# %% ../../nbs/api/files/08_executor.ipynb #f370a872
 def _needed(name):
     "A package of the extra `cluster`, or one line."
     try:
@@ -203,7 +203,7 @@ def _dask_executor(client):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #85ce330d
+# %% ../../nbs/api/files/08_executor.ipynb #9bd977a0
 class _Jobs:
     "An executor of submitit with the futures of `concurrent.futures`."
 
@@ -260,7 +260,7 @@ def _submitit_executor(cluster, folder="jobs"):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #3d65d10a
+# %% ../../nbs/api/files/08_executor.ipynb #746e13ae
 _current = ContextVar("executor", default=None)
 
 
@@ -339,7 +339,7 @@ def is_here(
     return isinstance(executor, (_Here, _Processes))
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #e0707533
+# %% ../../nbs/api/files/08_executor.ipynb #f3cd1661
 @dataclass
 class _Unit:
     "A unit on its way."
@@ -377,7 +377,7 @@ def _noted(error, unit, where=""):
     return error
 
 
-def _result(future, unit):
+def _result(future, unit, here):
     "The result of a unit; its own error, or one of the way to it."
     try:
         result, error, where, how = future.result()
@@ -390,10 +390,10 @@ def _result(future, unit):
         return result
     if error.__traceback__ is None and how:
         error.__cause__ = RuntimeError(f"in the worker:\n{how}")
-    raise _noted(error, unit, where)
+    raise _noted(error, unit, "" if here else where)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #b5fd326f
+# %% ../../nbs/api/files/08_executor.ipynb #7d55901a
 def run_units(
     function,  # of the arguments of a unit
     units,  # of (name, arguments); a generator is asked for what is next only
@@ -406,7 +406,8 @@ def run_units(
     tries: int = 3,  # how often a unit may lose its worker
 ):  # generator of (name, result)
     "Do all units; one that fails, or loses its worker again and again, is named."
-    sent = function if isinstance(executor, _Here) else _Packed(function)
+    here = isinstance(executor, _Here)
+    sent = function if here else _Packed(function)
     at_once = units_at_once(executor)
     at_once = at_once if at_once == 1 else 3 * at_once
     waiting = enumerate(units)
@@ -435,7 +436,7 @@ def run_units(
     def collect(future):
         unit = running.pop(future)
         try:
-            ready[unit.number] = unit.name, _result(future, unit)
+            ready[unit.number] = unit.name, _result(future, unit, here)
         except Exception as error:
             if not _is_lost(error):
                 raise
