@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from mtl_explain.data.native import (
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import open_store, read_manifest
+from mtl_explain.files.executor import open_executor
 
 
 # the toy dataset: its template, its reader, its files, and a folder with three bad ones
@@ -283,7 +285,7 @@ def test_the_first_ten_and_a_count():
 
 
 def test_native_files_become_a_store(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 12)
         path = prepare_samples(
@@ -311,7 +313,7 @@ def test_native_files_become_a_store(toy):
 
 
 def test_by_default_bad_samples_stop_it_and_nothing_is_left_behind(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     with tempfile.TemporaryDirectory() as folder:
         index = bad_folder(folder)
         message = (
@@ -330,7 +332,7 @@ def test_by_default_bad_samples_stop_it_and_nothing_is_left_behind(toy):
 
 
 def test_left_out_and_said_so_in_the_manifest(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     with tempfile.TemporaryDirectory() as folder:
         index = bad_folder(folder)
         index.loc["s0029", "split"] = "holdout"
@@ -359,7 +361,7 @@ def test_left_out_and_said_so_in_the_manifest(toy):
 
 
 def test_nothing_bad(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     # nothing bad: the same store either way
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 12)
@@ -368,6 +370,32 @@ def test_nothing_bad(toy):
         two = prepare_samples(index, toy_read, toy, Path(folder) / "two", skip_bad=True, **options)
         xr.testing.assert_identical(open_store(one).load(), open_store(two).load())
         assert read_manifest(one)["identity"] == read_manifest(two)["identity"]
+
+
+def test_on_a_cluster(toy):
+    "On a cluster, in shards."
+    # on a cluster: the same samples in shards, the same bad ones left out or named
+    with tempfile.TemporaryDirectory() as folder:
+        index = bad_folder(folder)
+        index.loc["s0029", "split"] = "holdout"
+        options = dict(coords=["lat"], progress=False, skip_bad=True)
+        one = prepare_samples(index, toy_read, toy, Path(folder) / "one", **options)
+        with ThreadPoolExecutor(2) as threads, open_executor(threads):
+            two = prepare_samples(index, toy_read, toy, Path(folder) / "two", shard=8, **options)
+            with pytest.raises(
+                ValueError, match="(?s)2 bad samples among 8:.*s0020: 'optical'"
+            ) as told:
+                rows = index[16:24].assign(split="train")
+                rows.loc["s0018", "path"] = "none.npz"
+                prepare_samples(rows, toy_read, toy, Path(folder) / "three", shard=8, progress=False)
+        assert told.value.__notes__[0].startswith("in samples-00000.nc, process ")
+        assert len(read_manifest(two)["shards"]) == 4
+        assert read_manifest(two)["dropped"] == read_manifest(one)["dropped"]
+        xr.testing.assert_identical(open_store(two).load(), open_store(one).load())
+        assert not (Path(folder) / "two.staged").exists()
+        good = index[12:20]
+        three = prepare_samples(good, toy_read, toy, Path(folder) / "four", shard=3, progress=False)
+        assert list(open_store(three).sample.values) == list(good.index)
 
 
 def test_interrupted_then_killed_then_finished(start):

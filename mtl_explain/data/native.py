@@ -33,8 +33,10 @@ import xarray as xr
 from tqdm import tqdm
 
 from mtl_explain.data.store import existing_store, open_store, placeholder, write_store
+from mtl_explain.data.store_shards import write_shards
 from mtl_explain.files.executor import (
     chosen_executor,
+    is_here,
     n_processes,
     run_units,
     units_at_once,
@@ -418,6 +420,97 @@ def _without_bad(
     return _copy_good(staged, good, dest, make(index.iloc[good]), dropped=dropped, **options)
 
 
+# %% ../../nbs/api/data/04_native.ipynb #aeea8381
+def _strict_part(read, expected, rows, start, stop):
+    "In a worker: some samples of a shard, of which none may be bad."
+    block = _chunk_sizes(expected)[1]
+
+    def read_block(first, last):
+        return read_chunk(read, expected, rows.iloc[first:last])
+
+    return _strict(read_block, block, len(rows))(start, stop)
+
+
+def _noting_part(read, expected, rows, notes, start, stop):
+    "In a worker: some samples of a shard; bad ones are noted in a file of this shard."
+    values, bad = read_chunk(read, expected, rows.iloc[start:stop])
+    if bad:
+        lines = [dict(sample=b.sample, file=b.file, problem=b.problem) for _, b in bad]
+        with open(notes, "a", encoding="utf-8") as file:
+            file.writelines("\n" + json.dumps(line) + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+    return values
+
+
+class _RowsOf:
+    "In a worker: some samples of another store, which is opened where it is read."
+
+    def __init__(self, path, rows):
+        self.path = path
+        self.rows = rows
+
+    def __call__(self, start, stop):
+        if not hasattr(self, "data"):
+            self.data = {n: v.data for n, v in open_store(self.path).data_vars.items()}
+        return {n: v[self.rows[start:stop]] for n, v in self.data.items()}
+
+
+def _noted_parts(staged):
+    "The bad samples of a staged store in shards: sample -> dict of sample, file, problem."
+    found = {}
+    for notes in sorted(staged.glob("bad-*.jsonl")):
+        for line in notes.read_text(encoding="utf-8").splitlines():
+            try:
+                note = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # empty, or cut by a kill: its block was read again, and noted again
+            found[note["sample"]] = note
+    return found
+
+
+def _in_shards(
+    index: pd.DataFrame,  # one row a sample
+    read,  # function row -> {modality: array}
+    template: xr.Dataset,  # modalities of zero samples
+    make,  # function index -> template
+    dest: Path,  # store to write
+    dropped: list,  # samples that are left out already
+    skip_bad: bool,
+    **options,  # of `write_shards`
+) -> None:
+    "Write a store in shards, each read and written by one worker."
+    expected = expectations(template)
+    options = options | dict(block=_chunk_sizes(expected)[1])
+    if not skip_bad:
+
+        def strict(start, stop):
+            return partial(_strict_part, read, expected, index.iloc[start:stop])
+
+        write_shards(dest, make(index), strict, **options)
+        return
+    staged = take_folder(_staging(dest), "staged samples").absolute() / "all"
+
+    def noting(start, stop):
+        notes = staged.with_name("all.partial") / f"bad-{start:09d}.jsonl"
+        return partial(_noting_part, read, expected, index.iloc[start:stop], notes)
+
+    write_shards(staged, make(index), noting, dropped=dropped, **options)
+    if not (bad := _noted_parts(staged)):
+        os.replace(staged, dest)
+        return
+    good = np.flatnonzero(~index.index.isin(list(bad)))
+    if not len(good):
+        all_bad = [BadSample(**b) for b in bad.values()]
+        raise ValueError("no sample can be read\n" + complaint(all_bad, len(index), len(index)))
+
+    def of_staged(start, stop):
+        return _RowsOf(staged, good[start:stop])
+
+    in_order = [bad[i] for i in index.index if i in bad]
+    write_shards(dest, make(index.iloc[good]), of_staged, dropped=dropped + in_order, **options)
+
+
 # %% ../../nbs/api/data/04_native.ipynb #188bdeca
 def prepare_samples(
     index: pd.DataFrame,  # one row a sample, its id as the index; column `split`, others at will
@@ -430,8 +523,9 @@ def prepare_samples(
     skip_bad: bool = False,  # leave bad samples out instead of stopping
     workers: int | None = None,  # processes; None: one a core, or none for few samples
     progress: bool = True,  # show progress bars
+    shard: int | None = None,  # samples a shard; None: one file, or on a cluster half a gigabyte
 ) -> Path:  # folder of the store
-    "Read native files into a store with all cores; interrupted, the next call goes on."
+    "Read native files into a store with all cores, or those of a cluster; interrupted, it goes on."
     dest = Path(dest)
     options = dict(settings=settings or {}, sources=sources or [], progress=progress)
     if existing_store(dest, options["settings"], options["sources"]):
@@ -445,6 +539,13 @@ def prepare_samples(
 
     def make(rows):
         return full_template(template, rows, coords)
+
+    with chosen_executor(workers=n_processes(workers, 1)) as executor:
+        elsewhere = shard is not None or not is_here(executor)
+        if elsewhere:
+            how = options | dict(shard=shard, executor=executor)
+            _in_shards(index, read, template, make, dest, dropped, skip_bad, **how)
+            return _tidy(dest)
 
     with block_reader(read, template, index, workers) as (read_block, block):
         if skip_bad:
