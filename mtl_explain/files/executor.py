@@ -12,7 +12,7 @@ __all__ = [
     "run_units",
 ]
 
-# %% ../../nbs/api/files/08_executor.ipynb #5a8a03b4
+# %% ../../nbs/api/files/08_executor.ipynb #a9516dae
 import contextlib
 import hashlib
 import os
@@ -38,7 +38,7 @@ from tqdm import tqdm
 from mtl_explain import __version__
 from mtl_explain.files.paths import n_cores
 
-# %% ../../nbs/api/files/08_executor.ipynb #4c6e9888
+# %% ../../nbs/api/files/08_executor.ipynb #c223666e
 _unpacked = {}  # in a worker: the last function, by its checksum
 
 
@@ -56,7 +56,7 @@ class _Packed:
         return _unpacked[self.checksum](*args)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #669ca442
+# %% ../../nbs/api/files/08_executor.ipynb #68fb1acf
 _one_at_a_time = threading.Lock()
 
 
@@ -86,7 +86,7 @@ def _do(version, function, *args):
         return None, _fit_to_travel(error), _worker_name(), traceback.format_exc()
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #2e5267aa
+# %% ../../nbs/api/files/08_executor.ipynb #2200bb23
 class _Here:
     "An executor that does each unit at once, in this process."
 
@@ -101,7 +101,7 @@ class _Here:
         pass
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #24cd73ad
+# %% ../../nbs/api/files/08_executor.ipynb #61f99f4a
 def _end_with(parent):
     "Wait for the end of the parent process, then leave at once."
     while os.getppid() == parent:
@@ -147,7 +147,7 @@ class _Processes:
             self.pool = None
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #9933090d
+# %% ../../nbs/api/files/08_executor.ipynb #561aa2e3
 def n_processes(
     workers: int | None,  # what somebody asked for; None or 0: what is usual
     usual: int,  # number of processes
@@ -158,7 +158,7 @@ def n_processes(
     return workers or usual
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #f370a872
+# %% ../../nbs/api/files/08_executor.ipynb #9f2210e9
 def _needed(name):
     "A package of the extra `cluster`, or one line."
     try:
@@ -186,6 +186,8 @@ def _dask_client(where, timeout=5):
 
 def _dask_executor(client):
     "The executor of a client; says what one should know about its workers."
+    with contextlib.suppress(TimeoutError):
+        client.wait_for_workers(1, timeout=10)
     threads = client.nthreads()
     if not threads:
         warnings.warn(
@@ -203,7 +205,7 @@ def _dask_executor(client):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #9bd977a0
+# %% ../../nbs/api/files/08_executor.ipynb #d0d2b6a7
 class _Jobs:
     "An executor of submitit with the futures of `concurrent.futures`."
 
@@ -260,7 +262,7 @@ def _submitit_executor(cluster, folder="jobs"):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #746e13ae
+# %% ../../nbs/api/files/08_executor.ipynb #8dda8626
 _current = ContextVar("executor", default=None)
 
 
@@ -339,7 +341,7 @@ def is_here(
     return isinstance(executor, (_Here, _Processes))
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #f3cd1661
+# %% ../../nbs/api/files/08_executor.ipynb #fba3952c
 @dataclass
 class _Unit:
     "A unit on its way."
@@ -393,7 +395,7 @@ def _result(future, unit, here):
     raise _noted(error, unit, "" if here else where)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #7d55901a
+# %% ../../nbs/api/files/08_executor.ipynb #204da5e7
 def run_units(
     function,  # of the arguments of a unit
     units,  # of (name, arguments); a generator is asked for what is next only
@@ -408,8 +410,9 @@ def run_units(
     "Do all units; one that fails, or loses its worker again and again, is named."
     here = isinstance(executor, _Here)
     sent = function if here else _Packed(function)
-    at_once = units_at_once(executor)
-    at_once = at_once if at_once == 1 else 3 * at_once
+    ahead = 3 if isinstance(executor, _Processes) else 1  # so that none waits for the next
+    at_once = ahead * units_at_once(executor)
+    at_once = min(at_once, 128) if ordered else at_once  # results wait for those before them
     waiting = enumerate(units)
     again = deque()  # units that were lost; each is done alone
     running = {}  # future -> unit
