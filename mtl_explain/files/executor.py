@@ -12,7 +12,7 @@ __all__ = [
     "run_units",
 ]
 
-# %% ../../nbs/api/files/08_executor.ipynb #a9516dae
+# %% ../../nbs/api/files/08_executor.ipynb #d45cafb2
 import contextlib
 import hashlib
 import os
@@ -38,7 +38,7 @@ from tqdm import tqdm
 from mtl_explain import __version__
 from mtl_explain.files.paths import n_cores
 
-# %% ../../nbs/api/files/08_executor.ipynb #c223666e
+# %% ../../nbs/api/files/08_executor.ipynb #e98f8ef9
 _unpacked = {}  # in a worker: the last function, by its checksum
 
 
@@ -56,8 +56,18 @@ class _Packed:
         return _unpacked[self.checksum](*args)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #68fb1acf
-_one_at_a_time = threading.Lock()
+# %% ../../nbs/api/files/08_executor.ipynb #e90ff3c4
+class _Turn:
+    "A lock; sent to another process, it is another lock."
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __reduce__(self):
+        return _Turn, ()
+
+
+_turn = _Turn()
 
 
 def _worker_name():
@@ -80,13 +90,13 @@ def _do(version, function, *args):
         words = f"the worker ({_worker_name()}) has mtl_explain {__version__}, you have {version}"
         return None, ImportError(f"{words}: install the same version there"), "", ""
     try:
-        with _one_at_a_time:
+        with _turn.lock:
             return function(*args), None, "", ""
     except Exception as error:
         return None, _fit_to_travel(error), _worker_name(), traceback.format_exc()
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #2200bb23
+# %% ../../nbs/api/files/08_executor.ipynb #d7351e48
 class _Here:
     "An executor that does each unit at once, in this process."
 
@@ -101,7 +111,7 @@ class _Here:
         pass
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #61f99f4a
+# %% ../../nbs/api/files/08_executor.ipynb #93371721
 def _end_with(parent):
     "Wait for the end of the parent process, then leave at once."
     while os.getppid() == parent:
@@ -147,7 +157,7 @@ class _Processes:
             self.pool = None
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #561aa2e3
+# %% ../../nbs/api/files/08_executor.ipynb #19dcd377
 def n_processes(
     workers: int | None,  # what somebody asked for; None or 0: what is usual
     usual: int,  # number of processes
@@ -158,7 +168,7 @@ def n_processes(
     return workers or usual
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #9f2210e9
+# %% ../../nbs/api/files/08_executor.ipynb #4cf9698e
 def _needed(name):
     "A package of the extra `cluster`, or one line."
     try:
@@ -205,7 +215,7 @@ def _dask_executor(client):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #d0d2b6a7
+# %% ../../nbs/api/files/08_executor.ipynb #318125f1
 class _Jobs:
     "An executor of submitit with the futures of `concurrent.futures`."
 
@@ -262,7 +272,7 @@ def _submitit_executor(cluster, folder="jobs"):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #8dda8626
+# %% ../../nbs/api/files/08_executor.ipynb #d8721e33
 _current = ContextVar("executor", default=None)
 
 
@@ -341,7 +351,7 @@ def is_here(
     return isinstance(executor, (_Here, _Processes))
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #fba3952c
+# %% ../../nbs/api/files/08_executor.ipynb #4843019f
 @dataclass
 class _Unit:
     "A unit on its way."
@@ -395,7 +405,7 @@ def _result(future, unit, here):
     raise _noted(error, unit, "" if here else where)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #204da5e7
+# %% ../../nbs/api/files/08_executor.ipynb #b58b29f5
 def run_units(
     function,  # of the arguments of a unit
     units,  # of (name, arguments); a generator is asked for what is next only
