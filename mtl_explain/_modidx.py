@@ -2259,6 +2259,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'mtl_explain/files/executor.py'),
                                             'mtl_explain.files.executor._Unit': ( 'api/files/executor.html#_unit',
                                                                                   'mtl_explain/files/executor.py'),
+                                            'mtl_explain.files.executor._check_versions': ( 'api/files/executor.html#_check_versions',
+                                                                                            'mtl_explain/files/executor.py'),
                                             'mtl_explain.files.executor._dask_client': ( 'api/files/executor.html#_dask_client',
                                                                                          'mtl_explain/files/executor.py'),
                                             'mtl_explain.files.executor._dask_executor': ( 'api/files/executor.html#_dask_executor',

@@ -341,7 +341,7 @@ def data_fetch(
         typer.echo(f"{source:12} {path}")
 
 
-# %% ../nbs/api/90_cli.ipynb #f4bd8ae3
+# %% ../nbs/api/90_cli.ipynb #ce473b45
 Cluster = Annotated[
     str | None,
     typer.Option(

@@ -178,15 +178,9 @@ def test_options_are_checked_against_the_function_they_go_to():
 
 def test_the_words_reach_the_executor():
     "Data."
-    # the words reach the executor; where there is no cluster, it is one line
+    # the words reach the executor; an error says in which unit it was
     with done_by(None, None), chosen_executor() as usual, done_by(None, 3), chosen_executor() as three:
         assert (units_at_once(usual), units_at_once(three)) == (1, 3)
-    for words in (("table", "globe"), ("data", "prepare", "globe")):
-        code, _, errors = command(*words, "--cluster", "nowhere.json")
-        assert (code, errors) == (1, ["error: nowhere.json: there is no such scheduler file"])
-        code, _, errors = command(*words, "--cluster", "moon")
-        assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
-        assert "--cluster tcp://host:8786" in " ".join(command(*words, "--help")[1].split())
     error = ValueError("no number")
     error.add_note("in unit 7, process 1 on node2")
     assert _said(error) == "no number (in unit 7, process 1 on node2)"
@@ -357,6 +351,17 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
             in command("train", "globe", "large", "--start", "first")[1]
         )
         assert made.call_args.kwargs["start"] == "first"
+
+
+def test_where_there_is_no_cluster_it_is_one_line():
+    "Train, explain, report."
+    # where there is no cluster, it is one line; help shows an example
+    for words in (("table", "globe"), ("data", "prepare", "globe")):
+        code, _, errors = command(*words, "--cluster", "nowhere.json")
+        assert (code, errors) == (1, ["error: nowhere.json: there is no such scheduler file"])
+        code, _, errors = command(*words, "--cluster", "moon")
+        assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
+        assert "--cluster tcp://host:8786" in " ".join(command(*words, "--help")[1].split())
 
 
 def test_the_words_of_table_reach_the_trainings():

@@ -18,7 +18,8 @@ import pytest
 
 from mtl_explain import __version__
 from mtl_explain.files.executor import (
-    _Here, _Packed, _dask_client, _do, _submitit_executor, chosen_executor, is_here, open_executor, run_units,
+    _Here, _Packed, _check_versions, _dask_client, _do, _submitit_executor, chosen_executor, is_here,
+    open_executor, run_units,
 )
 
 
@@ -215,6 +216,13 @@ def test_two_workers_of_dask_one_killed_in_the_middle_of_its_unit():
             with pytest.raises(ValueError, match="^invalid literal") as told:
                 list(run_units(int, [("shard 7", ("x",))], executor, progress=False))
             assert told.value.__notes__[0].startswith("in shard 7, process ")
+
+
+def test_a_worker_without_the_package_or_with_another_version_of_it():
+    "On a Dask cluster."
+    for has, words in ((None, "has no mtl_explain, or an older one, you"), ("0.0.1", "has mtl_expl")):
+        with pytest.raises(ImportError, match=f"^worker tcp://node7:40 {words}"):
+            _check_versions({"worker tcp://node1:40": __version__, "worker tcp://node7:40": has})
 
 
 def test_no_scheduler_at_the_address_is_one_line_soon():

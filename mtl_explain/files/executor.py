@@ -12,7 +12,7 @@ __all__ = [
     "run_units",
 ]
 
-# %% ../../nbs/api/files/08_executor.ipynb #d45cafb2
+# %% ../../nbs/api/files/08_executor.ipynb #16eae809
 import contextlib
 import hashlib
 import os
@@ -38,7 +38,7 @@ from tqdm import tqdm
 from mtl_explain import __version__
 from mtl_explain.files.paths import n_cores
 
-# %% ../../nbs/api/files/08_executor.ipynb #e98f8ef9
+# %% ../../nbs/api/files/08_executor.ipynb #83d54d44
 _unpacked = {}  # in a worker: the last function, by its checksum
 
 
@@ -56,7 +56,7 @@ class _Packed:
         return _unpacked[self.checksum](*args)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #e90ff3c4
+# %% ../../nbs/api/files/08_executor.ipynb #6b1a68f8
 class _Turn:
     "A lock; sent to another process, it is another lock."
 
@@ -96,7 +96,7 @@ def _do(version, function, *args):
         return None, _fit_to_travel(error), _worker_name(), traceback.format_exc()
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #d7351e48
+# %% ../../nbs/api/files/08_executor.ipynb #c0911bbd
 class _Here:
     "An executor that does each unit at once, in this process."
 
@@ -111,7 +111,7 @@ class _Here:
         pass
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #93371721
+# %% ../../nbs/api/files/08_executor.ipynb #dc2aa339
 def _end_with(parent):
     "Wait for the end of the parent process, then leave at once."
     while os.getppid() == parent:
@@ -157,7 +157,7 @@ class _Processes:
             self.pool = None
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #19dcd377
+# %% ../../nbs/api/files/08_executor.ipynb #4a91c051
 def n_processes(
     workers: int | None,  # what somebody asked for; None or 0: what is usual
     usual: int,  # number of processes
@@ -168,7 +168,7 @@ def n_processes(
     return workers or usual
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #4cf9698e
+# %% ../../nbs/api/files/08_executor.ipynb #0273b474
 def _needed(name):
     "A package of the extra `cluster`, or one line."
     try:
@@ -194,10 +194,31 @@ def _dask_client(where, timeout=5):
         ) from None
 
 
+def _check_versions(found):
+    "Raise where a worker, or the scheduler, has another version of this package, or none."
+    for who, version in found.items():
+        has = f"mtl_explain {version}" if version else "no mtl_explain, or an older one"
+        if version != __version__:
+            raise ImportError(
+                f"{who} has {has}, you have {__version__}: install the same version there"
+            )
+
+
 def _dask_executor(client):
     "The executor of a client; says what one should know about its workers."
+
+    def version():  # it is sent as it stands here, and so runs where there is no package
+        try:
+            import mtl_explain.files.executor
+
+            return mtl_explain.__version__
+        except ImportError:
+            return None
+
+    _check_versions(dict(scheduler=client.run_on_scheduler(version)))
     with contextlib.suppress(TimeoutError):
         client.wait_for_workers(1, timeout=10)
+    _check_versions({f"worker {k}": v for k, v in client.run(version).items()})
     threads = client.nthreads()
     if not threads:
         warnings.warn(
@@ -215,7 +236,7 @@ def _dask_executor(client):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #318125f1
+# %% ../../nbs/api/files/08_executor.ipynb #f599d1bf
 class _Jobs:
     "An executor of submitit with the futures of `concurrent.futures`."
 
@@ -272,7 +293,7 @@ def _submitit_executor(cluster, folder="jobs"):
     return executor
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #d8721e33
+# %% ../../nbs/api/files/08_executor.ipynb #93e72c41
 _current = ContextVar("executor", default=None)
 
 
@@ -351,7 +372,7 @@ def is_here(
     return isinstance(executor, (_Here, _Processes))
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #4843019f
+# %% ../../nbs/api/files/08_executor.ipynb #d28936ac
 @dataclass
 class _Unit:
     "A unit on its way."
@@ -405,7 +426,7 @@ def _result(future, unit, here):
     raise _noted(error, unit, "" if here else where)
 
 
-# %% ../../nbs/api/files/08_executor.ipynb #b58b29f5
+# %% ../../nbs/api/files/08_executor.ipynb #29d707e8
 def run_units(
     function,  # of the arguments of a unit
     units,  # of (name, arguments); a generator is asked for what is next only
@@ -458,7 +479,7 @@ def run_units(
                 raise _lost_for_good(unit, error) from None
             again.append(unit)
 
-    with tqdm(total=total, desc=desc, unit=what, disable=not progress) as bar:
+    with tqdm(total=total, desc=desc, unit=what, delay=1, disable=not progress) as bar:
         try:
             while fill() or running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
