@@ -341,7 +341,7 @@ def data_fetch(
         typer.echo(f"{source:12} {path}")
 
 
-# %% ../nbs/api/90_cli.ipynb #ce473b45
+# %% ../nbs/api/90_cli.ipynb #5bb93528
 Cluster = Annotated[
     str | None,
     typer.Option(
