@@ -63,6 +63,11 @@ def allowed_roles(
 ) -> pd.DataFrame:  # index modality: roles (a tuple), why (what is ruled out, in words)
     "The roles open to each modality, and why others are not."
     check_setup(setup, mods)
+    if setup.auxiliary:
+        raise ValueError(
+            f"'{setup.auxiliary[0]}' is predicted already: begin with what is always read and the "
+            "main task alone, a baseline"
+        )
     free = [n for n in mods if n not in setup.names]
     names = list(candidates or free)
     given = dict(given or {})
