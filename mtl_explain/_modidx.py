@@ -1779,6 +1779,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'mtl_explain/explain/correlation.py'),
                                                  'mtl_explain.explain.correlation._rows': ( 'api/explain/correlation.html#_rows',
                                                                                             'mtl_explain/explain/correlation.py'),
+                                                 'mtl_explain.explain.correlation._sample_features': ( 'api/explain/correlation.html#_sample_features',
+                                                                                                       'mtl_explain/explain/correlation.py'),
                                                  'mtl_explain.explain.correlation._spread': ( 'api/explain/correlation.html#_spread',
                                                                                               'mtl_explain/explain/correlation.py'),
                                                  'mtl_explain.explain.correlation._standard_sums': ( 'api/explain/correlation.html#_standard_sums',

@@ -264,11 +264,11 @@ def _sizes(statistic, passes):
 def jackknife(
     statistic: Statistic,  # whose values
     families: tuple = (),  # of positions among the M values: those that move together
-    block: int = None,  # samples at a time; as many as make some four million sums if None
+    block: int = None,  # samples at a time; as many as make a quarter of a million sums if None
 ) -> Jackknife:  # values, standard errors, degrees of freedom
     "The delete-one-cluster jackknife (CV3 of MacKinnon et al. 2023), streamed over clusters."
     if block is None:
-        block = int(np.clip(2**22 // _n_sums(statistic), 16, 4096))
+        block = int(np.clip(2**18 // _n_sums(statistic), 16, 4096))  # in the cache
     passes = _passes(statistic, block)
     total, squared, present = _sizes(statistic, passes)
     with np.errstate(all="ignore"):
