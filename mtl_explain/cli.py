@@ -15,6 +15,8 @@ __all__ = [
     "Batch",
     "Width",
     "expected",
+    "Cluster",
+    "Workers",
     "Control",
     "WindowSize",
     "Overlap",
@@ -26,6 +28,7 @@ __all__ = [
     "parse_options",
     "data_list",
     "data_fetch",
+    "done_by",
     "data_prepare",
     "data_simulate",
     "data_describe",
@@ -57,6 +60,7 @@ import subprocess
 import sys
 import typing
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -167,7 +171,8 @@ def _said(
         if error.filename is None:
             return error.strerror
         return f"{error.filename}: {_advice.get(error.errno, error.strerror)}"
-    return str(error) or type(error).__name__
+    unit = [note for note in getattr(error, "__notes__", ()) if note.startswith("in ")]
+    return (str(error) or type(error).__name__) + "".join(f" ({note})" for note in unit[:1])
 
 
 # of click, or of the click inside of typer
@@ -336,8 +341,42 @@ def data_fetch(
         typer.echo(f"{source:12} {path}")
 
 
+# %% ../nbs/api/90_cli.ipynb #5bb93528
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Who does the work: tcp://HOST:8786, the workers of a running Dask scheduler (or its "
+        "scheduler file, .json); 'slurm', jobs; 'local', to try jobs here. This machine if not "
+        "given."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes of this machine, or jobs at once; as usual if not given."),
+]
+
+
+@contextmanager
+def done_by(
+    cluster: str | None,  # as from `--cluster`
+    workers: int | None,  # as from `--workers`
+):
+    "In this block, the work is done by whom somebody has named."
+    if cluster is None and workers is None:
+        yield
+        return
+    from mtl_explain.files.executor import open_executor
+
+    with open_executor(cluster, workers):
+        yield
+
+
 # %% ../nbs/api/90_cli.ipynb #ca3543ad
-@data_app.command("prepare")
+@data_app.command(
+    "prepare",
+    epilog="On a cluster, each worker writes shards of the store: `mtl_explain data prepare benge "
+    "/data/ben-ge /data/store --cluster tcp://host:8786`",
+)
 def data_prepare(
     name: Annotated[str, typer.Argument(help="A dataset, see `mtl_explain data list`.")],
     source: Annotated[
@@ -362,12 +401,15 @@ def data_prepare(
         list[str] | None,
         typer.Option(help="KEY=VALUE of the function `prepare` of this dataset; can be repeated."),
     ] = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
 ):
     "Read native files and write the store of their samples; interrupted, the next call goes on."
     prepare = dataset(name).prepare
     words = [*(option or ()), *(["skip_bad=True"] if skip_bad else ())]
     options = parse_options(words, prepare, f"{name}: data prepare", ("source", "dest"))
-    typer.echo(f"prepared: {prepare(source, dest, **options)}")
+    with done_by(cluster, workers):
+        typer.echo(f"prepared: {prepare(source, dest, **options)}")
 
 
 # %% ../nbs/api/90_cli.ipynb #e64283a4
@@ -535,7 +577,10 @@ def train(
 
 
 # %% ../nbs/api/90_cli.ipynb #019cdc2f
-@app.command()
+@app.command(
+    epilog="On a cluster, each run is a unit of work: `mtl_explain table globe --seeds 5 --cluster "
+    "tcp://host:8786`; on this machine, two at once: `mtl_explain table globe --workers 2`"
+)
 def table(
     name: Annotated[
         str,
@@ -569,6 +614,8 @@ def table(
             "'none': with random weights; runs/DATASET if not given."
         ),
     ] = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
 ):
     "Train the rows of a table and print it, beside the paper's numbers where there are any."
     need_stores(store)
@@ -596,15 +643,16 @@ def table(
     ]
     starts = starts_of(used.start, chosen, start or Path("runs") / used.start) if used.start else {}
     options = training_options(known.recipe, used, (*narrowed(width), *start_changes(starts)))
-    runs = train_table(
-        known.load(store),
-        chosen,
-        out or Path("runs") / name,
-        tuple(range(seeds)),
-        starts=starts,
-        score=known.scores,
-        **options,
-    )
+    with done_by(cluster, workers):
+        runs = train_table(
+            known.load(store),
+            chosen,
+            out or Path("runs") / name,
+            tuple(range(seeds)),
+            starts=starts,
+            score=known.scores,
+            **options,
+        )
     typer.echo(
         f"\n{beside_paper(runs, name).T.to_string()}\n\n{seeds} seed{'s' * (seeds > 1)}, "
         f"{used.epochs} epochs; in brackets: the paper\n{options['recipe']['followed']}"

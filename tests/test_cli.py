@@ -25,11 +25,13 @@ import xarray as xr
 from mtl_explain import papers
 from mtl_explain.change import detect as detection
 from mtl_explain.cli import (
-    chosen_recipe, demo_samples, find_setup, main, need_runs, need_stores, parse_options, parse_rasters,
+    _said, app, chosen_recipe, data_app, demo_samples, done_by, find_setup, main, need_runs, need_stores,
+    parse_options, parse_rasters,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, open_store, save_samples
 from mtl_explain.datasets import globe
+from mtl_explain.files.executor import chosen_executor, units_at_once
 from mtl_explain.files.raster import write_geotiff
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -172,6 +174,16 @@ def test_options_are_checked_against_the_function_they_go_to():
         parse_options(["size=3"], prepared, "data prepare")
     with pytest.raises(ValueError, match="an option is written KEY=VALUE, got 'tile'"):
         parse_options(["tile"], prepared, "data prepare")
+
+
+def test_the_words_reach_the_executor():
+    "Data."
+    # the words reach the executor; an error says in which unit it was
+    with done_by(None, None), chosen_executor() as usual, done_by(None, 3), chosen_executor() as three:
+        assert (units_at_once(usual), units_at_once(three)) == (1, 3)
+    error = ValueError("no number")
+    error.add_note("in unit 7, process 1 on node2")
+    assert _said(error) == "no number (in unit 7, process 1 on node2)"
 
 
 def test_what_is_asked_of_a_dataset():
@@ -339,6 +351,18 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
             in command("train", "globe", "large", "--start", "first")[1]
         )
         assert made.call_args.kwargs["start"] == "first"
+
+
+def test_where_there_is_no_cluster_it_is_one_line():
+    "Train, explain, report."
+    # where there is no cluster, it is one line; help shows an example
+    for words in (("table", "globe"), ("data", "prepare", "globe")):
+        code, _, errors = command(*words, "--cluster", "nowhere.json")
+        assert (code, errors) == (1, ["error: nowhere.json: there is no such scheduler file"])
+        code, _, errors = command(*words, "--cluster", "moon")
+        assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
+    commands = *app.registered_commands, *data_app.registered_commands
+    assert sum("--cluster tcp://host:8786" in (c.epilog or "") for c in commands) == 2
 
 
 def test_the_words_of_table_reach_the_trainings():

@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from mtl_explain.data.native import (
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import open_store, read_manifest
+from mtl_explain.files.executor import open_executor
 
 
 # the toy dataset: its template, its reader, its files, and a folder with three bad ones
@@ -98,12 +101,6 @@ def gone(pids):
     return not any(alive(p) for p in pids)
 
 
-def dies(i):
-    if i == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return i
-
-
 def fails(i):
     return 1 / (i - 3)
 
@@ -154,8 +151,8 @@ def read(row):
     with open(folder/f'{os.getpid()}.reads', 'a') as file: file.write('.')
     time.sleep(pause)
     if row.name == 's0011': raise BadSample(row.name, 's0011.tif', 'truncated')
-    if row.name == 's0700' and (folder/'murder').exists():
-        (folder/'murder').unlink()
+    for mark in list(folder.glob('murder*'))[:1] if row.name == 's0700' else ():
+        mark.unlink()
         os.kill(os.getpid(), 9)
     return dict(level=np.float32([row.number]))
 
@@ -288,7 +285,7 @@ def test_the_first_ten_and_a_count():
 
 
 def test_native_files_become_a_store(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 12)
         path = prepare_samples(
@@ -316,7 +313,7 @@ def test_native_files_become_a_store(toy):
 
 
 def test_by_default_bad_samples_stop_it_and_nothing_is_left_behind(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     with tempfile.TemporaryDirectory() as folder:
         index = bad_folder(folder)
         message = (
@@ -335,7 +332,7 @@ def test_by_default_bad_samples_stop_it_and_nothing_is_left_behind(toy):
 
 
 def test_left_out_and_said_so_in_the_manifest(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     with tempfile.TemporaryDirectory() as folder:
         index = bad_folder(folder)
         index.loc["s0029", "split"] = "holdout"
@@ -364,7 +361,7 @@ def test_left_out_and_said_so_in_the_manifest(toy):
 
 
 def test_nothing_bad(toy):
-    "Stopping, or leaving out."
+    "On a cluster, in shards."
     # nothing bad: the same store either way
     with tempfile.TemporaryDirectory() as folder:
         index = toy_folder(folder, 12)
@@ -373,6 +370,32 @@ def test_nothing_bad(toy):
         two = prepare_samples(index, toy_read, toy, Path(folder) / "two", skip_bad=True, **options)
         xr.testing.assert_identical(open_store(one).load(), open_store(two).load())
         assert read_manifest(one)["identity"] == read_manifest(two)["identity"]
+
+
+def test_on_a_cluster(toy):
+    "On a cluster, in shards."
+    # on a cluster: the same samples in shards, the same bad ones left out or named
+    with tempfile.TemporaryDirectory() as folder:
+        index = bad_folder(folder)
+        index.loc["s0029", "split"] = "holdout"
+        options = dict(coords=["lat"], progress=False, skip_bad=True)
+        one = prepare_samples(index, toy_read, toy, Path(folder) / "one", **options)
+        with ThreadPoolExecutor(2) as threads, open_executor(threads):
+            two = prepare_samples(index, toy_read, toy, Path(folder) / "two", shard=8, **options)
+            with pytest.raises(
+                ValueError, match="(?s)2 bad samples among 8:.*s0020: 'optical'"
+            ) as told:
+                rows = index[16:24].assign(split="train")
+                rows.loc["s0018", "path"] = "none.npz"
+                prepare_samples(rows, toy_read, toy, Path(folder) / "three", shard=8, progress=False)
+        assert told.value.__notes__[0].startswith("in samples-00000.nc, process ")
+        assert len(read_manifest(two)["shards"]) == 4
+        assert read_manifest(two)["dropped"] == read_manifest(one)["dropped"]
+        xr.testing.assert_identical(open_store(two).load(), open_store(one).load())
+        assert not (Path(folder) / "two.staged").exists()
+        good = index[12:20]
+        three = prepare_samples(good, toy_read, toy, Path(folder) / "four", shard=3, progress=False)
+        assert list(open_store(three).sample.values) == list(good.index)
 
 
 def test_interrupted_then_killed_then_finished(start):
@@ -407,13 +430,16 @@ def test_interrupted_then_killed_then_finished(start):
     print(f"{reads:,} readings for 1,000 samples, with two interruptions")
 
 
-def test_a_reading_process_that_is_killed_is_one_clear_line(start):
+def test_a_reading_process_that_is_killed_is_begun_again(start):
     "Interrupted."
+    # a reading process that is killed is begun again; the third time it is one clear line
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "murder").touch()
+        for i in range(3):
+            (folder / f"murder{i}").touch()
         done = start(folder, 0)
-        assert "ChildProcessError: a process was killed" in done.communicate(timeout=120)[1]
+        words = "ChildProcessError: samples s0672 .. s0703: the process that did it was killed 3 times"
+        assert words in done.communicate(timeout=120)[1]
         assert done.returncode == 1
         assert written(folder) in (256, 512)
         assert gone(readers(folder))
@@ -469,12 +495,11 @@ def test_one_process_or_two():
     assert over_cores(abs, [], progress=False) == []
 
 
-def test_a_killed_process_is_noticed_a_mistake_in_a_job_keeps_its_own_name_what():
+def test_a_mistake_in_a_job_keeps_its_own_name_and_says_which_job_what_cannot():
     "All cores."
-    # a killed process is noticed, a mistake in a job keeps its own name, what cannot be sent is refused
-    with pytest.raises(ChildProcessError, match="a process was killed .out of memory"):
-        over_cores(dies, range(8), workers=2, progress=False)
-    with pytest.raises(ZeroDivisionError):
+    # a mistake in a job keeps its own name and says which job, what cannot be sent is refused
+    with pytest.raises(ZeroDivisionError) as told:
         over_cores(fails, range(8), workers=2, progress=False)
-    with pytest.raises(AttributeError, match="pickle"):
-        over_cores((lambda make: lambda i: make(i))(fails), range(8), workers=2, progress=False)
+    assert told.value.__notes__[0].startswith("in simulating, number 3, process ")
+    with pytest.raises(TypeError, match="pickle"):
+        over_cores(threading.Lock().acquire, range(8), workers=2, progress=False)

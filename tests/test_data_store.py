@@ -7,6 +7,7 @@ Do not edit: change the notebook, then `make export`.
 import errno
 import json
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,9 +22,9 @@ import xarray as xr
 from mtl_explain.data.samples import modalities
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.data.store import (
-    _check_block, _check_template, _differences, _hdf5_file, _reserve, block_checksums, content_digest,
-    contiguous_layout, existing_store, identity, open_store, placeholder, read_manifest, refuse_external,
-    save_samples, storable, store_format, verify_store, write_store,
+    SentSamples, _check_block, _check_template, _differences, _hdf5_file, _reserve, block_checksums,
+    content_digest, contiguous_layout, existing_store, identity, open_store, placeholder, read_manifest,
+    refuse_external, save_samples, storable, store_format, verify_store, write_store,
 )
 from mtl_explain.files.paths import only_writer
 from mtl_explain.testing.toy_samples import toy_samples
@@ -669,3 +670,21 @@ def test_a_template_that_cannot_become_a_store_is_refused(world):
     ):
         with pytest.raises(ValueError, match=message):
             _check_template(odd)
+
+
+def test_what_is_sent_is_small_and_what_arrives_is_the_same(world):
+    "Samples on their way to another process."
+    # what is sent is small, and what arrives is the same; what was changed is sent
+    with tempfile.TemporaryDirectory() as folder:
+        stored = open_store(save_samples(world, Path(folder) / "world", progress=False))
+        changed = stored.assign(warmth=stored.warmth + 1).assign_coords(
+            split=("sample", np.resize(["train", "valid"], 96))
+        )
+        for given in (stored, changed, world):
+            packed = pickle.dumps(SentSamples(given))
+            arrived = pickle.loads(packed).samples
+            xr.testing.assert_identical(arrived.load(), given.load())
+            assert list(arrived.data_vars) == list(given.data_vars)
+            assert content_digest(arrived) == content_digest(given)
+            assert (len(packed) < world.nbytes / 2) == (given is not world)
+        del stored, changed, given, arrived

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mtl_explain.data.windows import (
-    WholeBlocks, blend_windows, cell_scales, half_cosine, window_plan, window_starts, window_weights,
+    WholeBlocks, blend_windows, cell_scales, count_windows, half_cosine, window_batches, window_plan,
+    window_starts, window_weights,
 )
 from mtl_explain.palette import blue, orange
 
@@ -54,6 +55,24 @@ def test_how_scenes_are_cut():
     ):
         with pytest.raises(ValueError, match=match):
             window_plan((90, 90), 64, overlap)
+
+
+def test_batches_are_those_that_blending_asks_for_in_its_order_border_windows():
+    "Over the scene."
+    # batches are those that blending asks for, in its order, border windows twice
+    asked = []
+
+
+    def noted(rows, cols):
+        asked.append((rows, cols))
+        return dict(a=np.zeros((len(rows), 1, 32, 32), "float32"))
+
+
+    plan = window_plan((70, 93), 32)
+    for _ in blend_windows(noted, dict(a=1), plan[1], plan[0], 40, 2):
+        pass
+    assert list(window_batches(plan[1], plan[0], 40, 2)) == asked
+    assert sum(len(rows) for rows, _ in asked) == count_windows(plan[1], plan[0], 40)
 
 
 def test_windows_that_agree_give_what_they_agree_on_whatever_their_layout():

@@ -4,7 +4,9 @@ Written by nbdev-export from the check cells of nbs/api/training/10_experiments.
 Do not edit: change the notebook, then `make export`.
 """
 
+import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,8 @@ import torch
 from fastai.callback.core import Callback
 
 from mtl_explain.data.splits import block_folds, fold_split
+from mtl_explain.data.store import open_store, save_samples
+from mtl_explain.files.paths import only_writer
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import joined_folds
@@ -116,6 +120,25 @@ def test_slimmer_u_nets_and_fusion_the_rest_as_it_was():
     assert slim.name == "wide"
     with pytest.raises(ValueError, match="'baseline' has no U-Net"):
         narrower(Setup("months", "warmth"), 8)
+
+
+def test_somebodys_executor_trains_what_is_trained_here(samples, setups):
+    "Training a table."
+    # somebody's executor trains what is trained here; samples and options are sent, and arrive
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as two:
+        stored = open_store(save_samples(samples, Path(folder) / "store", progress=False))
+        options = dict(epochs=1, bs=16, bar=False, device="cpu")
+        there = train_table(stored, setups[:2], Path(folder) / "there", executor=two, **options)
+        here = train_table(samples, setups[:1], Path(folder) / "here", **options)
+        assert [r.folder.name for r in there] == ["baseline-seed0", "with months-seed0"]
+        assert there[0].config["samples"] == here[0].config["samples"]
+        assert np.allclose(there[0].scores.value, here[0].scores.value, atol=1e-4)
+        # two callers on one folder: the second is told who writes there, and nothing is lost
+        with only_writer(there[0].folder), pytest.raises(BlockingIOError) as told:
+            train_table(stored, setups[:1], Path(folder) / "there", executor=two, **options)
+        assert f"is being written by process {os.getpid()}" in str(told.value)
+        assert told.value.__notes__[0].startswith("in baseline, seed 0, process ")
+        del stored
 
 
 def test_each_sample_once_by_a_network_that_did_not_see_its_group(turns_home_turn_options_and_turns, samples, setups):

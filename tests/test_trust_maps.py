@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -127,6 +128,20 @@ def both_fine_coarse_and_given(home_samples_setup_run_tiles_mosaic_write_and_opt
         zone="dry",
     )
     return both, fine, coarse, given
+
+
+def test_somebodys_executor_predicts_the_windows(home_samples_setup_run_tiles_mosaic_write_and_optical, quiet, made):
+    "A run, and a scene."
+    # somebody's executor predicts the windows: the same files
+    home, samples, setup, run, tiles, mosaic, write, optical = home_samples_setup_run_tiles_mosaic_write_and_optical
+    with ThreadPoolExecutor(2) as threads:
+        far = predict_scene(run, dict(optical=optical), home / "far", executor=threads, **quiet)
+        for path in sorted(far.iterdir()):
+            with rasterio.open(path) as there, rasterio.open(made / path.name) as here:
+                assert np.array_equal(there.read(), here.read(), equal_nan=True)
+        with pytest.raises(ValueError, match="other processes open the run from its folder"):
+            learner = mock.Mock(model=run.network, temperatures={}, folder="x", epoch=1, weights="")
+            predict_scene(learner, dict(optical=optical), home / "no", executor=threads, **quiet)
 
 
 def test_the_maps_are_the_predictions_of_the_samples_whatever_the_kind_of_the(promises_options_and_found, home_samples_setup_run_tiles_mosaic_write_and_optical):

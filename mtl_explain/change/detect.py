@@ -15,6 +15,7 @@ __all__ = [
 
 # %% ../../nbs/api/change/03_detect.ipynb #4665007b
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ from mtl_explain.trust.maps import (
     n_layers,
     network_of,
     origin_of,
+    predict_windows,
     scene_layers,
     scene_plan,
     written_in_blocks,
@@ -182,7 +184,9 @@ def detect_change(
         blocks = WholeBlocks(scene.shape[0])
         net = net.to(device or default_device())
         said = "detecting" * progress
-        for row, col, layers in scene_layers(net, scene, targets, plan, heat, said, precision):
+        read = (net, scene, targets, plan.size, heat)
+        predict = partial(predict_windows, *read, precision=precision)
+        for row, col, layers in scene_layers(net, scene, targets, plan, heat, said, predict):
             first, values = blocks.add(row, to_bands(layers, mods, targets, probabilities))
             if values.shape[1]:
                 place = Window(col, first, values.shape[2], values.shape[1])

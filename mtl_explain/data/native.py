@@ -9,7 +9,6 @@ __all__ = [
     "expectations",
     "read_sample",
     "read_chunk",
-    "n_processes",
     "block_reader",
     "full_template",
     "complaint",
@@ -20,16 +19,8 @@ __all__ = [
 # %% ../../nbs/api/data/04_native.ipynb #b7a59d1f
 import errno
 import json
-import multiprocessing
 import os
-import pickle
-import signal
-import sys
-import threading
 import zlib
-from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -42,6 +33,14 @@ import xarray as xr
 from tqdm import tqdm
 
 from mtl_explain.data.store import existing_store, open_store, placeholder, write_store
+from mtl_explain.data.store_shards import write_shards
+from mtl_explain.files.executor import (
+    chosen_executor,
+    is_here,
+    n_processes,
+    run_units,
+    units_at_once,
+)
 from mtl_explain.files.index import check_index, utc_text
 from mtl_explain.files.paths import discard_folder, is_ours, n_cores, take_folder
 from mtl_explain.modality import modality_of
@@ -179,63 +178,6 @@ def _chunk_sizes(
     return chunk, 8 * chunk
 
 
-# %% ../../nbs/api/data/04_native.ipynb #e96aa0f7
-_job = {}  # in a process of the pool: what it reads with
-
-
-def _end_with_parent() -> None:
-    "Wait for the end of the parent process, then leave at once."
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-# %% ../../nbs/api/data/04_native.ipynb #8487ab98
-def _start_process(
-    **job,  # what it works with
-) -> None:
-    "What a process of the pool does first."
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _job.update(job)
-
-
-def _work(
-    rows: pd.DataFrame,  # some rows of the index
-) -> tuple:  # as from `read_chunk`
-    "Read a chunk in a process of the pool."
-    return read_chunk(_job["read"], _job["expected"], rows)
-
-
-# %% ../../nbs/api/data/04_native.ipynb #1314f69a
-def n_processes(
-    workers: int | None,  # what somebody asked for; None or 0: what is usual
-    usual: int,  # number of processes
-) -> int:
-    "How many processes to start; `ValueError` for what is no number of them."
-    if workers is not None and (not isinstance(workers, int) or workers < 0):
-        raise ValueError(f"workers is {workers!r}, expected a whole number of processes, or None")
-    return workers or usual
-
-
-@contextmanager
-def _pool(
-    workers: int,  # number of processes
-    **job,  # what each of them works with
-):  # a `ProcessPoolExecutor`
-    "Processes that end with the block, however it is left."
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    pool = ProcessPoolExecutor(workers, context, partial(_start_process, **job))
-    try:
-        yield pool
-    except BrokenProcessPool:
-        raise ChildProcessError(
-            "a process was killed (out of memory, or a crash in a library): call again, "
-            "with workers=1 if it happens again"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 # %% ../../nbs/api/data/04_native.ipynb #9f5e6f26
 def _concatenate(
     parts: list,  # of (values, bad ones) as from `read_chunk`, in order
@@ -251,23 +193,29 @@ def _concatenate(
 
 
 # %% ../../nbs/api/data/04_native.ipynb #c06db6a7
+def _said_range(
+    rows: pd.DataFrame,  # some rows of the index
+) -> str:
+    "What a unit is called."
+    return f"samples {rows.index[0]} .. {rows.index[-1]}"
+
+
 def _ordered_reader(
-    pool,  # as from `_pool`
+    read,  # function of some rows of the index, as `read_chunk` without its first two arguments
     index: pd.DataFrame,  # one row a sample
     chunk: int,  # samples a chunk
-    ahead: int,  # chunks that are asked for at once
+    executor,  # from `open_executor`
 ):  # function (start, stop) -> as from `read_chunk`; for consecutive blocks of whole chunks
     "Read blocks of samples in order, chunks ahead of need."
-    waiting = deque()
-    state = {}
+    found = None
 
     def take(position):
-        at = state.setdefault("next", position)
-        while len(waiting) < ahead and at < len(index):
-            waiting.append(pool.submit(_work, index.iloc[at : at + chunk]))
-            at += chunk
-        state["next"] = at
-        return waiting.popleft().result()
+        nonlocal found
+        if found is None:
+            parts = (index.iloc[i : i + chunk] for i in range(position, len(index), chunk))
+            units = ((_said_range(rows), (rows,)) for rows in parts)
+            found = run_units(read, units, executor, ordered=True, progress=False)
+        return next(found)[1]
 
     return lambda start, stop: _concatenate([take(i) for i in range(start, stop, chunk)])
 
@@ -283,12 +231,9 @@ def block_reader(
     "A function that reads consecutive blocks of samples."
     expected = expectations(template)
     chunk, block = _chunk_sizes(expected)
-    workers = n_processes(workers, min(n_cores(), -(-len(index) // (2 * chunk))))
-    if workers == 1:
-        yield (lambda start, stop: read_chunk(read, expected, index.iloc[start:stop])), block
-    else:
-        with _pool(workers, read=read, expected=expected) as pool:
-            yield _ordered_reader(pool, index, chunk, 3 * workers), block
+    worth = max(1, len(index) // (8 * chunk))
+    with chosen_executor(workers=n_processes(workers, min(n_cores(), worth))) as executor:
+        yield _ordered_reader(partial(read_chunk, read, expected), index, chunk, executor), block
 
 
 # %% ../../nbs/api/data/04_native.ipynb #5b453bad
@@ -475,6 +420,97 @@ def _without_bad(
     return _copy_good(staged, good, dest, make(index.iloc[good]), dropped=dropped, **options)
 
 
+# %% ../../nbs/api/data/04_native.ipynb #aeea8381
+def _strict_part(read, expected, rows, start, stop):
+    "In a worker: some samples of a shard, of which none may be bad."
+    block = _chunk_sizes(expected)[1]
+
+    def read_block(first, last):
+        return read_chunk(read, expected, rows.iloc[first:last])
+
+    return _strict(read_block, block, len(rows))(start, stop)
+
+
+def _noting_part(read, expected, rows, notes, start, stop):
+    "In a worker: some samples of a shard; bad ones are noted in a file of this shard."
+    values, bad = read_chunk(read, expected, rows.iloc[start:stop])
+    if bad:
+        lines = [dict(sample=b.sample, file=b.file, problem=b.problem) for _, b in bad]
+        with open(notes, "a", encoding="utf-8") as file:
+            file.writelines("\n" + json.dumps(line) + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+    return values
+
+
+class _RowsOf:
+    "In a worker: some samples of another store, which is opened where it is read."
+
+    def __init__(self, path, rows):
+        self.path = path
+        self.rows = rows
+
+    def __call__(self, start, stop):
+        if not hasattr(self, "data"):
+            self.data = {n: v.data for n, v in open_store(self.path).data_vars.items()}
+        return {n: v[self.rows[start:stop]] for n, v in self.data.items()}
+
+
+def _noted_parts(staged):
+    "The bad samples of a staged store in shards: sample -> dict of sample, file, problem."
+    found = {}
+    for notes in sorted(staged.glob("bad-*.jsonl")):
+        for line in notes.read_text(encoding="utf-8").splitlines():
+            try:
+                note = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # empty, or cut by a kill: its block was read again, and noted again
+            found[note["sample"]] = note
+    return found
+
+
+def _in_shards(
+    index: pd.DataFrame,  # one row a sample
+    read,  # function row -> {modality: array}
+    template: xr.Dataset,  # modalities of zero samples
+    make,  # function index -> template
+    dest: Path,  # store to write
+    dropped: list,  # samples that are left out already
+    skip_bad: bool,
+    **options,  # of `write_shards`
+) -> None:
+    "Write a store in shards, each read and written by one worker."
+    expected = expectations(template)
+    options = options | dict(block=_chunk_sizes(expected)[1])
+    if not skip_bad:
+
+        def strict(start, stop):
+            return partial(_strict_part, read, expected, index.iloc[start:stop])
+
+        write_shards(dest, make(index), strict, **options)
+        return
+    staged = take_folder(_staging(dest), "staged samples").absolute() / "all"
+
+    def noting(start, stop):
+        notes = staged.with_name("all.partial") / f"bad-{start:09d}.jsonl"
+        return partial(_noting_part, read, expected, index.iloc[start:stop], notes)
+
+    write_shards(staged, make(index), noting, dropped=dropped, **options)
+    if not (bad := _noted_parts(staged)):
+        os.replace(staged, dest)
+        return
+    good = np.flatnonzero(~index.index.isin(list(bad)))
+    if not len(good):
+        all_bad = [BadSample(**b) for b in bad.values()]
+        raise ValueError("no sample can be read\n" + complaint(all_bad, len(index), len(index)))
+
+    def of_staged(start, stop):
+        return _RowsOf(staged, good[start:stop])
+
+    in_order = [bad[i] for i in index.index if i in bad]
+    write_shards(dest, make(index.iloc[good]), of_staged, dropped=dropped + in_order, **options)
+
+
 # %% ../../nbs/api/data/04_native.ipynb #188bdeca
 def prepare_samples(
     index: pd.DataFrame,  # one row a sample, its id as the index; column `split`, others at will
@@ -487,8 +523,9 @@ def prepare_samples(
     skip_bad: bool = False,  # leave bad samples out instead of stopping
     workers: int | None = None,  # processes; None: one a core, or none for few samples
     progress: bool = True,  # show progress bars
+    shard: int | None = None,  # samples a shard; None: one file, or on a cluster half a gigabyte
 ) -> Path:  # folder of the store
-    "Read native files into a store with all cores; interrupted, the next call goes on."
+    "Read native files into a store with all cores, or those of a cluster; interrupted, it goes on."
     dest = Path(dest)
     options = dict(settings=settings or {}, sources=sources or [], progress=progress)
     if existing_store(dest, options["settings"], options["sources"]):
@@ -503,6 +540,13 @@ def prepare_samples(
     def make(rows):
         return full_template(template, rows, coords)
 
+    with chosen_executor(workers=n_processes(workers, 1)) as executor:
+        elsewhere = shard is not None or not is_here(executor)
+        if elsewhere:
+            how = options | dict(shard=shard, executor=executor)
+            _in_shards(index, read, template, make, dest, dropped, skip_bad, **how)
+            return _tidy(dest)
+
     with block_reader(read, template, index, workers) as (read_block, block):
         if skip_bad:
             _without_bad(index, (read_block, block), make, dest, dropped, **options)
@@ -513,8 +557,13 @@ def prepare_samples(
 
 
 # %% ../../nbs/api/data/04_native.ipynb #00b0193c
+def _each(make, jobs):
+    "In a worker: some jobs, one after the other."
+    return [make(job) for job in jobs]
+
+
 def over_cores(
-    make,  # function of one job; at the top level of a module, so that processes find it
+    make,  # function of one job
     jobs: list,  # what there is to do
     workers: int | None = None,  # processes; None: one a core, or none at all for few jobs
     desc: str = "simulating",  # what the progress bar says
@@ -522,12 +571,17 @@ def over_cores(
 ) -> list:  # results, in the order of the jobs
     "Do the jobs, with several processes where that is worth it."
     workers = min(n_processes(workers, n_cores() if len(jobs) >= 32 else 1), len(jobs))
-
-    def bar(results):
-        return list(tqdm(results, desc, len(jobs), disable=not progress))
-
-    if workers <= 1:
-        return bar(map(make, jobs))
-    pickle.dumps((make, jobs[0]))  # what cannot be sent ends here, not in a pool that waits for it
-    with _pool(workers) as pool:
-        return bar(pool.map(make, jobs, chunksize=max(1, len(jobs) // (64 * workers))))
+    with (
+        chosen_executor(workers=max(workers, 1)) as executor,
+        tqdm(total=len(jobs), desc=desc, disable=not progress) as bar,
+    ):
+        size = max(1, len(jobs) // (64 * units_at_once(executor)))
+        starts = range(0, len(jobs), size)
+        units = ((f"{desc}, number {i}", (jobs[i : i + size],)) for i in starts)
+        found = []
+        for _, results in run_units(
+            partial(_each, make), units, executor, ordered=True, progress=False
+        ):
+            found += results
+            bar.update(len(results))
+    return found

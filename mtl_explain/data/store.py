@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "store_format",
+    "sharded_format",
     "manifest_schema",
     "placeholder",
     "storable",
@@ -16,19 +17,25 @@ __all__ = [
     "write_store",
     "refuse_external",
     "verify_store",
+    "JoinedMap",
     "open_store",
     "stored_statistics",
     "stored_faults",
     "content_digest",
     "save_samples",
+    "SentSamples",
 ]
 
 # %% ../../nbs/api/data/03_store.ipynb #8a2e2c9e
+import ctypes
 import errno
+import functools
 import hashlib
 import json
 import math
+import mmap
 import os
+import sys
 import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -44,6 +51,7 @@ from tqdm import tqdm
 from mtl_explain import __version__
 from mtl_explain.data.samples import count_faults, modalities, problems_in_names
 from mtl_explain.data.statistics import training_statistics
+from mtl_explain.files.executor import chosen_executor, run_units
 from mtl_explain.files.paths import (
     check_space,
     discard_folder,
@@ -61,6 +69,7 @@ from mtl_explain.modality import check_hierarchy
 
 # %% ../../nbs/api/data/03_store.ipynb #23b67130
 store_format = 1  # raised when the layout of a store changes; other numbers are refused
+sharded_format = 2  # of a store in shards, which earlier versions cannot read
 
 
 # %% ../../nbs/api/data/03_store.ipynb #b3e1880c
@@ -407,6 +416,33 @@ manifest_schema["properties"] |= dict(  # of stores that this version writes; ol
     ),
     faults=_names(_names(_count)),
 )
+_piece = _object(
+    name=dict(type="string", pattern="^(coordinates|samples-[0-9]{5,})[.]nc$"),
+    samples=_count,
+    bytes=_count,
+    checksums=manifest_schema["properties"]["checksums"],
+)
+manifest_schema["properties"] |= dict(  # of stores in shards
+    coordinates=_piece,
+    shards=dict(type="array", items=_piece, minItems=1),
+    blocks=_names(_object(step=_step, blocks=_list(_word))),
+)
+
+
+def _pieces(
+    manifest: dict,  # of a store
+) -> list:  # of dict: name, samples, bytes, checksums
+    "The files of a store: one; or its shards in order, after the file of their coordinates."
+    if "shards" in manifest:
+        return [manifest["coordinates"], *manifest["shards"]]
+    return [
+        dict(
+            name="samples.nc",
+            samples=manifest["samples"],
+            bytes=manifest["bytes"],
+            checksums=manifest.get("checksums"),
+        )
+    ]
 
 
 def _check_lengths(
@@ -428,7 +464,8 @@ def _check_lengths(
                     f"{where}: statistics.{name}.{key} is {odd[0]}, expected a finite number; "
                     "prepare the store again"
                 )
-    for name, v in manifest.get("checksums", {}).get("variables", {}).items():
+    variables = [p["checksums"]["variables"] for p in _pieces(manifest) if p["checksums"]]
+    for name, v in [item for found in variables for item in found.items()]:
         n = -(-v["shape"][0] // v["step"])
         if len(v["blocks"]) != n:
             raise ValueError(
@@ -454,7 +491,7 @@ def read_manifest(
     if not isinstance(manifest, dict):
         raise ValueError(f"{path}: manifest.json is damaged, prepare the store again")
     written = manifest.get("store_format")
-    if written != store_format:
+    if written != (sharded_format if "shards" in manifest else store_format):
         raise ValueError(
             f"{path} was written in store format {written}, "
             f"this version reads format {store_format}: prepare the store again"
@@ -892,36 +929,89 @@ def _damages(
     return found
 
 
+def _verified(
+    path: Path,  # folder of a store
+    progress: bool,  # show a progress bar
+    piece: dict,  # one of its files
+) -> int:  # number of blocks that were compared
+    "Read a file of a store and compare it with its checksums."
+    file = path / piece["name"]
+    _check_size(file, piece)
+    if found := _damages(file, piece["checksums"], progress):
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise ValueError(
+            f"{file} is damaged{_of_another(file, piece)}: {found[0]}{more}; copy it again, or "
+            "prepare the store again"
+        )
+    return 1 + sum(len(v["blocks"]) for v in piece["checksums"]["variables"].values())
+
+
+def _of_another(
+    file: Path,  # of a store
+    piece: dict,  # what it should be
+) -> str:  # '' if it may be
+    "Does a shard hold samples of another store?"
+    if "first" not in piece:
+        return ""
+    try:
+        ids = _map_samples(file).sample.values
+    except (OSError, ValueError, AttributeError):
+        return ""
+    known = len(ids) and (str(ids[0]), str(ids[-1])) == (piece["first"], piece["last"])
+    return "" if known else ", or a shard of another store"
+
+
 def verify_store(
     path: str | os.PathLike,  # folder of a store
     progress: bool = True,  # show a progress bar
+    executor=None,  # who reads shards, see `open_executor`; None: the block around, or this process
 ) -> int:  # number of blocks that were compared
     "Read a whole store and compare it with its checksums; `ValueError` names what is damaged."
     path = Path(path)
     manifest = read_manifest(path)
-    file = path / "samples.nc"
-    checksums = manifest.get("checksums")
-    if checksums is None:
+    if _written(manifest) is None:
         raise ValueError(
             f"{path} has no checksums (an earlier version wrote it): "
             "prepare the store again to have them"
         )
-    _check_size(file, manifest)
-    before = file.stat().st_mtime_ns
-    if found := _damages(file, checksums, progress):
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        raise ValueError(
-            f"{file} is damaged: {found[0]}{more}; copy it again, or prepare the store again"
-        )
-    if before != checksums["modified"]:
+    before = _modified(path, manifest)
+    pieces = _pieces(manifest)
+    compare = functools.partial(_verified, path.absolute(), progress and len(pieces) == 1)
+    units = ((piece["name"], (piece,)) for piece in pieces)
+    shown = dict(total=len(pieces), desc="verifying", progress=progress and len(pieces) > 1)
+    with chosen_executor(executor) as read_by:
+        compared = sum(n for _, n in run_units(compare, units, read_by, **shown))
+    if before != _written(manifest):
         _remember(path, before)
-    return 1 + sum(len(v["blocks"]) for v in checksums["variables"].values())
+    return compared
 
 
 # %% ../../nbs/api/data/03_store.ipynb #930d5399
+def _modified(
+    path: Path,  # folder of a store
+    manifest: dict,  # of it
+):  # a number, or for shards one by name of the file
+    "When the files of a store were changed."
+    for piece in _pieces(manifest):
+        _check_size(path / piece["name"], piece)
+    found = {p["name"]: (path / p["name"]).stat().st_mtime_ns for p in _pieces(manifest)}
+    return found.get("samples.nc", found)
+
+
+def _written(
+    manifest: dict,  # of a store
+):  # as from `_modified`; None: it has no checksums
+    "When the files of a store were changed, as its writer has noted."
+    pieces = _pieces(manifest)
+    if pieces[0]["checksums"] is None:
+        return None
+    found = {p["name"]: p["checksums"]["modified"] for p in pieces}
+    return found.get("samples.nc", found)
+
+
 def _remember(
     path: Path,  # folder of a store
-    modified: int,  # time of modification of the file that was verified
+    modified,  # as from `_modified`, when it was verified
 ) -> None:
     "Note that this copy is sound, where the folder can be written."
     try:
@@ -932,24 +1022,26 @@ def _remember(
 
 def _is_known(
     path: Path,  # folder of a store
-    checksums: dict,  # of its manifest
+    manifest: dict,  # of it
 ) -> bool:
-    "Is samples.nc the file that was written or verified here?"
-    modified = (path / "samples.nc").stat().st_mtime_ns
-    if modified == checksums["modified"]:
+    "Are its files those that were written or verified here?"
+    modified = _modified(path, manifest)
+    if modified == _written(manifest):
         return True
     return read_json_if_any(path / "verified.json") == dict(modified=modified)
 
 
 def _check_size(
-    file: Path,  # samples.nc
-    manifest: dict,  # of its store
+    file: Path,  # of a store
+    piece: dict,  # what its manifest says of it
 ) -> None:
     "Raise where the file is not there or was cut short."
+    if not file.exists() and "first" in piece:
+        raise FileNotFoundError(f"{file} is missing: copy this shard, or prepare the store again")
     if not file.exists():
-        raise FileNotFoundError(f"{file.parent} is no store: it has no samples.nc")
+        raise FileNotFoundError(f"{file.parent} is no store: it has no {file.name}")
     size = file.stat().st_size
-    expected = manifest["bytes"]
+    expected = piece["bytes"]
     if size != expected:
         raise ValueError(
             f"{file} has {size:,} bytes instead of {expected:,}: "
@@ -962,7 +1054,7 @@ def _check_moved(
     manifest: dict,  # of it
 ) -> None:
     "Verify a store that came from elsewhere, once."
-    if "checksums" not in manifest or _is_known(path, manifest["checksums"]):
+    if _written(manifest) is None or _is_known(path, manifest):
         return
     if os.access(path, os.W_OK):
         verify_store(path)
@@ -1002,6 +1094,125 @@ def _check_fit(
         refuse(f"manifest.json does not know '{min(more)}' in samples.nc")
 
 
+# %% ../../nbs/api/data/03_store.ipynb #ab4c6cca
+class JoinedMap(np.memmap):
+    "A modality of a store in shards: one array over the values in many files."
+
+    variable = None  # its name in the store
+
+    def __array_finalize__(self, obj):
+        super().__array_finalize__(obj)
+        self.variable = getattr(obj, "variable", None)
+
+
+_page = 4096  # bytes; in a shard each modality begins at a multiple of them
+_fixed = 0x10  # MAP_FIXED, on Linux and macOS alike
+
+
+def _can_join(
+    sizes: list,  # bytes in each file
+) -> bool:
+    "Do the values fill whole pages, but for the last?"
+    whole = all(size % _page == 0 for size in sizes[:-1])
+    return whole and sys.platform != "win32" and _page % mmap.PAGESIZE == 0
+
+
+def _mapped_together(
+    places: list,  # of (file, offset, bytes), each of whole pages
+) -> np.ndarray:  # of bytes, which can only be read
+    "The files at addresses that follow each other."
+    total = sum(size for *_, size in places)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    room = np.frombuffer(mmap.mmap(-1, total, flags, mmap.PROT_READ), "uint8")
+    c_mmap = ctypes.CDLL(None, use_errno=True).mmap
+    c_mmap.restype = ctypes.c_void_p
+    numbers = ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+    c_mmap.argtypes = ctypes.c_void_p, ctypes.c_size_t, *numbers
+    address = room.ctypes.data
+    for file, offset, size in places:
+        with open(file, "rb") as source:
+            how = mmap.PROT_READ, mmap.MAP_PRIVATE | _fixed
+            if c_mmap(address, size, *how, source.fileno(), offset) != address:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code), str(file))
+        address += size
+    return room
+
+
+def _joined(
+    path: Path,  # folder of a store
+    shards: list,  # of its manifest
+    name: str,  # of a modality
+) -> JoinedMap:
+    "One modality of all shards."
+    parts = [(path / s["name"], s["checksums"]["variables"][name]) for s in shards]
+    sizes = [_n_bytes(v) for _, v in parts]
+    first = parts[0][1]
+    dtype = np.dtype(first["dtype"])
+    shape = (sum(v["shape"][0] for _, v in parts), *first["shape"][1:])
+    if _can_join(sizes):
+        places = [(f, v["offset"], n) for (f, v), n in zip(parts, sizes, strict=True)]
+        found = _mapped_together(places).view(dtype).reshape(shape)
+    else:
+        each = [
+            np.fromfile(f, dtype, n // dtype.itemsize, offset=v["offset"])
+            for (f, v), n in zip(parts, sizes, strict=True)
+        ]
+        found = np.concatenate(each).reshape(shape)
+        found.flags.writeable = False
+    found = found.view(JoinedMap)
+    found.filename = str(path / "manifest.json")
+    found.variable = name
+    return found
+
+
+def _joined_samples(
+    path: Path,  # folder of a store
+    manifest: dict,  # of it, with shards
+) -> xr.Dataset:
+    "All shards as one sample set."
+    shards = manifest["shards"]
+    coordinates = _map_samples(path / "coordinates.nc")
+    like = _map_samples(path / shards[0]["name"])
+    _check_shards(path, manifest, coordinates, like)
+    variables = {
+        name: xr.Variable(da.dims, _joined(path, shards, name), da.attrs)
+        for name, da in like.data_vars.items()
+    }
+    samples = coordinates.assign(variables)
+    samples.encoding["source"] = str(path / "manifest.json")
+    return samples
+
+
+def _check_shards(
+    path: Path,  # folder of a store
+    manifest: dict,  # of it, with shards
+    coordinates: xr.Dataset,  # of all samples
+    like: xr.Dataset,  # the first shard, opened
+) -> None:
+    "Raise where shards do not belong together, or values would lie outside of their file."
+
+    def refuse(why):
+        raise ValueError(f"{path}: {why}: they do not belong together")
+
+    n = sum(s["samples"] for s in manifest["shards"])
+    if not manifest["samples"] == n == coordinates.sizes.get("sample"):
+        refuse(
+            f"manifest.json speaks of {manifest['samples']} samples, its shards of {n}, and "
+            f"coordinates.nc of {coordinates.sizes.get('sample')}"
+        )
+    for shard in manifest["shards"]:
+        variables = shard["checksums"]["variables"]
+        if set(variables) != set(like.data_vars):
+            refuse(f"{shard['name']} has other modalities than {manifest['shards'][0]['name']}")
+        for name, v in variables.items():
+            shape = [shard["samples"], *like[name].shape[1:]]
+            if v["shape"] != shape or np.dtype(v["dtype"]) != like[name].dtype:
+                refuse(f"'{name}' in {shard['name']} is not like that in the first shard")
+            if v["offset"] + _n_bytes(v) > shard["bytes"]:
+                refuse(f"'{name}' in {shard['name']} lies outside of the file")
+
+
 # %% ../../nbs/api/data/03_store.ipynb #cb77e9cd
 def open_store(
     path: str | os.PathLike,  # folder of a store
@@ -1010,9 +1221,9 @@ def open_store(
     "Open a store as an ordinary sample set, however large it is."
     path = Path(path)
     manifest = read_manifest(path)
-    file = path / "samples.nc"
-    _check_size(file, manifest)
-    if verify and "checksums" in manifest:
+    for piece in _pieces(manifest):
+        _check_size(path / piece["name"], piece)
+    if verify and _written(manifest) is not None:
         verify_store(path)
     elif verify:
         warnings.warn(
@@ -1021,7 +1232,9 @@ def open_store(
         )
     else:
         _check_moved(path, manifest)
-    samples = _map_samples(file)
+    if "shards" in manifest:
+        return _joined_samples(path, manifest)
+    samples = _map_samples(path / "samples.nc")
     _check_fit(path, manifest, samples)
     return samples
 
@@ -1052,7 +1265,8 @@ def _known(
 ) -> tuple | None:  # path of its store, manifest, name in it; None: no modality of a store
     "Which modality of which store this is, if nothing was done to its values."
     whole = _whole_map(da.data)
-    if whole is None or whole.filename is None or Path(whole.filename).name != "samples.nc":
+    files = "samples.nc", "manifest.json"
+    if whole is None or whole.filename is None or Path(whole.filename).name not in files:
         return None
     path = Path(whole.filename).parent
     if _place(da.data) != _place(whole) or not (path / "manifest.json").exists():
@@ -1060,10 +1274,11 @@ def _known(
     if path not in manifests:
         manifests[path] = read_manifest(path)
     manifest = manifests[path]
-    checksums = manifest.get("checksums")
-    if checksums is None or not _is_known(path, checksums):
+    if _written(manifest) is None or not _is_known(path, manifest):
         return None
-    for name, v in checksums["variables"].items():
+    if isinstance(whole, JoinedMap):
+        return path, manifest, whole.variable
+    for name, v in manifest["checksums"]["variables"].items():
         if v["offset"] == whole.offset and tuple(v["shape"]) == whole.shape:
             return path, manifest, name
     return None
@@ -1077,7 +1292,8 @@ def _known_checksums(
     if not (known := _known(da, manifests)):
         return None
     _, manifest, name = known
-    found = manifest["checksums"]["variables"][name]
+    found = manifest.get("blocks") or manifest["checksums"]["variables"]
+    found = found[name]
     return found["blocks"] if found["step"] == _samples_per_block(da.shape, da.dtype) else None
 
 
@@ -1094,7 +1310,7 @@ def stored_statistics(
             continue
         path, manifest, stored_name = known
         if path not in splits:
-            splits[path] = _map_samples(path / "samples.nc").split.values
+            splits[path] = _map_samples(path / _pieces(manifest)[0]["name"]).split.values
         if np.array_equal(splits[path], samples.split.values):
             found[name] = manifest["statistics"][stored_name]
     return found
@@ -1173,3 +1389,32 @@ def save_samples(
         return {n: samples[n].values[start:stop] for n in samples.data_vars}
 
     return write_store(dest, samples, read_block, contents=content_digest(samples), **options)
+
+
+# %% ../../nbs/api/data/03_store.ipynb #23b90510
+class SentSamples:
+    "Samples that travel light: what a store holds unchanged is named, and opened where it arrives."
+
+    def __init__(
+        self,
+        samples: xr.Dataset,  # a sample set, in memory or opened from a store
+    ):
+        self.samples = samples
+
+    def __getstate__(self):
+        stored = {}
+        manifests = {}
+        for name, da in self.samples.data_vars.items():
+            if known := _known(da, manifests):
+                path, _, stored_name = known
+                stored[name] = str(path.absolute()), stored_name, da.dims, da.attrs
+        order = list(self.samples.data_vars)
+        return dict(rest=self.samples.drop_vars(list(stored)), stored=stored, order=order)
+
+    def __setstate__(self, state):
+        stores = {path: open_store(path) for path, *_ in state["stored"].values()}
+        found = {
+            name: xr.Variable(dims, stores[path][stored_name].data, attrs)
+            for name, (path, stored_name, dims, attrs) in state["stored"].items()
+        }
+        self.samples = state["rest"].assign(found)[state["order"]]

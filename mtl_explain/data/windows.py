@@ -11,6 +11,7 @@ __all__ = [
     "column_bands",
     "blend_windows",
     "count_windows",
+    "window_batches",
     "WholeBlocks",
     "cell_scales",
 ]
@@ -168,6 +169,20 @@ def count_windows(
     "How many windows are predicted."
     in_a_row = sum(len(windows) for *_, windows in column_bands(starts[1], sizes[1], width))
     return len(starts[0]) * in_a_row
+
+
+def window_batches(
+    starts: tuple,  # where windows begin, along the rows and the columns
+    sizes: tuple,  # rows and columns of a window
+    width: int,  # columns of a band
+    bs: int,  # windows at once
+):  # yields rows, columns: what `blend_windows` asks for, in its order
+    "All windows that are predicted, as they are asked for."
+    for *_, windows in column_bands(starts[1], sizes[1], width):
+        for row in starts[0]:
+            for k in range(0, len(windows), bs):
+                batch = windows[k : k + bs]
+                yield [row] * len(batch), [starts[1][j] for j in batch]
 
 
 # %% ../../nbs/api/data/10_windows.ipynb #bc6fc81d

@@ -31,10 +31,11 @@ import pandas as pd
 import xarray as xr
 from fastai.callback.training import GradientAccumulation
 from fastai.optimizer import Adam
-from tqdm import tqdm
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.data.splits import block_folds, fold_split
+from mtl_explain.data.store import SentSamples
+from mtl_explain.files.executor import chosen_executor, run_units
 from mtl_explain.files.paths import check_place
 from mtl_explain.setup import Setup, check_setup, setup_table
 from mtl_explain.training.recipe import Recipe, recipe_record
@@ -77,6 +78,11 @@ def narrower(
 
 
 # %% ../../nbs/api/training/10_experiments.ipynb #9ea9154e
+def _train(sent, options, setup, folder, seed, more):
+    "In a worker: one run, which is kept in its folder."
+    train_run(sent.samples, setup, folder, seed=seed, bar=False, **options, **more)
+
+
 def train_table(
     samples: xr.Dataset,  # the sample set
     setups: list,  # the rows, each a `Setup` with a name of its own
@@ -84,6 +90,7 @@ def train_table(
     seeds: tuple = (0,),  # one training for each
     bar: bool = True,  # show progress over the runs
     starts: dict = None,  # type of network -> run folder to begin with, see `starts_of`
+    executor=None,  # who trains, see `open_executor`; None: the block around, or one by one here
     **options,  # of `train_run`: epochs, lr, bs, ...
 ) -> list:  # of `Run`, seed by seed
     "Train every setup with every seed; finished runs are opened, an interrupted one is resumed."
@@ -94,32 +101,30 @@ def train_table(
     for setup in setups:
         check_setup(setup, mods)  # before anything is trained
         check_place(run_folder(root, setup, seeds[0]))
-    runs = []
-    progress = tqdm(
-        [(s, seed) for seed in seeds for s in setups],
-        desc="training",
-        unit="run",
-        disable=not bar,
-    )
-    for setup, seed in progress:
-        progress.set_postfix_str(f"{row_name(setup)}, seed {seed}")
+    rows = [(setup, seed) for seed in seeds for setup in setups]
+
+    def unit(setup, seed):
         kind = setup.network.get("type")
-        begun = dict(start=starts[kind]) if kind in (starts or {}) else {}
-        runs.append(
-            train_run(
-                samples,
-                setup,
-                run_folder(root, setup, seed),
-                seed=seed,
-                bar=False,
-                **begun,
-                **options,
-            )
-        )
-    return runs
+        begun = dict(start=Path(starts[kind]).absolute()) if kind in (starts or {}) else {}
+        folder = run_folder(root, setup, seed).absolute()
+        return f"{row_name(setup)}, seed {seed}", (setup, folder, seed, begun)
+
+    work = partial(_train, SentSamples(samples), options)
+    shown = dict(total=len(rows), desc="training", what="run", progress=bar)
+    with chosen_executor(executor) as trained_by:
+        for _ in run_units(work, (unit(*row) for row in rows), trained_by, **shown):
+            pass
+    return [load_run(run_folder(root, *row)) for row in rows]
 
 
 # %% ../../nbs/api/training/10_experiments.ipynb #7a65ce2a
+def _train_fold(sent, options, split, setup, folder, seed):
+    "In a worker: the run of one fold."
+    part = sent.samples.assign_coords(split=("sample", split))
+    part = part.isel(sample=np.flatnonzero(split != ""))
+    train_run(part, setup, folder, seed=seed, bar=False, **options)
+
+
 def cross_validate(
     samples: xr.Dataset,  # the sample set, with `group`; its own split is not used
     setup: Setup,  # one row
@@ -129,18 +134,24 @@ def cross_validate(
     seed: int = 0,  # of the training; the folds are the same for all seeds
     columns: int = None,  # columns of patches around the Earth, where samples have `row` and `col`
     bar: bool = True,  # show progress over the folds
+    executor=None,  # who trains, see `open_executor`; None: the block around, or one by one here
     **options,  # of `train_run`: epochs, lr, bs, ...
 ) -> list:  # of `Run`, fold by fold
     "One network a fold: every sample is tested once, by one that saw neither block nor neighbours."
     folds = block_folds(samples, names, k)
-    runs = []
-    for turn in tqdm(range(k), desc=row_name(setup), unit="fold", disable=not bar):
+    name = row_name(setup)
+    folders = [Path(root) / f"{name}-fold{turn}of{k}-seed{seed}" for turn in range(k)]
+
+    def unit(turn):
         split = fold_split(samples, folds, turn, columns)
-        part = samples.assign_coords(split=("sample", split))
-        part = part.isel(sample=np.flatnonzero(split != ""))
-        folder = Path(root) / f"{row_name(setup)}-fold{turn}of{k}-seed{seed}"
-        runs.append(train_run(part, setup, folder, seed=seed, bar=False, **options))
-    return runs
+        return f"{name}, fold {turn} of {k}", (split, setup, folders[turn].absolute(), seed)
+
+    work = partial(_train_fold, SentSamples(samples), options)
+    shown = dict(total=k, desc=name, what="fold", progress=bar)
+    with chosen_executor(executor) as trained_by:
+        for _ in run_units(work, map(unit, range(k)), trained_by, **shown):
+            pass
+    return [load_run(folder) for folder in folders]
 
 
 # %% ../../nbs/api/training/10_experiments.ipynb #820722ad

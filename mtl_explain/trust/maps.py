@@ -12,6 +12,7 @@ __all__ = [
     "predict_layers",
     "Plan",
     "scene_plan",
+    "predict_windows",
     "scene_layers",
     "block_predictions",
     "as_bands",
@@ -26,6 +27,7 @@ __all__ = [
 # %% ../../nbs/api/trust/05_maps.ipynb #c21ffab7
 import math
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -42,7 +44,14 @@ from rasterio.windows import Window
 from tqdm import tqdm
 
 from mtl_explain.data.scene import Scene, opened_inputs
-from mtl_explain.data.windows import WholeBlocks, blend_windows, count_windows, window_plan
+from mtl_explain.data.windows import (
+    WholeBlocks,
+    blend_windows,
+    count_windows,
+    window_batches,
+    window_plan,
+)
+from mtl_explain.files.executor import chosen_executor, is_here, run_units, units_at_once
 from mtl_explain.files.paths import new_folder
 from mtl_explain.files.raster import cloud_optimised, geotiff_writer, open_raster
 from mtl_explain.modality import Modality
@@ -159,6 +168,25 @@ def scene_plan(
     return Plan(*window_plan(scene.shape, cells, shared, multiple), max(1, width // finest), bs)
 
 
+def predict_windows(
+    net: MultitaskNetwork,  # in evaluation mode, on the device where it shall compute
+    scene: Scene,  # what it reads
+    targets: tuple,  # which of its tasks
+    size: tuple,  # rows and columns of a window, in cells
+    temperatures: dict | None,  # task -> temperature of its probabilities
+    rows: list,  # where windows begin, in cells
+    cols: list,
+    precision: str = "fp32",  # of the layers; or 'bf16'
+) -> dict:  # task -> (B, layers, rows, columns), NaN in holes
+    "Some windows of a scene."
+    scales = {t: scene.scales.get(t, 1) for t in targets}
+    device = next(net.parameters()).device
+    x, known = scene.read(rows, cols, size, tuple(set(scales.values())))
+    x = {name: values.to(device) for name, values in x.items()}
+    found = predict_layers(net, x, targets, temperatures, precision)
+    return {t: np.where(known[scales[t]], v.cpu().numpy(), np.nan) for t, v in found.items()}
+
+
 def scene_layers(
     net: MultitaskNetwork,  # in evaluation mode, on the device where it shall compute
     scene: Scene,  # what it reads
@@ -166,12 +194,11 @@ def scene_layers(
     plan: Plan,  # from `scene_plan`
     temperatures: dict = None,  # task -> temperature of its probabilities
     progress: str = "",  # what a progress bar says; none if empty
-    precision: str = "fp32",  # of the layers; or 'bf16'
+    predict=None,  # function (rows, columns) -> as from `predict_windows`, which it is if None
 ):  # yields (row, column, task -> (layers, rows, columns)); row and column in cells, NaN in holes
     "Every task over a scene, window by window, blended, in constant memory."
     scales = {t: scene.scales.get(t, 1) for t in targets}
-    grids = tuple(set(scales.values()))
-    device = next(net.parameters()).device
+    predict = predict or partial(predict_windows, net, scene, targets, plan.size, temperatures)
     bar = tqdm(
         total=count_windows(plan.starts, plan.size, plan.width),
         desc=progress,
@@ -179,17 +206,15 @@ def scene_layers(
         disable=not progress,
     )
 
-    def predict(rows, cols):
-        x, known = scene.read(rows, cols, plan.size, grids)
+    def counted(rows, cols):
+        found = predict(rows, cols)
         bar.update(len(rows))
-        x = {name: values.to(device) for name, values in x.items()}
-        found = predict_layers(net, x, targets, temperatures, precision)
-        return {t: np.where(known[scales[t]], v.cpu().numpy(), np.nan) for t, v in found.items()}
+        return found
 
     layers = {t: n_layers(net.modalities[t], has_scale(net, t)) for t in targets}
     with bar:
         yield from blend_windows(
-            predict, layers, plan.starts, plan.size, plan.width, plan.bs, scales
+            counted, layers, plan.starts, plan.size, plan.width, plan.bs, scales
         )
 
 
@@ -371,6 +396,51 @@ def _about(origin, certificates, temperature, m, side):
     return about | (dict(promise=" ".join(said)) if said else {})
 
 
+class _FarWindows:
+    "In a worker: windows of a scene; network and rasters are opened once, where they are read."
+
+    def __init__(self, folder, rasters, targets, plan, check_range, cache, device):
+        self.folder = folder
+        self.rasters = rasters
+        self.options = targets, plan.size
+        self.check_range = check_range
+        self.cache = cache
+        self.device = device
+        self.opened = None
+
+    def open(self):
+        "Network, scene and temperatures."
+        net, run = network_of(self.folder)
+        inputs = net.setup.inputs
+        files, constants = opened_inputs(self.rasters, net.modalities, inputs, ExitStack())
+        scene = Scene(files, net.modalities, inputs, constants, self.check_range)
+        net = net.to(self.device or default_device())
+        self.opened = net, scene, *self.options, getattr(run, "temperatures", {})
+
+    def __call__(self, rows, cols):
+        with rasterio.Env(GDAL_CACHEMAX=self.cache):
+            if self.opened is None:
+                self.open()
+            return predict_windows(*self.opened, rows, cols)
+
+
+def _far_predict(run, rasters, scene, targets, plan, check_range, cache, device, executor):
+    "The windows in their order, predicted by an executor."
+    if not isinstance(getattr(run, "folder", None), Path):
+        raise ValueError("other processes open the run from its folder: give that, no learner")
+
+    def there(name, value):
+        return Path(value).absolute() if name in scene.files and Path(value).exists() else value
+
+    rasters = {name: there(name, value) for name, value in rasters.items()}
+    folder = run.folder.absolute()
+    far = _FarWindows(folder, rasters, targets, plan, check_range, cache, device)
+    batches = window_batches(plan.starts, plan.size, plan.width, plan.bs)
+    units = ((f"windows at row {b[0][0]}, column {b[1][0]}", b) for b in batches)
+    found = run_units(far, units, executor, ordered=True, progress=False)
+    return lambda rows, cols: next(found)[1]
+
+
 def predict_scene(
     source,  # a run folder, an opened `Run`, or a learner
     rasters: dict,  # input -> path of a raster; or, if it is no image, a constant
@@ -385,6 +455,7 @@ def predict_scene(
     cache: int = 512,  # megabytes for GDAL's blocks
     progress: bool = True,  # show a progress bar
     check_range: bool = True,  # refuse numbers, and sizes of pixels, far from those of training
+    executor=None,  # who predicts, see `open_executor`; None: the block around, or this process
 ) -> Path:  # the folder
     """Every task of a run over rasters of any size: window by window, no seams, constant memory.
 
@@ -408,6 +479,11 @@ def predict_scene(
         plan = scene_plan(net, scene, size, overlap, width, bs)
         net = net.to(device or default_device())
         folder = stack.enter_context(new_folder(out, "maps"))
+        executor = stack.enter_context(chosen_executor(executor))
+        far = None
+        if not is_here(executor) or units_at_once(executor) > 1:
+            how = check_range, cache, device, executor
+            far = _far_predict(run, rasters, scene, targets, plan, *how)
 
         def variables(task, layers):
             found = block_predictions(layers, mods[task])
@@ -433,7 +509,7 @@ def predict_scene(
                     place = (folder, name, layer, scene, scale, about, writing)
                     written[name] = _File(*place)
             said = "predicting" * progress
-            for row, col, blocks in scene_layers(net, scene, targets, plan, heat, said):
+            for row, col, blocks in scene_layers(net, scene, targets, plan, heat, said, far):
                 for task, layers in blocks.items():
                     hole = np.isnan(layers[:1])
                     for name, found in variables(task, layers).data_vars.items():

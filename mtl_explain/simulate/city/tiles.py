@@ -41,7 +41,8 @@ from tqdm import tqdm
 from mtl_explain.change.labels import colors, pseudo_label
 from mtl_explain.data.native import over_cores
 from mtl_explain.datasets.hibcd_build import build_tiles, make_labels, raster_names
-from mtl_explain.files.paths import new_folder
+from mtl_explain.files.executor import chosen_executor, n_processes
+from mtl_explain.files.paths import n_cores, new_folder
 from mtl_explain.files.raster import geotiff_writer
 from mtl_explain.simulate.aerial import (
     Window,
@@ -388,6 +389,8 @@ def write_rasters(
     folder.mkdir(parents=True)
     windows = windows_of(shape, pixel)
     with ExitStack() as stack:
+        usual = n_cores() if len(windows) >= 32 else 1
+        stack.enter_context(chosen_executor(workers=n_processes(workers, usual)))
         files = open_new(city, folder, shape, pixel, stack)
         for k in tqdm(range(0, len(windows), 32), city.name, unit="batch", disable=not progress):
             batch = windows[k : k + 32]
