@@ -994,17 +994,32 @@ def detect(
     size: WindowSize = None,
     overlap: Overlap = None,
     bs: WindowBatch = 1,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Map to write; can be repeated. If not given all but those made from another one."
+        ),
+    ] = None,
     probabilities: Probabilities = False,
     check_range: Annotated[
         bool, typer.Option(help="Refuse rasters whose numbers are far from those of training.")
     ] = True,
+    precision: Annotated[
+        str, typer.Option(help="Of the network's layers: 'fp32', or 'bf16', which is faster.")
+    ] = "fp32",
 ):
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
     need_runs(run)
     from mtl_explain.change.detect import detect_change
 
     options = dict(
-        size=size, overlap=overlap, bs=bs, probabilities=probabilities, check_range=check_range
+        size=size,
+        overlap=overlap,
+        tasks=task or None,
+        bs=bs,
+        probabilities=probabilities,
+        check_range=check_range,
+        precision=precision,
     )
     typer.echo(f"detected: {detect_change(dsm, image, run, out, **options)}")
 

@@ -556,7 +556,12 @@ def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
             bs=1,
             probabilities=True,
             check_range=True,
+            tasks=None,
+            precision="fp32",
         )
+        assert command(*words, "--task", "roofs", "--task", "heights", "--precision", "bf16")[0] == 0
+        assert made.call_args.kwargs["tasks"] == ["roofs", "heights"]
+        assert made.call_args.kwargs["precision"] == "bf16"
         command(*words[:1], "--dsm", "zip://p.zip!a.tif", *words[3:], "--no-check-range")
         assert made.call_args.args[0] == "zip://p.zip!a.tif"  # GDAL's own paths stay as they are
         assert made.call_args.kwargs["check_range"] is False
