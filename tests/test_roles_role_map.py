@@ -26,7 +26,7 @@ def test_roles_that_are_closed_and_why():
     "Which roles are open?"
     toy = toy_samples(8)
     found = allowed_roles(
-        modalities(toy), Setup("optical", "climate"), given=dict(weather=("out", "predict"))
+        modalities(toy), Setup("optical", "climate"), given=dict(months=("out", "predict"))
     )
     assert found.roles["zone"] == ("out", "predict")  # the coarser level of climate
     assert found.roles["months"] == ("out", "predict")
