@@ -719,8 +719,7 @@ def roles(
     from matplotlib.figure import Figure
 
     from mtl_explain.files.paths import write_beside
-    from mtl_explain.roles.role_map import confirm_roles
-    from mtl_explain.roles.role_map import roles as role_map
+    from mtl_explain.roles.role_map import confirm_roles, find_roles
     from mtl_explain.training.experiments import training_options
 
     used = chosen_recipe(known.recipe, recipe, None, epochs=epochs, lr=lr, bs=bs)
@@ -728,7 +727,7 @@ def roles(
     samples = known.load(store)
     folder = out or Path("runs") / f"{name}-roles"
     with done_by(cluster, workers):
-        found = role_map(
+        found = find_roles(
             samples,
             chosen,
             folder,

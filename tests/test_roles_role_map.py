@@ -11,7 +11,7 @@ import pytest
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.roles.designs import role_names
-from mtl_explain.roles.role_map import affordable, allowed_roles, confirm_roles, keep_near, roles
+from mtl_explain.roles.role_map import affordable, allowed_roles, confirm_roles, find_roles, keep_near
 from mtl_explain.setup import Setup
 from mtl_explain.testing.role_worlds import role_world
 from mtl_explain.testing.toy_samples import toy_samples
@@ -72,10 +72,10 @@ def test_end_to_end_small(begun):
     asked = dict(allowed=dict.fromkeys(("clean", "unrelated"), ("out", "read")), budget=10, bar=False)
     quick = dict(epochs=8, bs=64, lr=1e-2)
     with tempfile.TemporaryDirectory() as d:
-        first = roles(easy, begun, d, **asked, **quick)
-        again = roles(easy, begun, d, **asked, **quick)
+        first = find_roles(easy, begun, d, **asked, **quick)
+        again = find_roles(easy, begun, d, **asked, **quick)
         confirmed = confirm_roles(first, easy, seeds=2, bar=False)
-        dear = roles(easy, begun, d, costs=dict(clean=5.0), **asked, **quick)
+        dear = find_roles(easy, begun, d, costs=dict(clean=5.0), **asked, **quick)
         with pytest.raises(ValueError, match="the test regions were opened on .* for"):
             confirm_roles(dear, easy, seeds=2, bar=False)
     assert first.chosen.role.to_dict() == dict(clean="read", unrelated="out")

@@ -23,9 +23,8 @@ def test_each_nature_is_what_it_is_said_to_be(world):
     assert 100 < (known.split == "train").sum() < 140
     held = known.isel(sample=known.split.values != "train")
     r = {m: np.corrcoef(held[m].values[:, 0], held.answer.values[:, 0])[0, 1] for m in right_roles}
-    assert r["clean"] > 0.3
-    assert 0.2 < r["noisy"] < 0.6
-    assert abs(r["shifted"]) < 0.1 and abs(r["unrelated"]) < 0.1
+    assert r["clean"] > 0.4
+    assert all(abs(r[n]) < 0.1 for n in ("noisy", "shifted", "unrelated"))
     learnt = known.isel(sample=known.split.values == "train")
     assert np.corrcoef(learnt.shifted.values[:, 0], learnt.answer.values[:, 0])[0, 1] > 0.4
     pd.Series(r).round(2)

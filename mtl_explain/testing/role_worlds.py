@@ -23,16 +23,17 @@ def _regions(n, regions, rng):
     return group, rng.permutation(splits)[group]
 
 
-def _nature_values(nature, hidden, held_out, rng):
+def _nature_values(nature, seen, held_out, rng):
     "What a modality of this nature holds, and what it adds to the answer."
-    n = len(hidden)
+    n = len(seen)
     if nature == "clean":
-        own = rng.normal(0, 1, n)
+        own = rng.normal(0, 1.5, n)
         return own, own
+    a, b = 1.3 * (seen[:, :2] * seen[:, 2:]).T
     if nature == "noisy":
-        return hidden + rng.normal(0, 2, n), hidden
+        return a - b + rng.normal(0, 1, n), a + b
     if nature == "shifted":
-        return np.where(held_out, rng.normal(1, 1.5, n), hidden), hidden
+        return np.where(held_out, rng.normal(1, 1.5, n), a + b), a + b
     return rng.normal(0, 1, n), np.zeros(n)
 
 
@@ -53,7 +54,7 @@ def role_world(
         raise ValueError(f"no nature '{min(odd)}'; there are {', '.join(right_roles)}")
     rng = np.random.default_rng(seed)
     group, split = _regions(n, regions, rng)
-    image = rng.normal(0, 1, (n, 2 * len(natures)))
+    image = rng.normal(0, 1, (n, 4 * len(natures)))
     image += 0.3 * rng.normal(0, 1, (regions, image.shape[1]))[group]
     names = [
         f"{nature}_{k + 1}" if (k := natures[:i].count(nature)) else nature
@@ -62,9 +63,8 @@ def role_world(
     answer = rng.normal(0, 0.3, n)
     values = {}
     for i, (name, nature) in enumerate(zip(names, natures, strict=True)):
-        sign = 1 - 2 * (i % 2)
-        hidden = 2.2 * np.sin(2 * image[:, 2 * i] + sign * image[:, 2 * i + 1])
-        values[name], part = _nature_values(nature, hidden, split != "train", rng)
+        seen = image[:, 4 * i : 4 * i + 4]
+        values[name], part = _nature_values(nature, seen, split != "train", rng)
         answer = answer + part
     unanswered = (split == "train") & (rng.random(n) >= answered)
     values["answer"] = np.where(unanswered, np.nan, answer)
