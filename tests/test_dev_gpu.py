@@ -8,11 +8,12 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mtl_explain.dev.gpu import (
-    _learner, _pair_setup, _place_samples, agree, families, main, measure_family, tolerances,
+    _learner, _pair_setup, _place_samples, agree, families, gpu_table, main, measure_family, tolerances,
 )
 
 
@@ -25,7 +26,6 @@ def test_the_processor_agrees_with_itself_is_timed_and_what_fails_is_told():
     assert max(row["differences"].values()) == 0
     assert row["milliseconds"]["fp32"] > 0
     assert not row["errors"]
-    json.dumps(row)
     broken = measure_family(make(), setup, "nowhere", which=("fp32",))
     assert set(broken["errors"]) == {"compare", "fp32"}
     assert not broken["agree"]
@@ -68,3 +68,9 @@ def test_the_whole_command_on_a_processor_with_one_family():
     assert status == 0
     assert told["families"]["toy"]["agree"]
     assert told["about"]["device"] == "cpu"
+    table = gpu_table(told)
+    assert table.loc["toy", "agrees"] == "yes"
+    assert table.loc["toy", "outputs off by"] == 0
+    assert table.loc["toy", "fp32 [ms]"] > 0
+    assert np.isnan(table.loc["toy", "bf16 [ms]"])
+    assert table.loc["toy", "failed"] == ""

@@ -14,9 +14,10 @@ __all__ = [
     "step_seconds",
     "measure_family",
     "main",
+    "gpu_table",
 ]
 
-# %% ../../nbs/dev/10_gpu.ipynb #8eaaa209
+# %% ../../nbs/dev/10_gpu.ipynb #3da875dc
 import argparse
 import json
 import sys
@@ -28,6 +29,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from torch import nn
@@ -47,7 +49,7 @@ from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #5e144e26
+# %% ../../nbs/dev/10_gpu.ipynb #73c42686
 def _world(name, n, folder):
     "Made-up samples of a dataset; made once."
     store = Path(folder) / name
@@ -58,6 +60,13 @@ def _world(name, n, folder):
             source.simulate(world, n=n, progress=False)
         source.prepare(world, store, progress=False)
     return open_store(store)
+
+
+def _few(samples, most=48):
+    "The first samples of each split: a comparison needs no more."
+    split = samples["split"].values
+    chosen = [np.flatnonzero(split == s)[:most] for s in ("train", "valid", "test")]
+    return samples.isel(sample=np.sort(np.concatenate(chosen)))
 
 
 def _place_samples(n, size):
@@ -85,6 +94,14 @@ def _seasons(n):
     return samples.assign(year=found)
 
 
+def _untrained(setup):
+    "The same row without weights that would have to be fetched."
+    for name, options in setup.encoders.items():
+        if options.get("pretrained"):
+            setup = setup.with_options(name, pretrained=False)
+    return setup
+
+
 _small = dict(type="unet", width=8, depth=2)
 _pairs = ("fcsiamese", "snunet", "changeformer", "p2vnet", "mtbit", "mmcd")
 
@@ -110,12 +127,12 @@ def families(
     rows = (("cropyield", "7", 8, 64), ("treesat", "7", 24, 64), ("benge", "15", 24, 32))
     for name, row, n, at_once in rows:
         world = partial(_world, name, n, folder)
-        found[f"{name}-{row}"] = (world, dataset(name).setups[row], at_once)
+        found[f"{name}-{row}"] = (world, _untrained(dataset(name).setups[row]), at_once)
     place = partial(_place_samples, 16, 512)
     return found | {network: (place, _pair_setup(network), 8) for network in _pairs}
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #94630cad
+# %% ../../nbs/dev/10_gpu.ipynb #072c5ea7
 def without_chance(
     network: nn.Module,  # changed in place
 ) -> nn.Module:
@@ -204,7 +221,7 @@ def compare_devices(
     )
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #561987b9
+# %% ../../nbs/dev/10_gpu.ipynb #1a31ea91
 tolerances = dict(outputs=1e-2, gradient=1e-2, loss=1e-3, error=0.05)  # relative
 
 
@@ -215,7 +232,7 @@ def agree(
     return all(differences[k] <= most for k, most in tolerances.items())
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #4af8de14
+# %% ../../nbs/dev/10_gpu.ipynb #36790171
 variants = {  # name -> options of `step_seconds`
     "fp32": {},
     "tf32": dict(tf32=True),
@@ -288,7 +305,7 @@ def step_seconds(
     return min(seconds[3:]), gigabytes
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #36c2b110
+# %% ../../nbs/dev/10_gpu.ipynb #57ba29e9
 def _tried(call):
     "What a call returns, or the first line of its error."
     try:
@@ -334,7 +351,7 @@ def main(
 ) -> int:  # exit status
     "Train a row of each family on a GPU, compare it with the processor, time it, and write JSON."
     parser = argparse.ArgumentParser(prog="python -m mtl_explain.dev.gpu", description=main.__doc__)
-    parser.add_argument("--data", type=Path, default=Path("worlds"), help="made-up worlds")
+    parser.add_argument("--data", type=Path, default=Path("data/gpu"), help="made-up worlds")
     parser.add_argument("--out", type=Path, default=Path("nbs/benchmarks/gpu.json"))
     parser.add_argument("--device", default="cuda", help="what is compared with the processor")
     parser.add_argument("--families", nargs="*", help="only these; all if none is given")
@@ -355,7 +372,7 @@ def main(
     for name in told.families or every:
         samples, setup, at_once = every[name]
         begin = time.perf_counter()
-        made = samples()
+        made = _few(samples())
         row = measure_family(made, setup, told.device, at_once, tuple(told.variants))
         row["parameters"] = n_parameters(_learner(made, setup, "cpu").model)
         row["seconds"] = time.perf_counter() - begin
@@ -367,3 +384,22 @@ def main(
 
 if __name__ == "__main__" and "__file__" in globals():
     sys.exit(main())
+
+
+# %% ../../nbs/dev/10_gpu.ipynb #c56dd54f
+def gpu_table(
+    found: dict,  # what `main` has written
+) -> pd.DataFrame:  # a row a family: parameters, agreement, differences, ms a step, times faster
+    "The numbers as the page shows them; what failed says so."
+    rows = {}
+    for name, family in found["families"].items():
+        differences = family["differences"] or {}
+        row = dict(parameters=family["parameters"], agrees="yes" if family["agree"] else "no")
+        row |= {f"{k} off by": differences.get(k, np.nan) for k in tolerances}
+        times = family["milliseconds"]
+        row |= {f"{v} [ms]": times.get(v, np.nan) for v in variants}
+        if times.get("fp32"):
+            row["fastest against fp32"] = times["fp32"] / min(times.values())
+        row["failed"] = ", ".join(family["errors"])
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
