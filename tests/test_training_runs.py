@@ -566,6 +566,23 @@ def test_patience_the_training_ends_early_disturbed_or_not_and_the_best_epoch(sa
             train_run(samples, setup, Path(d) / "none", **options | dict(patience=0))
 
 
+def test_half_the_precision_stands_in_the_folder_and_a_broken_run_goes_on_in_it(samples_setup_and_learn):
+    "Stopped and resumed."
+    samples, setup, learn = samples_setup_and_learn
+    with tempfile.TemporaryDirectory() as d:
+        options = dict(epochs=2, bs=16, bar=False, device="cpu", trace=(), precision="bf16")
+        whole = train_run(samples, setup, Path(d) / "whole", **options)
+        assert whole.options["precision"] == "bf16"
+        with pytest.raises(KeyboardInterrupt):
+            train_run(samples, setup, Path(d) / "broken", cbs=[InterruptAt(1)], **options)
+        again = train_run(samples, setup, Path(d) / "broken", **options)
+        assert again.metrics.cover_valid_loss.equals(whole.metrics.cover_valid_loss)
+        with pytest.raises(FileExistsError, match="options.precision"):
+            train_run(samples, setup, whole.folder, **options | dict(precision="fp32"))
+        with pytest.raises(ValueError, match="train_run: precision is 'half'"):
+            train_run(samples, setup, Path(d) / "none", **options | dict(precision="half"))
+
+
 def test_a_run_with_networks_by_name_is_trained_saved_and_opened_again(samples_setup_and_learn):
     "Stopped and resumed."
     samples, setup, learn = samples_setup_and_learn

@@ -74,7 +74,7 @@ from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup, setup_schema
 from mtl_explain.trace import check_trace, joined, split_names
 from mtl_explain.training.confidence import confidence_record
-from mtl_explain.training.learner import multitask_learner, predict_samples
+from mtl_explain.training.learner import multitask_learner, precisions, predict_samples
 from mtl_explain.training.losses import sample_losses
 from mtl_explain.training.weights import (
     best_file,
@@ -509,6 +509,7 @@ _options = dict(  # of a training
     keep=dict(enum=["best", "last", "exported"]),
     schedule=dict(enum=["one-cycle", "constant"]),
     patience=dict(type="integer", minimum=1),
+    precision=dict(enum=list(precisions)),
     trace=dict(type="array", items=dict(enum=list(split_names))),
     shown=dict(type="integer", minimum=0),
     recipe=dict(type="object"),
@@ -831,7 +832,7 @@ def train_run(
     schedule: str = "one-cycle",  # of the learning rate; or 'constant'
     patience: int = None,  # epochs without a lower main validation loss that end it; None: none do
     recipe: dict = None,  # what else shall be on record, see `recipe_record`
-    **options,  # of `multitask_learner`: trace, shown, start, device, ...
+    **options,  # of `multitask_learner`: trace, shown, start, device, precision, ...
 ) -> "Run":
     "Train one cycle and keep it; a run that is finished already is only loaded."
 
@@ -839,7 +840,8 @@ def train_run(
         return list(value) if isinstance(value, tuple) else value
 
     given = dict(epochs=epochs, lr=lr, bs=bs, keep=keep, schedule=schedule, recipe=recipe or {})
-    given |= {k: listed(options[k]) for k in ("trace", "shown") if options.get(k) is not None}
+    recorded = ("trace", "shown", "precision")
+    given |= {k: listed(options[k]) for k in recorded if options.get(k) is not None}
     given |= {} if patience is None else dict(patience=patience)
     check_document(given, dict(properties=_options), "train_run")
     if not math.isfinite(lr):
@@ -852,7 +854,7 @@ def train_run(
     kept = dict(keep=keep)
     if patience is not None:
         kept |= dict(patience=patience)
-    kept |= {k: listed(options[k]) for k in ("trace", "shown") if k in options}
+    kept |= {k: listed(options[k]) for k in recorded if k in options}
     if learn.started:
         kept |= dict(start=weights_digest(options["start"]), started=str(learn.started))
     if schedule != "one-cycle":
