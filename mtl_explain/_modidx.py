@@ -5013,6 +5013,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'mtl_explain/training/runs.py'),
                                            'mtl_explain.training.runs._room_told': ( 'api/training/runs.html#_room_told',
                                                                                      'mtl_explain/training/runs.py'),
+                                           'mtl_explain.training.runs._same_modality': ( 'api/training/runs.html#_same_modality',
+                                                                                         'mtl_explain/training/runs.py'),
                                            'mtl_explain.training.runs._smooth_loss': ( 'api/training/runs.html#_smooth_loss',
                                                                                        'mtl_explain/training/runs.py'),
                                            'mtl_explain.training.runs._tidy': ( 'api/training/runs.html#_tidy',
