@@ -22,7 +22,7 @@ def test_the_processor_agrees_with_itself_is_timed_and_what_fails_is_told():
     with tempfile.TemporaryDirectory() as folder:
         make, setup, _ = families(Path(folder))["toy"]
         row = measure_family(make(), setup, "cpu", at_once=6, which=("fp32", "bf16"), rounds=1)
-    assert row["agree"]
+    assert row["agree"], row
     assert max(row["differences"].values()) == 0
     assert row["milliseconds"]["fp32"] > 0
     assert not row["errors"]

@@ -17,7 +17,7 @@ __all__ = [
     "gpu_table",
 ]
 
-# %% ../../nbs/dev/10_gpu.ipynb #3da875dc
+# %% ../../nbs/dev/10_gpu.ipynb #7481ad59
 import argparse
 import json
 import sys
@@ -49,7 +49,7 @@ from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #73c42686
+# %% ../../nbs/dev/10_gpu.ipynb #c0514f8a
 def _world(name, n, folder):
     "Made-up samples of a dataset; made once."
     store = Path(folder) / name
@@ -132,7 +132,7 @@ def families(
     return found | {network: (place, _pair_setup(network), 8) for network in _pairs}
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #072c5ea7
+# %% ../../nbs/dev/10_gpu.ipynb #64556002
 def without_chance(
     network: nn.Module,  # changed in place
 ) -> nn.Module:
@@ -183,7 +183,7 @@ def _steps(learn, batch, n=3, lr=1e-3):
             outputs = {t: p.detach().float().cpu() for t, p in preds.items()}
             gradient = torch.cat([p.grad.flatten().cpu() for p in weights if p.grad is not None])
         opt.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return outputs, gradient, losses
 
 
@@ -221,7 +221,7 @@ def compare_devices(
     )
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #1a31ea91
+# %% ../../nbs/dev/10_gpu.ipynb #982e4aa6
 tolerances = dict(outputs=1e-2, gradient=1e-2, loss=1e-3, error=0.05)  # relative
 
 
@@ -232,7 +232,7 @@ def agree(
     return all(differences[k] <= most for k, most in tolerances.items())
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #36790171
+# %% ../../nbs/dev/10_gpu.ipynb #089c196b
 variants = {  # name -> options of `step_seconds`
     "fp32": {},
     "tf32": dict(tf32=True),
@@ -305,7 +305,7 @@ def step_seconds(
     return min(seconds[3:]), gigabytes
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #57ba29e9
+# %% ../../nbs/dev/10_gpu.ipynb #7d2e937b
 def _tried(call):
     "What a call returns, or the first line of its error."
     try:
@@ -386,7 +386,7 @@ if __name__ == "__main__" and "__file__" in globals():
     sys.exit(main())
 
 
-# %% ../../nbs/dev/10_gpu.ipynb #c56dd54f
+# %% ../../nbs/dev/10_gpu.ipynb #64a172ab
 def gpu_table(
     found: dict,  # what `main` has written
 ) -> pd.DataFrame:  # a row a family: parameters, agreement, differences, ms a step, times faster
