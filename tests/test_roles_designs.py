@@ -127,3 +127,20 @@ def test_what_was_put_into_scores_comes_out_under_constraints_too(allowed_and_de
     hidden = pd.DataFrame(dict(a=["out", "read"], b=["out", "read"]), index=["oo", "rr"])
     with pytest.raises(ValueError, match="2 setups cannot tell 2 effects apart"):
         role_contrasts(hidden)
+
+
+def test_a_pair_that_only_helps_together():
+    "Nine setups can mislead."
+    # a pair that only helps together: nine setups blame it on the idle modalities, 27 do not
+    names = {n: role_names for n in "ABCD"}
+    found = {}
+    for strength in (2, 3):
+        rows = role_design(names, strength)
+        score = 1.0 - 0.9 * ((rows.A == "read") & (rows.B == "predict"))
+        found[f"{len(rows)} setups"] = role_contrasts(rows) @ score
+    table = pd.DataFrame(found)
+    idle = table.loc[["C", "D"]]
+    assert idle["9 setups"].abs().max() > 0.25
+    assert idle["27 setups"].abs().max() < 1e-12
+    assert np.allclose(table.loc[[("A", "read"), ("B", "predict")], "27 setups"], -0.3)
+    table.round(2)

@@ -17,14 +17,16 @@ from mtl_explain.roles.effects import (
 
 @pytest.fixture(scope='module')
 def made_up_truth_errors_and_design():
-    def made_up(truth, seed, regions=15, seeds=2, spread=(0.4, 0.15, 0.1, 0.5), strength=2):
+    def made_up(
+        truth, seed, regions=15, seeds=2, spread=(0.4, 0.15, 0.1, 0.5), strength=2, unequal=False
+    ):
         "Errors (setup, seed, sample) of an array of four modalities, and their design."
         rng = np.random.default_rng(seed)
         four = ("height", "rain", "soil", "type")
         design = role_design({n: role_names for n in four}, strength)
-        inside = 8  # samples a region
-        n = regions * inside
-        group = np.arange(n) // inside
+        sizes = rng.permutation(np.geomspace(2, 40, regions).astype(int)) if unequal else [8] * regions
+        group = np.repeat(np.arange(regions), sizes)
+        n = len(group)
         of_roles = [
             sum(v for (m, r), v in truth.items() if row[m] == r) for _, row in design.iterrows()
         ]
@@ -89,9 +91,10 @@ def test_intervals_hold_and_where_there_is_nothing_nothing_is_seen(in_many_world
         held, wrong = in_many_worlds({}, 60, spread=spread)
         assert held > 0.93
         assert wrong <= 0.1
-    held, wrong = in_many_worlds({}, 60, strength=3, seeds=1)
-    assert held > 0.93
-    assert wrong <= 0.1
+    for options in (dict(strength=3, seeds=1), dict(unequal=True)):
+        held, wrong = in_many_worlds({}, 60, **options)
+        assert held > 0.93
+        assert wrong <= 0.1
 
 
 def test_two_modalities_that_tell_the_same_do_not_add_up(made_up_truth_errors_and_design):

@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,13 @@ def test_roles_that_are_closed_and_why():
     )
     assert found.roles["zone"] == ("out", "predict")  # the coarser level of climate
     assert found.roles["months"] == ("out", "predict")
+    deep = modalities(toy)
+    deep["world"] = replace(deep["zone"], name="world")
+    deep["zone"] = replace(
+        deep["zone"], parent="world", parent_index=tuple(range(deep["zone"].n_classes))
+    )
+    closed = allowed_roles(deep, Setup("optical", "climate")).roles
+    assert "read" not in closed["world"]  # two levels up, and still it gives climate away
     with pytest.raises(ValueError, match="'climate' is predicted already"):
         allowed_roles(modalities(toy), Setup("optical", ("cover", "climate")))
     with pytest.raises(ValueError, match="candidates: 'optical' already has a role"):

@@ -6,10 +6,12 @@ Do not edit: change the notebook, then `make export`.
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from mtl_explain.roles.screen import screen_roles
 from mtl_explain.setup import Setup
 from mtl_explain.testing.role_worlds import role_world
+from mtl_explain.testing.toy_samples import toy_samples
 
 
 @pytest.fixture(scope='module')
@@ -46,3 +48,34 @@ def test_by_hand(world, begun):
     few = world.assign(answer=world.answer.where(world.sample.isin(world.sample[known[:5]])))
     with pytest.raises(ValueError, match="5 training samples have this truth"):
         screen_roles(few, begun)
+
+
+def test_where_nothing_is_hardly_a_hint_is_given(begun):
+    "R² on other regions."
+    # where nothing is, hardly a hint is given: 40 modalities of noise in regions of 2 to 200 samples
+    hints = []
+    for seed in range(10):
+        noise = role_world(("unrelated",) * 4, n=2400, regions=40, answered=0.3, seed=seed)
+        sizes = np.geomspace(2, 200, 40)
+        edges = np.searchsorted(np.cumsum(sizes) / sizes.sum(), np.arange(2400) / 2400)
+        split = np.random.default_rng(seed).permutation(
+            np.repeat(["train", "valid", "test"], [20, 10, 10])
+        )
+        noise = noise.assign_coords(group=("sample", edges), split=("sample", split[edges]))
+        hints += list(screen_roles(noise, begun).hint)
+    assert len(hints) == 40
+    assert sum(h != "nothing seen for it" for h in hints) <= 4
+
+
+def test_samples_without_a_label_or_a_number_are_no_class_and_no_zero():
+    "R² on other regions."
+    # samples without a label or a number are no class and no zero; they are counted
+    gappy = toy_samples(120)
+    gone = np.arange(120) % 5 == 0
+    gappy["zone"] = (
+        gappy.zone.where(~xr.DataArray(gone, dims="sample"), -1)
+        .astype("int8")
+        .assign_attrs(gappy.zone.attrs)
+    )
+    told = screen_roles(gappy, Setup("optical", "warmth"), ("zone", "cover"))
+    assert told.gaps.to_dict() == dict(zone=24, cover=0)

@@ -102,14 +102,16 @@ def task_affinity(
     names = [n for n, r in open_roles.roles.items() if "predict" in r]
     joint = role_setup(setup, dict.fromkeys(names, "predict"), {}, share)
     path = Path(folder) / "affinity.csv"
+    begun = (Path(folder) / "config.json").exists()
+    if begun and not path.exists():
+        raise FileExistsError(
+            f"{folder}: a training was begun here whose looks are lost (it was interrupted, or did "
+            "not look); take another folder"
+        )
     recorder = AffinityRecorder(every)
     train_run(samples, joint, folder, seed=seed, bar=bar, trace=(), cbs=[recorder], **training)
     if recorder.rows:
         write_beside(path, recorder.table.to_csv(index=False))
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path}: this run was trained without looking; train it in another folder"
-        )
     found = pd.read_csv(path)
     to_main = found[(found.target == setup.main) & (found.source != setup.main)]
     grouped = to_main.groupby("source", sort=False)

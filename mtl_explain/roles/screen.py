@@ -20,7 +20,7 @@ from mtl_explain.data.constants import drawn_rows
 from mtl_explain.data.samples import modalities
 from mtl_explain.explain.resampling import Resampling, Statistic, cluster_codes, estimate
 from mtl_explain.palette import blue, orange
-from mtl_explain.roles.role_map import allowed_roles
+from mtl_explain.roles.role_map import allowed_roles, has_truth
 from mtl_explain.setup import Setup
 from mtl_explain.training.rivals import sample_features
 
@@ -28,25 +28,28 @@ from mtl_explain.training.rivals import sample_features
 # %% ../../nbs/api/roles/03_screen.ipynb #da25dfa8
 def _columns(samples, mods, names):
     "Features of several modalities side by side: (samples, columns), NaN where unknown."
-    parts = [sample_features(samples[n].values, mods[n]) for n in names]
-    return np.concatenate(parts, 1).astype(float)
+    parts = []
+    for n in names:
+        values = samples[n].values
+        features = sample_features(values, mods[n]).astype(float)
+        features[~has_truth(values, mods[n])] = np.nan
+        parts.append(features)
+    return np.concatenate(parts, 1)
 
 
 def _ridge():
     "A ridge of standardised features whose strength is chosen by leaving one out."
-    return make_pipeline(
-        SimpleImputer(keep_empty_features=True), StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))
-    )
+    return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
 
 
-def _wider(columns, most=30):
-    "Squares and products of up to `most` columns; of more, the columns alone."
+def _wider(columns, train, most=30):
+    "Gaps at the mean of training; squares and products of up to `most` columns."
+    full = SimpleImputer(keep_empty_features=True).fit(columns[train])
+    filled = full.transform(columns)
     if columns.shape[1] > most:
-        return columns
-    filled = SimpleImputer(keep_empty_features=True).fit_transform(columns)
-    return PolynomialFeatures(2, include_bias=False).fit_transform(
-        StandardScaler().fit_transform(filled)
-    )
+        return filled
+    scaled = StandardScaler().fit(filled[train]).transform(filled)
+    return PolynomialFeatures(2, include_bias=False).fit_transform(scaled)
 
 
 def _told(columns, targets, train, held):
@@ -89,8 +92,9 @@ def screen_roles(
     allowed: dict = None,  # modality -> roles that it may have, where you know better
     rows: int = 5000,  # training samples at most, drawn by the seed
     seed: int = 0,  # of drawing
+    margin: float = 0.01,  # R² that is too little for a hint
     resampling: Resampling = Resampling(),  # level, and which coordinate holds the regions
-) -> pd.DataFrame:  # index modality: predictable, gain, each with low and high; roles, hint
+) -> pd.DataFrame:  # index modality: predictable, gain, with low and high; gaps, roles, hint
     "How well each modality is told by what is always read, and what it adds to the main task."
     mods = scaled_modalities(samples, tuple(modalities(samples)))
     open_roles = allowed_roles(mods, setup, candidates, allowed)
@@ -98,13 +102,13 @@ def screen_roles(
     train = drawn_rows(np.flatnonzero(split == "train"), rows, seed)
     held = np.flatnonzero(split == "valid")
     codes = cluster_codes(samples, held, resampling.cluster)
-    read = _wider(_columns(samples, mods, setup.inputs))
+    read = _wider(_columns(samples, mods, setup.inputs), train)
     main = _columns(samples, mods, [setup.main])
     bare, of_mean = _told(read, main, train, held)
     found = {}
     for name, asked in open_roles.iterrows():
         own = _columns(samples, mods, [name])
-        row = {}
+        row = dict(gaps=int((~np.isfinite(own)).any(1).sum()))
         if "predict" in asked.roles:
             told = estimate(_r2(codes, name, *_told(read, own, train, held)), resampling)
             row |= (
@@ -113,7 +117,7 @@ def screen_roles(
                 .to_dict()
             )
         if "read" in asked.roles:
-            with_own, _ = _told(np.concatenate([read, _wider(own)], 1), main, train, held)
+            with_own, _ = _told(np.concatenate([read, _wider(own, train)], 1), main, train, held)
             gained = estimate(_r2(codes, name, bare, with_own, of_mean), resampling)
             row |= (
                 gained.iloc[0][["value", "low", "high"]]
@@ -122,20 +126,20 @@ def screen_roles(
             )
         found[name] = row
     columns = [f"{c}{e}" for c in ("predictable", "gain") for e in ("", "_low", "_high")]
-    table = pd.DataFrame.from_dict(found, orient="index", columns=columns)
+    table = pd.DataFrame(found, index=[*columns, "gaps"]).T.astype(dict(gaps=int))
     table["roles"] = open_roles.roles
-    table["hint"] = [_hint(r) for r in table.itertuples()]
+    table["hint"] = [_hint(r, margin) for r in table.itertuples()]
     return table.rename_axis("modality")
 
 
-def _hint(row):
+def _hint(row, margin):
     "What the two numbers suggest."
     hints = []
-    if row.gain_low > 0:
+    if row.gain_low > margin:
         hints.append("to be read, if it is at hand")
-    elif row.gain_high < 0:
+    elif row.gain_high < -margin:
         hints.append("reading it harms in other regions")
-    if row.predictable_low > 0:
+    if row.predictable_low > margin:
         hints.append("the inputs tell it: worth predicting")
     return "; ".join(hints) or "nothing seen for it"
 
