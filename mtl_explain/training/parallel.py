@@ -88,11 +88,11 @@ def _own_device() -> str:
 @contextmanager
 def joined_processes(
     timeout: float = 600.0,  # seconds after which a process that does not answer is given up
-):
+):  # whether this is process 0, which speaks
     "Join the processes that `torchrun` has started; where there is one, nothing changes."
     count = os.environ.get("WORLD_SIZE", "1")
     if process_count() > 1 or count in ("", "0", "1"):
-        yield
+        yield process_number() == 0
         return
     needed = ("RANK", "MASTER_ADDR", "MASTER_PORT")
     if missing := [n for n in needed if n not in os.environ]:
@@ -106,7 +106,7 @@ def joined_processes(
     before = signal.signal(signal.SIGTERM, _ended) if here else None
     os.environ["WORLD_SIZE"] = "1"  # read by fastai, which would put together what is together
     try:
-        yield
+        yield process_number() == 0
         dist.destroy_process_group()
     finally:
         os.environ["WORLD_SIZE"] = count
