@@ -4,15 +4,92 @@ Written by nbdev-export from the check cells of nbs/api/training/01_parallel.ipy
 Do not edit: change the notebook, then `make export`.
 """
 
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from unittest import mock
 
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from mtl_explain.training.parallel import (
-    SharedBatchNorm, _is_shared_norm, _part, as_of_first, own_part, process_count, process_number,
-    wait_for_all,
+    ShareBatches, SharedBatchNorm, _is_shared_norm, _part, as_of_first, joined_processes, own_part,
+    process_count, process_number, shared_training, wait_for_all,
 )
+from mtl_explain.training.runs import load_run
+
+
+program = """
+import os, signal, sys
+import numpy as np
+from fastai.callback.core import Callback
+from fastai.optimizer import SGD
+from mtl_explain.setup import Setup
+from mtl_explain.testing.toy_samples import toy_samples
+from mtl_explain.training.parallel import joined_processes
+from mtl_explain.training.runs import train_run
+
+class Die(Callback):
+    def before_epoch(self):
+        if self.epoch == 2 and os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def trained(folder, *cbs):
+    samples = toy_samples(96, size=8).copy(deep=True)
+    rng = np.random.default_rng(1)
+    samples["warmth"].values[rng.random(96) < 0.5] = np.nan
+    samples["cover"].values[rng.random((96, 8, 8)) < 0.3] = -1
+    unet = dict(optical=dict(type="unet", width=4, depth=1))
+    more = dict(weighting=dict(type="uncertainty"), training=dict(augment=dict(look=dict())))
+    setup = Setup(unet, ("cover", "warmth"), **more)
+    options = dict(epochs=3, bs=13, lr=1e-2, bar=False, opt_func=SGD, cbs=cbs)
+    with joined_processes(timeout=20):
+        return train_run(samples, setup, folder, **options)
+
+if __name__ == "__main__":
+    trained(sys.argv[1], *[Die()] * (sys.argv[2] == "die"))
+"""
+
+
+@pytest.fixture(scope='module')
+def codes_said_died_said_then_kept_then_compared_and_ids():
+    def in_two(folder, what=""):
+        "Run the program in two processes; what came of each: exit code, and what it said."
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        plain = dict(os.environ, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE="2")
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        words = [sys.executable, "-c", program, str(folder), what]
+        two = [subprocess.Popen(words, env=plain | dict(RANK=str(k)), **pipes) for k in range(2)]
+        said = [p.communicate(timeout=120)[1] for p in two]
+        return [p.returncode for p in two], said
+    def largest_differences(one, other):
+        "Of two runs: in the table of epochs, in the scores, in the trace."
+        a, b = (run.metrics.drop(columns="seconds") for run in (one, other))
+        errors = [np.abs(one.trace[n] - other.trace[n]).max().item() for n in ("loss", "error")]
+        scores = np.abs(one.scores["value"] - other.scores["value"]).max()
+        return np.abs(a - b).max().max(), scores, *errors
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder) / name for name in ("one", "two", "died")]
+        namespace = {}
+        exec(program, namespace)
+        one = namespace["trained"](places[0])
+        codes, said = in_two(places[1])
+        two = load_run(places[1])
+        died, said_then = in_two(places[2], "die")
+        kept_then = load_run(places[2]).state
+        resumed = namespace["trained"](places[2])
+        compared = {
+            name: largest_differences(one, run) for name, run in dict(two=two, resumed=resumed).items()
+        }
+        ids = [run.trace["sample"].values.tolist() for run in (one, two)]
+    return codes, said, died, said_then, kept_then, compared, ids
 
 
 def test_alone_one_is_the_first_of_one():
@@ -25,7 +102,7 @@ def test_parts_follow_each_other_and_are_nearly_equal():
     # parts follow each other and are nearly equal; alone, one has it all
     with mock.patch("mtl_explain.training.parallel.process_count", return_value=3):
         assert [_part(k, 8) for k in range(3)] == [slice(0, 2), slice(2, 5), slice(5, 8)]
-        assert [own_part(2), _part(0, 2)] == [slice(0, 1), slice(0, 0)]
+        assert _part(0, 2) == slice(0, 0)
     assert own_part(8) == slice(0, 8)
     wait_for_all()
     assert as_of_first("mine") == "mine"
@@ -50,3 +127,42 @@ def test_alone_it_is_pytorchs_batch_normalisation():
     for name, v in theirs.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], v)
     torch.testing.assert_close(ours.eval()(far), theirs.eval()(far))
+
+
+def test_two_processes_train_what_one_trains(codes_said_died_said_then_kept_then_compared_and_ids):
+    "The same network."
+    # two processes train what one trains: the table, the scores, the error of each sample
+    codes, said, died, said_then, kept_then, compared, ids = codes_said_died_said_then_kept_then_compared_and_ids
+    assert codes == [0, 0], said
+    assert max(compared["two"]) < 1e-5
+    assert ids[0] == ids[1] and len(set(ids[1])) == len(ids[1])
+
+
+def test_the_other_one_says_in_a_line_that_it_was_left_alone_and_the_run_goes(codes_said_died_said_then_kept_then_compared_and_ids):
+    "A process that dies."
+    # the other one says in a line that it was left alone, and the run goes on, with one process too
+    codes, said, died, said_then, kept_then, compared, ids = codes_said_died_said_then_kept_then_compared_and_ids
+    line = said_then[0].strip().splitlines()[-1]
+    assert died[0] == 1 and died[1] == -9
+    assert "process 0 of 2: another process of this training has ended" in line
+    assert kept_then == "2 of 3 epochs"
+    assert max(compared["resumed"]) < 1e-5
+
+
+def test_what_is_asked_for_wrongly_is_one_line():
+    "A process that dies."
+    with mock.patch.dict("os.environ", dict(WORLD_SIZE="4")):
+        with pytest.raises(ValueError, match="WORLD_SIZE is 4, but RANK is not set: start the proc"):
+            with joined_processes():
+                pass
+    with joined_processes() as first:
+        assert first
+    learn = mock.Mock(**{"dls.train.bs": 3, "dls.train.dataset": range(9)})
+    with mock.patch("mtl_explain.training.parallel.process_count", return_value=4):
+        sharing = ShareBatches()
+        sharing.learn = learn
+        with pytest.raises(ValueError, match="a batch of 3 samples cannot be shared by 4 processes"):
+            sharing.before_fit()
+        with pytest.raises(ValueError, match="weighting 'aggregation' needs the gradient of each"):
+            with shared_training(learn):
+                pass
