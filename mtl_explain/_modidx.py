@@ -4537,8 +4537,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                'mtl_explain/training/parallel.py'),
                                                'mtl_explain.training.parallel.SharedBatchNorm': ( 'api/training/parallel.html#sharedbatchnorm',
                                                                                                   'mtl_explain/training/parallel.py'),
-                                               'mtl_explain.training.parallel.SharedBatchNorm._check_input_dim': ( 'api/training/parallel.html#sharedbatchnorm._check_input_dim',
-                                                                                                                   'mtl_explain/training/parallel.py'),
                                                'mtl_explain.training.parallel.SharedBatchNorm._remember': ( 'api/training/parallel.html#sharedbatchnorm._remember',
                                                                                                             'mtl_explain/training/parallel.py'),
                                                'mtl_explain.training.parallel.SharedBatchNorm.forward': ( 'api/training/parallel.html#sharedbatchnorm.forward',

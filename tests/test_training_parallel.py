@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from mtl_explain.training.parallel import (
-    ShareBatches, SharedBatchNorm, _is_shared_norm, _part, as_of_first, joined_processes, own_part,
+    ShareBatches, _is_shared_norm, _part, _shared_norms, as_of_first, joined_processes, own_part,
     process_count, process_number, shared_training, wait_for_all,
 )
 from mtl_explain.training.runs import load_run
@@ -26,12 +26,13 @@ from mtl_explain.training.runs import load_run
 
 program = """
 import os, signal, sys
+import torch
 import numpy as np
 from fastai.callback.core import Callback
-from fastai.optimizer import SGD
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.training.parallel import joined_processes
+from mtl_explain.training.learner import multitask_learner
+from mtl_explain.training.parallel import joined_processes, shared_training
 from mtl_explain.training.runs import train_run
 
 class Die(Callback):
@@ -39,35 +40,52 @@ class Die(Callback):
         if self.epoch == 2 and os.environ["RANK"] == "1":
             os.kill(os.getpid(), signal.SIGKILL)
 
-def trained(folder, *cbs):
+def world():
     samples = toy_samples(96, size=8).copy(deep=True)
     rng = np.random.default_rng(1)
     samples["warmth"].values[rng.random(96) < 0.5] = np.nan
     samples["cover"].values[rng.random((96, 8, 8)) < 0.3] = -1
     unet = dict(optical=dict(type="unet", width=4, depth=1))
     more = dict(weighting=dict(type="uncertainty"), training=dict(augment=dict(look=dict())))
-    setup = Setup(unet, ("cover", "warmth"), **more)
-    options = dict(epochs=3, bs=13, lr=1e-2, bar=False, opt_func=SGD, cbs=cbs)
-    with joined_processes(timeout=20):
-        return train_run(samples, setup, folder, **options)
+    return samples, Setup(unet, ("cover", "warmth"), **more)
+
+def trained(folder, *cbs):
+    options = dict(epochs=3, bs=13, lr=1e-2, bar=False, cbs=cbs)
+    return train_run(*world(), folder, **options)
+
+def tuned():
+    learn = multitask_learner(*world(), bs=13, trace=())
+    with shared_training(learn), learn.no_bar(), learn.no_logging():
+        learn.freeze()
+        learn.fit(1, 1e-2)
+        learn.unfreeze()
+        learn.fit(1, 1e-2)
+    return torch.cat([p.detach().flatten() for p in learn.model.parameters()])
 
 if __name__ == "__main__":
-    trained(sys.argv[1], *[Die()] * (sys.argv[2] == "die"))
+    with joined_processes(timeout=60) as first:
+        trained("two")
+        weights = tuned()
+        if first:
+            torch.save(weights, "tuned.pt")
+        trained("died", Die())
 """
 
 
 @pytest.fixture(scope='module')
-def codes_said_died_said_then_kept_then_compared_and_ids():
-    def in_two(folder, what=""):
+def codes_said_done_compared_ids_and_tuned():
+    def in_two(folder):
         "Run the program in two processes; what came of each: exit code, and what it said."
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        here = [p for p in (os.getcwd(), os.environ.get("PYTHONPATH")) if p]
         plain = dict(os.environ, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE="2")
-        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        words = [sys.executable, "-c", program, str(folder), what]
+        plain |= dict(PYTHONPATH=os.pathsep.join(here))
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+        words = [sys.executable, "-c", program]
         two = [subprocess.Popen(words, env=plain | dict(RANK=str(k)), **pipes) for k in range(2)]
-        said = [p.communicate(timeout=120)[1] for p in two]
+        said = [p.communicate(timeout=300)[1] for p in two]
         return [p.returncode for p in two], said
     def largest_differences(one, other):
         "Of two runs: in the table of epochs, in the scores, in the trace."
@@ -76,20 +94,19 @@ def codes_said_died_said_then_kept_then_compared_and_ids():
         scores = np.abs(one.scores["value"] - other.scores["value"]).max()
         return np.abs(a - b).max().max(), scores, *errors
     with tempfile.TemporaryDirectory() as folder:
-        places = [Path(folder) / name for name in ("one", "two", "died")]
+        codes, said = in_two(folder)
         namespace = {}
         exec(program, namespace)
-        one = namespace["trained"](places[0])
-        codes, said = in_two(places[1])
-        two = load_run(places[1])
-        died, said_then = in_two(places[2], "die")
-        kept_then = load_run(places[2]).state
-        resumed = namespace["trained"](places[2])
+        one = namespace["trained"](Path(folder) / "one")
+        two = load_run(Path(folder) / "two")
+        done = load_run(Path(folder) / "died").state
+        resumed = namespace["trained"](Path(folder) / "died")
         compared = {
             name: largest_differences(one, run) for name, run in dict(two=two, resumed=resumed).items()
         }
         ids = [run.trace["sample"].values.tolist() for run in (one, two)]
-    return codes, said, died, said_then, kept_then, compared, ids
+        tuned = namespace["tuned"](), torch.load(Path(folder) / "tuned.pt", weights_only=True)
+    return codes, said, done, compared, ids, tuned
 
 
 def test_alone_one_is_the_first_of_one():
@@ -116,7 +133,8 @@ def test_alone_it_is_pytorchs_batch_normalisation():
     weights = torch.randn(6, 4, 5, 5)
     theirs, ours = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
     assert _is_shared_norm(ours)
-    ours.__class__ = SharedBatchNorm
+    ours.__class__ = _shared_norms[nn.BatchNorm2d]
+    assert isinstance(ours, nn.BatchNorm2d)
     for module in (theirs, ours):
         module.running_mean += 99  # as after some batches
     with mock.patch("mtl_explain.training.parallel._added_up", side_effect=lambda v: v):
@@ -129,23 +147,28 @@ def test_alone_it_is_pytorchs_batch_normalisation():
     torch.testing.assert_close(ours.eval()(far), theirs.eval()(far))
 
 
-def test_two_processes_train_what_one_trains(codes_said_died_said_then_kept_then_compared_and_ids):
+def test_two_processes_train_what_one_trains(codes_said_done_compared_ids_and_tuned):
     "The same network."
     # two processes train what one trains: the table, the scores, the error of each sample
-    codes, said, died, said_then, kept_then, compared, ids = codes_said_died_said_then_kept_then_compared_and_ids
-    assert codes == [0, 0], said
+    codes, said, done, compared, ids, tuned = codes_said_done_compared_ids_and_tuned
     assert max(compared["two"]) < 1e-5
     assert ids[0] == ids[1] and len(set(ids[1])) == len(ids[1])
 
 
-def test_the_other_one_says_in_a_line_that_it_was_left_alone_and_the_run_goes(codes_said_died_said_then_kept_then_compared_and_ids):
+def test_frozen_then_trained_again_as_a_whole_within_one_block(codes_said_done_compared_ids_and_tuned):
+    "The same network."
+    codes, said, done, compared, ids, tuned = codes_said_done_compared_ids_and_tuned
+    torch.testing.assert_close(tuned[1], tuned[0], atol=1e-5, rtol=1e-5)
+
+
+def test_the_other_one_says_in_a_line_that_it_was_left_alone_and_the_run_goes(codes_said_done_compared_ids_and_tuned):
     "A process that dies."
     # the other one says in a line that it was left alone, and the run goes on, with one process too
-    codes, said, died, said_then, kept_then, compared, ids = codes_said_died_said_then_kept_then_compared_and_ids
-    line = said_then[0].strip().splitlines()[-1]
-    assert died[0] == 1 and died[1] == -9
+    codes, said, done, compared, ids, tuned = codes_said_done_compared_ids_and_tuned
+    line = said[0].strip().splitlines()[-1]
+    assert codes == [1, -9], said
     assert "process 0 of 2: another process of this training has ended" in line
-    assert kept_then == "2 of 3 epochs"
+    assert done == "2 of 3 epochs"
     assert max(compared["resumed"]) < 1e-5
 
 

@@ -67,7 +67,7 @@ def _answered():
 
 def _ended(number, frame):
     "What a process does when it is told to end, as `torchrun` does when another one has died."
-    raise _left_alone("ended by a signal, as happens when another process of this training ended")
+    raise _left_alone("ended by a signal, as when another process of this training has ended")
 
 
 def _own_device() -> str:
@@ -188,9 +188,6 @@ def put_together(
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
     "Batch normalisation with the statistics of the whole batch."
 
-    def _check_input_dim(self, x):
-        pass
-
     def forward(self, x):
         if not self.training:
             return super().forward(x)
@@ -214,10 +211,16 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         self.running_var.lerp_(var * count / (count - 1), self.momentum)
 
 
+# still of the kinds that they were: fastai asks for them, to keep weight decay off
+_shared_norms = {
+    kind: type(f"Shared{kind.__name__}", (SharedBatchNorm, kind), {})
+    for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+}
+
+
 def _is_shared_norm(module):
     "A layer of PyTorch's own, with weights and running statistics; others keep to their own part."
-    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    usual = None not in (module.momentum, module.weight) if type(module) in kinds else False
+    usual = type(module) in _shared_norms and None not in (module.momentum, module.weight)
     return usual and module.track_running_stats
 
 
@@ -299,8 +302,8 @@ def shared_training(
     norms = {m: type(m) for m in learn.model.modules() if _is_shared_norm(m)}
     callback = ShareBatches()
     try:
-        for module in norms:
-            module.__class__ = SharedBatchNorm
+        for module, kind in norms.items():
+            module.__class__ = _shared_norms[kind]
         for loader in learn.dls.loaders:
             loader.own_part = own_part
         learn.add_cb(callback)
