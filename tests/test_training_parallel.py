@@ -117,7 +117,7 @@ def test_alone_one_is_the_first_of_one():
 def test_parts_follow_each_other_and_are_nearly_equal():
     "Who is there?"
     # parts follow each other and are nearly equal; alone, one has it all
-    with mock.patch("mtl_explain.training.parallel.process_count", return_value=3):
+    with mock.patch.dict(_part.__globals__, process_count=lambda: 3):
         assert [_part(k, 8) for k in range(3)] == [slice(0, 2), slice(2, 5), slice(5, 8)]
         assert _part(0, 2) == slice(0, 0)
     assert own_part(8) == slice(0, 8)
@@ -137,11 +137,17 @@ def test_alone_it_is_pytorchs_batch_normalisation():
     assert isinstance(ours, nn.BatchNorm2d)
     for module in (theirs, ours):
         module.running_mean += 99  # as after some batches
-    with mock.patch("mtl_explain.training.parallel._added_up", side_effect=lambda v: v):
-        found = [torch.relu_(module(far)) for module in (theirs, ours)]
-        slopes = [torch.autograd.grad((v * weights).sum(), far)[0] for v in found]
-    torch.testing.assert_close(found[1], found[0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(slopes[1], slopes[0], atol=1e-4, rtol=1e-4)
+
+
+    def alone(module):
+        "Values and gradient, where there is nobody to add up with."
+        with mock.patch.dict(_part.__globals__, _added_up=lambda v: v):
+            values = torch.relu_(module(far))
+            return values, torch.autograd.grad((values * weights).sum(), far)[0]
+
+
+    for ours_is, theirs_is in zip(alone(ours), alone(theirs), strict=True):
+        torch.testing.assert_close(ours_is, theirs_is, atol=1e-4, rtol=1e-4)
     for name, v in theirs.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], v)
     torch.testing.assert_close(ours.eval()(far), theirs.eval()(far))
@@ -181,7 +187,7 @@ def test_what_is_asked_for_wrongly_is_one_line():
     with joined_processes() as first:
         assert first
     learn = mock.Mock(**{"dls.train.bs": 3, "dls.train.dataset": range(9)})
-    with mock.patch("mtl_explain.training.parallel.process_count", return_value=4):
+    with mock.patch.dict(_part.__globals__, process_count=lambda: 4):
         sharing = ShareBatches()
         sharing.learn = learn
         with pytest.raises(ValueError, match="a batch of 3 samples cannot be shared by 4 processes"):
