@@ -5,6 +5,8 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import inspect
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import mtl_explain.all
@@ -46,6 +48,15 @@ def test_nearly_200_names_each_with_a_docstring_or_data_and_no_single_common():
         "predictions",
         "promise",
     }
+
+
+def test_what_is_slow_to_import_is_imported_where_it_is_used():
+    "Why."
+    program = "import sys, mtl_explain.all; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True)
+    slow = "altair captum sympy timm torch._dynamo torchmetrics torchvision".split()
+    assert ran.returncode == 0
+    assert not set(ran.stdout.decode().split()) & set(slow)
 
 
 def test_datasets_come_as_modules():

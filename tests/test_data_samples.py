@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from mtl_explain.data.samples import (
-    _problems_in_coordinates, _problems_in_values, block_size, check_inputs, check_samples, describe,
+    _problems_in_coordinates, _problems_in_values, block_size, check_inputs, check_samples, describe, is_wide,
     modalities, modality_array, problems_in_names, sample_blocks,
 )
 from mtl_explain.modality import Modality, modality_of
@@ -117,6 +117,8 @@ def test_tiles_of_four_million_pixels_one_by_one_numbers_by_the_million():
     assert block_size(number) == 2**22
     assert [len(b) for b in sample_blocks(tile)] == [1, 1, 1]
     assert [len(b) for b in sample_blocks(number)] == [5]
+    kinds_of_numbers = ("u1", "i2", "f4", "i4", "i8", "f8", "g")
+    assert [k for k in kinds_of_numbers if is_wide(np.dtype(k))] == ["i4", "i8", "f8", "g"]
 
 
 def test_missing_values_are_counted_not_hidden(samples):

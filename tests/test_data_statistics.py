@@ -7,7 +7,9 @@ Do not edit: change the notebook, then `make export`.
 import numpy as np
 import pytest
 
-from mtl_explain.data.statistics import _merge, _moments, training_statistics
+from mtl_explain.data.statistics import (
+    _channel_statistics, _first_known, _merge, _moments, training_statistics,
+)
 from mtl_explain.testing.toy_samples import toy_samples
 
 
@@ -21,7 +23,8 @@ def test_merged_moments_are_those_of_numpy_where_naive_sums_in_float32_fail():
     "Block by block."
     values = np.random.default_rng(0).normal(1e4, 1, (1, 200_000))
     values[0, ::7] = np.nan
-    first, second, third = (_moments(v) for v in np.split(values, [50, 9999], axis=1))
+    shift = _first_known(values)
+    first, second, third = (_moments(v, shift) for v in np.split(values, [50, 9999], axis=1))
     n, mean, squares, low, high = _merge(first, _merge(second, third))
     assert n == np.isfinite(values).sum()
     assert np.isclose(mean, np.nanmean(values), rtol=1e-14)
@@ -35,6 +38,35 @@ def test_merged_moments_are_those_of_numpy_where_naive_sums_in_float32_fail():
         f"variance: numpy {np.nanvar(values):.4f}, merged {squares[0] / n[0]:.4f}, "
         f"naive float32 sums {naive:.0f}"
     )
+
+
+def test_in_float32_from_a_number_nearby():
+    "Block by block."
+    # in float32 from a number nearby: a seventh digit may differ, a constant has no deviation
+    rng = np.random.default_rng(1)
+    shorts = np.stack([rng.normal(1e4, 1, 90_000), rng.normal(0, 50, 90_000), np.full(90_000, 0.1)])
+    shorts = shorts.astype("float32")
+    exact = shorts.astype(float)
+    found = _channel_statistics(np.split(shorts.T, 9), 1, list("abc"))
+    assert np.allclose(found["mean"], exact.mean(1), rtol=1e-8, atol=1e-6)
+    assert np.allclose(found["std"], exact.std(1), rtol=1e-7)
+    assert found["std"][2] == 0
+    assert found["mean"][2] == np.float32(0.1)
+    huge = _channel_statistics([np.array([[1e30], [3e30], [np.nan]], "float32")], 1, ["far"])
+    assert np.isclose(huge["std"][0], 1e30)
+    assert huge["count"] == [2]
+
+
+def test_a_first_number_far_from_all_others_bytes_and_flags():
+    "Block by block."
+    rng = np.random.default_rng(2)
+    far = np.concatenate([[-1e4], rng.normal(0, 1, 300_000)]).astype("float32")[:, None]
+    found = _channel_statistics(np.array_split(far, 9), 1, ["far"])
+    assert np.isclose(found["std"][0], far.astype(float).std(), rtol=1e-5)
+    for values in (rng.integers(0, 256, (5000, 2), "uint8"), rng.random((5000, 2)) < 0.2):
+        found = _channel_statistics(np.split(values, 5), 1, ["a", "b"])
+        assert np.allclose(found["std"], values.std(0), rtol=1e-7)
+        assert (found["min"], found["max"]) == (values.min(0).tolist(), values.max(0).tolist())
 
 
 def test_statistics_are_those_of_numpy_over_the_training_split_whatever_the(world):

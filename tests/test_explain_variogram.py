@@ -12,8 +12,8 @@ import xarray as xr
 from mtl_explain.explain.correlation import correlation_statistic
 from mtl_explain.explain.resampling import estimate
 from mtl_explain.explain.variogram import (
-    block_size, earth_radius, error_range, error_ranges, fit_range, great_circle_distance, plot_error_range,
-    semivariogram,
+    block_size, earth_radius, error_range, error_ranges, fit_range, furthest_distance, great_circle_distance,
+    plot_error_range, semivariogram,
 )
 from mtl_explain.testing.planted import planted_trace
 
@@ -99,6 +99,19 @@ def test_the_planted_range_in_the_median_of_twelve_worlds_and_none_where_there()
     noise = np.random.default_rng(1).normal(size=(12, 700))
     silent = [fit_range(semivariogram(lat, lon, v)).range == 0 for v in noise]
     assert np.mean(silent) > 0.9
+
+
+def test_the_same_as_by_all_pairs_on_either_side_of_the_date_line_at_a_pole_at():
+    "Of a trace, beside its blocks."
+    # the same as by all pairs, on either side of the date line, at a pole, at one place
+    rng = np.random.default_rng(0)
+    for middle in ((50, 10), (0, 180), (89, 0), (-30, -179)):
+        for spread in (0.001, 1, 60):
+            lats = np.clip(middle[0] + spread * rng.uniform(-1, 1, 400), -90, 90)
+            lons = (middle[1] + spread * rng.uniform(-1, 1, 400) + 180) % 360 - 180
+            pairs = great_circle_distance(lats[:, None], lons[:, None], lats, lons)
+            assert furthest_distance(lats, lons) == pairs.max()
+    assert furthest_distance(np.zeros(9), np.zeros(9)) == 0
 
 
 def test_blocks_by_hand_and_as_planted_of_three_degrees(degree, trace):

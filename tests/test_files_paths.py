@@ -13,14 +13,15 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import platformdirs
 import pytest
 import xarray as xr
 
 from mtl_explain.files.paths import (
     _files, _mark, _note, atomic_file, check_replaceable, check_space, data_folder, discard_folder,
-    finish_folder, is_ours, json_digest, marker, new_folder, only_writer, read_json_if_any, replace_folder,
-    save_netcdf, scratch_file, take_folder, write_beside, write_json,
+    finish_folder, is_ours, json_digest, load_netcdf, marker, new_folder, only_writer, read_json_if_any,
+    replace_folder, save_netcdf, scratch_file, take_folder, write_beside, write_json,
 )
 
 
@@ -109,6 +110,21 @@ def test_a_dataset_comes_back_and_a_crash_while_writing_leaves_the_old_one():
         save_netcdf(new, path)
         assert xr.load_dataset(path).equals(new)
         assert os.listdir(path.parent) == ["000.nc"]
+
+
+def test_text_of_any_kind_comes_back_as_it_was_and_takes_little_room():
+    "A file."
+    texts = dict(sample=[f"Fläche {i:05d}" for i in range(4000)], task=["ä", ""], units=["", ""])
+    numbers = dict(error=(("epoch", "sample", "task"), np.zeros((2, 4000, 2), "float32")))
+    written = xr.Dataset(numbers, texts | dict(units=("task", texts["units"]), epoch=[0, 1]))
+    with tempfile.TemporaryDirectory() as d:
+        save_netcdf(written, Path(d) / "trace.nc")
+        read = load_netcdf(Path(d) / "trace.nc")
+        assert read.identical(written)
+        assert {n: read[n].dtype for n in texts} == {n: written[n].dtype for n in texts}
+        save_netcdf(read, Path(d) / "again.nc")
+        assert load_netcdf(Path(d) / "again.nc").identical(written)
+        assert (Path(d) / "trace.nc").stat().st_size < 40_000
 
 
 def test_a_marker_is_read_back_and_what_is_no_marker_is_none():

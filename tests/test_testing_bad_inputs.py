@@ -31,7 +31,7 @@ from mtl_explain.cli import main
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import open_store, save_samples, verify_store
 from mtl_explain.explain.overview import explain
-from mtl_explain.files.paths import only_writer, save_netcdf
+from mtl_explain.files.paths import load_netcdf, only_writer, save_netcdf
 from mtl_explain.files.raster import write_geotiff
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
@@ -184,6 +184,15 @@ def answer_to_field(file, path, value):
     text = json.dumps(changed_field(document, path, value))
     (place / name).write_text(text)
     return answer_of(lambda: opened(place))
+
+
+def an_epoch_a_file(run):
+    "The trace as it is until a training has finished."
+    whole = run / "trace" / "all.nc"
+    trace = load_netcdf(whole)
+    for k in range(trace.sizes["epoch"]):
+        save_netcdf(trace.isel(epoch=[k]), run / "trace" / f"{k:03d}.nc")
+    whole.unlink()
 
 
 @pytest.fixture(scope='module')
@@ -430,7 +439,7 @@ def damages_files_goes_on_and_damage_rows():
         "run/config.json": ("opened", ()),
         "run/scores.csv": ("opened", ()),
         "run/metrics.csv": ("opened", ()),
-        "run/trace/000.nc": ("opened", ()),
+        "run/trace/all.nc": ("opened", ()),
         "run/confidence.nc": ("opened", ("missing", "a link to nowhere")),  # as of an older version
         "run/best-001.safetensors": ("opened", ()),
         "run/state-001/weights.safetensors": ("goes on", ()),
@@ -758,9 +767,11 @@ def test_what_a_training_needs_to_go_on(damages_files_goes_on_and_damage_rows):
     "Files that are not what they were."
     damages, files, goes_on, damage_rows = damages_files_goes_on_and_damage_rows
     with workplace():
-        for file in ("metrics.csv", "trace/000.nc"):
+        for file in ("metrics.csv", "trace/all.nc", "trace/000.nc"):
             for state in ("missing", "empty", "cut short", "another table"):
                 place = fresh("run")
+                if file == "trace/000.nc":
+                    an_epoch_a_file(place)
                 damages[state](place / file)
                 answer = answer_of(partial(goes_on, place))
                 assert not fault(answer, f"run/{file}"), (file, state, answer)
@@ -775,8 +786,9 @@ def test_impossible_traces(traces):
     def trace_rows():
         for fed, change, said in traces:
             place = fresh("run")
+            an_epoch_a_file(place)
             piece = place / "trace" / "000.nc"
-            save_netcdf(change(xr.load_dataset(piece, engine="h5netcdf")), piece)
+            save_netcdf(change(load_netcdf(piece)), piece)
             yield fed, answer_of(partial(explained, place)), said
 
 

@@ -29,6 +29,7 @@ import os, signal, sys
 import torch
 import numpy as np
 from fastai.callback.core import Callback
+from fastai.optimizer import SGD
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.learner import multitask_learner
@@ -54,7 +55,7 @@ def trained(folder, *cbs):
     return train_run(*world(), folder, **options)
 
 def tuned():
-    learn = multitask_learner(*world(), bs=13, trace=())
+    learn = multitask_learner(*world(), bs=13, opt_func=SGD, trace=())
     with shared_training(learn), learn.no_bar(), learn.no_logging():
         learn.freeze()
         learn.fit(1, 1e-2)

@@ -30,7 +30,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mtl_explain.data.store import open_store, save_samples
-from mtl_explain.files.paths import save_netcdf
+from mtl_explain.files.paths import load_netcdf, save_netcdf
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.trace import best_epoch, chosen_epoch
@@ -463,6 +463,29 @@ def test_a_datasets_own_scores_stand_beside_those_of_the_kinds_or_in_their(sampl
     assert found[found.metric == "undefined"].value.isna().all()
 
 
+def test_the_trace_in_one_file_and_what_a_kill_at_any_moment_of_joining_leaves(home_and_run, samples_setup_and_learn):
+    "A run, from beginning to end."
+    home, run = home_and_run
+    samples, setup, learn = samples_setup_and_learn
+    assert os.listdir(home / "whole" / "trace") == ["all.nc"]
+    one = load_netcdf(home / "whole" / "trace" / "all.nc")
+    three = [f"{k:03d}.nc" for k in range(3)]
+    for left in (["all.nc"], three, ["all.nc", *three]):
+        with tempfile.TemporaryDirectory() as d:
+            killed = Path(d) / "killed"
+            shutil.copytree(home / "whole", killed)
+            (killed / "scores.csv").unlink()
+            (killed / "trace" / "all.nc").unlink()
+            for name in left:
+                part = one if name == "all.nc" else one.isel(epoch=[int(name[:3])])
+                save_netcdf(part, killed / "trace" / name)
+            assert load_run(killed).trace.identical(run.trace)
+            again = train_run(samples, setup, killed, epochs=3, bs=16, lr=1e-2, bar=False, device="cpu")
+            assert os.listdir(killed / "trace") == ["all.nc"]
+            assert again.trace.identical(run.trace)
+            pd.testing.assert_frame_equal(again.scores, run.scores)
+
+
 def test_interrupted_then_resumed(samples_setup_and_learn, home_and_run):
     "Stopped and resumed."
     # interrupted, then resumed: as if nothing had happened
@@ -541,6 +564,23 @@ def test_patience_the_training_ends_early_disturbed_or_not_and_the_best_epoch(sa
             train_run(samples, setup, whole.folder, **options | dict(patience=3))
         with pytest.raises(ValueError, match="train_run: patience is 0"):
             train_run(samples, setup, Path(d) / "none", **options | dict(patience=0))
+
+
+def test_half_the_precision_stands_in_the_folder_and_a_broken_run_goes_on_in_it(samples_setup_and_learn):
+    "Stopped and resumed."
+    samples, setup, learn = samples_setup_and_learn
+    with tempfile.TemporaryDirectory() as d:
+        options = dict(epochs=2, bs=16, bar=False, device="cpu", trace=(), precision="bf16")
+        whole = train_run(samples, setup, Path(d) / "whole", **options)
+        assert whole.options["precision"] == "bf16"
+        with pytest.raises(KeyboardInterrupt):
+            train_run(samples, setup, Path(d) / "broken", cbs=[InterruptAt(1)], **options)
+        again = train_run(samples, setup, Path(d) / "broken", **options)
+        assert again.metrics.cover_valid_loss.equals(whole.metrics.cover_valid_loss)
+        with pytest.raises(FileExistsError, match="options.precision"):
+            train_run(samples, setup, whole.folder, **options | dict(precision="fp32"))
+        with pytest.raises(ValueError, match="train_run: precision is 'half'"):
+            train_run(samples, setup, Path(d) / "none", **options | dict(precision="half"))
 
 
 def test_a_run_with_networks_by_name_is_trained_saved_and_opened_again(samples_setup_and_learn):
@@ -674,7 +714,7 @@ def test_tables_and_traces_of_another_structure(home_and_run):
     with tempfile.TemporaryDirectory() as d:
         shutil.copytree(home / "whole", Path(d) / "run")
         odd = load_run(Path(d) / "run")
-        piece = Path(d) / "run" / "trace" / "001.nc"
+        piece = Path(d) / "run" / "trace" / "all.nc"
         for name, text, match in (
             (
                 "scores.csv",
@@ -691,11 +731,15 @@ def test_tables_and_traces_of_another_structure(home_and_run):
             file["stolen"] = h5py.ExternalLink("/etc/passwd", "/")
         with pytest.raises(
             ValueError,
-            match="trace/001.nc: 'stolen' is a link to /etc/passwd, not a variable: it is refused",
+            match="trace/all.nc: 'stolen' is a link to /etc/passwd, not a variable: it is refused",
         ):
             load_run(odd.folder).trace
         wrong = run.trace.sel(epoch=[1]).drop_attrs(deep=False).assign_attrs(main="cover")
         wrong["truth"].loc[dict(task="climate")] = 999
+        save_netcdf(wrong, piece)
+        with pytest.raises(ValueError, match="trace/all.nc: epochs are missing, it has 1 of 3"):
+            odd.trace
+        piece.unlink()
         for k in range(3):
             save_netcdf(wrong.assign_coords(epoch=[k]), piece.with_name(f"{k:03d}.nc"))
         with pytest.raises(

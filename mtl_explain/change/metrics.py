@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from torch import Tensor
-from torchmetrics import Metric
+from torch import Tensor, nn
 
 from mtl_explain.data.inputs import fit_modality, fit_samples
 from mtl_explain.explain.resampling import Statistic
@@ -35,10 +34,8 @@ def _ratio(a, b):
     return torch.where(b > 0, a / b, torch.nan)
 
 
-class SemanticScores(Metric):
+class SemanticScores(nn.Module):
     "IoU, precision, recall of each class; mIoU, F1 of the changed ones (paper B, section 5.1)."
-
-    full_state_update = False
 
     def __init__(
         self,
@@ -48,7 +45,11 @@ class SemanticScores(Metric):
         super().__init__()
         self.classes = tuple(classes)
         self.as_released = as_released
-        self.add_state("table", torch.zeros(len(classes), len(classes), dtype=torch.long), "sum")
+        table = torch.zeros(len(classes), len(classes), dtype=torch.long)
+        self.register_buffer("table", table, persistent=False)
+
+    def reset(self):
+        self.table.zero_()
 
     def update(
         self,
@@ -176,10 +177,8 @@ def released_scores(
 
 
 # %% ../../nbs/api/change/02_metrics.ipynb #51ac41f9
-class HeightScores(Metric):
+class HeightScores(nn.Module):
     "Errors of height changes, over all and over changed pixels (paper B, section 5.1)."
-
-    full_state_update = False
 
     def __init__(
         self,
@@ -189,7 +188,10 @@ class HeightScores(Metric):
         super().__init__()
         self.as_released = as_released
         self.tolerance = tolerance
-        self.add_state("rows", [], "cat")
+        self.reset()
+
+    def reset(self):
+        self.rows = []
 
     def update(
         self,
@@ -223,8 +225,7 @@ class HeightScores(Metric):
     def tiles(self) -> pd.DataFrame:  # one row a tile, in the order of the updates
         if not len(self.rows):
             raise ValueError("no tile was scored yet")
-        rows = self.rows if isinstance(self.rows, list) else [self.rows]
-        return pd.DataFrame(torch.cat(rows).cpu().numpy(), columns=self.columns)
+        return pd.DataFrame(torch.cat(self.rows).numpy(), columns=self.columns)
 
     def table(self) -> pd.DataFrame:  # one row a metric: value, counted
         scores = released_scores if self.as_released else height_scores

@@ -7,7 +7,6 @@ __all__ = [
     "whole_batch",
     "scaled_modalities",
     "as_tensor",
-    "is_wide",
     "SampleDataset",
     "SampleLoader",
     "split_loaders",
@@ -28,7 +27,7 @@ from fastai.data.load import DataLoader
 from fastai.torch_core import default_device
 
 from mtl_explain.data.inputs import fit_samples, fit_targets
-from mtl_explain.data.samples import check_inputs, check_samples, modalities
+from mtl_explain.data.samples import check_inputs, check_samples, is_wide, modalities
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.data.store import stored_faults, stored_statistics
 from mtl_explain.modality import Modality
@@ -84,13 +83,6 @@ def as_tensor(
     native = v.dtype.newbyteorder("=")
     kind = _converted.get(native.name, _converted["longdouble"] if native.itemsize > 8 else native)
     return torch.from_numpy(np.ascontiguousarray(v, dtype=kind))
-
-
-def is_wide(
-    dtype: np.dtype,  # of an array
-) -> bool:  # whether float32 may be too short for its numbers
-    "Float32 keeps seven digits: enough for bytes and two-byte numbers, not for eastings in metres."
-    return dtype.kind in "iuf" and dtype.itemsize > (2 if dtype.kind in "iu" else 4)
 
 
 # %% ../../nbs/api/data/05_batches.ipynb #d5d48bd6

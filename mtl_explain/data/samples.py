@@ -8,6 +8,7 @@ __all__ = [
     "modalities",
     "block_size",
     "sample_blocks",
+    "is_wide",
     "missing_share",
     "describe",
     "count_faults",
@@ -100,6 +101,13 @@ def sample_blocks(
     "Go through a modality in blocks, so that one larger than memory never stands in it whole."
     step = block_size(da)
     return (da[i : i + step] for i in range(0, len(da), step))
+
+
+def is_wide(
+    dtype: np.dtype,  # of an array
+) -> bool:  # whether float32 may be too short for its numbers
+    "Float32 keeps seven digits: enough for bytes and two-byte numbers, not for eastings in metres."
+    return dtype.kind in "iuf" and dtype.itemsize > (2 if dtype.kind in "iu" else 4)
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #cbf28f5b

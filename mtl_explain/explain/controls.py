@@ -31,6 +31,8 @@ from mtl_explain.explain.hierarchy import hierarchy_statistic
 from mtl_explain.explain.resampling import (
     Resampling,
     Statistic,
+    cluster_codes,
+    condensed,
     difference,
     estimate,
     holm,
@@ -93,7 +95,9 @@ def shuffle_within_class(
             f"one class a sample is needed, {trace.sizes['sample']}, got shape {classes.shape}"
         )
     splits = trace["split"].values if "split" in trace.coords else np.zeros(len(classes), int)
-    deck, _ = pd.factorize(pd.MultiIndex.from_arrays([splits, pd.Series(classes).fillna(-1)]))
+    of_split, _ = pd.factorize(splits)
+    of_class, _ = pd.factorize(pd.Series(classes).fillna(-1))
+    deck, _ = pd.factorize(of_split * (of_class.max() + 1) + of_class)
     rng = np.random.default_rng(seed)
     source = np.arange(len(classes))
     for cards in range(deck.max() + 1):
@@ -157,6 +161,7 @@ def _correlations(trace, split, cluster):
         dense = pair_basis(trace, main, task) >= 0
         asked = ("within", "between") if dense else ("sample",)
         found = correlation_statistic(trace, [task], asked, split=split, cluster=cluster)
+        found = condensed(found)
         names = dict(within="within patches", between="between patches", sample="by sample")
         for k, basis in enumerate(asked):
             question = f"r of errors, {main} and {task}, {names[basis]}"
@@ -182,6 +187,7 @@ def asked_of(
             adherence = hierarchy_statistic(
                 trace, modalities, child, parent, split=split, cluster=cluster
             )
+            adherence = condensed(adherence)
             for k, (_, value, group) in enumerate(adherence.index):
                 if value == "within":
                     name = f"{child} inside the predicted {parent}, {_wrong[group]}"
@@ -191,6 +197,7 @@ def asked_of(
         for number in numbers:
             if main in (label, number):
                 compared = comparison_statistic(trace, number, label, split=split, cluster=cluster)
+                compared = condensed(compared)
                 k = compared.index.get_level_values("quantity").get_loc("difference")
                 name = f"error of {number}, {label} wrong less right"
                 found[name] = Asked(_one(compared, k), (number, label))
@@ -212,11 +219,22 @@ def mean_readings(
     epochs = epochs or [None] * len(traces)
     if len(epochs) != len(traces):
         raise ValueError(f"{len(traces)} traces, and epochs for {len(epochs)} of them: name all")
+    _check_clusters(traces, split, cluster)
     each = [asked_of(t, modalities, e, split, cluster) for t, e in zip(traces, epochs, strict=True)]
     return {
         name: Asked(mean_of([asked[name].statistic for asked in each]), first.tasks)
         for name, first in each[0].items()
     }
+
+
+def _check_clusters(traces, split, cluster):
+    "One clear line if traces have other clusters: their sums cannot be laid beside each other."
+    codes = [cluster_codes(t, split_positions(t, split), cluster) for t in traces]
+    if any(not np.array_equal(codes[0], other) for other in codes[1:]):
+        raise ValueError(
+            "the statistics rest on different samples or clusters: a paired comparison needs "
+            "the same samples in the same order"
+        )
 
 
 def _as_list(value):
@@ -237,6 +255,7 @@ def against_control(
     ours = _as_list(trace)
     theirs = _as_list(control)
     _check_comparable(ours + theirs, split)
+    _check_clusters(ours + theirs, split, resampling.cluster)
     how = (split, resampling.cluster)
     own = mean_readings(ours, modalities, [epoch] * len(ours), *how)
     other = mean_readings(theirs, modalities, None, *how)

@@ -58,11 +58,16 @@ def correctness(
     positions: np.ndarray,  # which samples
 ) -> np.ndarray:  # (epoch, s) int8: 0 CC, 1 CF, 2 FC, 3 FF, -1 where one of the labels is missing
     "The group of each sample at each epoch."
-    a = label_correct(trace, first, positions)
-    b = label_correct(trace, second, positions)
-    group = 2 * (a != 1) + (b != 1)
-    missing = np.isnan(a) | np.isnan(b)
-    return np.where(missing, -1, group).astype("int8")
+    groups = np.empty((trace.sizes["epoch"], len(positions)), "int8")
+    step = 2**16  # samples at a time
+    for start in range(0, max(len(positions), 1), step):
+        at = positions[start : start + step]
+        a = label_correct(trace, first, at)
+        b = label_correct(trace, second, at)
+        group = 2 * (a != 1) + (b != 1)
+        missing = np.isnan(a) | np.isnan(b)
+        groups[:, start : start + step] = np.where(missing, -1, group)
+    return groups
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #25e96578
@@ -72,10 +77,19 @@ def _epoch_index(epochs, groups=group_names):
 
 
 def _group_shares(now, chosen, codes, index):
-    "Share of each group (rows of `now`) among the chosen samples: four values a row."
-    chosen = np.repeat(chosen & (now >= 0), 4, axis=0)
-    hit = (now[:, None] == np.arange(4)[:, None]).reshape(chosen.shape)
-    return mean_statistic(hit, chosen, codes, index, "share")
+    "Share of each group (rows of `now`) among the chosen samples (None: all): four values a row."
+
+    def of_some(at):
+        part = now[:, at]
+        among = part >= 0 if chosen is None else chosen[:, at] & (part >= 0)
+        among = np.repeat(among, 4, axis=0)
+        hit = (part[:, None] == np.arange(4)[:, None]).reshape(among.shape)
+        return mean_statistic(hit, among, codes[at], index, "share")
+
+    def features(at):
+        return of_some(at).features(slice(None))
+
+    return replace(of_some(np.arange(0)), features=features, codes=codes)
 
 
 def groups_statistic(
@@ -89,8 +103,7 @@ def groups_statistic(
     at = split_positions(trace, split)
     group = correctness(trace, first, second, at)
     codes = cluster_codes(trace, at, cluster)
-    everybody = np.ones(group.shape, bool)
-    return _group_shares(group, everybody, codes, _epoch_index(trace["epoch"].values))
+    return _group_shares(group, None, codes, _epoch_index(trace["epoch"].values))
 
 
 def _share_table(statistic, resampling):
@@ -204,10 +217,9 @@ def group_fate(
     if not len(member):
         raise ValueError(f"no sample is {group} at epoch {epoch}")
     later = g[start:, member]
-    everybody = np.ones(later.shape, bool)
     codes, _ = pd.factorize(cluster_codes(trace, at, resampling.cluster)[member])
     index = _epoch_index(trace["epoch"].values[start:])
-    result = _share_table(_group_shares(later, everybody, codes, index), resampling)
+    result = _share_table(_group_shares(later, None, codes, index), resampling)
     ends = ["low", "high", "band_low", "band_high"]
     result.loc[:3, ends] = np.nan  # at the start it is so by definition
     result = result.drop(columns=["change", "change_low", "change_high"])
@@ -452,14 +464,22 @@ def _won_pairs(error, right, wrong, codes):
     return won, lost, within
 
 
-def _effect_sums(error, right, wrong, codes):
-    "Features (s, 3, epoch) of the effect at each epoch, and the pairs won in all and in clusters."
-    each = [
-        _won_pairs(np.nan_to_num(e), r, w, codes)
-        for e, r, w in zip(error, right, wrong, strict=True)
-    ]
-    features = np.stack(each, -1).transpose(1, 0, 2)
-    return features, features.sum(0)
+def _sides(error, correct, codes, k):
+    "Of each sample 0 unknown, 1 right, 2 wrong; its pairs; pairs won in all, within clusters."
+    side = np.zeros((k, len(codes)), "int8")
+    exact = "float32" if len(codes) < 2**22 else "float64"  # halves, up to the number of samples
+    pairs = np.zeros((k, len(codes)), exact)
+    totals = np.zeros((2, k))
+    for j in range(k):  # an epoch at a time: all of them would take much memory
+        e, c = error[[j], :][0], correct[[j], :][0]
+        known = np.isfinite(e) & np.isfinite(c)
+        right = known & (c == 1)
+        wrong = known & (c != 1)
+        won, lost, within = _won_pairs(np.nan_to_num(e), right, wrong, codes)
+        side[j] = right + 2 * wrong
+        pairs[j] = won + lost - within
+        totals[:, j] = won.sum(), within.sum()
+    return side, pairs, totals
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #c5ea1225
@@ -468,23 +488,23 @@ _quantities = ("right", "wrong", "difference", "effect")
 
 def _comparison(error, correct, codes, epochs):
     "Errors (epoch, s) of samples with a wrong label against those with a right one, a statistic."
-    known = np.isfinite(error) & np.isfinite(correct)
-    right = known & (correct == 1)
-    wrong = known & (correct != 1)
-    k = len(error)
-    value = np.where(known, error, 0)
-    means = np.concatenate([value * right, value * wrong, right, wrong]).T.astype(float)
-    pairs, (won, _, within) = _effect_sums(error, right, wrong, codes)
-    everything = np.concatenate([means, pairs.reshape(len(codes), -1)], 1)
+    k = len(epochs)
+    side, pairs, (won, within) = _sides(error, correct, codes, k)
+
+    def features(at):
+        right = side[:, at] == 1
+        wrong = side[:, at] == 2
+        value = np.where(right | wrong, error[:, at], 0)
+        parts = [value * right, value * wrong, right, wrong, pairs[:, at]]
+        return np.concatenate(parts).T.astype(float)
 
     def of_sums(sums):
-        e_right, e_wrong, n_right, n_wrong, u, v, w = np.moveaxis(
-            sums.reshape(*sums.shape[:-1], 7, k), -2, 0
-        )
+        parts = sums.reshape(*sums.shape[:-1], 5, k)
+        e_right, e_wrong, n_right, n_wrong, pair = np.moveaxis(parts, -2, 0)
         with np.errstate(all="ignore"):
             mean_right = e_right / n_right
             mean_wrong = e_wrong / n_wrong
-            effect = (u + v - won + within - w) / (n_right * n_wrong)
+            effect = (pair - won + within) / (n_right * n_wrong)
         values = mean_right, mean_wrong, mean_wrong - mean_right, effect
         return np.concatenate(values, -1)
 
@@ -493,7 +513,17 @@ def _comparison(error, correct, codes, epochs):
     sizes = np.concatenate([np.stack(side, 1) for side in sides])
     index = pd.MultiIndex.from_product([_quantities, epochs], names=["quantity", "epoch"])
     scale = ("natural",) * (3 * k) + ("logit",) * k
-    return Statistic(lambda at: everything[at], of_sums, sizes, codes, index, scale)
+    return Statistic(features, of_sums, sizes, codes, index, scale)
+
+
+class _Reader:
+    "Numbers (epoch, s) that are read when some of them are asked for."
+
+    def __init__(self, read):
+        self.read = read
+
+    def __getitem__(self, asked):
+        return self.read(*asked)
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #4641a814
@@ -518,9 +548,15 @@ def comparison_statistic(
     label goes with them (study on calibration).
     """
     at = split_positions(trace, split) if positions is None else positions
-    error = regression_error(trace, regression, at, relative)
-    correct = label_correct(trace, label, at)
-    return _comparison(error, correct, cluster_codes(trace, at, cluster), trace["epoch"].values)
+
+    def some_errors(epochs, which):
+        return regression_error(trace.isel(epoch=epochs), regression, at[which], relative)
+
+    def some_labels(epochs, which):
+        return label_correct(trace.isel(epoch=epochs), label, at[which])
+
+    codes = cluster_codes(trace, at, cluster)
+    return _comparison(_Reader(some_errors), _Reader(some_labels), codes, trace["epoch"].values)
 
 
 def _comparison_rows(statistic, resampling):

@@ -124,7 +124,7 @@ def pixel_moments(
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #518e699a
-def _pooled(moments, positions, block=4096):
+def _pooled(moments, positions, block=512):
     "The moments of many samples, merged block by block, and how many contribute: (epoch, pair, 7)."
     merged = used = 0
     for start in range(0, len(positions), block):
@@ -166,6 +166,38 @@ def _standard_sums(m, pooled):
     return out.reshape(len(m), -1)
 
 
+# %% ../../nbs/api/explain/01_correlation.ipynb #57d893db
+def _sample_features(trace, main, auxiliaries, measure, positions, pooled):
+    "Function: places (s,) among the positions -> the first six of these sums, (s, 6 * pairs)."
+    tasks = trace["task"].values.tolist()
+    columns = [tasks.index(t) for t in (main, *auxiliaries)]
+    values = trace[measure].transpose("sample", "epoch", "task")
+    total, mean_x, mean_y, m_xx, m_yy = np.moveaxis(pooled, -1, 0)[:5]
+    sx = _spread(m_xx, mean_x, total)
+    sy = _spread(m_yy, mean_y, total)
+
+    def features(at):
+        v = values.variable[as_slice(positions[at])].values[..., columns]
+        x, y = v[..., :1], v[..., 1:]
+        known = np.isfinite(x) & np.isfinite(y)
+        out = np.empty((len(v), 6, *known.shape[1:]))
+        out[:, 0] = known
+        dx, dy = out[:, 1], out[:, 2]
+        np.subtract(x, mean_x, out=dx)
+        np.divide(dx, sx, out=dx)
+        np.subtract(y, mean_y, out=dy)
+        np.divide(dy, sy, out=dy)
+        if not known.all():
+            dx[~known] = 0
+            dy[~known] = 0
+        np.multiply(dx, dx, out=out[:, 3])
+        np.multiply(dy, dy, out=out[:, 4])
+        np.multiply(dx, dy, out=out[:, 5])
+        return out.reshape(len(v), -1)
+
+    return features
+
+
 # %% ../../nbs/api/explain/01_correlation.ipynb #997abcbf
 def _correlation(xx, yy, xy, n):
     "Correlation from standardised co-moments; NaN where one of them does not vary."
@@ -175,8 +207,9 @@ def _correlation(xx, yy, xy, n):
 
 
 def _correlation_of_sums(sums, basis):
-    "Correlations (..., pairs) on one basis from the nine plain sums (..., 9 * pairs)."
-    n, x, y, *parts = np.moveaxis(sums.reshape(*sums.shape[:-1], 9, -1), -2, 0)
+    "Correlations (..., pairs) on one basis from nine plain sums (..., 9 * pairs), six by sample."
+    columns = 6 if basis == "sample" else 9
+    n, x, y, *parts = np.moveaxis(sums.reshape(*sums.shape[:-1], columns, -1), -2, 0)
     xx, yy, xy, *within = parts
     if basis == "within":
         return _correlation(*within, n)
@@ -219,8 +252,12 @@ def _statistic_and_missing(
     pooled = _pooled(moments, positions)
     n_pairs = pooled[..., 0].size
 
-    def features(at):
-        return _standard_sums(moments(positions[at]), pooled)
+    if "sample" in basis:
+        features = _sample_features(trace, main, auxiliaries, measure, positions, pooled)
+    else:
+
+        def features(at):
+            return _standard_sums(moments(positions[at]), pooled)
 
     def of_sums(sums):
         each = [_correlation_of_sums(sums, b) for b in basis]

@@ -706,14 +706,15 @@ def _dealt(trace, label, seed):
 
 def _dealt_control(trace, label, modalities, epoch, how):
     "The readings of a trace beside those of errors dealt out within the true class."
-    deals = [_dealt(trace, label, seed) for seed in range(_deals)]
-    deals = [d.assign_attrs(kept=epoch) for d in deals]
+    asked = trace.sel(epoch=[epoch]).assign_attrs(kept=epoch)
+    deals = [_dealt(asked, label, seed) for seed in range(_deals)]
     return against_control(trace, deals, modalities, epoch, **how)
 
 
 def _looked_up_control(trace, modalities, parent, child, epoch, how):
     "All that is said of a coarser label, beside the same of one computed from the finer label."
-    control = look_up(trace, modalities, child, parent).assign_attrs(kept=epoch)
+    asked = trace.sel(epoch=[epoch]).assign_attrs(kept=epoch)
+    control = look_up(asked, modalities, child, parent)
     return against_control(trace, control, modalities, epoch, about=parent, **how)
 
 

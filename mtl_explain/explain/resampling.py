@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "scales",
+    "kept_sums",
     "p_floor",
     "Resampling",
     "cluster_codes",
@@ -13,6 +14,7 @@ __all__ = [
     "Statistic",
     "mean_statistic",
     "Jackknife",
+    "condensed",
     "jackknife",
     "exact_share_interval",
     "p_text",
@@ -201,12 +203,43 @@ def _n_sums(statistic):
     return statistic.features(np.arange(1)).shape[1]
 
 
-def _leave_one_out(statistic, total, value, families, block):
+kept_sums = 2**21  # numbers: below it, the sums of all clusters are kept and not summed again
+
+
+def _is_small(statistic):
+    "Whether the sums of all clusters take little memory."
+    return (statistic.codes.max(initial=-1) + 1) * _n_sums(statistic) <= kept_sums
+
+
+def _passes(statistic, block):
+    "A function that goes through the sums of clusters, as often as it is called."
+
+    def one_pass():
+        return cluster_sums(statistic.features, statistic.codes, block)
+
+    if not _is_small(statistic):
+        return one_pass
+    kept = list(one_pass())
+    return lambda: kept
+
+
+def condensed(
+    statistic: Statistic,  # over samples
+) -> Statistic:  # the same values over clusters, summed once; unchanged if that takes much memory
+    "A statistic that will be asked several times, alone or beside others of the same samples."
+    if not _is_small(statistic):
+        return statistic
+    blocks = list(cluster_sums(statistic.features, statistic.codes))
+    sums = np.concatenate(blocks) if blocks else statistic.features(np.arange(0))
+    return replace(statistic, features=lambda at: sums[at], codes=np.arange(len(sums)))
+
+
+def _leave_one_out(statistic, total, value, families, passes):
     "Sums of squares of the moves (M,), and of products in each family, when a cluster is left out."
     scaled = _rescaled(value, statistic.scale, 0)
     squares = np.zeros(len(value))
     products = [np.zeros((len(f), len(f))) for f in families]
-    for sums in cluster_sums(statistic.features, statistic.codes, block):
+    for sums in passes():
         with np.errstate(all="ignore"):
             move = _rescaled(statistic.of_sums(total - sums), statistic.scale, 0) - scaled
         squares += (move**2).sum(0)
@@ -215,11 +248,11 @@ def _leave_one_out(statistic, total, value, families, block):
     return squares, products
 
 
-def _sizes(statistic, block):
+def _sizes(statistic, passes):
     "Sums over all samples (K,), and for the columns that count: their squares, clusters with any."
     total = squares = present = 0.0
     columns = np.unique(statistic.sizes)
-    for sums in cluster_sums(statistic.features, statistic.codes, block):
+    for sums in passes():
         total = total + sums.sum(0, dtype=float)
         n = sums[:, columns].astype(float)
         squares = squares + (n**2).sum(0)
@@ -231,15 +264,16 @@ def _sizes(statistic, block):
 def jackknife(
     statistic: Statistic,  # whose values
     families: tuple = (),  # of positions among the M values: those that move together
-    block: int = None,  # samples at a time; as many as make some four million sums if None
+    block: int = None,  # samples at a time; as many as make a quarter of a million sums if None
 ) -> Jackknife:  # values, standard errors, degrees of freedom
     "The delete-one-cluster jackknife (CV3 of MacKinnon et al. 2023), streamed over clusters."
     if block is None:
-        block = int(np.clip(2**22 // _n_sums(statistic), 16, 4096))
-    total, squared, present = _sizes(statistic, block)
+        block = int(np.clip(2**18 // _n_sums(statistic), 16, 4096))  # in the cache
+    passes = _passes(statistic, block)
+    total, squared, present = _sizes(statistic, passes)
     with np.errstate(all="ignore"):
         value = statistic.of_sums(total)
-        squares, products = _leave_one_out(statistic, total, value, families, block)
+        squares, products = _leave_one_out(statistic, total, value, families, passes)
         size = total[statistic.sizes]
         effective = (size**2 / squared).min(-1)
         most = present.max(-1)  # a difference moves with the clusters of either side

@@ -10,6 +10,7 @@ __all__ = [
     "Range",
     "exponential_model",
     "fit_range",
+    "furthest_distance",
     "block_size",
     "error_range",
     "error_ranges",
@@ -129,6 +130,26 @@ def fit_range(
     return Range(float(reaches[best]), float(nugget), float(nugget + common), beyond)
 
 
+# %% ../../nbs/api/explain/08_variogram.ipynb #b5c05930
+def furthest_distance(
+    lat: np.ndarray,  # (s,) degrees
+    lon: np.ndarray,  # (s,) degrees
+) -> float:  # km
+    "The largest distance of any two places."
+
+    def from_place(i):
+        return great_circle_distance(lat[i], lon[i], lat, lon)
+
+    middle = from_place(np.hypot(lat - lat.mean(), lon - lon.mean()).argmin())
+    known = from_place(middle.argmax()).max()
+    at = np.flatnonzero(middle >= (known - middle.max()) * (1 - 1e-9))
+    step = max(1, 2**20 // len(at))
+    rows = (at[i : i + step] for i in range(0, len(at), step))
+    return max(
+        great_circle_distance(lat[r, None], lon[r, None], lat[at], lon[at]).max() for r in rows
+    )
+
+
 # %% ../../nbs/api/explain/08_variogram.ipynb #81971a9e
 def block_size(
     lat: np.ndarray,  # (s,) degrees
@@ -136,12 +157,13 @@ def block_size(
     codes: np.ndarray,  # (s,) block of each sample
 ) -> float:  # km; 0 if every sample is its own block
     "Side of the block in which the typical sample lies."
-    sides = np.zeros(codes.max() + 1)
-    for block in range(len(sides)):
-        at = np.flatnonzero(codes == block)
-        if len(at) > 1:
-            apart = great_circle_distance(lat[at, None], lon[at, None], lat[at], lon[at])
-            sides[block] = apart.max() / np.sqrt(2)
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    sides = np.zeros(len(counts))
+    ends = np.cumsum(counts)
+    for block in np.flatnonzero(counts > 1):
+        at = order[ends[block] - counts[block] : ends[block]]
+        sides[block] = furthest_distance(lat[at], lon[at]) / np.sqrt(2)
     return float(np.median(sides[codes]))
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "write_json",
     "read_json_if_any",
     "save_netcdf",
+    "load_netcdf",
     "check_replaceable",
     "is_ours",
     "discard_folder",
@@ -103,10 +104,28 @@ def save_netcdf(
 ) -> None:
     "Write a compressed netCDF file whole or not at all; folders are made."
     path.parent.mkdir(parents=True, exist_ok=True)
-    numbers = [name for name, v in ds.data_vars.items() if v.dtype.kind in "fiu"]
-    packed = {name: dict(zlib=True, complevel=1) for name in numbers}
+    packed = {name: _packing(v) for name, v in ds.variables.items() if v.size and v.ndim}
     with atomic_file(path) as scratch:
         ds.to_netcdf(scratch, engine="h5netcdf", encoding=packed)
+
+
+def _packing(v):
+    "How a variable is written."
+    if v.dtype.kind in "OUT":
+        return dict(dtype="S1", zlib=True, complevel=1)
+    if v.dtype.kind not in "fiu":
+        return {}
+    by_epoch = dict(chunksizes=(1, *v.shape[1:])) if v.dims[0] == "epoch" else {}
+    return dict(zlib=True, complevel=1, shuffle=True) | by_epoch
+
+
+def load_netcdf(
+    path: Path,  # a file as from `save_netcdf`
+) -> xr.Dataset:  # in memory
+    "Read a netCDF file; text comes as numpy's, not as single objects."
+    found = xr.load_dataset(path, engine="h5netcdf")
+    text = {n: v for n, v in found.variables.items() if v.dtype.kind == "O"}
+    return found.assign_coords({n: v.astype(str) for n, v in text.items() if n in found.coords})
 
 
 # %% ../../nbs/api/files/00_paths.ipynb #ea558361

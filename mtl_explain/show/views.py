@@ -134,9 +134,13 @@ def correlation_curves(
 ) -> pd.DataFrame:  # step (position of the epoch), epoch, main, auxiliary, r, low, high
     "Error correlations of all ordered pairs of tasks, with bands for all epochs at once."
     tasks = trace["task"].values.tolist()
-    found = pd.concat(
-        [error_correlation(trace, t, split, basis="pixel", resampling=resampling) for t in tasks]
-    )
+    with_later = [trace.isel(task=slice(i, None)) for i in range(max(len(tasks) - 1, 1))]
+    how = dict(split=split, basis="pixel", resampling=resampling)
+    once = [error_correlation(part, tasks[i], **how) for i, part in enumerate(with_later)]
+    swapped = [t.rename(columns=dict(main="auxiliary", auxiliary="main")) for t in once]
+    place = {task: i for i, task in enumerate(tasks)}
+    found = pd.concat([*once, *swapped])
+    found = found.sort_values(["main", "auxiliary", "epoch"], key=lambda v: v.map(place).fillna(v))
     step = {epoch: i for i, epoch in enumerate(trace["epoch"].values.tolist())}
     found = found.assign(step=found["epoch"].map(step), low=found.band_low, high=found.band_high)
     return found[["step", "epoch", "main", "auxiliary", "r", "low", "high"]].round(3)

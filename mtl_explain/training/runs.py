@@ -6,6 +6,7 @@
 __all__ = [
     "run_format",
     "config_schema",
+    "whole_trace",
     "confidence_file",
     "fingerprint",
     "used_names",
@@ -14,15 +15,16 @@ __all__ = [
     "save_state",
     "load_state",
     "RunKeeper",
+    "read_table",
     "save_weights",
     "epochs_since_best",
     "StopEarly",
     "check_config",
     "trace_pieces",
+    "run_trace",
     "resume",
     "train_run",
     "export_run",
-    "read_table",
     "Run",
     "load_run",
     "opened_run",
@@ -58,6 +60,7 @@ from mtl_explain.files.paths import (
     atomic_file,
     discard_folder,
     is_ours,
+    load_netcdf,
     no_room,
     only_writer,
     replace_folder,
@@ -71,7 +74,7 @@ from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup, setup_schema
 from mtl_explain.trace import check_trace, joined, split_names
 from mtl_explain.training.confidence import confidence_record
-from mtl_explain.training.learner import multitask_learner, predict_samples
+from mtl_explain.training.learner import multitask_learner, precisions, predict_samples
 from mtl_explain.training.losses import sample_losses
 from mtl_explain.training.parallel import (
     as_of_first,
@@ -349,6 +352,26 @@ class RunKeeper(Callback):
         self._wake_up()
 
 
+# %% ../../nbs/api/training/08_runs.ipynb #c535f476
+def read_table(
+    path: Path,  # a CSV file of a run
+    columns: list,  # that it must have
+    **options,  # of `pandas.read_csv`
+) -> pd.DataFrame:
+    "A table of a run; one line if it is none, or lacks a column."
+    try:
+        table = pd.read_csv(path, **options)
+    except ValueError as e:
+        raise ValueError(f"{path}: no table that can be read ({str(e).splitlines()[0]})") from None
+    missing = [c for c in columns if c not in table]
+    if missing:
+        raise ValueError(
+            f"{path}: the column '{missing[0]}' is missing; it has "
+            f"{', '.join(map(str, table))[:80]}"
+        )
+    return table
+
+
 # %% ../../nbs/api/training/08_runs.ipynb #815fce10
 def _done_epochs(
     folder: Path,  # the run
@@ -499,6 +522,7 @@ _options = dict(  # of a training
     keep=dict(enum=["best", "last", "exported"]),
     schedule=dict(enum=["one-cycle", "constant"]),
     patience=dict(type="integer", minimum=1),
+    precision=dict(enum=list(precisions)),
     trace=dict(type="array", items=dict(enum=list(split_names))),
     shown=dict(type="integer", minimum=0),
     recipe=dict(type="object"),
@@ -604,14 +628,23 @@ def _check_alike(
             )
 
 
+whole_trace = "all.nc"  # in the folder `trace` of a finished run
+_one_epoch = "[0-9]*.nc"
+
+
 def trace_pieces(
     folder: Path,  # the run
     epochs: int = None,  # only the first so many; all if None
 ) -> list:  # of single-epoch datasets
-    "The trace of a run as it was written, one dataset an epoch."
-    pieces = {p.stem: p for p in sorted((Path(folder) / "trace").glob("*.nc"))}
+    "The trace of a run while it is trained, one dataset an epoch."
+    pieces = {p.stem: p for p in sorted((Path(folder) / "trace").glob(_one_epoch))}
     expected = [f"{k:03d}" for k in range(len(pieces) if epochs is None else epochs)]
-    if pieces and (missing := [n for n in expected if n not in pieces]):
+    if not pieces:
+        raise FileNotFoundError(
+            f"{Path(folder) / 'trace' / whole_trace} is missing: nothing was traced, or "
+            "the trace was not copied with the rest of the run"
+        )
+    if missing := [n for n in expected if n not in pieces]:
         raise FileNotFoundError(
             f"{Path(folder) / 'trace' / missing[0]}.nc is missing: this epoch was traced like the "
             "others; copy the run again, or train it again in another folder"
@@ -619,9 +652,38 @@ def trace_pieces(
     chosen = [pieces[n] for n in expected if n in pieces]
     for piece in chosen:
         refuse_external(piece)
-    found = [xr.load_dataset(p, engine="h5netcdf") for p in chosen]
+    found = [load_netcdf(p) for p in chosen]
     _check_alike(found, chosen)
     return found
+
+
+def run_trace(
+    folder: Path,  # the run
+    epochs: int,  # how many are done
+) -> xr.Dataset:  # epoch x sample x task
+    "The trace of a run, from one file if it is finished, else from one an epoch."
+    path = Path(folder) / "trace" / whole_trace
+    if not path.exists():
+        return joined(trace_pieces(folder, epochs))
+    refuse_external(path)
+    found = load_netcdf(path)
+    has = found.sizes.get("epoch", 0)
+    if has < epochs:
+        raise ValueError(
+            f"{path}: epochs are missing, it has {has} of {epochs}; copy the run again, or train "
+            "it again in another folder"
+        )
+    return found
+
+
+def _join_trace(
+    folder: Path,  # a run, all epochs of which are done
+    trace: xr.Dataset,  # of all of them
+) -> None:
+    "Write a trace as one file; when it is safe, the files of single epochs go."
+    save_netcdf(trace, folder / "trace" / whole_trace)
+    for piece in (folder / "trace").glob(_one_epoch):
+        piece.unlink()
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #0536b325
@@ -637,7 +699,7 @@ def _with_record(
     if not path.exists():
         return trace
     refuse_external(path)
-    record = xr.load_dataset(path, engine="h5netcdf")
+    record = load_netcdf(path)
     for name in ("sample", "task"):
         if name not in record or not np.array_equal(record[name].values, trace[name].values):
             raise ValueError(f"{path}: its {name}s are not those of the trace; make it again")
@@ -662,8 +724,20 @@ def resume(
     done = learn.run_keeper.start = learn.seed_epochs.done = kept["epoch"] + 1
     learn.run_keeper.smooth_loss = kept["smooth_loss"]
     if hasattr(learn, "trace_recorder"):
-        learn.trace_recorder.epochs = trace_pieces(folder, done)
+        learn.trace_recorder.epochs = _done_pieces(folder, done)
     return done
+
+
+# %% ../../nbs/api/training/08_runs.ipynb #38d40b9a
+def _done_pieces(
+    folder: Path,  # the run
+    epochs: int,  # that are done
+) -> list:  # of single-epoch datasets
+    "The epochs to go on from, whether they are in a file each or in one."
+    if not (Path(folder) / "trace" / whole_trace).exists():
+        return trace_pieces(folder, epochs)
+    trace = run_trace(folder, epochs)
+    return [trace.isel(epoch=[k]) for k in range(epochs)]
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #8ff8fd9d
@@ -771,6 +845,8 @@ def _fit(
         wait_for_all()
         fill_weights(learn.model, weights_file(folder))
         if hasattr(learn, "trace_recorder"):
+            if learn.trace_recorder.epochs:  # none where a callback skips every validation
+                _join_trace(folder, learn.trace_recorder.dataset)
             traced = learn.trace_recorder.traced_loaders()
             _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
         scores = scored(learn)
@@ -795,7 +871,7 @@ def train_run(
     schedule: str = "one-cycle",  # of the learning rate; or 'constant'
     patience: int = None,  # epochs without a lower main validation loss that end it; None: none do
     recipe: dict = None,  # what else shall be on record, see `recipe_record`
-    **options,  # of `multitask_learner`: trace, shown, start, device, ...
+    **options,  # of `multitask_learner`: trace, shown, start, device, precision, ...
 ) -> "Run":
     "Train one cycle and keep it; a run that is finished already is only loaded."
 
@@ -803,7 +879,8 @@ def train_run(
         return list(value) if isinstance(value, tuple) else value
 
     given = dict(epochs=epochs, lr=lr, bs=bs, keep=keep, schedule=schedule, recipe=recipe or {})
-    given |= {k: listed(options[k]) for k in ("trace", "shown") if options.get(k) is not None}
+    recorded = ("trace", "shown", "precision")
+    given |= {k: listed(options[k]) for k in recorded if options.get(k) is not None}
     given |= {} if patience is None else dict(patience=patience)
     check_document(given, dict(properties=_options), "train_run")
     if not math.isfinite(lr):
@@ -816,7 +893,7 @@ def train_run(
     kept = dict(keep=keep)
     if patience is not None:
         kept |= dict(patience=patience)
-    kept |= {k: listed(options[k]) for k in ("trace", "shown") if k in options}
+    kept |= {k: listed(options[k]) for k in recorded if k in options}
     if learn.started:
         kept |= dict(start=weights_digest(options["start"]), started=str(learn.started))
     if schedule != "one-cycle":
@@ -881,32 +958,12 @@ def _write_export(learn, folder):
     save_weights(learn.model, folder / f"best-{kept:03d}.safetensors")
     _remove_older(folder, kept)
     if hasattr(learn, "trace_recorder"):
-        for i, piece in enumerate(learn.trace_recorder.epochs):
-            save_netcdf(piece, folder / "trace" / f"{i:03d}.nc")
+        if learn.trace_recorder.epochs:
+            _join_trace(folder, learn.trace_recorder.dataset)
         traced = learn.trace_recorder.traced_loaders()
         _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
     scores = _all_scores(learn, learn.samples)
     write_beside(folder / "scores.csv", scores.to_csv(index=False, na_rep="nan"))
-
-
-# %% ../../nbs/api/training/08_runs.ipynb #c535f476
-def read_table(
-    path: Path,  # a CSV file of a run
-    columns: list,  # that it must have
-    **options,  # of `pandas.read_csv`
-) -> pd.DataFrame:
-    "A table of a run; one line if it is none, or lacks a column."
-    try:
-        table = pd.read_csv(path, **options)
-    except ValueError as e:
-        raise ValueError(f"{path}: no table that can be read ({str(e).splitlines()[0]})") from None
-    missing = [c for c in columns if c not in table]
-    if missing:
-        raise ValueError(
-            f"{path}: the column '{missing[0]}' is missing; it has "
-            f"{', '.join(map(str, table))[:80]}"
-        )
-    return table
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #f1f9d6e3
@@ -982,8 +1039,8 @@ class Run:
 
     @cached_property
     def trace(self) -> xr.Dataset:
-        pieces = joined(trace_pieces(self.folder, len(self.metrics)))
-        trace = check_trace(pieces, self.modalities, self.folder / "trace")
+        told = run_trace(self.folder, len(self.metrics))
+        trace = check_trace(told, self.modalities, self.folder / "trace")
         found = _with_record(trace, self.modalities, self.folder / confidence_file)
         return found.assign_attrs(kept=self.epoch)
 
