@@ -163,6 +163,12 @@ def test_what_differs_is_named(samples_setup_and_learn):
     assert config_differences(a, b) == ["options.epochs: the folder has 3, asked for is 4"]
     assert not config_differences(a, json.loads(json.dumps(a)))
     assert not config_differences(a | dict(versions={}), a)
+    # statistics may differ by the rounding of another version, and by no more
+    for factor, differs in ((1 + 1e-7, False), (1 + 1e-3, True)):
+        other = json.loads(json.dumps(a))
+        scaled = next(m for m in other["modalities"].values() if m["std"])
+        scaled["std"] = [factor * v for v in scaled["std"]]
+        assert bool(config_differences(a, other)) == differs
     assert not config_differences(
         dict(a, setup=dict(network=dict(x=1, y=2))), dict(a, setup=dict(network=dict(y=2, x=1)))
     )

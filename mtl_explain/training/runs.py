@@ -139,6 +139,24 @@ def run_config(
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #9f12a455
+def _same_modality(
+    old: dict | None,  # as in a config
+    new: dict | None,  # as in a config
+) -> bool:
+    "Whether two descriptions say the same; statistics up to the rounding of another version."
+    if not old or not new:
+        return old == new
+    plain = [{k: v for k, v in m.items() if k not in ("mean", "std")} for m in (old, new)]
+    if json.dumps(plain[0], sort_keys=True) != json.dumps(plain[1], sort_keys=True):
+        return False
+    for key in ("mean", "std"):
+        a, b = (np.asarray(m.get(key, ()), float) for m in (old, new))
+        spread = np.asarray(old.get("std", ()), float)
+        if a.shape != b.shape or (np.abs(a - b) > 1e-5 * (np.abs(a) + spread)).any():
+            return False
+    return True
+
+
 def config_differences(
     old: dict,  # config of the folder
     new: dict,  # config asked for
@@ -148,6 +166,7 @@ def config_differences(
         (f"{k}.{i}", old[k].get(i), new[k].get(i))
         for k in ("setup", "options", "modalities")
         for i in sorted({*old[k], *new[k]})
+        if k != "modalities" or not _same_modality(old[k].get(i), new[k].get(i))
     ]
     parts += [(k, old[k], new[k]) for k in ("format", "dataset", "samples")]
     # weights are drawn in the order of the modalities
