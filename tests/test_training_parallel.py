@@ -5,7 +5,6 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -77,9 +76,7 @@ if __name__ == "__main__":
 def codes_said_done_compared_ids_and_tuned():
     def in_two(folder):
         "Run the program in two processes; what came of each: exit code, and what it said."
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = 20_000 + os.getpid() % 10_000  # below those that the system gives to others
         here = [p for p in (os.getcwd(), os.environ.get("PYTHONPATH")) if p]
         plain = dict(os.environ, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE="2")
         plain |= dict(PYTHONPATH=os.pathsep.join(here))
@@ -96,6 +93,8 @@ def codes_said_done_compared_ids_and_tuned():
         return np.abs(a - b).max().max(), scores, *errors
     with tempfile.TemporaryDirectory() as folder:
         codes, said = in_two(folder)
+        if not (Path(folder) / "died").exists():
+            raise RuntimeError(f"{codes}\n{said[0]}\n{said[1]}")
         namespace = {}
         exec(program, namespace)
         one = namespace["trained"](Path(folder) / "one")
