@@ -518,7 +518,10 @@ def narrowed(
 
 
 # %% ../nbs/api/90_cli.ipynb #d8160cd5
-@app.command()
+@app.command(
+    epilog="On four graphics cards, one network, as one process would train it: `torchrun "
+    "--nproc-per-node 4 -m mtl_explain train globe climate-mtl`"
+)
 def train(
     name: Annotated[str, typer.Argument(help="A dataset, see `mtl_explain data list`.")],
     setup: Annotated[str, typer.Argument(help="A setup, see `mtl_explain data describe NAME`.")],
@@ -550,6 +553,7 @@ def train(
         starts_of,
         training_options,
     )
+    from mtl_explain.training.parallel import joined_processes
     from mtl_explain.training.recipe import with_recipe
     from mtl_explain.training.runs import train_run
 
@@ -561,15 +565,17 @@ def train(
     if used.start:
         options["start"] = start = start or starts[roles.network["type"]]
     roles = with_recipe(narrower(roles, width) if width else roles, used)
-    samples = known.load(store)
-    run = train_run(
-        samples,
-        roles,
-        out or Path("runs") / name / f"{setup}-seed{seed}",
-        seed=seed,
-        score=known.scores,
-        **options,
-    )
+    with joined_processes() as first:
+        run = train_run(
+            known.load(store),
+            roles,
+            out or Path("runs") / name / f"{setup}-seed{seed}",
+            seed=seed,
+            score=known.scores,
+            **options,
+        )
+    if not first:
+        return
     if "start" in options:
         typer.echo(f"started from {start}: {run.config['options']['started']}")
     typer.echo(

@@ -17,7 +17,7 @@ import xarray as xr
 
 from mtl_explain.data.batches import (
     SampleDataset, SampleLoader, as_tensor, class_balance, filter_classes, sample_loaders, scaled_modalities,
-    split_loaders,
+    split_loaders, whole_batch,
 )
 from mtl_explain.data.samples import check_samples, modality_array
 from mtl_explain.data.store import open_store, save_samples, stored_statistics
@@ -198,6 +198,20 @@ def test_a_copy_keeps_what_concerns_the_samples(samples):
     assert copy.get_idxs() == drawn.get_idxs()
     assert drawn.new(weights=None).weights is None
     assert drawn.new(SampleDataset(samples, ("optical",), rows=[1, 2])).weights is None
+
+
+def test_the_second_half_of_a_batch(samples):
+    "A fastai loader."
+    # the second half of a batch: its inputs, and the targets of all
+    mods = scaled_modalities(samples)
+    three = SampleDataset(samples, ("optical", "months"), ("cover",), rows=[7, 8, 9])
+    halved = SampleLoader(three, mods, bs=3)
+    halved.own_part = lambda n: slice(n // 2, n)
+    own, of_all = next(iter(halved.new()))
+    x, y = next(iter(SampleLoader(three, mods, bs=3)))
+    assert len(own.pop(whole_batch)) == 3
+    assert list(own) == list(x) and all(torch.equal(own[n], v[1:]) for n, v in x.items())
+    assert torch.equal(of_all["cover"], y["cover"])
 
 
 def test_each_class_weighs_the_same_in_all(samples):

@@ -232,11 +232,13 @@ class Augment(Callback):
         (y,) = self.yb
         loader = self.learn.dls.train
         rng = np.random.default_rng([self.seed, loader.epoch, self.iter])
-        n = len(next(iter(x.values())))
+        n = len(next(iter(y.values())))
         places = [draw_place(rng, **self.place) for _ in range(n)]
         looks = [draw_look(rng, **self.look) for _ in range(n)]
-        drawn = places, looks, self.photos, self.white, self.outside
-        x, y = augment_batch(x, y, loader.mods, *drawn)
+        own = slice(None) if loader.own_part is None else loader.own_part(n)
+        drawn = places[own], looks[own], self.photos, self.white
+        x, _ = augment_batch(x, {}, loader.mods, *drawn)
+        _, y = augment_batch({}, y, loader.mods, places, outside=self.outside)
         self.learn.xb = (x,)
         self.learn.yb = (y,)
 

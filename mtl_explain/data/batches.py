@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "whole_batch",
     "scaled_modalities",
     "as_tensor",
     "SampleDataset",
@@ -115,17 +116,31 @@ class SampleDataset:
     def __getitem__(self, positions):
         return _gathered(self, self.rows[positions])
 
+    def share(
+        self,
+        positions: list,  # of a batch
+        own: slice,  # which of them to read
+    ) -> tuple:  # (x, y): the inputs of some, the targets of all, and how many there are
+        "The part of a batch that one of several processes sees."
+        rows = self.rows[positions]
+        x, *y = _gathered(self, rows, own)
+        return x | {whole_batch: torch.empty(len(rows), 0)}, *y
+
 
 # %% ../../nbs/api/data/05_batches.ipynb #6aac89bd
+whole_batch = "(whole batch)"  # the entry of `x` that is as long as the batch, and empty
+
+
 def _gathered(
     data: SampleDataset,  # where the samples are
     rows: np.ndarray,  # positions in the sample set
+    read: slice = slice(None),  # whose inputs are wanted
 ) -> tuple:  # (x, y), or (x,) without targets
     "Some samples as raw tensors."
-
-    x = {n: as_tensor(data.arrays[n][rows]) for n in data.inputs}
+    seen = rows[read]
+    x = {n: as_tensor(data.arrays[n][seen]) for n in data.inputs}
     for name, times in data.times.items():
-        own = times[rows] if times.ndim == 2 else np.broadcast_to(times, (len(rows), len(times)))
+        own = times[seen] if times.ndim == 2 else np.broadcast_to(times, (len(seen), len(times)))
         x[name] = as_tensor(own.astype("float32"))
     if not data.targets:
         return (x,)
@@ -151,6 +166,7 @@ class SampleLoader(DataLoader):
         self.seed = seed
         self.weights = weights
         self.epoch = 0
+        self.own_part = None
         arrays = getattr(dataset, "arrays", {})
         self.wide = {n for n, v in arrays.items() if n in self.mods and is_wide(v.dtype)}
 
@@ -160,6 +176,7 @@ class SampleLoader(DataLoader):
             own["weights"] = self.weights
         copy = super().new(dataset, cls, **(own | kwargs))
         copy.set_epoch(self.epoch)
+        copy.own_part = self.own_part
         return copy
 
     def set_epoch(self, epoch):
@@ -176,7 +193,9 @@ class SampleLoader(DataLoader):
         return i
 
     def create_batch(self, idxs):
-        return self._scaled(self.dataset[idxs], self.wide)
+        if self.own_part is None:
+            return self._scaled(self.dataset[idxs], self.wide)
+        return self._scaled(self.dataset.share(idxs, self.own_part(len(idxs))), self.wide)
 
     def retain(self, res, b):
         return res

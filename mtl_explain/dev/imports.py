@@ -68,7 +68,7 @@ def _imported_from(node: ast.ImportFrom, package: str, inside: str) -> list:
 
 # %% ../../nbs/dev/07_imports.ipynb #0e91c6be
 # they bring things together; no room imports them
-_gather = ("dev", "all", "cli", "course", "papers")
+_gather = ("dev", "all", "__main__", "cli", "course", "papers")
 
 
 def import_table(

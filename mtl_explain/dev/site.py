@@ -153,6 +153,7 @@ rooms = {  # folder of the reference, or page at its top -> title of its section
     "papers": "Running it",
     "course": "Running it",
     "cli": "Running it",
+    "main": "Running it",
     "all": "Running it",
 }
 

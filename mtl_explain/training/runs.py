@@ -37,7 +37,7 @@ import json
 import math
 import os
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from html import escape
 from importlib.metadata import version
@@ -76,6 +76,12 @@ from mtl_explain.trace import check_trace, joined, split_names
 from mtl_explain.training.confidence import confidence_record
 from mtl_explain.training.learner import multitask_learner, precisions, predict_samples
 from mtl_explain.training.losses import sample_losses
+from mtl_explain.training.parallel import (
+    as_of_first,
+    process_number,
+    shared_training,
+    wait_for_all,
+)
 from mtl_explain.training.weights import (
     best_file,
     check_weights,
@@ -477,7 +483,14 @@ def _table(self: RunKeeper) -> pd.DataFrame:  # one row an epoch
 
 @patch
 def _keep(self: RunKeeper) -> None:
-    "Write what the finished epoch gave; the state last."
+    "Write what the finished epoch gave; the state last. Of several processes, the first one does."
+    if process_number() == 0:
+        _write_epoch(self)
+    wait_for_all()
+
+
+def _write_epoch(self):
+    "Trace, table, weights if they are the best, state."
     pieces = self.learn.trace_recorder.epochs if hasattr(self.learn, "trace_recorder") else []
     if pieces:
         save_netcdf(pieces[-1], self.folder / "trace" / f"{self.epoch:03d}.nc")
@@ -768,6 +781,25 @@ def _all_scores(
     ]
 
 
+# %% ../../nbs/api/training/08_runs.ipynb #f8285624
+@contextmanager
+def _one_writer(
+    folder: Path,  # where the run shall be
+    config: dict,  # what it shall be
+):
+    "One process writes the run; `ValueError` in another one that would train something else."
+    first = process_number() == 0
+    with only_writer(folder) if first else nullcontext():
+        if first:
+            _claim_folder(folder, config)
+        if other := config_differences(as_of_first(config), config):
+            raise ValueError(
+                f"process {process_number()} would train another run than process 0, called "
+                f"'the folder' here: {other[0]}; give all processes the same samples and options"
+            )
+        yield
+
+
 # %% ../../nbs/api/training/08_runs.ipynb #9a494282
 def _keep_confidence(
     network: MultitaskNetwork,  # with the weights that are kept
@@ -777,7 +809,8 @@ def _keep_confidence(
 ) -> None:
     "Write how sure the network is beside the trace."
     record = confidence_record(network, traced, valid)
-    save_netcdf(record, folder / confidence_file)
+    if process_number() == 0:
+        save_netcdf(record, folder / confidence_file)
 
 
 def _tidy(
@@ -820,19 +853,25 @@ def _fit(
 ) -> None:
     "Train what is left of a run, go back to the weights that are kept, then write their scores."
     done = resume(learn, folder)
-    with ExitStack() as quiet, _room_told(folder):
-        for silence in () if bar else (learn.no_bar(), learn.no_logging()):
+    heard = bar and process_number() == 0
+    with ExitStack() as quiet, _room_told(folder), shared_training(learn):
+        for silence in () if heard else (learn.no_bar(), learn.no_logging()):
             quiet.enter_context(silence)
         fit = learn.fit if schedule == "constant" else learn.fit_one_cycle
         fit(epochs, lr, start_epoch=done)
-        _tidy(folder)
+        if process_number() == 0:
+            _tidy(folder)
+        wait_for_all()
         fill_weights(learn.model, weights_file(folder))
         if hasattr(learn, "trace_recorder"):
             if learn.trace_recorder.epochs:  # none where a callback skips every validation
                 _join_trace(folder, learn.trace_recorder.dataset)
             traced = learn.trace_recorder.traced_loaders()
             _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
-        write_beside(folder / "scores.csv", scored(learn).to_csv(index=False, na_rep="nan"))
+        scores = scored(learn)
+        if process_number() == 0:
+            write_beside(folder / "scores.csv", scores.to_csv(index=False, na_rep="nan"))
+        wait_for_all()
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #1f3c1962
@@ -885,8 +924,7 @@ def train_run(
     def scored(learn):
         return _all_scores(learn, samples, score)
 
-    with only_writer(folder):
-        _claim_folder(folder, config)
+    with _one_writer(folder, config):
         if not (folder / "scores.csv").exists():
             _fit(learn, folder, epochs, lr, bar, scored, schedule)
     return load_run(folder)
