@@ -16,6 +16,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/data/05_batches.ipynb #6b5c5237
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,7 @@ from fastai.torch_core import default_device
 from mtl_explain.data.inputs import fit_samples, fit_targets
 from mtl_explain.data.samples import check_inputs, check_samples, is_wide, modalities
 from mtl_explain.data.statistics import training_statistics
-from mtl_explain.data.store import stored_faults, stored_statistics
+from mtl_explain.data.store import read_ahead, stored_faults, stored_statistics
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.trace import split_names
@@ -71,7 +72,7 @@ def scaled_modalities(
 
 # %% ../../nbs/api/data/05_batches.ipynb #72183a7e
 _converted = dict(
-    uint16="int32", uint32="int64", uint64="float64", bool="uint8", longdouble="float64"
+    uint16="float32", uint32="int64", uint64="float64", bool="uint8", longdouble="float64"
 )
 
 
@@ -115,6 +116,10 @@ class SampleDataset:
     def __getitem__(self, positions):
         return _gathered(self, self.rows[positions])
 
+    def read_ahead(self, positions):
+        for values in self.arrays.values():
+            read_ahead(values, self.rows[positions])
+
 
 # %% ../../nbs/api/data/05_batches.ipynb #6aac89bd
 def _gathered(
@@ -135,6 +140,8 @@ def _gathered(
 # %% ../../nbs/api/data/05_batches.ipynb #43c1baae
 class SampleLoader(DataLoader):
     "Batches `(x, y)` of standardised tensors, on the loader's device."
+
+    ahead = 4  # batches that a store is asked for before they are needed
 
     def __init__(
         self,
@@ -174,6 +181,15 @@ class SampleLoader(DataLoader):
 
     def create_item(self, i):
         return i
+
+    def create_batches(self, samps):
+        coming = deque()
+        for idxs in self.chunkify(map(self.do_item, samps)):
+            self.dataset.read_ahead(idxs)
+            coming.append(idxs)
+            if len(coming) > self.ahead:
+                yield self.do_batch(coming.popleft())
+        yield from map(self.do_batch, coming)
 
     def create_batch(self, idxs):
         return self._scaled(self.dataset[idxs], self.wide)
