@@ -103,8 +103,9 @@ def shuffle_within_class(
     for cards in range(deck.max() + 1):
         at = np.flatnonzero(deck == cards)
         source[at] = rng.permutation(at)
-    found = trace.copy(deep=True)
-    for name in ("loss", "error", "correct", "predicted", "truth"):
+    dealt = ("loss", "error", "correct", "predicted", "truth")
+    found = trace.assign({name: trace[name].copy() for name in dealt})
+    for name in dealt:
         one = trace[name].sel(task=task)
         found[name].loc[dict(task=task)] = one.isel(sample=source).values
     if "moments" in found:

@@ -124,9 +124,15 @@ def pixel_moments(
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #518e699a
-def _pooled(moments, positions, block=512):
+def _block(per_sample):
+    "How many samples make some tens of thousands of numbers, which stay in a processor's cache."
+    return max(512, 2**16 // max(1, per_sample))
+
+
+def _pooled(moments, positions, block=None):
     "The moments of many samples, merged block by block, and how many contribute: (epoch, pair, 7)."
     merged = used = 0
+    block = block or _block(moments(positions[:1]).size)
     for start in range(0, len(positions), block):
         m = moments(positions[start : start + block])
         now = merge_moments(m)
@@ -179,9 +185,10 @@ def _sample_values(trace, main, auxiliaries, measure):
     return read
 
 
-def _pooled_samples(read, positions, block=512):
+def _pooled_samples(read, positions, block=None):
     "As `_pooled`, of single values, which have no product within: (epoch, pair, 7)."
     merged = 0
+    block = block or _block(read(positions[:1]).size)
     for start in range(0, len(positions), block):
         v = read(positions[start : start + block])
         x, y = v[:, :1], v[:, 1:]

@@ -18,9 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from mtl_explain.explain.resampling import (
@@ -86,17 +84,35 @@ def error_sources(
 
 
 # %% ../../nbs/api/explain/10_variance.ipynb #9d099cdc
-def _model(table):
-    "Ridge on splines of numbers and indicators of classes; numbers with one value say nothing."
+def _design(table):
+    "Splines of numbers and indicators of classes; numbers with one value say nothing."
     classes = [c for c in table if c.startswith("class")]
     numbers = [c for c in table if c not in classes and table[c].nunique() > 1]
-    columns = ColumnTransformer(
+    return ColumnTransformer(
         [
             ("class", OneHotEncoder(handle_unknown="ignore", sparse_output=False), classes),
             ("number", SplineTransformer(n_knots=4, degree=2, extrapolation="constant"), numbers),
         ]
     )
-    return make_pipeline(columns, RidgeCV(np.logspace(-1, 3, 9)))
+
+
+_penalties = np.logspace(-1, 3, 9)
+
+
+def _ridge(x, y):
+    "Coefficients (column,) and intercept of the penalty with the least error left out one by one."
+    mean = x.mean(0)
+    off = y - y.mean()
+    centred = x - mean
+    squares, directions = np.linalg.eigh(centred.T @ centred)
+    along = centred @ directions
+    shrunk = 1 / (squares[:, None] + _penalties)
+    coefficients = shrunk * (along.T @ off)[:, None]
+    residual = off[:, None] - along @ coefficients
+    leverage = along**2 @ shrunk + 1 / len(y)
+    best = ((residual / (1 - leverage)) ** 2).mean(0).argmin()
+    slope = directions @ coefficients[:, best]
+    return slope, y.mean() - mean @ slope
 
 
 def cross_fitted(
@@ -114,8 +130,9 @@ def cross_fitted(
         if (table.iloc[seen].nunique() < 2).all():  # no column, or constants
             predicted[asked] = error[seen].mean()
             continue
-        model = _model(table.iloc[seen]).fit(table.iloc[seen], error[seen])
-        predicted[asked] = model.predict(table.iloc[asked])
+        design = _design(table.iloc[seen])
+        slope, intercept = _ridge(design.fit_transform(table.iloc[seen]), error[seen])
+        predicted[asked] = design.transform(table.iloc[asked]) @ slope + intercept
     return predicted
 
 
