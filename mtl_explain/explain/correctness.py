@@ -435,10 +435,10 @@ def regression_error(
     if kind in label_kinds:
         raise ValueError(f"'{task}' is of kind {kind}; a regression task is needed here")
     one = dict(task=tasks.index(task), sample=positions)
-    error = trace["error"].isel(one).transpose("epoch", "sample").values.astype(float)
+    error = trace["error"].variable.isel(one).transpose("epoch", "sample").values.astype(float)
     if not relative:
         return error
-    truth = np.abs(trace["truth"].isel(one).values.astype(float))
+    truth = np.abs(trace["truth"].variable.isel(one).values.astype(float))
     if np.isnan(truth).all():
         raise ValueError(f"'{task}' has no single true value a sample, so no relative error")
     return error / np.where(truth > 0, truth, np.nan)
@@ -569,13 +569,16 @@ def comparison_statistic(
     """
     at = split_positions(trace, split) if positions is None else positions
 
+    codes = cluster_codes(trace, at, cluster)
+    names = [n for n, v in trace.coords.items() if "sample" in v.dims]
+    read = trace[["error", "correct", "truth"]].drop_vars(names)  # which would be cut as well
+
     def some_errors(epochs, which):
-        return regression_error(trace.isel(epoch=epochs), regression, at[which], relative)
+        return regression_error(read.isel(epoch=epochs), regression, at[which], relative)
 
     def some_labels(epochs, which):
-        return label_correct(trace.isel(epoch=epochs), label, at[which])
+        return label_correct(read.isel(epoch=epochs), label, at[which])
 
-    codes = cluster_codes(trace, at, cluster)
     return _comparison(_Reader(some_errors), _Reader(some_labels), codes, trace["epoch"].values)
 
 
