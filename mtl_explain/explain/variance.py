@@ -89,6 +89,7 @@ def _design(column, seen, asked):
         made = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     elif column.iloc[seen, 0].nunique() > 1:
         made = SplineTransformer(n_knots=4, degree=2, extrapolation="constant")
+        column = column.astype(float)  # of single numbers it would make single splines
     else:  # one value says nothing
         return np.zeros((len(seen), 0)), np.zeros((len(asked), 0))
     return made.fit_transform(column.iloc[seen]), made.transform(column.iloc[asked])
