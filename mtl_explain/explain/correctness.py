@@ -455,24 +455,21 @@ def _ties(*keys):
 
 def _below(ties, flags):
     "How many flagged ones stand before each place of an order; those tied with it count half."
-    count = np.cumsum(flags, dtype="int32")
     ends = np.ones(len(ties), bool)
     ends[:-1] = ties[1:] != ties[:-1]
-    last = np.flatnonzero(ends).astype("int32")
-    twice = count[last]
-    twice[1:] += count[last[:-1]]
+    upto = np.cumsum(flags, dtype="int32")[ends]  # flagged ones up to the end of each run
+    twice = upto.copy()
+    twice[1:] += upto[:-1]
     exact = "float32" if len(flags) < 2**22 else "float64"  # halves, up to the number of samples
     return (twice / np.array(2, exact))[ties]
 
 
-def _pairs(error, right, wrong, codes):
+def _pairs(order, ties, right, wrong, codes):
     "For each sample (s,): pairs it wins if wrong, loses if right, not in its cluster; won; within."
-    order = np.argsort(error).astype("int32")
-    ties = _ties(error[order])
     right, wrong, codes = right[order], wrong[order], codes[order]
     pairs = np.where(wrong, _below(ties, right), 0)
     won = pairs.sum(dtype=float)
-    pairs += np.where(right, wrong.sum() - _below(ties, wrong), 0).astype(pairs.dtype)
+    pairs += np.where(right, int(wrong.sum()) - _below(ties, wrong), 0)
     own = np.argsort(codes, kind="stable").astype("int32")  # by cluster, then by error
     n_right = np.bincount(codes[right], minlength=codes.max(initial=0) + 1)
     before = (np.cumsum(n_right) - n_right).astype(pairs.dtype)  # right ones in earlier clusters
@@ -496,9 +493,12 @@ def _sides(error, correct, codes, k):
         known = np.isfinite(e) & np.isfinite(c)
         right = known & (c == 1)
         wrong = known & (c != 1)
-        del c
         side[j] = right + 2 * wrong
-        pairs[j], *totals[:, j] = _pairs(np.nan_to_num(e, copy=False), right, wrong, codes)
+        e = np.nan_to_num(e, copy=False)
+        order = np.argsort(e).astype("int32")
+        ties = _ties(e[order])
+        del e, c, known
+        pairs[j], *totals[:, j] = _pairs(order, ties, right, wrong, codes)
     return side, pairs, totals
 
 
@@ -570,8 +570,9 @@ def comparison_statistic(
     at = split_positions(trace, split) if positions is None else positions
 
     codes = cluster_codes(trace, at, cluster)
+    asked = [n for n in ("error", "correct", "truth") if n in trace]
     names = [n for n, v in trace.coords.items() if "sample" in v.dims]
-    read = trace[["error", "correct", "truth"]].drop_vars(names)  # which would be cut as well
+    read = trace[asked].drop_vars(names)  # they would be cut into blocks, too
 
     def some_errors(epochs, which):
         return regression_error(read.isel(epoch=epochs), regression, at[which], relative)
