@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 in_place = MTL_EXPLAIN_SCALE=study PYTHONWARNINGS=ignore::FutureWarning $(BIN)/jupyter execute --inplace --timeout=-1 $(1)/*.ipynb && $(BIN)/nbdev-clean --fname $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test site look bench studies lab export clean
+.PHONY: help venv demo test site look bench gpu studies lab export clean
 
 help: ## list what make can do
 	@echo "make <target>:"
@@ -45,6 +45,9 @@ look: site ## look at the rendered pages: links, pictures, weight, and in Chromi
 
 bench: $(INSTALLED) ## run the benchmarks and keep their outputs
 	$(call in_place,nbs/benchmarks)
+
+gpu: $(INSTALLED) ## where there is a GPU: compare it with the processor, time it, keep nbs/benchmarks/gpu.json
+	$(BIN)/python -m mtl_explain.dev.gpu
 
 studies: $(INSTALLED) ## run the studies and the gallery at full scale and keep their outputs (hours)
 	$(call in_place,nbs/studies)

@@ -120,6 +120,8 @@ from mtl_explain.papers import (
     reported_scores,
     rows_in_paper,
 )
+from mtl_explain.roles.role_map import confirm_roles, find_roles
+from mtl_explain.roles.screen import screen_roles
 from mtl_explain.setup import Setup, main_share, plot_setup, setup_table, with_weights
 from mtl_explain.show import (
     samples as _samples,

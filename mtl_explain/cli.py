@@ -38,6 +38,8 @@ __all__ = [
     "narrowed",
     "train",
     "table",
+    "listed",
+    "roles",
     "other_than",
     "explain",
     "report",
@@ -659,6 +661,101 @@ def table(
     )
 
 
+# %% ../nbs/api/90_cli.ipynb #6456bb0c
+def listed(
+    text: str | None,  # names, separated by commas
+) -> tuple:  # of str; empty without any
+    "Names that stand in one option."
+    return tuple(n.strip() for n in text.split(",") if n.strip()) if text else ()
+
+
+@app.command(
+    epilog="Which of two modalities helps to tell rain from an image: `mtl_explain roles globe "
+    "precipitation-baseline --candidates elevation_mean,temperature --budget 27`; on a cluster, "
+    "each training is a unit of work: add `--cluster tcp://host:8786`"
+)
+def roles(
+    name: Annotated[str, typer.Argument(help="A dataset, see `mtl_explain data list`.")],
+    setup: Annotated[
+        str, typer.Argument(help="One of its setups: its inputs are always read, its main task.")
+    ],
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            help="Modalities that look for a role, separated by commas; all others if not given."
+        ),
+    ] = None,
+    not_read: Annotated[
+        str | None,
+        typer.Option(help="Those of them that will not be at hand at deployment."),
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Trainings.")] = 54,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Smallest difference of the main error that matters; 2 % if none."
+        ),
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Open the test regions, once, with new seeds.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of runs, roles.csv and roles.png; runs/NAME-roles if not given."),
+    ] = None,
+    store: Store = None,
+    recipe: RecipeName = "paper",
+    epochs: Epochs = None,
+    lr: Rate = None,
+    bs: Batch = None,
+    seed: Seed = 0,
+    cluster: Cluster = None,
+    workers: Workers = None,
+):
+    "Which modality to read, which to predict, which to leave out."
+    need_stores(store)
+    known = dataset(name)
+    chosen = find_setup(known, setup)
+    from matplotlib.figure import Figure
+
+    from mtl_explain.files.paths import write_beside
+    from mtl_explain.roles.role_map import confirm_roles, find_roles
+    from mtl_explain.training.experiments import training_options
+
+    used = chosen_recipe(known.recipe, recipe, None, epochs=epochs, lr=lr, bs=bs)
+    options = training_options(known.recipe, used)
+    samples = known.load(store)
+    folder = out or Path("runs") / f"{name}-roles"
+    with done_by(cluster, workers):
+        found = find_roles(
+            samples,
+            chosen,
+            folder,
+            listed(candidates) or None,
+            {n: ("out", "predict") for n in listed(not_read)},
+            budget,
+            margin=margin,
+            seed=seed,
+            **options,
+        )
+        confirmed = confirm_roles(found, samples) if confirm else None
+    figure = Figure(figsize=(8, 1.2 + 0.6 * len(found.chosen)), layout="constrained")
+    found.plot(figure.subplots())
+    figure.savefig(folder / "roles.png", dpi=150)
+    write_beside(folder / "roles.csv", found.table.to_csv())
+    shown = ["effect", "low", "high", "p", "verdict", *(c for c in found.table if c == "near")]
+    typer.echo(f"\n{found!r}\n\n{found.table[shown].round(4).to_string()}\n")
+    typer.echo(f"effects on the main error [{found.units}], less is better\n")
+    typer.echo(found.chosen.to_string())
+    for name_, why in found.open_roles.why.items():
+        if why:
+            typer.echo(f"{name_}: {why}")
+    if confirmed is not None:
+        columns = ["claim", "estimate", "low", "high", "verdict"]
+        typer.echo(f"\non the test regions\n{confirmed[columns].round(4).to_string(index=False)}")
+    typer.echo(f"\n{folder / 'roles.csv'}, {folder / 'roles.png'}")
+
+
 # %% ../nbs/api/90_cli.ipynb #96367917
 Control = Annotated[
     Path | None,
@@ -896,17 +993,32 @@ def detect(
     size: WindowSize = None,
     overlap: Overlap = None,
     bs: WindowBatch = 1,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Map to write; can be repeated. If not given all but those made from another one."
+        ),
+    ] = None,
     probabilities: Probabilities = False,
     check_range: Annotated[
         bool, typer.Option(help="Refuse rasters whose numbers are far from those of training.")
     ] = True,
+    precision: Annotated[
+        str, typer.Option(help="Of the network's layers: 'fp32', or 'bf16', which is faster.")
+    ] = "fp32",
 ):
     "Detect change on a pair of rasters of any size: a GeoTIFF with classes and height change."
     need_runs(run)
     from mtl_explain.change.detect import detect_change
 
     options = dict(
-        size=size, overlap=overlap, bs=bs, probabilities=probabilities, check_range=check_range
+        size=size,
+        overlap=overlap,
+        tasks=task or None,
+        bs=bs,
+        probabilities=probabilities,
+        check_range=check_range,
+        precision=precision,
     )
     typer.echo(f"detected: {detect_change(dsm, image, run, out, **options)}")
 

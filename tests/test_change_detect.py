@@ -235,6 +235,27 @@ def test_what_of_a_network_matters_here_and_which_ones_do_not_fit(network_Opened
         change_network("nowhere")
 
 
+def test_what_is_made_from_another_map_is_written_on_request(network_Opened_small_and_mods):
+    "Which network, and what it says."
+    network, Opened, small, mods = network_Opened_small_and_mods
+    pseudo = replace(mods["semantic_change"], name="pseudo_change")
+    reads = dict(pseudo_change=dict(type="soft-threshold", reads="height_change"))
+    with_pseudo = scene_setup(
+        dict(type="fcsiamese", widths=[4, 8], depths=[1, 1]), (*targets, "pseudo_change"), **reads
+    )
+    three = Opened(MultitaskNetwork(mods | dict(pseudo_change=pseudo), with_pseudo).eval())
+    assert change_network(three)[1] == targets
+    assert change_network(three, ("pseudo_change", "semantic_change"))[1] == [
+        "semantic_change",
+        "pseudo_change",
+    ]
+    assert change_network(three, "pseudo_change")[1] == ["pseudo_change"]
+    with pytest.raises(ValueError, match="no map 'roofs' to ask for; the network has semantic_change,"):
+        change_network(three, ("roofs",))
+    with pytest.raises(ValueError, match="tasks is empty; the network has semantic_change, height"):
+        change_network(three, ())
+
+
 def test_two_pixels_by_hand(network_Opened_small_and_mods):
     "The bands of the result."
     # two pixels by hand: sure and undecided, and one where nothing is known
@@ -273,6 +294,19 @@ def test_windows_and_the_whole_scene_agree(quiet_in_windows_and_little, expected
     off = np.abs(little[1] - expected[1])
     assert inside.mean() > 0.005
     assert off[inside].max() < 1e-3 < off.max()
+
+
+def test_bfloat16_rounds(quiet_in_windows_and_little, expected):
+    "The same as the whole scene at once."
+    # bfloat16 rounds; tasks are bands
+    quiet, in_windows, little = quiet_in_windows_and_little
+    rounded = in_windows(size=192, overlap=128, precision="bf16")
+    assert (rounded[0] == expected[0]).mean() > 0.98
+    assert 0 < np.abs(rounded[1] - expected[1]).max() < 0.02 * 12
+    heights = in_windows(size=192, overlap=128, tasks="height_change")
+    assert np.array_equal(heights, in_windows(size=192, overlap=128)[1:2])
+    with pytest.raises(ValueError, match="precision is 'half', expected 'fp32' or 'bf16'"):
+        in_windows(precision="half")
 
 
 def test_how_visible_the_borders_of_windows_are(quiet_in_windows_and_little, expected):

@@ -362,7 +362,7 @@ def test_where_there_is_no_cluster_it_is_one_line():
         code, _, errors = command(*words, "--cluster", "moon")
         assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
     commands = *app.registered_commands, *data_app.registered_commands
-    assert sum("--cluster tcp://host:8786" in (c.epilog or "") for c in commands) == 2
+    assert sum("--cluster tcp://host:8786" in (c.epilog or "") for c in commands) == 3
 
 
 def test_the_words_of_table_reach_the_trainings():
@@ -434,6 +434,26 @@ def test_the_words_of_table_reach_the_trainings():
         assert made.call_args.args[1][0].name == "rows of hibcd"
         assert made.call_args.args[2] == Path("runs") / "hibcd"
         assert made.call_args.kwargs["recipe"]["followed"] == "not paper C's recipe: no start"
+
+
+def test_the_words_of_roles_reach_the_trainings():
+    "Train, explain, report."
+    # the words of `roles` reach the trainings; a map is printed, drawn and kept
+    with tempfile.TemporaryDirectory() as d:
+        words = ["roles", "globe", "precipitation-baseline", "--out", d, "--epochs", "1", "--bs", "64"]
+        asked = ["--candidates", " climate_type,", "--budget", "6", "--confirm"]
+        code, out, said = command(*words, *asked)
+        assert code == 0, said
+        assert "RoleMap of precipitation_log (an array of 2 setups, then 2 with 2 seeds" in out
+        assert "climate_type: not read: it gives precipitation_log away" in out
+        assert "on the test regions" in out
+        assert {"roles.csv", "roles.png"} <= {p.name for p in Path(d).iterdir()}
+        code, _, said = command(*words, "--candidates", "moon")
+        assert (code, said[0][:40]) == (1, "error: candidates: 'moon' is not among t")
+        code, _, said = command(*words, "--candidates", "elevation_mean", "--budget", "4")
+        assert code == 1
+        assert "a budget of 4 trainings is too small for 1 candidates" in said[0]
+    print(out)
 
 
 def test_a_run_that_is_not_there():
@@ -536,7 +556,12 @@ def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
             bs=1,
             probabilities=True,
             check_range=True,
+            tasks=None,
+            precision="fp32",
         )
+        assert command(*words, "--task", "roofs", "--task", "heights", "--precision", "bf16")[0] == 0
+        assert made.call_args.kwargs["tasks"] == ["roofs", "heights"]
+        assert made.call_args.kwargs["precision"] == "bf16"
         command(*words[:1], "--dsm", "zip://p.zip!a.tif", *words[3:], "--no-check-range")
         assert made.call_args.args[0] == "zip://p.zip!a.tif"  # GDAL's own paths stay as they are
         assert made.call_args.kwargs["check_range"] is False

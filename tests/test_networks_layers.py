@@ -116,6 +116,9 @@ def test_a_share_is_left_out_the_rest_scaled():
     assert abs((kept[..., 1:] & kept[..., :-1]).float().mean() - 0.81) < 0.004
     assert Dropout(0.1).eval()(x) is x
     assert Dropout(0.0)(x) is x
+    same = torch.ones(5, 7)
+    assert Dropout(0.5, inplace=True)(same) is same
+    assert set(same.unique().tolist()) == {0.0, 2.0}
     assert Dropout(0.5)(torch.ones(0)).shape == (0,)
     assert Dropout(0.5)(torch.ones(5, 7).T).shape == (7, 5)
     torch.manual_seed(3)

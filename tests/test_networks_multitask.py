@@ -121,6 +121,38 @@ def test_dict_in_dict_out(made_up_and_modalities, setup):
     assert not MultitaskNetwork(modalities, Setup(("optical", "weather"), ("zone", "season"))).dense
 
 
+def test_only_what_is_asked_for_and_what_that_is_read_from(made_up_and_modalities, setup):
+    "Heads on a body."
+    made_up, modalities = made_up_and_modalities
+    def calls(net, x, targets):
+        "Names of the heads that work, and what is returned."
+        worked = []
+        hooks = [
+            head.register_forward_hook(lambda *_, name=name: worked.append(name))
+            for name, head in net.heads.items()
+        ]
+        y = net(x, targets)
+        for hook in hooks:
+            hook.remove()
+        return sorted(worked), y
+
+
+    torch.manual_seed(0)
+    reader = dict(cover=dict(type="soft-threshold", reads="elevation"), elevation={}, season={})
+    net = MultitaskNetwork(modalities, Setup(setup.inputs, reader)).eval()
+    x = example_inputs(modalities, setup.inputs, n=1, seed=1)
+    whole = net(x)
+    for asked, worked in (
+        (["season"], ["season"]),
+        (["cover"], ["cover", "elevation"]),
+        (["season", "elevation"], ["elevation", "season"]),
+    ):
+        names, y = calls(net, x, asked)
+        assert names == worked
+        assert list(y) == asked
+        assert all(torch.equal(y[t], whole[t]) for t in asked)
+
+
 def test_a_scene_of_another_size_than_the_training_patches_and_one_sample_alone(made_up_and_modalities):
     "Heads on a body."
     made_up, modalities = made_up_and_modalities

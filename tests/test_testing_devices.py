@@ -12,16 +12,20 @@ import torch
 from torch import nn
 
 from mtl_explain.change.metrics import HeightScores, SemanticScores
-from mtl_explain.data.augment import augment_batch, draw_look, draw_place
+from mtl_explain.data.augment import augment_batch, draw_look, draw_place, move, move_back
+from mtl_explain.modality import kinds
 from mtl_explain.networks.choosing import encoders
 from mtl_explain.networks.fusion import Fusion
-from mtl_explain.networks.heads import heads
+from mtl_explain.networks.heads import QuantileHead, heads
 from mtl_explain.networks.layers import Dropout
 from mtl_explain.networks.multitask import MultitaskNetwork, bodies, example_inputs
 from mtl_explain.testing.devices import FakeDevice, example_networks, zero_targets
+from mtl_explain.training.confidence import own_scale, sample_confidence, sample_errors
 from mtl_explain.training.losses import MultitaskLoss, relations, weightings
-from mtl_explain.training.metrics import comparable
+from mtl_explain.training.metrics import comparable, predictions, task_scores
+from mtl_explain.training.program import NativeNetwork
 from mtl_explain.training.recorder import batch_record
+from mtl_explain.trust.adapt import objectives
 
 
 @pytest.fixture(scope='module')
@@ -66,12 +70,18 @@ def test_nothing_of_the_package_is_left_out(networks):
     used = set()
     used_weightings = set()
     used_relations = set()
+    read = set()
+    predicted = set()
     for mods, setup in networks.values():
+        read |= {mods[n].kind for n in setup.inputs}
+        predicted |= {mods[t].kind for t in setup.targets}
         used |= {type(m) for m in MultitaskNetwork(mods, setup, pretrained=False).modules()}
         loss = MultitaskLoss(mods, setup)
         used_weightings.add(type(loss.weighting))
         used_relations |= {type(r) for r in loss.relations}
-    assert used >= {*encoders.values(), *bodies.values(), Fusion, Dropout}
+    assert used >= {*encoders.values(), *bodies.values(), Fusion, Dropout, QuantileHead}
+    assert read == set(kinds)
+    assert predicted == {k for k, kind in kinds.items() if kind.head}
     assert used >= {getattr(head, "func", head) for head in heads.values()}
     assert used_weightings == set(weightings.values())
     assert used_relations == set(relations.values())
@@ -118,6 +128,58 @@ def test_the_scores_of_changes_keep_to_the_device():
     assert not gpu.doubles
 
 
+def test_scores_confidence_and_what_outputs_mean_keep_to_the_device(networks):
+    "Where it was put, in single precision."
+    gpu = FakeDevice()
+    for name in ("all targets", "labels predicted", "quantiles"):
+        mods, setup = networks[name]
+        net = MultitaskNetwork(mods, setup, pretrained=False).eval()
+        loss = MultitaskLoss(mods, setup)
+        x, y = gpu.put((example_inputs(mods, setup.inputs, n=4), zero_targets(mods, setup)))
+        preds = gpu.call(net, x)
+        with gpu, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Accessing the data pointer")
+            found = loss.activation(preds)
+            kept = [*found.values(), *loss.decodes(found).values()]
+            for t in setup.targets:
+                m = mods[t]
+                kept.append(predictions(preds[t], m))
+                if m.is_label and m.kind != "multilabel":
+                    kept += sample_confidence(preds[t], y[t], m, 1.5).values()
+                elif not m.is_label:
+                    kept += sample_errors(preds[t], y[t], own_scale(preds, t)).values()
+                if m.is_label:
+                    task_scores(m).to("cuda").update(*comparable(preds[t], y[t], m))
+            assert all(v.is_cuda for v in kept), name
+    assert not gpu.doubles
+
+
+def test_weights_over_epochs_programs_in_native_units_and_adaptation_keep_to(networks):
+    "Where it was put, in single precision."
+    # weights over epochs, programs in native units and adaptation keep to the device
+    gpu = FakeDevice()
+    mods, setup = networks["weighting dwa"]
+    weighting = MultitaskLoss(mods, setup).weighting
+    buffers = gpu.put(dict(weighting.named_buffers()))
+    with gpu:
+        for name, buffer in buffers.items():
+            setattr(weighting, name, buffer)
+        weighting.end_epoch()
+    assert weighting.epochs.is_cuda
+    mods, setup = networks["all inputs"]
+    native = NativeNetwork(MultitaskNetwork(mods, setup), dict(zone=1.5)).eval()
+    x, y = gpu.put((example_inputs(mods, setup.inputs, n=4), zero_targets(mods, setup)))
+    assert all(v.is_cuda for v in gpu.call(native, x).values())
+    mods, setup = networks["all targets"]
+    net = MultitaskNetwork(mods, setup)
+    x, y = gpu.put((example_inputs(mods, setup.inputs, n=4), zero_targets(mods, setup)))
+    preds = gpu.call(net, x)
+    with gpu:
+        for small in objectives.values():
+            assert small(preds, y, net, ("elevation", "zone")).is_cuda
+    assert not gpu.doubles
+
+
 def test_augmentation_keeps_to_the_device(networks):
     "Where it was put, in single precision."
     gpu = FakeDevice()
@@ -127,8 +189,12 @@ def test_augmentation_keeps_to_the_device(networks):
     looks = [draw_look(rng) for _ in range(4)]
     x, y = gpu.put((example_inputs(mods, setup.inputs, n=4), zero_targets(mods, setup)))
     with gpu:
-        x, y = augment_batch(x, y, mods, places, looks, ("optical",))
-    assert all(v.is_cuda for v in (*x.values(), *y.values()))
+        lit = augment_batch(x, y, mods, places, looks, ("optical",))
+        moved = augment_batch(x, y, mods, places, outside="unchanged")
+        turned = dict(flip=True, turns=1, zoom=1, shift=(0, 0))
+        back = move_back(move(x["optical"], turned, True, []), turned)
+    assert all(v.is_cuda for part in (*lit, *moved) for v in part.values())
+    assert back.is_cuda
     assert not gpu.doubles
 
 

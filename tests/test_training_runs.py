@@ -163,6 +163,12 @@ def test_what_differs_is_named(samples_setup_and_learn):
     assert config_differences(a, b) == ["options.epochs: the folder has 3, asked for is 4"]
     assert not config_differences(a, json.loads(json.dumps(a)))
     assert not config_differences(a | dict(versions={}), a)
+    # statistics may differ by the rounding of another version, and by no more
+    for factor, differs in ((1 + 1e-7, False), (1 + 1e-3, True)):
+        other = json.loads(json.dumps(a))
+        scaled = next(m for m in other["modalities"].values() if m["std"])
+        scaled["std"] = [factor * v for v in scaled["std"]]
+        assert bool(config_differences(a, other)) == differs
     assert not config_differences(
         dict(a, setup=dict(network=dict(x=1, y=2))), dict(a, setup=dict(network=dict(y=2, x=1)))
     )
@@ -564,6 +570,23 @@ def test_patience_the_training_ends_early_disturbed_or_not_and_the_best_epoch(sa
             train_run(samples, setup, whole.folder, **options | dict(patience=3))
         with pytest.raises(ValueError, match="train_run: patience is 0"):
             train_run(samples, setup, Path(d) / "none", **options | dict(patience=0))
+
+
+def test_half_the_precision_stands_in_the_folder_and_a_broken_run_goes_on_in_it(samples_setup_and_learn):
+    "Stopped and resumed."
+    samples, setup, learn = samples_setup_and_learn
+    with tempfile.TemporaryDirectory() as d:
+        options = dict(epochs=2, bs=16, bar=False, device="cpu", trace=(), precision="bf16")
+        whole = train_run(samples, setup, Path(d) / "whole", **options)
+        assert whole.options["precision"] == "bf16"
+        with pytest.raises(KeyboardInterrupt):
+            train_run(samples, setup, Path(d) / "broken", cbs=[InterruptAt(1)], **options)
+        again = train_run(samples, setup, Path(d) / "broken", **options)
+        assert again.metrics.cover_valid_loss.equals(whole.metrics.cover_valid_loss)
+        with pytest.raises(FileExistsError, match="options.precision"):
+            train_run(samples, setup, whole.folder, **options | dict(precision="fp32"))
+        with pytest.raises(ValueError, match="train_run: precision is 'half'"):
+            train_run(samples, setup, Path(d) / "none", **options | dict(precision="half"))
 
 
 def test_a_run_with_networks_by_name_is_trained_saved_and_opened_again(samples_setup_and_learn):

@@ -15,6 +15,7 @@ __all__ = [
 
 # %% ../../nbs/api/change/03_detect.ipynb #4665007b
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +28,14 @@ from rasterio.windows import Window
 from mtl_explain.data.scene import Scene
 from mtl_explain.data.windows import WholeBlocks
 from mtl_explain.files.raster import geotiff_writer, is_virtual, open_raster
+from mtl_explain.networks.multitask import part_name
+from mtl_explain.training.learner import compute_in
 from mtl_explain.trust.maps import (
     band_style,
     n_layers,
     network_of,
     origin_of,
+    predict_windows,
     scene_layers,
     scene_plan,
     written_in_blocks,
@@ -41,6 +45,7 @@ from mtl_explain.trust.maps import (
 # %% ../../nbs/api/change/03_detect.ipynb #393aff48
 def change_network(
     source,  # a run folder, an opened `Run`, or a learner
+    tasks: tuple = None,  # which maps; if None all that are not made from another one's prediction
 ) -> tuple:  # the network, the targets that are maps (the main one first), what was opened
     "What is needed of a run or a learner; `ValueError` if it does not compare two images."
     net, run = network_of(source)
@@ -52,9 +57,18 @@ def change_network(
             "to detect change it must compare two images, early and late"
         )
     main_first = sorted(setup.targets, key=lambda t: t != setup.main)
-    targets = [t for t in main_first if mods[t].is_dense]
-    if not targets:
+    maps = [t for t in main_first if mods[t].is_dense]
+    if not maps:
         raise ValueError(f"the network predicts {', '.join(setup.targets)}: none of them is a map")
+    tasks = (tasks,) if isinstance(tasks, str) else tasks
+    for t in tasks or ():
+        if t not in maps:
+            raise ValueError(f"there is no map '{t}' to ask for; the network has {', '.join(maps)}")
+    reads = {t: getattr(net.heads[part_name(t)], "reads", "") for t in maps}
+    own = [t for t in maps if t == setup.main or not reads[t]]
+    targets = own if tasks is None else [t for t in maps if t in tasks]
+    if not targets:
+        raise ValueError(f"tasks is empty; the network has {', '.join(maps)}")
     grids = {mods[n].shape[-2:] for n in (*setup.inputs, *targets)}
     if len(grids) > 1:
         raise ValueError(f"the maps of this network lie on different grids: {sorted(grids)}")
@@ -138,6 +152,7 @@ def detect_change(
     out=None,  # GeoTIFF to write; beside the image, with `_change` in its name, if None
     size: int = None,  # pixels of a window; those of the training tiles if None
     overlap: int = None,  # pixels that windows share at least; a quarter of a window if None
+    tasks: tuple = None,  # which maps; if None all that are not made from another one's prediction
     probabilities: bool = False,  # write the probability of each class of the main target as well
     bs: int = 1,  # windows at once
     device=None,  # where to compute; a GPU if there is one
@@ -145,9 +160,11 @@ def detect_change(
     cache: int = 512,  # megabytes for GDAL's blocks
     progress: bool = True,  # show a progress bar
     check_range: bool = True,  # refuse numbers far from those of training
-) -> Path:  # the GeoTIFF: a band for each map that the network predicts, the main one first
+    precision: str = "fp32",  # of the network's layers; or 'bf16': faster, see `Bfloat16`
+) -> Path:  # the GeoTIFF: a band for each map, the main one first
     "Detect change on two rasters of any size: window by window, no seams, constant memory."
-    net, targets, run = change_network(source)
+    net, targets, run = change_network(source, tasks)
+    compute_in(precision, "cpu")  # refuses unknown names
     mods = net.modalities
     early, late = net.setup.inputs
     if out is None and is_virtual(image):
@@ -167,7 +184,9 @@ def detect_change(
         blocks = WholeBlocks(scene.shape[0])
         net = net.to(device or default_device())
         said = "detecting" * progress
-        for row, col, layers in scene_layers(net, scene, targets, plan, heat, said):
+        read = (net, scene, targets, plan.size, heat)
+        predict = partial(predict_windows, *read, precision=precision)
+        for row, col, layers in scene_layers(net, scene, targets, plan, heat, said, predict):
             first, values = blocks.add(row, to_bands(layers, mods, targets, probabilities))
             if values.shape[1]:
                 place = Window(col, first, values.shape[2], values.shape[1])

@@ -144,6 +144,7 @@ rooms = {  # folder of the reference, or page at its top -> title of its section
     "training": "Training",
     "explain": "Explanations",
     "trust": "Trust",
+    "roles": "Roles of modalities",
     "change": "Change",
     "datasets": "Datasets",
     "simulate": "Simulated data",

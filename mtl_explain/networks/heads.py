@@ -165,13 +165,15 @@ gates = {"symmetric": soft_threshold, "sigmoid": _sigmoid_gate}
 def _conv_mlp(n, hidden, groups, dropout) -> nn.Sequential:
     "Linear, 3×3 convolution in groups, GELU, linear: for each pixel and its neighbours."
     spatial = nn.Conv2d(hidden, hidden, 3, padding=1, groups=groups)
+    # a single pixel has no distance; with one, PyTorch takes its fast kernel on one thread, too
+    linear = partial(nn.Conv2d, kernel_size=1, dilation=2)
     return nn.Sequential(
-        nn.Conv2d(n, hidden, 1),
+        linear(n, hidden),
         spatial,
         nn.GELU(),
-        Dropout(dropout),
-        nn.Conv2d(hidden, n, 1),
-        Dropout(dropout),
+        Dropout(dropout, inplace=True),
+        linear(hidden, n),
+        Dropout(dropout, inplace=True),
     )
 
 
@@ -232,7 +234,9 @@ class SoftThresholdHead(nn.Module):
             height = F.interpolate(height, size=size, mode="bilinear", align_corners=False)
         gate = gates[self.gate](height - self.zero, self.temperature)
         gated = gate * x if self.variant == "full" else gate
-        return self.classifier(x + self.threshold(gated))
+        if self.variant == "small":
+            return self.classifier(x + self.threshold(gated))
+        return self.classifier(self.threshold(gated).add_(x))
 
 
 # %% ../../nbs/api/networks/03_heads.ipynb #edd4ff03

@@ -140,7 +140,8 @@ class Dropout(nn.Dropout):
         keep = numbers >= round(self.p * 2**16) - 2**15
         memory_order = torch.empty_like(x, device="meta").stride()
         keep = keep.as_strided(x.shape, memory_order)
-        return x * keep.to(x.dtype).div_(1 - self.p)
+        scaled = keep.to(x.dtype).div_(1 - self.p)
+        return x.mul_(scaled) if self.inplace else x * scaled
 
 
 # %% ../../nbs/api/networks/00_layers.ipynb #9545e3ba

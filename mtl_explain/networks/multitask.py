@@ -326,17 +326,23 @@ class MultitaskNetwork(nn.Module):
     def forward(
         self,
         x: dict,  # name -> batch of each input, '<name>_time' of each series; more is ignored
+        targets: tuple = None,  # which of the tasks; all if None
     ) -> dict:  # target -> logits or values; of a number with quantiles these as well
+        asked = self.setup.targets if targets is None else tuple(targets)
+        needed = {t: getattr(self.heads[part_name(t)], "reads", "") for t in asked}
+        needed = {*asked, *filter(None, needed.values())}
         fused = self.body(x)
         found = {}
         spread = {}
         for t in self.order:
+            if t not in needed:
+                continue
             found[t] = self.predict(fused, t, found)
             middle = getattr(self.heads[part_name(t)], "middle", None)
             if middle is not None:
                 spread[quantiles_of(t)] = found[t]
                 found[t] = found[t][:, middle]
-        return {t: found[t] for t in self.setup.targets} | spread
+        return {t: found[t] for t in asked} | spread
 
 
 # %% ../../nbs/api/networks/14_multitask.ipynb #55699315

@@ -250,7 +250,7 @@ class MultiheadAttention(nn.Module):
         self.kv = nn.Linear(width, 2 * width)
         self.proj = nn.Linear(width, width)
         self.attention = ScaledDotProductAttention(dropout)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, inplace=True)
 
     def split_heads(
         self,
@@ -322,7 +322,7 @@ class ResidualBlock(nn.Module):
         self,
         x: Tensor,  # (B,C,H,W)
     ) -> Tensor:  # (B,C,H,W)
-        return torch.add(x, self.layers(x), alpha=self.scale)
+        return self.layers(x).mul_(self.scale).add_(x)
 
 
 # %% ../../nbs/api/networks/04_pair.ipynb #8f2baf71
@@ -363,8 +363,8 @@ class MixFFN(nn.Module):
         self.fc1 = nn.Linear(width, hidden)
         self.dwconv = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.fc2 = nn.Linear(hidden, width)
-        self.act = nn.Sequential(nn.GELU(), Dropout(dropout))
-        self.dropout = Dropout(dropout)
+        self.act = nn.Sequential(nn.GELU(), Dropout(dropout, inplace=True))
+        self.dropout = Dropout(dropout, inplace=True)
 
     def forward(
         self,

@@ -56,6 +56,11 @@ class FakeDevice(FakeTensorMode):
             return 0.0 if x.is_floating_point() else 0
         if func is aten.nonzero.default:
             return torch.empty(x.numel(), x.ndim, dtype=torch.long, device=x.device)
+        if func is aten.allclose.default:
+            return True
+        if func is aten._unique2.default:
+            none = torch.empty(0, dtype=torch.long, device=x.device)
+            return x.new_empty(1), none, none
         if func is aten.bincount.default:
             size = kwargs.get("minlength", args[-1])
             return torch.empty(size, dtype=torch.long, device=x.device)
@@ -119,6 +124,14 @@ def _toy_cases() -> dict:
     gaps = dict(missing=0.5)
     inputs = dict(optical=unet | gaps, climate=gaps, warmth=gaps, months=gaps, year=gaps)
     cases["gaps"] = Setup(inputs, ("elevation", "zone"))
+    signs = dict(channels=("near water", "built up", "on a slope"), classes=("absent", "present"))
+    mods["signs"] = Modality("signs", "multilabel", (3,), **signs)
+    cases["labels read"] = Setup(dict(signs={}), "warmth")
+    cases["labels predicted"] = Setup(dict(warmth={}), "signs")
+    sure = dict(quantiles=(0.1, 0.5, 0.9))
+    cases["quantiles"] = Setup(dict(optical=unet), dict(elevation=sure, months=sure, warmth=sure))
+    weights = dict(loss=dict(class_weights=[1.0, 3.0]))
+    cases["class weights"] = Setup(dict(warmth={}), dict(zone=weights))
     small = dict(climate=dict(type="mlp", batchnorm=True))
     for kind in weightings:
         weighting = dict(type=kind) if kind else {}

@@ -4,12 +4,16 @@
 
 # %% auto #0
 __all__ = [
+    "precisions",
     "SeedEpochs",
     "History",
     "weight_sizes",
     "seeded_network",
     "training_facts",
     "MultitaskLearner",
+    "compute_in",
+    "Bfloat16",
+    "precision_callbacks",
     "usable_device",
     "layer_groups",
     "multitask_learner",
@@ -225,6 +229,59 @@ class MultitaskLearner(Learner):
         raise NotImplementedError(_not_pickled)
 
 
+# %% ../../nbs/api/training/07_learner.ipynb #b5276e79
+precisions = {"fp32": None, "bf16": torch.bfloat16}  # name -> what layers compute in, if other
+
+
+def compute_in(
+    precision: str,  # key of `precisions`
+    device: str,  # kind of device: 'cpu', 'cuda', ...
+) -> torch.autocast:  # a context
+    "Layers compute in this precision within the context; `ValueError` for an unknown one."
+    if precision not in precisions:
+        known = " or ".join(map(repr, precisions))
+        raise ValueError(f"precision is {precision!r}, expected {known}")
+    dtype = precisions[precision]
+    return torch.autocast(device, dtype, enabled=dtype is not None)
+
+
+class Bfloat16(Callback):
+    "Layers compute in bfloat16, on any device; weights, losses and records in single precision."
+
+    def __init__(self):
+        self.hooks = []
+
+    def before_fit(self):
+        self.after_fit()
+        device = self.dls.device.type
+
+        def enter(network, args):
+            self.context = compute_in("bf16", device)
+            self.context.__enter__()
+
+        def leave(network, args, found):
+            self.context.__exit__(None, None, None)
+            return found and {name: y.float() for name, y in found.items()}
+
+        self.hooks = [
+            self.model.register_forward_pre_hook(enter),
+            self.model.register_forward_hook(leave, always_call=True),  # also after an error
+        ]
+
+    def after_fit(self):
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks = []
+
+
+def precision_callbacks(
+    precision: str,  # key of `precisions`
+) -> list:
+    "What a learner needs for a precision."
+    compute_in(precision, "cpu")  # refuses unknown names
+    return [] if precision == "fp32" else [Bfloat16()]
+
+
 # %% ../../nbs/api/training/07_learner.ipynb #5099b52a
 def usable_device(
     device,  # 'cpu', 'cuda', a `torch.device`; None: fastai's choice
@@ -266,10 +323,12 @@ def multitask_learner(
     shown: int = 6,  # traced samples that keep their prediction maps
     start=None,  # run folder or safetensors file: begin with the weights of that network's body
     device=None,  # where to compute; a GPU if there is one
+    precision: str = "fp32",  # of the layers in training; or 'bf16': faster, see `Bfloat16`
     cbs: list = (),  # further callbacks
     **kwargs,  # of fastai's `Learner`: `opt_func`, `wd`, `metrics`, ...
 ) -> MultitaskLearner:
     "A fastai learner for a sample set and a setup, with the metrics of each task and a trace."
+    rounding = precision_callbacks(precision)
     dls = sample_loaders(samples, setup, bs=bs, seed=seed, device=usable_device(device))
     mods = dls.train.mods
     recorder = [TraceRecorder(samples, setup.main, trace, shown)] if trace else []
@@ -285,7 +344,7 @@ def multitask_learner(
         loss_func=loss,
         lr=lr,
         splitter=lambda model: layer_groups(model, loss),
-        cbs=[SeedEpochs(seed), History(), *recorder, *needed, *cbs],
+        cbs=[SeedEpochs(seed), History(), *rounding, *recorder, *needed, *cbs],
         **options,
     )
     learn.started = started

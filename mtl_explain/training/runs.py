@@ -74,7 +74,7 @@ from mtl_explain.networks.multitask import MultitaskNetwork
 from mtl_explain.setup import Setup, setup_schema
 from mtl_explain.trace import check_trace, joined, split_names
 from mtl_explain.training.confidence import confidence_record
-from mtl_explain.training.learner import multitask_learner, predict_samples
+from mtl_explain.training.learner import multitask_learner, precisions, predict_samples
 from mtl_explain.training.losses import sample_losses
 from mtl_explain.training.weights import (
     best_file,
@@ -133,6 +133,24 @@ def run_config(
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #9f12a455
+def _same_modality(
+    old: dict | None,  # as in a config
+    new: dict | None,  # as in a config
+) -> bool:
+    "Whether two descriptions say the same; statistics up to the rounding of another version."
+    if not old or not new:
+        return old == new
+    plain = [{k: v for k, v in m.items() if k not in ("mean", "std")} for m in (old, new)]
+    if json.dumps(plain[0], sort_keys=True) != json.dumps(plain[1], sort_keys=True):
+        return False
+    for key in ("mean", "std"):
+        a, b = (np.asarray(m.get(key, ()), float) for m in (old, new))
+        spread = np.asarray(old.get("std", ()), float)
+        if a.shape != b.shape or (np.abs(a - b) > 1e-5 * (np.abs(a) + spread)).any():
+            return False
+    return True
+
+
 def config_differences(
     old: dict,  # config of the folder
     new: dict,  # config asked for
@@ -142,6 +160,7 @@ def config_differences(
         (f"{k}.{i}", old[k].get(i), new[k].get(i))
         for k in ("setup", "options", "modalities")
         for i in sorted({*old[k], *new[k]})
+        if k != "modalities" or not _same_modality(old[k].get(i), new[k].get(i))
     ]
     parts += [(k, old[k], new[k]) for k in ("format", "dataset", "samples")]
     # weights are drawn in the order of the modalities
@@ -509,6 +528,7 @@ _options = dict(  # of a training
     keep=dict(enum=["best", "last", "exported"]),
     schedule=dict(enum=["one-cycle", "constant"]),
     patience=dict(type="integer", minimum=1),
+    precision=dict(enum=list(precisions)),
     trace=dict(type="array", items=dict(enum=list(split_names))),
     shown=dict(type="integer", minimum=0),
     recipe=dict(type="object"),
@@ -831,7 +851,7 @@ def train_run(
     schedule: str = "one-cycle",  # of the learning rate; or 'constant'
     patience: int = None,  # epochs without a lower main validation loss that end it; None: none do
     recipe: dict = None,  # what else shall be on record, see `recipe_record`
-    **options,  # of `multitask_learner`: trace, shown, start, device, ...
+    **options,  # of `multitask_learner`: trace, shown, start, device, precision, ...
 ) -> "Run":
     "Train one cycle and keep it; a run that is finished already is only loaded."
 
@@ -839,7 +859,8 @@ def train_run(
         return list(value) if isinstance(value, tuple) else value
 
     given = dict(epochs=epochs, lr=lr, bs=bs, keep=keep, schedule=schedule, recipe=recipe or {})
-    given |= {k: listed(options[k]) for k in ("trace", "shown") if options.get(k) is not None}
+    recorded = ("trace", "shown", "precision")
+    given |= {k: listed(options[k]) for k in recorded if options.get(k) is not None}
     given |= {} if patience is None else dict(patience=patience)
     check_document(given, dict(properties=_options), "train_run")
     if not math.isfinite(lr):
@@ -852,7 +873,7 @@ def train_run(
     kept = dict(keep=keep)
     if patience is not None:
         kept |= dict(patience=patience)
-    kept |= {k: listed(options[k]) for k in ("trace", "shown") if k in options}
+    kept |= {k: listed(options[k]) for k in recorded if k in options}
     if learn.started:
         kept |= dict(start=weights_digest(options["start"]), started=str(learn.started))
     if schedule != "one-cycle":

@@ -58,7 +58,7 @@ from mtl_explain.modality import Modality
 from mtl_explain.networks.multitask import MultitaskNetwork, part_name
 from mtl_explain.palette import grey, orange
 from mtl_explain.training.confidence import own_scale
-from mtl_explain.training.learner import as_prediction, as_scale, with_confidence
+from mtl_explain.training.learner import as_prediction, as_scale, compute_in, with_confidence
 from mtl_explain.training.runs import opened_run
 from mtl_explain.trust.promise import Certificate, load_certificate, with_promise
 
@@ -115,9 +115,11 @@ def predict_layers(
     x: dict,  # standardised inputs, with `<name>_time` of series
     targets: tuple,  # which of its tasks
     temperatures: dict = None,  # task -> temperature of its probabilities; 1 where none is given
+    precision: str = "fp32",  # of the layers; or 'bf16'
 ) -> dict:  # task -> (B, layers, H, W), or (B, layers, 1, 1) without a map
     "What is blended: probabilities of classes, standardised numbers, and their scales if any."
-    y = net(x)
+    with compute_in(precision, next(net.parameters()).device.type):
+        y = net(x, targets)
     found = {}
     for task in targets:
         m = net.modalities[task]
@@ -125,7 +127,7 @@ def predict_layers(
         if m.is_label:
             out = (out / (temperatures or {}).get(task, 1.0)).softmax(1)
         scale = own_scale(y, task)
-        parts = [out] if scale is None else [out, scale]
+        parts = [out] if scale is None else [out, scale.float()]
         parts = [v if m.is_dense else v.reshape(len(v), -1, 1, 1) for v in parts]
         found[task] = torch.cat(parts, 1)
     return found
@@ -174,13 +176,14 @@ def predict_windows(
     temperatures: dict | None,  # task -> temperature of its probabilities
     rows: list,  # where windows begin, in cells
     cols: list,
+    precision: str = "fp32",  # of the layers; or 'bf16'
 ) -> dict:  # task -> (B, layers, rows, columns), NaN in holes
     "Some windows of a scene."
     scales = {t: scene.scales.get(t, 1) for t in targets}
     device = next(net.parameters()).device
     x, known = scene.read(rows, cols, size, tuple(set(scales.values())))
     x = {name: values.to(device) for name, values in x.items()}
-    found = predict_layers(net, x, targets, temperatures)
+    found = predict_layers(net, x, targets, temperatures, precision)
     return {t: np.where(known[scales[t]], v.cpu().numpy(), np.nan) for t, v in found.items()}
 
 
