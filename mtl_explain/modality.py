@@ -308,7 +308,9 @@ def standardise(
     v = _as_float(v)
     mean = _broadcastable(self.mean, self.kind, v)
     std = _broadcastable(self.std, self.kind, v)
-    return _as_single((v - mean) / std)
+    z = v - mean
+    z /= std
+    return _as_single(z)
 
 
 @patch

@@ -126,7 +126,7 @@ def label_correct(
         )
     return (
         trace["correct"]
-        .isel(task=tasks.index(task), sample=positions)
+        .variable.isel(task=tasks.index(task), sample=positions)
         .transpose("epoch", "sample")
         .values
     )

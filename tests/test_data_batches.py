@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -123,6 +124,9 @@ def test_bytes_stay_bytes_every_type_of_number_keeps_its_values_whatever_its():
     assert as_tensor(np.array([200], "u1")).dtype == torch.uint8
     assert as_tensor(np.array([60_000], ">u2")).tolist() == [60_000]
     assert as_tensor(np.array([4_294_967_295], "u4")).tolist() == [4_294_967_295]
+    every = np.arange(2**16, dtype="u2")
+    assert as_tensor(every).dtype == torch.float32
+    assert np.array_equal(as_tensor(every).numpy(), every)
     assert as_tensor(np.array([2**64 - 1], "u8")).tolist() == [2.0**64]  # rounded, never negative
     assert as_tensor(np.array([2.5], ">f4")).dtype == torch.float32
 
@@ -200,6 +204,27 @@ def test_a_copy_keeps_what_concerns_the_samples(samples):
     assert drawn.new(SampleDataset(samples, ("optical",), rows=[1, 2])).weights is None
 
 
+def test_a_store_is_asked_for_four_batches_before_they_are_needed_each_sample(samples):
+    "A fastai loader."
+    # a store is asked for four batches before they are needed, each sample once, in the loader's order
+    asked = []
+    with tempfile.TemporaryDirectory() as folder:
+        stored = open_store(save_samples(samples, Path(folder) / "world", progress=False))
+        own = SampleLoader(SampleDataset(stored, ("optical",), ("cover",)), bs=10, shuffle=True)
+        noted = mock.patch.object(own.dataset, "read_ahead", asked.append)
+        plain = [own.dataset[idxs] for idxs in np.array_split(own.get_idxs(), range(10, 96, 10))]
+        threads = threading.active_count()
+        with noted:
+            for k, (batch, expected) in enumerate(zip(own, plain, strict=True)):
+                assert len(asked) == min(k + 1 + own.ahead, 10)
+                for part, other in zip(batch, expected, strict=True):
+                    assert all(part[name].equal(other[name]) for name in other)
+        assert sum(asked, []) == own.get_idxs()
+        next(iter(own))  # left in the middle
+        assert threading.active_count() == threads
+        del stored, own, noted, plain
+
+
 def test_the_second_half_of_a_batch(samples):
     "A fastai loader."
     # the second half of a batch: its inputs, and the targets of all
@@ -256,6 +281,18 @@ def test_a_batch_and_where_it_comes_from(dls):
     assert {s: len(dl.dataset) for s, dl in split_loaders(dls).items()} == dict(
         train=64, valid=16, test=16
     )
+
+
+def test_processes_that_read_give_the_same_batches_in_the_same_order(samples, setup):
+    "A fastai loader."
+    def batches_with(workers):
+        dl = sample_loaders(samples, setup, bs=10, device="cpu").train.new(num_workers=workers)
+        return [y["warmth"] for _, y in dl]
+
+
+    alone, two = batches_with(0), batches_with(2)
+    assert len(alone) == len(two) == 6
+    assert all(a.equal(b) for a, b in zip(alone, two, strict=True))
 
 
 def test_a_store_is_neither_checked_nor_summed_up_again(samples, setup, dls):

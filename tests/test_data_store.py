@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import errno
 import json
+import mmap
 import os
 import pickle
 import shutil
@@ -23,8 +24,8 @@ from mtl_explain.data.samples import modalities
 from mtl_explain.data.statistics import training_statistics
 from mtl_explain.data.store import (
     SentSamples, _check_block, _check_template, _differences, _hdf5_file, _reserve, block_checksums,
-    content_digest, contiguous_layout, existing_store, identity, open_store, placeholder, read_manifest,
-    refuse_external, save_samples, storable, store_format, verify_store, write_store,
+    content_digest, contiguous_layout, existing_store, identity, open_store, placeholder, read_ahead,
+    read_manifest, refuse_external, save_samples, storable, store_format, verify_store, write_store,
 )
 from mtl_explain.files.paths import only_writer
 from mtl_explain.testing.toy_samples import toy_samples
@@ -301,8 +302,31 @@ def test_modalities_are_memory_maps(world):
         del back, data
 
 
+def test_the_pages_of_these_samples_are_asked_for_of_one_file_and_of_any_view(world):
+    "What will be needed soon."
+    # the pages of these samples are asked for, of one file and of any view; values in memory are not
+    asked = mock.Mock()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(read_ahead.__globals__, _madvise=lambda: asked),
+    ):
+        stored = open_store(save_samples(world, Path(folder) / "world", progress=False))
+        for values in (stored.optical.values, stored.optical.values[::-1], stored.warmth.values):
+            asked.reset_mock()
+            read_ahead(values, np.array([5, 2]))
+            for row, call in zip([5, 2], asked.call_args_list, strict=True):
+                start, size, _ = call.args
+                assert start % mmap.PAGESIZE == 0
+                assert start <= values[row : row + 1].__array_interface__["data"][0]
+                assert size >= values[row].nbytes
+        asked.reset_mock()
+        read_ahead(world.optical.values, np.arange(5))
+        asked.assert_not_called()
+        del stored, values
+
+
 def test_what_the_manifest_of_the_made_up_world_says(world):
-    "Are two sample sets equal?"
+    "What will be needed soon."
     with tempfile.TemporaryDirectory() as folder:
         manifest = read_manifest(
             save_samples(

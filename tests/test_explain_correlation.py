@@ -16,9 +16,9 @@ import xarray as xr
 from scipy import stats
 
 from mtl_explain.explain.correlation import (
-    _correlation, _correlation_of_sums, _note, _pooled, _spread, _standard_sums, bases,
-    correlation_of_moments, correlation_statistic, error_correlation, merge_moments, pair_basis,
-    pixel_moments, plot_error_correlation, sample_moments,
+    _correlation, _correlation_of_sums, _note, _pooled, _pooled_samples, _sample_features, _sample_values,
+    _spread, _standard_sums, bases, correlation_of_moments, correlation_statistic, error_correlation,
+    merge_moments, pair_basis, pixel_moments, plot_error_correlation, sample_moments,
 )
 from mtl_explain.explain.resampling import Resampling, difference, estimate, holm, p_floor
 from mtl_explain.palette import grey, red
@@ -45,6 +45,14 @@ def trace_of_maps(x, y, n_groups=30):
 def trace():
     "A trace with known answers: 0.4 between pixels, 0.3 between samples."
     return planted_trace(n_samples=440, n_groups=40, n_epochs=4, pixel_r=0.4, sample_r=0.3, seed=1)
+
+
+@pytest.fixture(scope='module')
+def gappy(trace):
+    "A trace in which a label is missing."
+    gappy = trace.copy(deep=True)
+    gappy["error"].loc[dict(task="weather", sample="p0001")] = np.nan
+    return gappy
 
 
 @pytest.fixture(scope='module')
@@ -137,11 +145,9 @@ def test_pairs_one_by_one():
     np.testing.assert_array_equal(pixel_moments(two, [0])(np.array([1, 2]))[0, 1, 0], moments[1, 1, 0])
 
 
-def test_one_sample_is_one_value(trace):
+def test_one_sample_is_one_value(gappy, trace):
     "Pixels or samples."
     # one sample is one value; a missing label counts nothing
-    gappy = trace.copy(deep=True)
-    gappy["error"].loc[dict(task="weather", sample="p0001")] = np.nan
     m = sample_moments(gappy, "landcover", ["weather", "zone"])(np.array([0, 1]))
     assert m.shape == (2, 4, 2, 6)
     assert (m[0, ..., 0] == 1).all()
@@ -162,6 +168,22 @@ def test_both_errors_stand_in_their_places(trace):
     assert not m[2].any() and not m[..., 3:].any()
     of_loss = sample_moments(pair, "landcover", ["weather"], "loss")(np.arange(1))
     np.testing.assert_allclose(of_loss[0, :, 0, 2], pair["loss"].sel(task="weather").values[:, 0])
+
+
+def test_the_short_way_for_single_values_gives_what_merging_samples_one_by_one(trace, gappy):
+    "Correlation, interval and p-value."
+    # the short way for single values gives what merging samples one by one gives, with gaps and without
+    for part in (trace, gappy):
+        of = part, "landcover", ["weather", "zone"], "error"
+        at = np.arange(1, part.sizes["sample"])
+        read = _sample_values(*of)
+        by_one = _pooled(sample_moments(*of), at)
+        pooled = _pooled_samples(read, at, block=7)
+        used = [0, 1, 2, 3, 4, 6]
+        np.testing.assert_allclose(pooled[..., used], by_one[..., used], rtol=1e-12, atol=1e-14)
+        sums = _sample_features(read, at, pooled)(np.arange(len(at)))
+        expected = _standard_sums(sample_moments(*of)(at), by_one)[:, : sums.shape[1]]
+        np.testing.assert_allclose(sums, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_digits_lost_in_the_sums_of_nearly_one_line_do_not_carry_a_correlation():

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from mtl_explain.explain.variance import (
-    class_mixture, cross_fitted, error_sources, plot_variance, read_variance, variance_told,
+    _penalties, _ridge, class_mixture, cross_fitted, error_sources, plot_variance, read_variance,
+    variance_told,
 )
 from mtl_explain.testing.planted import planted_trace, planted_world
 from mtl_explain.trace import split_positions
@@ -78,6 +79,19 @@ def test_a_line_is_found():
     np.testing.assert_array_equal(constant, cross_fitted(y, pd.DataFrame(index=range(600)), codes))
     with pytest.raises(ValueError, match="2 clusters: what is told cannot be judged"):
         cross_fitted(y[:9], pd.DataFrame(dict(x=x[:9])), np.arange(9) % 2)
+
+
+def test_the_same_as_scikit_learns_ridge_which_looks_at_one_penalty_after_the():
+    "What they tell, judged on other clusters."
+    # the same as scikit-learn's ridge, which looks at one penalty after the other
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(300, 6))
+    for noise in (0.1, 3, 30):
+        y = x @ np.arange(6) + 5 + noise * rng.normal(size=300)
+        slope, intercept = _ridge(x, y)
+        theirs = RidgeCV(_penalties).fit(x, y)
+        np.testing.assert_allclose(slope, theirs.coef_, rtol=1e-9)
+        assert np.isclose(intercept, theirs.intercept_)
 
 
 def test_what_the_auxiliary_error_adds_is_found_where_it_is_and_not_where_the(told_world_tied_and_not_tied):

@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/data/05_batches.ipynb #6b5c5237
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,7 @@ from fastai.torch_core import default_device
 from mtl_explain.data.inputs import fit_samples, fit_targets
 from mtl_explain.data.samples import check_inputs, check_samples, is_wide, modalities
 from mtl_explain.data.statistics import training_statistics
-from mtl_explain.data.store import stored_faults, stored_statistics
+from mtl_explain.data.store import read_ahead, stored_faults, stored_statistics
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.trace import split_names
@@ -72,7 +73,7 @@ def scaled_modalities(
 
 # %% ../../nbs/api/data/05_batches.ipynb #72183a7e
 _converted = dict(
-    uint16="int32", uint32="int64", uint64="float64", bool="uint8", longdouble="float64"
+    uint16="float32", uint32="int64", uint64="float64", bool="uint8", longdouble="float64"
 )
 
 
@@ -126,6 +127,10 @@ class SampleDataset:
         x, *y = _gathered(self, rows, own)
         return x | {whole_batch: torch.empty(len(rows), 0)}, *y
 
+    def read_ahead(self, positions):
+        for values in self.arrays.values():
+            read_ahead(values, self.rows[positions])
+
 
 # %% ../../nbs/api/data/05_batches.ipynb #6aac89bd
 whole_batch = "(whole batch)"  # the entry of `x` that is as long as the batch, and empty
@@ -150,6 +155,8 @@ def _gathered(
 # %% ../../nbs/api/data/05_batches.ipynb #43c1baae
 class SampleLoader(DataLoader):
     "Batches `(x, y)` of standardised tensors, on the loader's device."
+
+    ahead = 4  # batches that a store is asked for before they are needed
 
     def __init__(
         self,
@@ -191,6 +198,15 @@ class SampleLoader(DataLoader):
 
     def create_item(self, i):
         return i
+
+    def create_batches(self, samps):
+        coming = deque()
+        for idxs in self.chunkify(map(self.do_item, samps)):
+            self.dataset.read_ahead(idxs)
+            coming.append(idxs)
+            if len(coming) > self.ahead:
+                yield self.do_batch(coming.popleft())
+        yield from map(self.do_batch, coming)
 
     def create_batch(self, idxs):
         if self.own_part is None:

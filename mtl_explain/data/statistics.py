@@ -14,7 +14,7 @@ from mtl_explain.data.samples import block_size, is_wide, modalities
 from mtl_explain.modality import channel_axis
 
 # %% ../../nbs/api/data/01_statistics.ipynb #bcdb479a
-cache_values = 2**17  # numbers that are looked at together: half a megabyte of float32
+cache_values = 2**18  # numbers that are looked at together: a megabyte of float32
 
 
 def _moments(

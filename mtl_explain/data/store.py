@@ -23,6 +23,7 @@ __all__ = [
     "stored_faults",
     "content_digest",
     "save_samples",
+    "read_ahead",
     "SentSamples",
 ]
 
@@ -1389,6 +1390,35 @@ def save_samples(
         return {n: samples[n].values[start:stop] for n in samples.data_vars}
 
     return write_store(dest, samples, read_block, contents=content_digest(samples), **options)
+
+
+# %% ../../nbs/api/data/03_store.ipynb #07274c8b
+def _is_mapped(values):
+    "Whether an array lies in a memory map."
+    while isinstance(values, np.ndarray):
+        values = values.base
+    return isinstance(values.obj if isinstance(values, memoryview) else values, mmap.mmap)
+
+
+@functools.cache
+def _madvise():
+    "The system's function (address, bytes, advice)."
+    function = ctypes.CDLL(None).madvise
+    function.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    return function
+
+
+def read_ahead(
+    values: np.ndarray,  # a modality: a view of a memory map, or any other array
+    rows: np.ndarray,  # samples that will be asked for soon
+) -> None:
+    "Let the system read some samples while others are computed; values in memory stay as they are."
+    if not hasattr(mmap, "MADV_WILLNEED") or not _is_mapped(values):
+        return
+    for row in rows:
+        low, high = np.lib.array_utils.byte_bounds(values[row : row + 1])
+        start = low - low % mmap.PAGESIZE
+        _madvise()(start, high - start, mmap.MADV_WILLNEED)
 
 
 # %% ../../nbs/api/data/03_store.ipynb #23b90510

@@ -103,10 +103,12 @@ def shuffle_within_class(
     for cards in range(deck.max() + 1):
         at = np.flatnonzero(deck == cards)
         source[at] = rng.permutation(at)
-    found = trace.copy(deep=True)
-    for name in ("loss", "error", "correct", "predicted", "truth"):
-        one = trace[name].sel(task=task)
-        found[name].loc[dict(task=task)] = one.isel(sample=source).values
+    dealt = ("loss", "error", "correct", "predicted", "truth")
+    found = trace.assign({name: trace[name].copy() for name in dealt})
+    place = dict(task=trace["task"].values.tolist().index(task))
+    for name in dealt:
+        one = trace[name].variable.isel(place)
+        found[name].variable[place] = one.isel(sample=source)
     if "moments" in found:
         others = (found["pair_x"] != task) & (found["pair_y"] != task)
         found = found.isel(pair=np.flatnonzero(others.values))  # pixels have no partner any more

@@ -435,50 +435,70 @@ def regression_error(
     if kind in label_kinds:
         raise ValueError(f"'{task}' is of kind {kind}; a regression task is needed here")
     one = dict(task=tasks.index(task), sample=positions)
-    error = trace["error"].isel(one).transpose("epoch", "sample").values.astype(float)
+    error = trace["error"].variable.isel(one).transpose("epoch", "sample").values.astype(float)
     if not relative:
         return error
-    truth = np.abs(trace["truth"].isel(one).values.astype(float))
+    truth = np.abs(trace["truth"].variable.isel(one).values.astype(float))
     if np.isnan(truth).all():
         raise ValueError(f"'{task}' has no single true value a sample, so no relative error")
     return error / np.where(truth > 0, truth, np.nan)
 
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #b0655bab
-def _below(reference, values):
-    "How many of a sorted reference lie below each value; equal ones count half."
-    left = np.searchsorted(reference, values, "left")
-    return (left + np.searchsorted(reference, values, "right")) / 2
+def _ties(*keys):
+    "Of keys in order (s,): which run of equal ones each belongs to."
+    new = np.zeros(len(keys[0]), bool)
+    for key in keys:
+        new[1:] |= key[1:] != key[:-1]
+    return np.cumsum(new, dtype="int32")
 
 
-def _won_pairs(error, right, wrong, codes):
-    "For each sample (s,): pairs that it wins if wrong, loses if right; those within its cluster."
-    _, rank = np.unique(error, return_inverse=True)
-    in_cluster = codes * (rank.max() + 2) + rank  # ordered by cluster, then by error
-    starts = codes * (rank.max() + 2) - 1
-    won, lost, within = np.zeros((3, len(error)))
-    won[wrong] = _below(np.sort(rank[right]), rank[wrong])
-    lost[right] = wrong.sum() - _below(np.sort(rank[wrong]), rank[right])
-    own = np.sort(in_cluster[right])
-    within[wrong] = _below(own, in_cluster[wrong]) - _below(own, starts[wrong])
-    return won, lost, within
+def _below(ties, flags):
+    "How many flagged ones stand before each place of an order; those tied with it count half."
+    ends = np.ones(len(ties), bool)
+    ends[:-1] = ties[1:] != ties[:-1]
+    upto = np.cumsum(flags, dtype="int32")[ends]  # flagged ones up to the end of each run
+    twice = upto.copy()
+    twice[1:] += upto[:-1]
+    exact = "float32" if len(flags) < 2**22 else "float64"  # halves, up to the number of samples
+    return (twice / np.array(2, exact))[ties]
+
+
+def _pairs(order, ties, right, wrong, codes):
+    "For each sample (s,): pairs it wins if wrong, loses if right, not in its cluster; won; within."
+    right, wrong, codes = right[order], wrong[order], codes[order]
+    pairs = np.where(wrong, _below(ties, right), 0)
+    won = pairs.sum(dtype=float)
+    pairs += np.where(right, int(wrong.sum()) - _below(ties, wrong), 0)
+    own = np.argsort(codes, kind="stable").astype("int32")  # by cluster, then by error
+    n_right = np.bincount(codes[right], minlength=codes.max(initial=0) + 1)
+    before = (np.cumsum(n_right) - n_right).astype(pairs.dtype)  # right ones in earlier clusters
+    within = _below(_ties(codes[own], ties[own]), right[own]) - before[codes[own]]
+    within *= wrong[own]
+    pairs[own] -= within
+    unsorted = np.empty_like(pairs)
+    unsorted[order] = pairs
+    return unsorted, won, within.sum(dtype=float)
 
 
 def _sides(error, correct, codes, k):
     "Of each sample 0 unknown, 1 right, 2 wrong; its pairs; pairs won in all, within clusters."
     side = np.zeros((k, len(codes)), "int8")
-    exact = "float32" if len(codes) < 2**22 else "float64"  # halves, up to the number of samples
-    pairs = np.zeros((k, len(codes)), exact)
+    pairs = np.zeros((k, len(codes)), "float32" if len(codes) < 2**22 else "float64")
     totals = np.zeros((2, k))
+    few = codes.max(initial=0) < 2**16
+    codes = codes.astype("uint16") if few else codes  # two bytes are sorted without comparing
     for j in range(k):  # an epoch at a time: all of them would take much memory
         e, c = error[[j], :][0], correct[[j], :][0]
         known = np.isfinite(e) & np.isfinite(c)
         right = known & (c == 1)
         wrong = known & (c != 1)
-        won, lost, within = _won_pairs(np.nan_to_num(e), right, wrong, codes)
         side[j] = right + 2 * wrong
-        pairs[j] = won + lost - within
-        totals[:, j] = won.sum(), within.sum()
+        e = np.nan_to_num(e, copy=False)
+        order = np.argsort(e).astype("int32")
+        ties = _ties(e[order])
+        del e, c, known
+        pairs[j], *totals[:, j] = _pairs(order, ties, right, wrong, codes)
     return side, pairs, totals
 
 
@@ -549,13 +569,17 @@ def comparison_statistic(
     """
     at = split_positions(trace, split) if positions is None else positions
 
+    codes = cluster_codes(trace, at, cluster)
+    asked = [n for n in ("error", "correct", "truth") if n in trace]
+    names = [n for n, v in trace.coords.items() if "sample" in v.dims]
+    read = trace[asked].drop_vars(names)  # they would be cut into blocks, too
+
     def some_errors(epochs, which):
-        return regression_error(trace.isel(epoch=epochs), regression, at[which], relative)
+        return regression_error(read.isel(epoch=epochs), regression, at[which], relative)
 
     def some_labels(epochs, which):
-        return label_correct(trace.isel(epoch=epochs), label, at[which])
+        return label_correct(read.isel(epoch=epochs), label, at[which])
 
-    codes = cluster_codes(trace, at, cluster)
     return _comparison(_Reader(some_errors), _Reader(some_labels), codes, trace["epoch"].values)
 
 
@@ -578,6 +602,17 @@ def _comparison_rows(statistic, resampling):
     return result.reset_index()
 
 
+def _parts(trace, by, split):
+    "Each value of a coordinate and the positions of its samples; all at once without one."
+    everywhere = split_positions(trace, split)
+    if not by:
+        yield None, everywhere
+        return
+    keys = trace[by].values[everywhere]
+    for key in np.unique(keys):
+        yield key, everywhere[keys == key]
+
+
 def error_by_correctness(
     trace: xr.Dataset,  # a trace
     regression: str,  # task whose errors are compared
@@ -588,12 +623,9 @@ def error_by_correctness(
     resampling: Resampling = Resampling(),  # how the intervals are found
 ) -> pd.DataFrame:  # epoch, (by,) right, wrong, difference, effect, low, high, p, p_holm, ...
     "Is the error of a regression larger where a label is wrong (paper A, figure 2)?"
-    everywhere = split_positions(trace, split)
-    keys = trace[by].values[everywhere] if by else np.zeros(len(everywhere))
     cluster = "sample" if by == resampling.cluster else resampling.cluster
     parts = []
-    for key in np.unique(keys):
-        at = everywhere[keys == key]
+    for key, at in _parts(trace, by, split):
         statistic = comparison_statistic(trace, regression, label, relative, None, cluster, at)
         rows = _comparison_rows(statistic, resampling)
         parts.append(rows.assign(**{by: key}) if by else rows)

@@ -124,9 +124,15 @@ def pixel_moments(
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #518e699a
-def _pooled(moments, positions, block=512):
+def _block(per_sample):
+    "How many samples make some tens of thousands of numbers, which stay in a processor's cache."
+    return max(512, 2**16 // max(1, per_sample))
+
+
+def _pooled(moments, positions, block=None):
     "The moments of many samples, merged block by block, and how many contribute: (epoch, pair, 7)."
     merged = used = 0
+    block = block or _block(moments(positions[:1]).size)
     for start in range(0, len(positions), block):
         m = moments(positions[start : start + block])
         now = merge_moments(m)
@@ -167,33 +173,64 @@ def _standard_sums(m, pooled):
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #57d893db
-def _sample_features(trace, main, auxiliaries, measure, positions, pooled):
-    "Function: places (s,) among the positions -> the first six of these sums, (s, 6 * pairs)."
+def _sample_values(trace, main, auxiliaries, measure):
+    "Function: positions (s,) -> numbers (epoch, task, s) in float64, those of the main task first."
     tasks = trace["task"].values.tolist()
     columns = [tasks.index(t) for t in (main, *auxiliaries)]
-    values = trace[measure].transpose("sample", "epoch", "task")
-    total, mean_x, mean_y, m_xx, m_yy = np.moveaxis(pooled, -1, 0)[:5]
-    sx = _spread(m_xx, mean_x, total)
-    sy = _spread(m_yy, mean_y, total)
+    values = trace[measure].transpose("epoch", "task", "sample").variable
+
+    def read(at):
+        return np.asarray(values[..., as_slice(at)].values[:, columns], float, order="C")
+
+    return read
+
+
+def _pooled_samples(read, positions, block=None):
+    "As `_pooled`, of single values, which have no product within: (epoch, pair, 7)."
+    merged = 0
+    block = block or _block(read(positions[:1]).size)
+    for start in range(0, len(positions), block):
+        v = read(positions[start : start + block])
+        x, y = v[:, :1], v[:, 1:]
+        known = np.isfinite(x) & np.isfinite(y)
+        n = known.sum(-1)
+        if known.all():
+            known = known[:, :1]  # the main task's values are the same for all pairs
+        parts = [n]
+        for e in (x, y):
+            mean = np.where(known, e, 0).sum(-1) / np.maximum(known.sum(-1), 1)
+            off = np.where(known, e - mean[..., None], 0)
+            parts += [mean, np.vecdot(off, off)]
+        n, mean_x, m_xx, mean_y, m_yy = np.broadcast_arrays(*parts)
+        now = np.stack([n, mean_x, mean_y, m_xx, m_yy, np.zeros(n.shape)], -1)
+        merged = now if start == 0 else merge_moments(np.stack([merged, now]))
+    return np.concatenate([merged, merged[..., :1]], -1)
+
+
+def _sample_features(read, positions, pooled):
+    "Function: places (s,) among the positions -> the first six of these sums, (s, 6 * pairs)."
+    total, mean_x, mean_y, m_xx, m_yy = np.moveaxis(pooled[..., None], -2, 0)[:5]
+    per_x = 1 / _spread(m_xx, mean_x, total)
+    per_y = 1 / _spread(m_yy, mean_y, total)
 
     def features(at):
-        v = values.variable[as_slice(positions[at])].values[..., columns]
-        x, y = v[..., :1], v[..., 1:]
+        v = read(positions[at])
+        x, y = v[:, :1], v[:, 1:]
         known = np.isfinite(x) & np.isfinite(y)
-        out = np.empty((len(v), 6, *known.shape[1:]))
-        out[:, 0] = known
-        dx, dy = out[:, 1], out[:, 2]
+        out = np.empty((6, *known.shape))  # samples last: numpy's loops are as long as there are
+        out[0] = known
+        dx, dy = out[1], out[2]
         np.subtract(x, mean_x, out=dx)
-        np.divide(dx, sx, out=dx)
+        np.multiply(dx, per_x, out=dx)
         np.subtract(y, mean_y, out=dy)
-        np.divide(dy, sy, out=dy)
+        np.multiply(dy, per_y, out=dy)
         if not known.all():
             dx[~known] = 0
             dy[~known] = 0
-        np.multiply(dx, dx, out=out[:, 3])
-        np.multiply(dy, dy, out=out[:, 4])
-        np.multiply(dx, dy, out=out[:, 5])
-        return out.reshape(len(v), -1)
+        np.multiply(dx, dx, out=out[3])
+        np.multiply(dy, dy, out=out[4])
+        np.multiply(dx, dy, out=out[5])
+        return out.reshape(-1, len(at)).T
 
     return features
 
@@ -248,13 +285,15 @@ def _statistic_and_missing(
     if epochs is not None:
         trace = trace.sel(epoch=list(epochs))
     positions = split_positions(trace, split)
-    moments = _moments_on(trace, main, auxiliaries, basis, measure)
-    pooled = _pooled(moments, positions)
-    n_pairs = pooled[..., 0].size
+    _check_basis(basis)
 
     if "sample" in basis:
-        features = _sample_features(trace, main, auxiliaries, measure, positions, pooled)
+        read = _sample_values(trace, main, auxiliaries, measure)
+        pooled = _pooled_samples(read, positions)
+        features = _sample_features(read, positions, pooled)
     else:
+        moments = pixel_moments(trace, _dense_pairs(trace, main, auxiliaries, measure))
+        pooled = _pooled(moments, positions)
 
         def features(at):
             return _standard_sums(moments(positions[at]), pooled)
@@ -268,7 +307,7 @@ def _statistic_and_missing(
         [trace["epoch"].values, list(basis), list(auxiliaries)],
         names=["epoch", "basis", "auxiliary"],
     )
-    counts = np.arange(n_pairs).reshape(pooled.shape[:2])
+    counts = np.arange(pooled[..., 0].size).reshape(pooled.shape[:2])
     sizes = np.repeat(counts[:, None], len(basis), axis=1).reshape(-1, 1)
     codes = cluster_codes(trace, positions, cluster)
     missing = (len(positions) - pooled[..., 6]).ravel()[sizes[:, 0]].astype(int)
@@ -276,20 +315,22 @@ def _statistic_and_missing(
     return Statistic(features, of_sums, sizes, codes, index, scale), missing
 
 
-def _moments_on(trace, main, auxiliaries, basis, measure):
-    "Function that gives the moments of some samples, by sample or by pixel."
+def _check_basis(basis):
+    "One clear line where there is no such basis."
     unknown = set(basis) - {*bases, "sample"}
     if unknown or not basis:
         raise ValueError(f"basis is {basis}, expected some of {', '.join(bases)}, or sample")
-    if "sample" in basis:
-        if len(basis) > 1:
-            raise ValueError(f"'sample' stands alone, but basis is {basis}")
-        return sample_moments(trace, main, auxiliaries, measure)
+    if "sample" in basis and len(basis) > 1:
+        raise ValueError(f"'sample' stands alone, but basis is {basis}")
+
+
+def _dense_pairs(trace, main, auxiliaries, measure):
+    "Where the pixelwise co-moments of each pair stand."
     pairs = [pair_basis(trace, main, t, measure) for t in auxiliaries]
     if -1 in pairs:
         sparse = auxiliaries[pairs.index(-1)]
         raise ValueError(f"'{main}' and '{sparse}' are not both known by pixel; use basis 'sample'")
-    return pixel_moments(trace, pairs)
+    return pairs
 
 
 # %% ../../nbs/api/explain/01_correlation.ipynb #0420ef24

@@ -203,7 +203,7 @@ def _n_sums(statistic):
     return statistic.features(np.arange(1)).shape[1]
 
 
-kept_sums = 2**21  # numbers: below it, the sums of all clusters are kept and not summed again
+kept_sums = 2**22  # numbers: below it, the sums of all clusters are kept and not summed again
 
 
 def _is_small(statistic):
@@ -483,6 +483,7 @@ def _simultaneous(found, families, resampling):
     m = sum(len(f) for f in families)
     critical = np.full(m, np.nan)
     level = np.full(m, resampling.level)
+    alike = {}  # families of one size and as many degrees of freedom are drawn together
     for family, product in zip(families, found.products, strict=True):
         length = np.sqrt(np.diag(product))
         moves = np.isfinite(length) & (length > 0)
@@ -492,30 +493,40 @@ def _simultaneous(found, families, resampling):
         lengths = np.outer(length[moves], length[moves])
         correlation = product[np.ix_(moves, moves)] / lengths
         df = found.df[family][moves].min()
-        largest = largest_t(correlation, df, resampling.n, resampling.seed)
-        single = stats.t.ppf((1 + resampling.level) / 2, df)
-        critical[family] = max(np.quantile(largest, resampling.level), single)
-        level[family] = 1 - 2 * stats.t.sf(critical[family], df)
+        alike.setdefault((len(correlation), _n_rows(df)), []).append((family, df, correlation))
+    for (_, rows), members in alike.items():
+        correlations = np.stack([correlation for *_, correlation in members])
+        drawn = largest_t(correlations, rows, resampling.n, resampling.seed)
+        for (family, df, _), largest in zip(members, drawn, strict=True):
+            single = stats.t.ppf((1 + resampling.level) / 2, df)
+            critical[family] = max(np.quantile(largest, resampling.level), single)
+            level[family] = 1 - 2 * stats.t.sf(critical[family], df)
     return critical, level
 
 
+def _n_rows(df):
+    "How many squares a variance is made of; beyond fifty Student's distribution is nearly normal."
+    return int(np.clip(df, 1, 50))
+
+
 def largest_t(
-    correlation: np.ndarray,  # (m, m) of the values
+    correlation: np.ndarray,  # (..., m, m) of the values of a family, or of several
     df: float,  # degrees of freedom
     n: int = 2000,  # number of draws
     seed: int = 0,  # of the drawing
-) -> np.ndarray:  # (n,)
+) -> np.ndarray:  # (..., n)
     "Draws of the largest of m absolute t values, each over its own standard error."
     rng = np.random.default_rng(seed)
     variances, directions = np.linalg.eigh(correlation)
-    root = directions * np.sqrt(np.maximum(variances, 0))
+    root = directions * np.sqrt(np.maximum(variances, 0))[..., None, :]
+    root = np.swapaxes(root, -1, -2)
 
     def normal():
-        return rng.normal(size=(n, len(root))) @ root.T
+        return rng.normal(size=(n, root.shape[-1])) @ root
 
-    rows = int(np.clip(df, 1, 50))  # beyond fifty Student's distribution is nearly normal
+    rows = _n_rows(df)
     variance = sum(normal() ** 2 for _ in range(rows)) / rows
-    return np.abs(normal() / np.sqrt(variance)).max(1)
+    return np.abs(normal() / np.sqrt(variance)).max(-1)
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #e95f3942

@@ -17,10 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
-from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from mtl_explain.explain.resampling import (
@@ -86,17 +83,35 @@ def error_sources(
 
 
 # %% ../../nbs/api/explain/10_variance.ipynb #9d099cdc
-def _model(table):
-    "Ridge on splines of numbers and indicators of classes; numbers with one value say nothing."
-    classes = [c for c in table if c.startswith("class")]
-    numbers = [c for c in table if c not in classes and table[c].nunique() > 1]
-    columns = ColumnTransformer(
-        [
-            ("class", OneHotEncoder(handle_unknown="ignore", sparse_output=False), classes),
-            ("number", SplineTransformer(n_knots=4, degree=2, extrapolation="constant"), numbers),
-        ]
-    )
-    return make_pipeline(columns, RidgeCV(np.logspace(-1, 3, 9)))
+def _design(column, seen, asked):
+    "Splines of a number, indicators of a class, fitted to what is seen: of it, of what is asked."
+    if column.columns[0].startswith("class"):
+        made = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    elif column.iloc[seen, 0].nunique() > 1:
+        made = SplineTransformer(n_knots=4, degree=2, extrapolation="constant")
+        column = column.astype(float)  # of single numbers it would make single splines
+    else:  # one value says nothing
+        return np.zeros((len(seen), 0)), np.zeros((len(asked), 0))
+    return made.fit_transform(column.iloc[seen]), made.transform(column.iloc[asked])
+
+
+_penalties = np.logspace(-1, 3, 9)
+
+
+def _ridge(x, y):
+    "Coefficients (column,) and intercept of the penalty with the least error left out one by one."
+    mean = x.mean(0)
+    off = y - y.mean()
+    centred = x - mean
+    squares, directions = np.linalg.eigh(centred.T @ centred)
+    along = centred @ directions
+    shrunk = 1 / (squares[:, None] + _penalties)
+    coefficients = shrunk * (along.T @ off)[:, None]
+    residual = off[:, None] - along @ coefficients
+    leverage = along**2 @ shrunk + 1 / len(y)
+    best = ((residual / (1 - leverage)) ** 2).mean(0).argmin()
+    slope = directions @ coefficients[:, best]
+    return slope, y.mean() - mean @ slope
 
 
 def cross_fitted(
@@ -106,16 +121,26 @@ def cross_fitted(
     folds: int = 5,  # at most; as many as clusters if these are fewer
 ) -> np.ndarray:  # (sample,) what is predicted by a model that has not seen the sample's cluster
     "Errors as told by other clusters."
-    predicted = np.full(len(error), np.nan)
+    return _cross_fitted(error, [table], codes, folds)[0]
+
+
+def _cross_fitted(error, tables, codes, folds=5):
+    "The same for several tables (table, sample); a column of one name is prepared once a fold."
+    predicted = np.full((len(tables), len(error)), np.nan)
     n = min(folds, len(np.unique(codes)))
     if n < 3:
         raise ValueError(f"{n} clusters: what is told cannot be judged with fewer than three")
+    columns = {name: table[[name]] for table in tables for name in table}
     for seen, asked in GroupKFold(n).split(error, groups=codes):
-        if (table.iloc[seen].nunique() < 2).all():  # no column, or constants
-            predicted[asked] = error[seen].mean()
-            continue
-        model = _model(table.iloc[seen]).fit(table.iloc[seen], error[seen])
-        predicted[asked] = model.predict(table.iloc[asked])
+        varies = {name: c.iloc[seen, 0].nunique() > 1 for name, c in columns.items()}
+        designs = {name: _design(c, seen, asked) for name, c in columns.items()}
+        for k, table in enumerate(tables):
+            if not any(varies[name] for name in table):  # no column, or constants
+                predicted[k, asked] = error[seen].mean()
+                continue
+            of_seen, of_asked = zip(*(designs[name] for name in table), strict=True)
+            slope, intercept = _ridge(np.hstack(of_seen), error[seen])
+            predicted[k, asked] = np.hstack(of_asked) @ slope + intercept
     return predicted
 
 
@@ -167,11 +192,10 @@ def variance_told(
     error = error[known]
     asked = [(), *((s,) for s in sources), tuple(rivals)]
     asked += [(*rivals, a) for a in auxiliary] + [(*rivals, *auxiliary)]
-    squares = []
-    for names in asked:
-        columns = [tables[s][known] for s in names]
-        table = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(error)))
-        squares.append((error - cross_fitted(error, table, codes)) ** 2)
+    none = pd.DataFrame(index=range(len(error)))
+    known_tables = {name: table[known].reset_index(drop=True) for name, table in tables.items()}
+    chosen = [pd.concat([none, *(known_tables[s] for s in names)], axis=1) for names in asked]
+    squares = (error - _cross_fitted(error, chosen, codes)) ** 2
     n = len(sources)
     base = n + 1  # where the rivals together stand
     rows = [(s, "alone", k + 1, 0) for k, s in enumerate(sources)]
@@ -181,7 +205,7 @@ def variance_told(
     if len(auxiliary) > 1:
         rows.append(("errors of all other tasks", "adds", len(asked) - 1, base))
     index = pd.MultiIndex.from_tuples([r[:2] for r in rows], names=["source", "how"])
-    statistic = _shares(np.stack(squares, 1), [r[2:] for r in rows], codes, index)
+    statistic = _shares(squares.T, [r[2:] for r in rows], codes, index)
     found = estimate(statistic, resampling).rename(columns=dict(value="share")).reset_index()
     adds = found["how"] == "adds"
     found.insert(found.columns.get_loc("p") + 1, "p_holm", np.nan)
