@@ -2050,6 +2050,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview._ask_skill': ( 'api/explain/overview.html#_ask_skill',
                                                                                            'mtl_explain/explain/overview.py'),
+                                              'mtl_explain.explain.overview._ask_slices': ( 'api/explain/overview.html#_ask_slices',
+                                                                                            'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview._ask_together': ( 'api/explain/overview.html#_ask_together',
                                                                                               'mtl_explain/explain/overview.py'),
                                               'mtl_explain.explain.overview._ask_transitions': ( 'api/explain/overview.html#_ask_transitions',
