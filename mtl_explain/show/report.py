@@ -305,8 +305,8 @@ def _of_run(run, others, split, certificate, samples):
         modalities=run.modalities,
         title=f"{row_name(setup)}: what the errors tell",
         lead=f"A multitask network on {run.config['dataset'] or 'these samples'}: it {reads}.",
-        roles="The network reads the modalities marked →□ and predicts those marked □→ "
-        "(□⇒: the main task).",
+        roles="The network reads the modalities marked input and predicts those marked target "
+        "(main: the main task).",
         scores=paper_table(runs, split, rivals=_reference(run, samples, split)),
         seeds=f", mean ± standard deviation over {n_seeds} seeds" if n_seeds > 1 else ", one seed",
         training=f"Trained for {options['epochs']} {many}, {options['bs']} samples a batch, "
