@@ -7,11 +7,14 @@ Do not edit: change the notebook, then `make export`.
 import base64
 import io
 
+import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from mtl_explain.dev.look import (
-    narrow_code, noted_sizes, page_links, picture_key, plain_tables, silent_pictures, unnested, with_mathml,
+    lighter_picture, narrow_code, noted_sizes, page_links, picture_key, plain_tables, silent_pictures,
+    unnested, with_mathml,
 )
 
 
@@ -64,8 +67,6 @@ def test_a_lone_picture_and_those_that_are_no_figure():
 def test_the_name_of_an_index_moves_up():
     "Tables."
     # the name of an index moves up; two names of one column stay in two rows; empty headers are cells
-    import pandas as pd
-
     table = pd.DataFrame(dict(share_of_wrong_pixels=[1]), index=pd.Index(["a"], name="task"))
     told = plain_tables(table.to_html())
     assert "<thead><tr><th>task</th><th>share_<wbr>of_<wbr>wrong_<wbr>pixels</th></tr></thead>" in told
@@ -100,3 +101,25 @@ def test_a_picture_with_a_note_one_without():
     output = {"data": {"image/png": data + "\n"}, "metadata": {"image/png": {"width": 3, "height": 2}}}
     found = noted_sizes({"cells": [{"outputs": [output, {"data": {}}]}, {}]})
     assert found == {picture_key(data): (3, 2)}
+
+
+def test_a_drawing_gets_lighter_and_looks_the_same():
+    "Figures."
+    # a drawing gets lighter and looks the same; noise in all colours stays
+    def as_data(pixels):
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, format="png", compress_level=0)
+        return base64.b64encode(out.getvalue()).decode()
+
+
+    def as_pixels(data):
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+
+    drawing = np.full((120, 120, 3), 255, np.uint8)
+    drawing[40:60, 20:100] = (1, 115, 178)
+    light = lighter_picture(as_data(drawing))
+    assert len(light) < len(as_data(drawing)) / 10
+    assert np.array_equal(as_pixels(light), drawing)
+    noise = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
+    assert lighter_picture(as_data(noise)) == as_data(noise)

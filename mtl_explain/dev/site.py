@@ -76,6 +76,7 @@ from PIL import Image
 
 from mtl_explain.dev.code import leading_comment, split_directives
 from mtl_explain.dev.look import (
+    lighter_picture,
     narrow_code,
     noted_sizes,
     page_links,
@@ -520,9 +521,11 @@ class ForReaders(Processor):
         return page_links(relative_links(unnested(text), page), lambda name: page_name(Path(name)))
 
     def show(self, data, page):
-        "Change tables and texts of an output."
+        "Change tables, pictures and texts of an output."
         if "text/html" in data:
             data["text/html"] = plain_tables("".join(data["text/html"]))
+        if "image/png" in data:
+            data["image/png"] = lighter_picture("".join(data["image/png"]))
         if "text/markdown" in data:
             data["text/markdown"] = self.linked("".join(data["text/markdown"]), page)
 

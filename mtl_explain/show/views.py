@@ -745,4 +745,4 @@ def chart_html(
     element = f"document.getElementById({script_json(name)})"
     draw = f'vegaEmbed({element}, {script_json(spec)}, {{renderer: "canvas", actions: false}});'
     script = f'<script type="module">{draw}</script>'
-    return f'{head}<div style="overflow-x: auto">{figure}</div>{script}'
+    return f'{head}<div class="chart" style="overflow-x: auto">{figure}</div>{script}'
