@@ -116,7 +116,8 @@ def plain_tables(
     heads = rf"<thead>\s*{_header_row}\s*{_header_row}\s*</thead>"
     text = re.sub(heads, _one_row, text)
     text = re.sub(r"<th(?: scope=\"\w+\")?[^>]*>\s*</th>", "<td></td>", text)
-    return re.sub(r"(<th[^>]*>)([^<]*)(</th>)", lambda m: m[1] + _may_break(m[2]) + m[3], text)
+    cell = r"(<t[hd][^>]*>)([^<]*)(</t[hd]>)"
+    return re.sub(cell, lambda m: m[1] + _may_break(m[2]) + m[3], text)
 
 
 def _one_row(match):
@@ -131,7 +132,7 @@ def _one_row(match):
 
 def _may_break(name):
     "A long name of words joined by `_`, with places to break."
-    return name.replace("_", "_<wbr>") if len(name) > 12 else name
+    return name.replace("_", "_<wbr>") if len(name) > 7 else name
 
 
 # %% ../../nbs/dev/02a_look.ipynb #59469305
