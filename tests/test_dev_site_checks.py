@@ -44,7 +44,7 @@ def bad_page():
 <p style="color:#eee;background:#fff">pale</p>
 <div style="width:3000px">wide</div>
 <span class="math"></span>
-<p>[`f`](c.html) and <code>[x](y)</code></p> <pre>→□</pre>
+<p>[`f`](c.html) and <code>[x](y)</code></p> <pre>&rarr;&#9633;</pre>
 <table><tr><th></th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>
 <div class="cell-output"><pre style="white-space:pre;overflow-x:auto">LONG</pre></div>
 <div class="vega-embed"><canvas></canvas></div>

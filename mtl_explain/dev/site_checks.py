@@ -205,7 +205,7 @@ def page_weights(
 
 
 # %% ../../nbs/dev/04_site_checks.ipynb #f1421a53
-_reads_as_missing = ("→□", "□→", "□⇒", "\ufffd")
+_reads_as_missing = ("\u2192\u25a1", "\u25a1\u2192", "\u25a1\u21d2", "\ufffd")  # boxes with arrows
 
 
 def text_problems(
