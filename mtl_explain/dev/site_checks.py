@@ -261,7 +261,7 @@ def readme_problems(
 # %% ../../nbs/dev/04_site_checks.ipynb #b98cc250
 def file_problems(
     site: Path,  # folder of the rendered site
-    limit: float = 1.5,  # MB a page
+    limit: float = 2.5,  # MB a page: forty figures at twice the resolution are two
 ) -> list:  # complaints
     "All that can be said without a browser."
     pages = pages_of(site)
@@ -442,7 +442,12 @@ kinds = {  # pages that stand for all of their kind
     "reference": "api/explain/correlation.html",
     "study": "studies/globe.html",
     "gallery": "gallery/figures.html",
-    "explorer": "api/show/explore.html",
+    "thumbnails": "gallery/index.html",
+    "explorer": "gallery/explorer.html",
+    "role machine": "gallery/role-machine.html",
+    "live charts": "api/show/explore.html",
+    "trees of xarray": "api/trust/signals.html",
+    "formulas": "api/explain/resampling.html",
     "benchmark": "benchmarks/store.html",
     "papers to code": "papers-to-code.html",
     "glossary": "glossary.html",
