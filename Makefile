@@ -17,10 +17,12 @@ help: ## list what make can do
 
 venv: $(INSTALLED) ## make .venv with the pinned versions (all other targets do it, too)
 
-$(INSTALLED): constraints.txt settings.ini setup.py pyproject.toml
+$(INSTALLED): constraints.txt settings.ini setup.py pyproject.toml nbs/ipython_kernel_config.py
 	@echo "Installing into .venv (a few minutes and several GB the first time, most of it PyTorch) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,simulate,aggregation,trust,queue,doors,networks,attribution,hub,onnx,search,cluster]'
+	@mkdir -p .venv/etc/ipython
+	cp nbs/ipython_kernel_config.py .venv/etc/ipython/
 	@touch $@
 
 demo: $(INSTALLED) ## train baseline, MML, MTL and a control on real data and write a report (minutes)

@@ -459,7 +459,7 @@ def data_describe(
     from mtl_explain.setup import setup_table
 
     known = dataset(name)
-    legend = "□⇒ the main target, □→ a target, →□ an input"
+    legend = "input: what is read, target: what is predicted, main: the main target"
     try:
         samples = known.load(store)
     except FileNotFoundError as e:

@@ -228,7 +228,7 @@ class Experiments(tuple):
 
         return Experiments(e for e in self if fits(e))
 
-    def frame(self) -> pd.DataFrame:  # one row an experiment: arrows, then the reported scores
+    def frame(self) -> pd.DataFrame:  # one row an experiment: roles, then the reported scores
         if not self:
             return pd.DataFrame()
         roles = setup_table([e.setup for e in self]).reset_index(drop=True)
@@ -297,7 +297,7 @@ def beside_paper(
     name: str,  # the dataset
     split: str = "test",  # which split's scores
     digits: int = 3,  # after the point
-) -> pd.DataFrame:  # one row an experiment: arrows, then a column a score, 'ours ± sd (theirs)'
+) -> pd.DataFrame:  # one row an experiment: roles, then a column a score, 'ours ± sd (theirs)'
     "A table of runs with the paper's numbers in brackets."
     found = comparison(runs, split)
     theirs = reported_scores(name)

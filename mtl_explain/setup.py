@@ -494,16 +494,20 @@ def check_setup(
 def setup_table(
     setups,  # list of `Setup`
 ) -> pd.DataFrame:  # one row a setup, one column a modality
-    "Setups as the papers print them: `→□` for an input, `□→` for a target, `□⇒` for the main one."
+    "One row a setup, one column a modality: `input`, `target`, or `main` for the main target."
     setups = list(setups)
     names = list(dict.fromkeys(n for s in setups for n in s.names))
 
-    def arrow(s, n):
-        return "→□" if n in s.inputs else "□⇒" if n == s.main else "□→" if n in s.targets else ""
+    def role(s, n):
+        if n in s.inputs:
+            return "input"
+        if n == s.main:
+            return "main"
+        return "target" if n in s.targets else ""
 
     index = pd.Index([s.name or s.variant for s in setups], name="setup")
     return pd.DataFrame(
-        [[s.variant] + [arrow(s, n) for n in names] for s in setups],
+        [[s.variant] + [role(s, n) for n in names] for s in setups],
         index=index,
         columns=["variant"] + names,
     )

@@ -269,7 +269,7 @@ def test_a_dataset_is_described():
         code, described, _ = command("data", "describe", "hibcd")
     assert code == 0
     assert "mmcd" in described
-    assert "□⇒ the main target" in described
+    assert "main: the main target" in described
     assert "prepare one with `mtl_explain data prepare hibcd FOLDER`" in described
     assert command("data", "describe", "mars") == (
         1,

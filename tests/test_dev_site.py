@@ -20,6 +20,7 @@ from PIL import Image
 from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 
+from mtl_explain.dev.look import picture_key
 from mtl_explain.dev.papers_to_code import Item
 from mtl_explain.dev.site import (
     cell_text, chart_spec, dead_links, describe_pictures, field_lines, folded_source, in_order, leaks, links,
@@ -60,7 +61,7 @@ doc_path = "_site"
 custom_sidebar = true
 update_pyproject = false
 skip_procs = "exec_show_docs"
-doc_procs = ["mtl_explain.dev.site:SymbolDocs"]
+doc_procs = ["mtl_explain.dev.site:SymbolDocs", "mtl_explain.dev.site:ForReaders"]
 """
 quarto = "project:\n  type: website\nmetadata-files: [nbdev.yml, sidebar.yml]\n"
 
@@ -334,14 +335,17 @@ def test_the_size_of_a_picture_of_3_by_2_pixels_inside_the_page_and_beside_it():
         Image.new("L", (3, 2)).save(path)
         inside_page = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
         for src in (inside_page, "a.png"):
-            told = sized(f'<img alt="a" src="{src}">', path.parent)
+            told = sized(f'<img alt="a" src="{src}">', path.parent, {})
             assert told == f'<img width="3" height="2" alt="a" src="{src}">'
         for html in (
             '<img src="https://quarto.org/a.png">',
             '<img width="3" src="a.png">',
             '<img src="a.svg">',
         ):
-            assert sized(html, path.parent) == html
+            assert sized(html, path.parent, {}) == html
+        noted = {picture_key(inside_page.partition(",")[2]): (6, 4)}
+        told = sized(f'<img src="{inside_page}">', path.parent, noted)
+        assert told.startswith('<img width="6" height="4"')
 
 
 def test_code_output_links_and_hidden_cells_in_a_readme():

@@ -13,13 +13,27 @@ import pytest
 from mtl_explain.dev.browser import browser_missing
 from mtl_explain.dev.site import notebooks
 from mtl_explain.dev.site_checks import (
-    axe_script, broken_links, browser_problems, figure_functions, file_problems, image_problems, main,
-    missing_figures, page_weights, pages_of, target_of,
+    axe_script, broken_links, browser_problems, copy_problems, figure_functions, file_problems,
+    image_problems, main, markdown_links, missing_figures, page_weights, pages_of, readme_problems, target_of,
+    text_problems,
 )
 
 
 # two pages; the first has a lost link, a lost picture, pale text, wide text and an error
-bad_page = """<!doctype html>
+good_page = """<!doctype html>
+<html lang="en"><head><title>B</title></head><body><main>
+<h1 id="there">B</h1>
+<a href="b.html">b</a>
+<style>@media (prefers-color-scheme: dark) {
+  html { background: #222; color: #eee }
+  a { color: #8cf } }</style>
+</main></body></html>"""
+
+
+@pytest.fixture(scope='module')
+def bad_page():
+    "Two pages; the first has a lost link, a lost picture, pale text, wide text and an error."
+    bad_page = """<!doctype html>
 <html lang="en"><head><title>A</title></head><body><main>
 <h1 id="top">A</h1>
 <a href="b.html">b</a> <a href="b.html#there">there</a> <a href="#nowhere">nowhere</a>
@@ -30,24 +44,43 @@ bad_page = """<!doctype html>
 <p style="color:#eee;background:#fff">pale</p>
 <div style="width:3000px">wide</div>
 <span class="math"></span>
+<p>[`f`](c.html) and <code>[x](y)</code></p> <pre>&rarr;&#9633;</pre>
+<table><tr><th></th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>
+<div class="cell-output"><pre style="white-space:pre;overflow-x:auto">LONG</pre></div>
+<div class="vega-embed"><canvas></canvas></div>
+<style>:focus { outline: none !important }</style>
+<script src="https://cdn.org/katex.js"></script>
 <script>no_such_function()</script>
 </main></body></html>"""
-good_page = """<!doctype html>
-<html lang="en"><head><title>B</title></head><body><main>
-<h1 id="there">B</h1>
-</main></body></html>"""
+    return bad_page.replace("LONG", "long " * 300)
 
 
-# a site of these two pages
-def bad_site(folder):
-    "Write both pages."
-    site = Path(folder)
-    (site / "a.html").write_text(bad_page)
-    (site / "b.html").write_text(good_page)
-    return site
+@pytest.fixture(scope='module')
+def bad_site(bad_page):
+    "A site of these two pages."
+    def bad_site(folder):
+        "Write both pages."
+        site = Path(folder)
+        (site / "a.html").write_text(bad_page)
+        (site / "b.html").write_text(good_page)
+        return site
+    return bad_site
 
 
-def test_what_is_wrong_without_a_browser_is_found_and_only_that():
+def test_a_copy_and_a_readme_with_a_good_link_and_a_lost_one():
+    "Without a browser."
+    with tempfile.TemporaryDirectory() as folder:
+        lines = "[a](a.html#b) [web](https://quarto.org) `[x](y)` ![p](lost.png)\n```\n[c](d)\n```\n"
+        (Path(folder) / "a.html").write_text("<p>")
+        (Path(folder) / "a.html.md").write_text(lines)
+        assert copy_problems(folder) == ["a.html.md: lost.png is not there"]
+        assert readme_problems(folder) == []
+        (Path(folder) / "README.md").write_text(lines)
+        assert readme_problems(folder) == ["README.md: lost.png is not there"]
+    assert markdown_links("[a](b.ipynb#c) [d](#e) [f](/g.html)") == ["b.ipynb", "/g.html"]
+
+
+def test_what_is_wrong_without_a_browser_is_found_and_only_that(bad_site):
     "Without a browser."
     with tempfile.TemporaryDirectory() as folder:
         site = bad_site(folder)
@@ -60,6 +93,10 @@ def test_what_is_wrong_without_a_browser_is_found_and_only_that():
             "a.html: 1 pictures without a text for those who cannot see them",
             "a.html: 1 pictures without width and height",
         ]
+        markdown, signs, network = text_problems(pages_of(site))
+        assert markdown == "a.html: 1 times Markdown is seen: '[`f`](c.html) and  '"
+        assert signs == "a.html: 1 signs that read as missing letters"
+        assert network == "a.html: needs a network for https://cdn.org/katex.js"
         assert list(page_weights(site, pages_of(site))) == ["a.html", "b.html"]
         assert file_problems(site, limit=1e-4)[-2].startswith("a.html: 0.00 MB")
         (site / "a.html").unlink()
@@ -82,7 +119,7 @@ def test_the_page_shows_all_of_them_and_an_empty_page_none():
     assert "globe.plot_patch" in missing_figures({"cells": [other]})
 
 
-def test_chromium_finds_errors_lost_pictures_empty_formulas_and_wide_text_axe():
+def test_chromium_finds_errors_lost_pictures_empty_formulas_and_wide_text_axe(bad_site):
     "In Chromium."
     # Chromium finds errors, lost pictures, empty formulas and wide text, axe what cannot be read
     if missing := browser_missing():
@@ -99,6 +136,11 @@ def test_chromium_finds_errors_lost_pictures_empty_formulas_and_wide_text_axe():
             "1 pictures could not be shown",
             "1 formulas are empty",
             "wider than the window",
+            "a.html (1280, light): 1 blocks of code or output are cut off",
+            "1 headers are empty",
+            "1 charts without a description",
+            "a.html (390, dark): light, though the system asks for dark",
+            "a.html (1280, dark): what has the focus looks as before: <a href",
         ):
             assert any(part in f for f in found), part
         if axe:

@@ -315,17 +315,17 @@ def test_a_name_that_the_samples_lack(mml, optical, cover, weather):
         check_setup(mml, dict(optical=optical, landcover=cover))
 
 
-def test_the_arrows(base, mml, mtl):
+def test_the_roles_in_words(base, mml, mtl):
     "A setup shows itself."
     table = setup_table([base, mml, mtl])
-    assert list(table["weather"]) == ["", "→□", "□→"]
-    assert list(table["landcover"]) == ["□⇒"] * 3
+    assert list(table["weather"]) == ["", "input", "target"]
+    assert list(table["landcover"]) == ["main"] * 3
     assert table.index.tolist() == ["baseline", "MML", "MTL"]
 
 
 def test_a_setup_in_a_notebook_shows_its_roles_and_weights(mtl):
     "A setup shows itself."
-    assert "□⇒" in mtl._repr_html_()
+    assert "main" in mtl._repr_html_()
     assert "0.75" in mtl._repr_html_()
     hostile = "<img src=x onerror=alert(1)>"
     assert "<img" not in Setup(hostile, (hostile + "1", hostile + "2"), name=hostile)._repr_html_()

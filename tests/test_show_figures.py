@@ -4,8 +4,18 @@ Written by nbdev-export from the check cells of nbs/api/show/00_figures.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import matplotlib.pyplot as plt
+
 from mtl_explain.palette import blue, green, orange
-from mtl_explain.show.figures import diagram, edge_point
+from mtl_explain.show.figures import diagram, edge_point, figure_png, shown_size
+
+
+def test_an_inch_is_110_pixels_on_a_page():
+    "Figures."
+    _, ax = plt.subplots(figsize=(4, 2), layout="constrained")
+    width, height = shown_size(figure_png(ax))
+    assert 4 * 110 * 0.9 < width < 4 * 110 * 1.1
+    assert 2 * 110 * 0.9 < height < 2 * 110 * 1.1
 
 
 def test_where_an_arrow_leaves_its_box():

@@ -57,7 +57,10 @@ def test_a_figure_becomes_bytes_and_is_closed_whatever_hands_it_over():
         png = figure_png(pick(fig, axs), dpi=40)
         assert png[:4] == b"\x89PNG"
         assert not plt.fignum_exists(fig.number)
-    assert base64.b64decode(_inside(png).removeprefix("data:image/png;base64,")) == png
+    inside = _inside(png, 'what "it" shows')
+    source = inside.partition('src="data:image/png;base64,')[2].partition('"')[0]
+    assert base64.b64decode(source) == png
+    assert 'alt="what &#34;it&#34; shows"' in inside
 
 
 def test_digits_gaps_cuts_and_harmless_names():
@@ -241,6 +244,6 @@ def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(sampl
             keep_screenshot(driver, "hostile-report")
             pictures = driver.execute_script("return [...document.images].map(i => i.src.slice(0, 22))")
             assert set(pictures) == {"data:image/png;base64,"}
-            assert driver.execute_script("return document.scripts.length") == 2
+            assert driver.execute_script("return document.scripts.length") == 3
             assert console_errors(driver) == []
             assert all(a.startswith("file:") for a in asked_for(driver))

@@ -346,7 +346,7 @@ def test_the_folder_holds_what_the_table_promises(home_and_run, samples_setup_an
     assert run.trace.sizes["epoch"] == 3
     assert set(run.scores.split) == {"valid", "test"}
     assert run.setup == setup
-    assert "□⇒" in run._repr_html_()
+    assert "main" in run._repr_html_()
     assert "accuracy" in run._repr_html_()
     assert "3 of 3 epochs" in repr(run)
 

@@ -34,6 +34,7 @@ __all__ = [
     "links",
     "dead_links",
     "site_problems",
+    "ForReaders",
     "renamed",
     "stand_in_copy",
     "sized",
@@ -74,6 +75,17 @@ from nbdev.showdoc import show_doc
 from PIL import Image
 
 from mtl_explain.dev.code import leading_comment, split_directives
+from mtl_explain.dev.look import (
+    lighter_picture,
+    narrow_code,
+    noted_sizes,
+    page_links,
+    picture_key,
+    plain_tables,
+    silent_pictures,
+    unnested,
+    with_mathml,
+)
 from mtl_explain.dev.notebook_tests import plain, read_notebook
 from mtl_explain.show.views import chart_html
 
@@ -488,6 +500,36 @@ def site_problems(
     return missing_pages(nbs, made) + leaks(nbs, made) + dead_links(made, get_config().nbs_path)
 
 
+# %% ../../nbs/dev/03_site.ipynb #ff6ca121
+class ForReaders(Processor):
+    "What nbdev calls for each notebook, last: code, links and tables as a page shows them."
+
+    def end(self):
+        path = Path(self.nb.path_).resolve()
+        page = path.relative_to(get_config().nbs_path.resolve()).as_posix()
+        for cell in self.nb.cells:
+            if cell.cell_type == "markdown":
+                cell.source = self.linked(silent_pictures(cell.source), page)
+            for output in cell.get("outputs") or []:
+                self.show(output.get("data", {}), page)
+        codes = [cell for cell in self.nb.cells if cell.cell_type == "code"]
+        for cell, code in zip(codes, narrow_code([c.source for c in codes]), strict=True):
+            cell.source = code
+
+    def linked(self, text, page):
+        "Markdown with links that lead to pages."
+        return page_links(relative_links(unnested(text), page), lambda name: page_name(Path(name)))
+
+    def show(self, data, page):
+        "Change tables, pictures and texts of an output."
+        if "text/html" in data:
+            data["text/html"] = plain_tables("".join(data["text/html"]))
+        if "image/png" in data:
+            data["image/png"] = lighter_picture("".join(data["image/png"]))
+        if "text/markdown" in data:
+            data["text/markdown"] = self.linked("".join(data["text/markdown"]), page)
+
+
 # %% ../../nbs/dev/03_site.ipynb #eb1c716b
 def renamed(
     text: str,  # text with links to notebooks, or a sidebar
@@ -516,15 +558,17 @@ def stand_in_copy(
 def sized(
     html: str,  # a page
     folder: Path,  # where it lies
+    sizes: dict,  # of `noted_sizes`, for pictures that are shown smaller than they are
 ) -> str:  # the same
     "Write the size of each picture beside it, so that the text does not jump while the page loads."
 
     def with_size(match):
         attributes, source = match.groups()
         data = source.partition(";base64,")[2]
-        width, height = Image.open(
-            io.BytesIO(base64.b64decode(data)) if data else folder / source
-        ).size
+        size = sizes.get(picture_key(data)) if data else None
+        if not size:
+            size = Image.open(io.BytesIO(base64.b64decode(data)) if data else folder / source).size
+        width, height = size
         return f'<img width="{width}" height="{height}"{attributes}'
 
     source = r'data:image/(?:png|jpeg);base64,[^"]+|[^":]+\.(?:png|jpg)'
@@ -545,8 +589,12 @@ def render_stand_in(
         made = copy / get_config().doc_path.name
         if run.returncode or not made.exists():
             raise RuntimeError(f"smalldocs could not render the site:\n{run.stdout}{run.stderr}")
+        sizes = {}
+        for nb in notebooks(prepared).values():
+            sizes |= noted_sizes(nb)
         for page in made.rglob("*.html"):
-            page.write_text(sized(page.read_text(encoding="utf-8"), page.parent), encoding="utf-8")
+            html = sized(page.read_text(encoding="utf-8"), page.parent, sizes)
+            page.write_text(with_mathml(html), encoding="utf-8")
         shutil.rmtree(site, ignore_errors=True)
         shutil.move(made, site)
     return Path(site)

@@ -5,6 +5,8 @@
 # %% auto #0
 __all__ = [
     "see_page",
+    "see_focus",
+    "see_dark",
     "kinds",
     "views",
     "Page",
@@ -14,6 +16,10 @@ __all__ = [
     "pictures_of",
     "image_problems",
     "page_weights",
+    "text_problems",
+    "markdown_links",
+    "copy_problems",
+    "readme_problems",
     "file_problems",
     "figure_functions",
     "missing_figures",
@@ -21,6 +27,7 @@ __all__ = [
     "axe_script",
     "axe_problems",
     "page_problems",
+    "press_tab",
     "browser_problems",
     "main",
 ]
@@ -53,10 +60,14 @@ from mtl_explain.dev.browser import (
 )
 from mtl_explain.dev.site import source_of
 
-
 # %% ../../nbs/dev/04_site_checks.ipynb #33353e03
+_unseen = {"script", "style", "title", "annotation", "template"}
+_typed = {"pre", "code"}
+_fetching = {"script", "img", "iframe", "video", "source"}
+
+
 class Page(HTMLParser):
-    "What a page points to: `links`, `images` (their attributes) and `ids`."
+    "What a page points to (`links`, `images`, `ids`), fetches from elsewhere, and says."
 
     def __init__(
         self,
@@ -66,6 +77,10 @@ class Page(HTMLParser):
         self.links = []
         self.images = []
         self.ids = set()
+        self.fetched = []  # addresses outside the site without which the page is not whole
+        self.text = ""  # what a reader sees outside code
+        self.code = ""  # and as code or output
+        self._within = []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
@@ -77,6 +92,27 @@ class Page(HTMLParser):
             self.images.append(attrs)
         if tag == "a" and attrs.get("href"):
             self.links.append(attrs["href"])
+        if tag in _unseen | _typed:
+            self._within.append(tag)
+        source = attrs.get("src") if tag in _fetching else None
+        if tag == "link" and "stylesheet" in attrs.get("rel", ""):
+            source = attrs.get("href")
+        if source and re.match(r"(https?:)?//", source):
+            self.fetched.append(source)
+
+    def handle_endtag(self, tag):
+        "Called by `feed` at the end of an element."
+        if self._within and self._within[-1] == tag:
+            self._within.pop()
+
+    def handle_data(self, data):
+        "Called by `feed` for text."
+        if _unseen & set(self._within):
+            return
+        if self._within:
+            self.code += data
+        else:
+            self.text += data
 
 
 def pages_of(
@@ -168,16 +204,71 @@ def page_weights(
     return dict(sorted(weights.items(), key=lambda item: -item[1]))
 
 
+# %% ../../nbs/dev/04_site_checks.ipynb #f1421a53
+_reads_as_missing = ("\u2192\u25a1", "\u25a1\u2192", "\u25a1\u21d2", "\ufffd")  # boxes with arrows
+
+
+def text_problems(
+    pages: dict,  # of `pages_of`
+) -> list:  # complaints, one for each page and kind
+    "Markdown that is seen, signs that read as missing letters, parts that need a network."
+    found = []
+    for page, p in pages.items():
+        typed = re.findall(r".{0,30}\]\(.{0,30}", p.text)
+        if typed:
+            found.append(f"{page}: {len(typed)} times Markdown is seen: {typed[0]!r}")
+        if n := sum((p.text + p.code).count(sign) for sign in _reads_as_missing):
+            found.append(f"{page}: {n} signs that read as missing letters")
+        if p.fetched:
+            found.append(f"{page}: needs a network for {p.fetched[0]}")
+    return found
+
+
+# %% ../../nbs/dev/04_site_checks.ipynb #70657d72
+def markdown_links(
+    text: str,  # markdown
+) -> list:  # targets within the project
+    "Relative links and pictures of a text, outside code, without the place on the page."
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.M | re.S)
+    targets = re.findall(r"\]\(<?([^)\s>]+)", text)
+    targets = [unquote(t.split("#")[0]) for t in targets if not re.match(r"\w+:|//|#", t)]
+    return list(dict.fromkeys(t for t in targets if t))
+
+
+def copy_problems(
+    site: Path,  # folder of the rendered site
+) -> list:  # complaints
+    "Links of the Markdown copies of pages that lead nowhere."
+    site = Path(site)
+    found = []
+    for copy in sorted(site.rglob("*.md")):
+        for target in markdown_links(copy.read_text(encoding="utf-8")):
+            base = site if target.startswith("/") else copy.parent
+            if not (base / target.lstrip("/")).exists():
+                found.append(f"{copy.relative_to(site).as_posix()}: {target} is not there")
+    return found
+
+
+def readme_problems(
+    folder: Path,  # top of the project
+) -> list:  # complaints
+    "Links of the README that work on the site only."
+    readme = Path(folder) / "README.md"
+    targets = markdown_links(readme.read_text(encoding="utf-8")) if readme.exists() else []
+    return [f"README.md: {t} is not there" for t in targets if not (Path(folder) / t).exists()]
+
+
 # %% ../../nbs/dev/04_site_checks.ipynb #b98cc250
 def file_problems(
     site: Path,  # folder of the rendered site
-    limit: float = 1.5,  # MB a page
+    limit: float = 2.5,  # MB a page: forty figures at twice the resolution are two
 ) -> list:  # complaints
     "All that can be said without a browser."
     pages = pages_of(site)
     megabytes = {page: weight / 1e6 for page, weight in page_weights(site, pages).items()}
     heavy = [f"{page}: {mb:.2f} MB" for page, mb in megabytes.items() if mb > limit]
-    return broken_links(site, pages) + image_problems(site, pages) + heavy
+    found = broken_links(site, pages) + image_problems(site, pages) + text_problems(pages)
+    return found + copy_problems(site) + heavy
 
 
 # %% ../../nbs/dev/04_site_checks.ipynb #83d9609b
@@ -276,17 +367,47 @@ const formulas = document.querySelectorAll('.math, mjx-container, .katex');
 const images = count(document.images, i => i.complete && !i.naturalWidth);
 const maths = count(formulas, m => !m.textContent.trim() && !m.querySelector('svg, math'));
 const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const hidden = e => !e.offsetParent;
+const cut = e => !hidden(e) && e.scrollWidth > e.clientWidth + 1;
+const blocks = count(document.querySelectorAll('main pre'), cut);
+const bare = e => !e.textContent.trim() && !e.querySelector('img');
+const heads = count(document.querySelectorAll('main th'), bare);
+const told = e => e.closest('[role][aria-label]:not([aria-label=""])');
+const charts = count(document.querySelectorAll('.vega-embed'), e => !told(e));
+const unreached = e => cut(e) && e.tabIndex < 0 && !e.closest('[tabindex]');
+const still = count(document.querySelectorAll('main pre, main table'), unreached);
 return [
   images && `${images} pictures could not be shown`,
   maths && `${maths} formulas are empty`,
   wide > 2 && `${wide} pixels wider than the window`,
+  blocks && innerWidth > 1000 && `${blocks} blocks of code or output are cut off`,
+  heads && `${heads} headers are empty`,
+  charts && `${charts} charts without a description`,
+  still && `${still} blocks scroll that no key reaches`,
 ].filter(x => x)"""
+
+see_focus = """
+const style = e => getComputedStyle(e);
+const mark = e => [style(e).outlineStyle, style(e).outlineWidth, style(e).boxShadow].join();
+const e = document.activeElement;
+if (!e || e === document.body) return '';
+const with_focus = mark(e);
+e.blur();
+return mark(e) === with_focus ? e.outerHTML.slice(0, 80) : ''"""
+
+see_dark = """
+const ground = e => getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number);
+const seen = color => color.length < 4 || color[3] > 0;
+const shown = [document.body, document.documentElement].map(ground).find(seen);
+const light = shown ? (shown[0] + shown[1] + shown[2]) / 765 : 1;
+return light > .3"""
 
 
 def page_problems(
     driver,  # of Selenium
     address: str,  # of the page
     axe: str = "",  # of `axe_script`; not asked if empty
+    dark: bool = False,  # whether the system asks for dark colours
 ) -> list:  # of str
     "What a browser finds on a page. That other sites cannot be reached is no fault of the page."
     driver.get(address)
@@ -296,7 +417,22 @@ def page_problems(
     ours = [e for e in console_errors(driver) if e.startswith(home) and "favicon.ico" not in e]
     found = [f"error: {e}" for e in ours]
     found += driver.execute_script(see_page)
+    if dark and driver.execute_script(see_dark):
+        found.append("light, though the system asks for dark")
+    press_tab(driver)
+    if unmarked := driver.execute_script(see_focus):
+        found.append(f"what has the focus looks as before: {unmarked}")
     return found + (axe_problems(driver, axe) if axe else [])
+
+
+def press_tab(
+    driver,  # of Selenium, with a page open
+) -> None:
+    "Move the focus as a reader with a keyboard does."
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    ActionChains(driver).send_keys(Keys.TAB, Keys.TAB).perform()
 
 
 # %% ../../nbs/dev/04_site_checks.ipynb #a2aa1272
@@ -306,7 +442,12 @@ kinds = {  # pages that stand for all of their kind
     "reference": "api/explain/correlation.html",
     "study": "studies/globe.html",
     "gallery": "gallery/figures.html",
-    "explorer": "api/show/explore.html",
+    "thumbnails": "gallery/index.html",
+    "explorer": "gallery/explorer.html",
+    "role machine": "gallery/role-machine.html",
+    "live charts": "api/show/explore.html",
+    "trees of xarray": "api/trust/signals.html",
+    "formulas": "api/explain/resampling.html",
     "benchmark": "benchmarks/store.html",
     "papers to code": "papers-to-code.html",
     "glossary": "glossary.html",
@@ -327,7 +468,7 @@ def browser_problems(
             colors = "dark" if dark else "light"
             with browser(width, 900, dark) as driver:
                 for page in pages:
-                    problems = page_problems(driver, f"{home}/{page}", axe)
+                    problems = page_problems(driver, f"{home}/{page}", axe, dark)
                     found += [f"{page} ({width}, {colors}): {p}" for p in problems]
                     if shots:
                         name = page.replace("/", "-").removesuffix(".html")
@@ -350,7 +491,7 @@ def main(
     site = options.site or get_config().doc_path
     if not (site / "index.html").exists():
         sys.exit(f"{site} holds no site; python -m mtl_explain.dev.site renders it")
-    problems = file_problems(site)
+    problems = file_problems(site) + readme_problems(get_config().config_path)
     missing = browser_missing()
     if options.shots:
         options.shots.mkdir(parents=True, exist_ok=True)

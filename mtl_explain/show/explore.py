@@ -32,7 +32,7 @@ import xarray as xr
 from mtl_explain.data.inputs import fit_modality
 from mtl_explain.explain.maps import common_range, draw_classes, draw_values, pixel_errors
 from mtl_explain.modality import modality_of
-from mtl_explain.show.figures import figure_png
+from mtl_explain.show.figures import figure_png, shown_size
 from mtl_explain.show.views import (
     chart_style,
     comparison_chart,
@@ -282,10 +282,11 @@ class Explorer(widgets.VBox):
     def _draw(self, button):
         epoch = int(self.chart.params.epoch)
         ids = selection_table(self.trace, self.selected, epoch, 3).index.tolist()
-        png = base64.b64encode(figure_png(plot_gallery(self.run, self.samples, ids))).decode()
+        png = figure_png(plot_gallery(self.run, self.samples, ids))
         alt_text = f"Input, truth, prediction and error of {escape(', '.join(ids))}"
-        source = f"data:image/png;base64,{png}"
-        self.maps.value = f'<img style="max-width:100%" src="{source}" alt="{alt_text}">'
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        look = f'width="{shown_size(png)[0]}" style="max-width:100%"'
+        self.maps.value = f'<img {look} src="{source}" alt="{alt_text}">'
 
 
 # %% ../../nbs/api/show/03_explore.ipynb #0cceb333

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import xarray as xr
 from jinja2 import Environment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
@@ -32,7 +32,7 @@ from mtl_explain.files.paths import (
     write_beside,
 )
 from mtl_explain.palette import blue, role_colors
-from mtl_explain.show.figures import figure_png
+from mtl_explain.show.figures import figure_png, shown_size
 from mtl_explain.show.views import chart_html, explorer_chart
 from mtl_explain.trace import chosen_epoch, split_positions
 from mtl_explain.training.experiments import durations, paper_table, row_name
@@ -54,9 +54,14 @@ from mtl_explain.trust.risk import (
 
 
 # %% ../../nbs/api/show/04_report.ipynb #b33b99cb
-def _inside(png):
-    "A picture for the `src` of an image that is part of the page."
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _inside(png, alt):
+    "A picture as part of the page; on a phone a wide one is scrolled rather than shrunk."
+    width, height = shown_size(png)
+    source = "data:image/png;base64," + base64.b64encode(png).decode()
+    return Markup(
+        f'<div class="wide"><img src="{source}" alt="{escape(alt)}" width="{width}" '
+        f'height="{height}" style="--width: {width}px"></div>'
+    )
 
 
 # %% ../../nbs/api/show/04_report.ipynb #51d63af7
@@ -121,6 +126,22 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
 th { text-align: left; font-weight: 600 }
 img { max-width: 100%; height: auto; background: white; border-radius: 4px }
+:focus-visible { outline: 3px solid #b35900; outline-offset: 2px }
+.vega-embed { background: white; color: #222; color-scheme: light }
+.vega-embed { border-radius: 4px; padding: .5rem }
+html { background: #fff; color: #1b1e21 }
+a { color: #1a5fb0 }
+@media (prefers-color-scheme: dark) {
+  html { background: #1a1c1f; color: #eceff1 }
+  a { color: #7cc4ff }
+  img { padding: .4rem; box-sizing: border-box; filter: brightness(.88) }
+  .vega-embed { filter: brightness(.9) }
+  :focus-visible { outline-color: #ffb454 }
+}
+@media (max-width: 600px) {
+  .wide img { max-width: none; width: max(100%, calc(var(--width) * .75)) }
+  table { font-size: .78rem }
+}
 details { margin: .5rem 0 }
 summary { cursor: pointer }
 code, pre { font-size: .85rem }
@@ -139,7 +160,7 @@ _page = """<!doctype html>
 <div class="wide">{{ scores }}</div>
 <p class="small">{{ training }}</p>
 {% if curves %}<h2>How it learnt</h2>
-<img src="{{ curves }}" alt="training curves of {{ title }}">
+{{ curves }}
 {% endif -%}
 <h2>What its errors tell</h2>
 <p>{{ main }} is the main task. All numbers are about the <b>{{ split }}</b> split;
@@ -153,7 +174,7 @@ _page = """<!doctype html>
 the first letter is of the task that is named first.</p>
 {% for e in explanations %}<h3 id="q{{ loop.index }}">{{ e.question }}</h3>
 <p class="answer">{{ e.reading }}</p>
-{% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
+{{ e.picture }}
 {% if e.table -%}
 <details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>
 {%- endif %}
@@ -161,7 +182,7 @@ the first letter is of the task that is named first.</p>
 <h2>How sure it is, and what can be promised</h2>
 {% for e in sure %}<h3>{{ e.question }}</h3>
 <p class="answer">{{ e.reading }}</p>
-{% if e.picture %}<img src="{{ e.picture }}" alt="{{ e.name }}">{% endif %}
+{{ e.picture }}
 {% if e.table -%}
 <details><summary>numbers</summary><div class="wide">{{ e.table }}</div></details>
 {%- endif %}
@@ -179,6 +200,11 @@ answer. The same numbers stand in the tables above.</p>
 <h2>How it was made</h2>
 {% if config %}<details><summary>configuration</summary><pre>{{ config }}</pre></details>{% endif %}
 <p class="small">{{ versions }}. The folder of this page holds the figures and the tables.</p>
+<script>
+addEventListener('load', () => document.querySelectorAll('.wide, .chart, pre').forEach(e => {
+  if (e.scrollWidth > e.clientWidth + 1) e.tabIndex = 0;  // what scrolls can be scrolled by keys
+}));
+</script>
 </body></html>"""
 
 
@@ -208,7 +234,7 @@ def _written(folder, name, question, reading, figure=None, table=None, index=Tru
     if figure is not None:
         png = figure_png(figure)
         (folder / "figures" / f"{stem}.png").write_bytes(png)
-        entry["picture"] = _inside(png)
+        entry["picture"] = _inside(png, f"{question} {reading}")
     if table is not None:
         table.to_csv(folder / "tables" / f"{stem}.csv", index=index)
         entry["table"] = Markup(table_html(table))
@@ -305,13 +331,13 @@ def _of_run(run, others, split, certificate, samples):
         modalities=run.modalities,
         title=f"{row_name(setup)}: what the errors tell",
         lead=f"A multitask network on {run.config['dataset'] or 'these samples'}: it {reads}.",
-        roles="The network reads the modalities marked →□ and predicts those marked □→ "
-        "(□⇒: the main task).",
+        roles="The network reads the modalities marked input and predicts those marked target "
+        "(main: the main task).",
         scores=paper_table(runs, split, rivals=_reference(run, samples, split)),
         seeds=f", mean ± standard deviation over {n_seeds} seeds" if n_seeds > 1 else ", one seed",
         training=f"Trained for {options['epochs']} {many}, {options['bs']} samples a batch, "
         f"learning rate up to {options['lr']}. {run.about} Seconds a training: {seconds}.",
-        curves=_inside(figure_png(training_curves(run))),
+        curves=_inside(figure_png(training_curves(run)), f"Training curves of {row_name(setup)}"),
         certificate=certificate,
         hint=f"`mtl_explain promise {run.folder}` does it",
         config=json.dumps(run.config["setup"] | options, indent=1, ensure_ascii=False),

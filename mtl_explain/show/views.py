@@ -258,7 +258,7 @@ def _curves(trace, split, resampling, control=None):
     if control is not None:
         layers.append(_control_curve(control, split, resampling, x))
         title = [title, "dashed: the chosen pair in networks that share nothing"]
-    return alt.layer(*layers).properties(width=600, height=170, title=title)
+    return alt.layer(*layers).properties(width=510, height=170, title=title)
 
 
 def _control_curve(control, split, resampling, x):
@@ -305,7 +305,7 @@ def _how_sure(bars, color):
             color.legend(None),
             tooltip=["group:N", "count():Q"],
         )
-        .properties(width=600, height=90, title="How sure the network was of them")
+        .properties(width=510, height=90, title="How sure the network was of them")
     )
 
 
@@ -338,12 +338,12 @@ def _points_map_and_counts(trace, points):
     title = alt.expr(f"[{words}[main], 'against ' + {words}[auxiliary]]")
     scatter = dots.encode(alt.X("x:Q", title="main task"), alt.Y("y:Q", title="auxiliary task"))
     scatter = scatter.add_params(brush).properties(
-        width=280, height=240, title=alt.Title(title, fontSize=12)
+        width=230, height=240, title=alt.Title(title, fontSize=12)
     )
     bars = base.transform_filter(brush).mark_bar()
     number = alt.X("count():Q", title="selected samples", axis=alt.Axis(tickMinStep=1))
     counts = bars.encode(alt.Y("group:N", title=None), number, color.legend(None)).properties(
-        width=600, height=alt.Step(18), title="What the selection holds"
+        width=510, height=alt.Step(18), title="What the selection holds"
     )
     if "sure" in points:
         counts = alt.vconcat(counts, _how_sure(bars, color))
@@ -352,7 +352,7 @@ def _points_map_and_counts(trace, points):
     places = dots.encode(
         alt.X("lon:Q", title="longitude [°]", scale=alt.Scale(zero=False)),
         alt.Y("lat:Q", title="latitude [°]", scale=alt.Scale(zero=False)),
-    ).properties(width=280, height=240, title="Where they lie")
+    ).properties(width=230, height=240, title="Where they lie")
     return scatter, places, counts
 
 
@@ -474,7 +474,7 @@ def flow_chart(
     )
     subtitle = f"{first} (first letter), {second} (second)"
     return chart.properties(
-        width=280, height=240, title=alt.Title("From group to group", subtitle=subtitle)
+        width=230, height=240, title=alt.Title("From group to group", subtitle=subtitle)
     )
 
 
@@ -568,7 +568,7 @@ def hierarchy_chart(
         color=alt.condition("datum.wrong > .6", alt.value("white"), alt.value("black")),
     )
     return alt.layer(boxes, names).properties(
-        width=600, height=110, title="The hierarchy, and where it is misread"
+        width=510, height=110, title="The hierarchy, and where it is misread"
     )
 
 
@@ -655,7 +655,7 @@ def _run_curves(a, b, names, task, split):
         alt.Color("run:N", sort=order, scale=colors),
         strokeDash=alt.StrokeDash("run:N", sort=order),
         tooltip=["run", "epoch", "mean"],
-    ).properties(width=250, height=240, title="Mean over the samples")
+    ).properties(width=230, height=240, title="Mean over the samples")
 
 
 def _run_scatter(both, names, words):
@@ -678,7 +678,7 @@ def _run_scatter(both, names, words):
             alt.Tooltip("y:Q", format=".4g"),
         ],
     )
-    points = points.properties(width=260, height=240, title=f"{words}, sample by sample")
+    points = points.properties(width=230, height=240, title=f"{words}, sample by sample")
     top = float(np.nanmax([both[c].explode().astype(float).max() for c in ("one", "two")]))
     diagonal = alt.Chart(pd.DataFrame(dict(x=[0, top], y=[0, top])))
     line = diagonal.mark_line(color=grey, strokeDash=[4, 3]).encode(x="x:Q", y="y:Q")
@@ -745,4 +745,4 @@ def chart_html(
     element = f"document.getElementById({script_json(name)})"
     draw = f'vegaEmbed({element}, {script_json(spec)}, {{renderer: "canvas", actions: false}});'
     script = f'<script type="module">{draw}</script>'
-    return f'{head}<div style="overflow-x: auto">{figure}</div>{script}'
+    return f'{head}<div class="chart" style="overflow-x: auto">{figure}</div>{script}'
