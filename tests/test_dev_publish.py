@@ -48,7 +48,8 @@ def test_nothing_but_the_version_until_there_is_an_address():
     assert about("", "")["page-footer"]["left"] == "mtl_explain 1.2 · Apache-2.0"
     full = about("https://github.com/me/it", "https://me.github.io/it")
     assert full["navbar"]["right"][0]["href"] == "https://github.com/me/it"
-    assert full["open-graph"]["image"] == "result.png"
+    assert full["open-graph"]["image"] == full["twitter-card"]["image"] == "result.png"
+    assert "&" not in about_text("1.2", "https://github.com/me/it", "https://me.github.io/it")
     assert (Path(get_config().nbs_path) / "result.png").exists()
 
 

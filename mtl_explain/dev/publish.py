@@ -63,7 +63,7 @@ def about_text(
         website |= {"navbar": {"right": [link]}, "repo-actions": ["source", "issue"]}
     if documentation:
         card = {"image": "result.png", "image-alt": "Errors of two tasks, and their control"}
-        website |= {"open-graph": card, "twitter-card": card}
+        website |= {"open-graph": card, "twitter-card": dict(card)}
     text = yaml.safe_dump({"website": website}, sort_keys=False, allow_unicode=True)
     return f"# Written by `make export` from pyproject.toml.\n{text}"
 
