@@ -8,5 +8,5 @@ __all__ = []
 # %% ../nbs/api/91_main.ipynb #1fa3df64
 from mtl_explain.cli import main
 
-if getattr(__spec__, "name", "") == "mtl_explain.__main__":  # not when this page is read
+if __name__ == "__main__" and "__file__" in globals():  # not when it is imported, or its page read
     main()
