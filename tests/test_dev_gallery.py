@@ -41,6 +41,9 @@ def test_the_first_picture_of_each_heading_small_with_a_text(small_page):
     assert pictures["Parts"][1] == "Parts: plot_part()"
     address, size = thumbnail(pictures["Parts"][0])
     assert size == (160, 80)
+    tall = io.BytesIO()
+    Image.new("L", (320, 900)).save(tall, "PNG")
+    assert thumbnail(tall.getvalue())[1] == (160, 110)
     small = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
     assert small.size == (320, 160)
     assert small.getpixel((0, 0))[1] > 100 > small.getpixel((0, 0))[0]
@@ -49,7 +52,7 @@ def test_the_first_picture_of_each_heading_small_with_a_text(small_page):
 def test_a_card_a_page_one_without_a_picture_a_card_a_figure(small_page):
     "Cards."
     # a card a page, one without a picture, a card a figure; what leads there is relative
-    text_page = dict(cells=[dict(cell_type="markdown", source="# Only <text>")])
+    text_page = dict(cells=[dict(cell_type="markdown", source="# Only <text>\n\n> And why.")])
     small_gallery = {
         "gallery/index.ipynb": text_page,
         "gallery/figures.ipynb": small_page,
@@ -66,5 +69,5 @@ def test_a_card_a_page_one_without_a_picture_a_card_a_figure(small_page):
     ]
     assert html.count("<img ") == html.count(" alt=") == 3
     assert "<b>Only &lt;text&gt;</b>" in html
-    assert "no-picture" in html
+    assert '<span class="no-picture">And why.</span>' in html
     assert card("t", "u", None).count("<img") == 0

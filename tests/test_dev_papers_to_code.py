@@ -38,6 +38,7 @@ def test_functions_that_are_there_and_that_are_not():
     assert headings(dict(cells=[text])) == ["One", "Two (figure 2)"]
     assert anchor("Tables 3 and 4: one branch and two") == "tables-3-and-4-one-branch-and-two"
     assert anchor("7 maps") == "maps"
+    assert anchor("Does 90 % mean 90 %?") == "does-90-mean-90"
 
 
 def test_the_list_is_complete_and_points_somewhere():

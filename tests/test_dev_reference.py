@@ -83,7 +83,7 @@ def test_checks_and_imports_are_folded_examples_stay_open_what_is_folded():
     # checks and imports are folded, examples stay open, what is folded already stays as it is
     sources = [
         "import os",
-        '# two is "two"\nassert 2 == 2',
+        '# two is "`two`"\nassert 2 == 2',
         "f(2)",
         "#| code-fold: true\nassert f",
         "!ls",
@@ -91,7 +91,7 @@ def test_checks_and_imports_are_folded_examples_stay_open_what_is_folded():
     cells = [mk_cell(s) for s in sources]
     fold_checks(cells)
     assert cells[0].source.splitlines()[1] == '#| code-summary: "Imports"'
-    assert cells[1].source.splitlines()[1] == r'#| code-summary: "Check: two is \"two\""'
+    assert cells[1].source.splitlines()[1] == '#| code-summary: "Check: two is two"'
     assert [c.source for c in cells[2:]] == sources[2:]
 
 

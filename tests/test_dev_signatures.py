@@ -8,7 +8,9 @@ import dataclasses
 import functools
 
 from mtl_explain.dev.notebook_tests import Cell, NotebookTestError
-from mtl_explain.dev.signatures import first_sentence, function_head, property_table, signature, source_text
+from mtl_explain.dev.signatures import (
+    first_sentence, function_head, narrow, property_table, signature, source_text,
+)
 from mtl_explain.setup import Setup, with_input
 from mtl_explain.simulate.city.blocks import City
 
@@ -33,6 +35,19 @@ def test_the_head_is_what_stands_in_the_source():
     assert function_head("def twice(x): return 2 * x") == "def twice(x)"
     assert function_head("def f():\n    @g\n    def h(): ...") == "def f()"
     assert ") -> Setup" in function_head(source_text(with_input))
+
+
+def test_a_long_comment_goes_above_in_lines():
+    "Classes."
+    # a long comment goes above, in lines; short ones and what has none stay
+    long_line = "    x: int,  # " + "words " * 20
+    told = narrow(f"def f(\n{long_line}\n    y: int = 1,  # short\n)").splitlines()
+    assert told[0] == "def f("
+    assert told[1].startswith("    # words words")
+    assert told[3] == "    x: int,"
+    assert told[4] == "    y: int = 1,  # short"
+    assert max(map(len, told)) <= 76
+    assert narrow("x" * 90) == "x" * 90
 
 
 def test_a_class_is_a_class():

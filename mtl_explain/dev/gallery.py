@@ -26,7 +26,7 @@ from nbdev.process import Processor
 from PIL import Image
 
 from mtl_explain.dev.papers_to_code import anchor, headings, page_of
-from mtl_explain.dev.reference import relative
+from mtl_explain.dev.reference import description_of, relative
 from mtl_explain.dev.site import (
     chart_spec,
     notebooks,
@@ -70,10 +70,12 @@ def thumbnail(
     width: int = 320,  # most pixels, twice of what is shown
     height: int = 220,  # likewise
 ) -> tuple:  # address of a small JPEG that holds itself, its size as shown
-    "A picture made small, on white."
+    "A picture made small, on white; of a tall one the upper part."
     image = Image.open(io.BytesIO(png)).convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(white, image).convert("RGB")
+    if image.height > 1.2 * image.width:
+        image = image.crop((0, 0, image.width, round(image.width * height / width)))
     image.thumbnail((width, height))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80, optimize=True)
@@ -86,9 +88,10 @@ def card(
     title: str,  # words below the picture
     address: str,  # where it leads
     picture: tuple | None,  # PNG and text; None if there is none
+    instead: str = "",  # words in place of a picture
 ) -> str:  # html
     "A picture with words, all of it a link."
-    shown = '<span class="no-picture" aria-hidden="true"></span>'
+    shown = f'<span class="no-picture">{escape(instead)}</span>'
     if picture:
         png, text = picture
         source, (width, height) = thumbnail(png)
@@ -115,7 +118,8 @@ def gallery_text(
     found = []
     for path in sorted(paths, key=lambda p: (reading_order(nbs[p]), p)):
         picture = next(iter(page_pictures(nbs[path]).values()), None)
-        found.append(card(title_of(nbs[path]), relative(page_of(path), page), picture))
+        title, said = title_of(nbs[path]), description_of(nbs[path])
+        found.append(card(title, relative(page_of(path), page), picture, said))
     lines += [cards(found), "", f"## {title_of(nbs[figures])}", ""]
     found = [
         card(heading, relative(page_of(figures, anchor(heading)), page), picture)

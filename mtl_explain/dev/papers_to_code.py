@@ -355,7 +355,7 @@ def anchor(
 ) -> str:  # as pandoc makes it
     "The address of a heading within its page."
     words = re.sub(r"[^\w\s.-]", "", heading.lower())
-    return re.sub(r"^[^a-z]+", "", re.sub(r"\s+", "-", words))
+    return re.sub(r"^[^a-z]+", "", "-".join(words.split()))
 
 
 # %% ../../nbs/dev/11_papers_to_code.ipynb #56c4b714

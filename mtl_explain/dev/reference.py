@@ -25,6 +25,7 @@ __all__ = [
     "outside_address",
     "outside_links",
     "index_text",
+    "description_of",
     "pages_text",
     "site_facts",
     "documented_name",
@@ -233,10 +234,12 @@ def main_entry(
     entries: list,  # of a page
     using: dict,  # of `pages_using`
 ) -> Entry | None:
-    "The function or class that most pages use; of several, the last, which rests on the others."
-    counts = [(len(using.get(e.dotted, ())), i) for i, e in enumerate(entries) if e.called]
-    most, at = max(counts, default=(0, 0))
-    return entries[at] if most else None
+    "What most pages use; a figure only if there is nothing else; of several, the last."
+    ranks = []
+    for i, e in enumerate(entries):
+        if e.called and (n := len(using.get(e.dotted, ()))):
+            ranks.append((not e.name.startswith("plot_"), n, i))
+    return entries[max(ranks)[2]] if ranks else None
 
 
 def page_head(
@@ -252,7 +255,7 @@ def page_head(
     first = main or (called or values)[-1]
     lines = [f"```python\nfrom {library}.{first.module} import {first.name}\n```", ""]
     if called:
-        lines += ["| on this page | |", "|--------|----------------|"]
+        lines += ["| name | what it does |", "|--------|----------------|"]
         for e in sorted(called, key=lambda e: e is not main):
             name = f"[`{e.name}`](#{e.name.lower()})"
             mark = f"**{name}**" if e is main else name
@@ -283,6 +286,7 @@ def fold_checks(
             said = "Check: " + (" ".join(leading_comment(code)) or code.splitlines()[0])
         else:
             continue
+        said = re.sub(r'[`"{}\\]', "", said)  # they would end the line that Quarto writes of it
         summary = json.dumps(said, ensure_ascii=False)
         cell.source = f"#| code-fold: true\n#| code-summary: {summary}\n{cell.source}"
 
@@ -366,6 +370,15 @@ def index_text(
     return "\n".join(lines)
 
 
+def description_of(
+    nb: dict,  # a notebook
+) -> str:  # '' if it has none
+    "The line below the title."
+    texts = (source_of(c) for c in nb["cells"] if c["cell_type"] == "markdown")
+    found = re.search(r"^> (.+)$", next(texts, ""), re.M)
+    return found[1] if found else ""
+
+
 def pages_text(
     nbs: dict,  # path below nbs/ -> notebook
     page: str,  # notebook that shows them
@@ -373,12 +386,16 @@ def pages_text(
     "The pages of the reference, room by room, each with its one line."
     lines = ["## Pages, as data flow"]
     for section in reference_sections([p for p in nbs if p.startswith("api/")]):
-        lines += ["", f"### {section['section']}", "", "| page | |", "|------|------------|"]
+        lines += [
+            "",
+            f"### {section['section']}",
+            "",
+            "| page | what it is about |",
+            "|------|------------|",
+        ]
         for path in section["contents"]:
-            head = next(source_of(c) for c in nbs[path]["cells"] if c["cell_type"] == "markdown")
-            said = re.search(r"^> (.+)$", head, re.M)
             link = f"[{title_of(nbs[path])}]({relative(page_of(path), page)})"
-            lines.append(f"| {link} | {said[1] if said else ''} |".replace("||", "| |"))
+            lines.append(f"| {link} | {description_of(nbs[path])} |")
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "function_head",
     "field_lines",
     "class_head",
+    "narrow",
     "signature",
     "property_row",
     "property_table",
@@ -19,6 +20,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import textwrap
 
 
 # %% ../../nbs/dev/02_signatures.ipynb #c56297f5
@@ -102,15 +104,33 @@ def class_head(
     return re.sub(r"\)( -> None)?(\s*#[^\n]*)?$", ")", head)
 
 
+# %% ../../nbs/dev/02_signatures.ipynb #034cc72d
+def narrow(
+    head: str,  # of a function or class
+    width: int = 76,  # most characters a line
+) -> str:
+    "The same with the comments of long lines above them."
+    lines = []
+    for line in head.splitlines():
+        code, mark, comment = line.partition("  # ")
+        if len(line) <= width or not mark or not code.strip():
+            lines.append(line)
+            continue
+        indent = " " * max(4, len(code) - len(code.lstrip()))
+        said = textwrap.wrap(comment, width - len(indent) - 2)
+        lines += [*(f"{indent}# {part}" for part in said), code]
+    return "\n".join(lines)
+
+
 # %% ../../nbs/dev/02_signatures.ipynb #59f19c42
 def signature(
     symbol,  # a function or class
 ) -> str:  # python; '' where there is no source
     "A function or class as one would use it."
     if inspect.isclass(symbol):
-        return class_head(symbol)
+        return narrow(class_head(symbol))
     source = source_text(symbol)
-    return function_head(source) if source.startswith(("def ", "async ", "@")) else ""
+    return narrow(function_head(source)) if source.startswith(("def ", "async ", "@")) else ""
 
 
 # %% ../../nbs/dev/02_signatures.ipynb #606e3399
