@@ -219,7 +219,7 @@ def test_the_own_samples_pass(world_and_mods):
 
 def test_all_of_it_applies_and_every_figure_is_its_own(found):
     "In one call."
-    assert list(found.left_out) == ["control: networks that share nothing"]
+    assert list(found.left_out) == ["control: networks that share nothing", "slices"]
     assert list(found)[:3] == ["skill", "tied by construction", "error correlation"]
     assert "control: zone looked up from climate" in found
     assert "control: dealt out within the true zone" in found
@@ -236,6 +236,22 @@ def test_all_of_it_applies_and_every_figure_is_its_own(found):
             assert e.name.split()[-1] in fig.axes[0].get_title()
             assert "elevation" in fig.axes[0].get_title()
         plt.close(fig)
+
+
+def test_slices_none_in_the_planted_world_the_planted_one_where_a_class_fails_a(world_and_mods):
+    "In one call."
+    # slices: none in the planted world, the planted one where a class fails, a reason without a split
+    world, mods = world_and_mods
+    third = world.trace.group.astype(int) % 3 == 0
+    dealt = world.trace.assign_coords(split=world.trace.split.where(~third, "valid"))
+    assert "none is confirmed on test" in explain(dealt, world.samples, mods)["slices"].reading
+    failing = dealt.copy(deep=True)
+    wet = world.samples["zone"].sel(sample=dealt.sample) == 2
+    failing["error"].loc[dict(task="landcover")] += 0.3 * wet
+    named = explain(failing, world.samples, mods)["slices"]
+    assert f"landcover is worse where zone is {mods['zone'].classes[2]}" in named.reading
+    assert named.result.confirmed.sum() == 1
+    assert "need another split" in explain(dealt, world.samples, mods, split="valid").left_out["slices"]
 
 
 def test_the_control_has_its_row(world_and_mods, apart_and_gated):
@@ -272,6 +288,7 @@ def test_what_does_not_apply_says_why(world_and_mods):
         "hierarchy",
         "error by correctness",
         "reach of errors",
+        "slices",
         "error maps",
         "errors on the map",
     }

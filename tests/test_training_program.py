@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from mtl_explain.data.batches import SampleDataset
+from mtl_explain.networks.multitask import MultitaskNetwork, example_inputs
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
-from mtl_explain.training.program import NativeNetwork
+from mtl_explain.training.program import NativeNetwork, network_program
 from mtl_explain.training.runs import train_run
 
 
@@ -86,6 +87,42 @@ def test_a_gap_in_an_input_that_may_be_missing_is_a_gap_for_the_program_too(path
     assert not torch.equal(whole, program(native_inputs(holes, run))["warmth"])
 
 
+def test_the_same_in_onnx_by_names_for_one_sample_and_for_many_gaps_and_all(toys_home_run_and_native):
+    "For a catalogue."
+    toys, home, run, native = toys_home_run_and_native
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    written = run.export_program(home / "service.onnx")
+    session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
+    holes = toys.copy(deep=True)
+    holes["months"][:5] = np.nan
+    for some in (toys.isel(sample=[3]), toys, holes):
+        given = {n: v.numpy() for n, v in native_inputs(some, run).items()}
+        names = [o.name for o in session.get_outputs()]
+        found = dict(zip(names, map(torch.from_numpy, session.run(names, given)), strict=True))
+        assert set(found) == {"climate", "climate_probability", "warmth", "elevation"}
+        assert largest_difference(found, run, some) < 1e-5
+    assert [i.name for i in session.get_inputs()] == list(given)
+    told = json.loads(session.get_modelmeta().custom_metadata_map["mtl_explain.json"])
+    assert told["weights"] == run.weights
+    assert json.loads(written.with_suffix(".json").read_text())["properties"]["mlm:framework"] == "ONNX"
+
+
+def test_each_kind_of_encoder_becomes_a_program_and_one_of_any_number_of():
+    "For a catalogue."
+    # each kind of encoder becomes a program, and one of any number of samples
+    from mtl_explain.testing.devices import example_networks
+
+    several = example_networks()
+    for name in ("all inputs", "gaps", "tabm", "utae", "labels predicted", "quantiles"):
+        network = MultitaskNetwork(*several[name]).eval()
+        x = example_inputs(network.modalities, network.setup.inputs, n=3)
+        found = network_program(network).module()(x)
+        with torch.no_grad():
+            expected = NativeNetwork(network)(x)
+        torch.testing.assert_close(found, expected)
+
+
 def test_the_file_says_what_it_takes(path, toys_home_run_and_native):
     "For a catalogue."
     toys, home, run, native = toys_home_run_and_native
@@ -141,5 +178,5 @@ def test_the_item_has_what_mlm_asks_for_and_pystac_reads_it_where_it_is(path, to
 def test_a_wrong_ending_is_one_line(toys_home_run_and_native):
     "For a catalogue."
     toys, home, run, native = toys_home_run_and_native
-    with pytest.raises(ValueError, match="ends in .pt2, e.g. toys.pt2"):
-        run.export_program(home / "toys.onnx")
+    with pytest.raises(ValueError, match="ends in .pt2 .* or .onnx .*e.g. toys.pt2"):
+        run.export_program(home / "toys.pt")

@@ -69,6 +69,7 @@ from mtl_explain.explain.maps import (
 )
 from mtl_explain.explain.resampling import Resampling, p_text
 from mtl_explain.explain.skill import plot_skill, read_skill, skill
+from mtl_explain.explain.slices import failing_slices, plot_slices, read_slices, sample_features
 from mtl_explain.explain.variance import plot_variance, read_variance, variance_told
 from mtl_explain.explain.variogram import error_range, error_ranges, plot_error_range
 from mtl_explain.modality import ancestor_index
@@ -815,6 +816,28 @@ def _ask_ranges(trace, epoch, how):
     )
 
 
+# %% ../../nbs/api/explain/11_overview.ipynb #5c2ae554
+def _ask_slices(trace, samples, epoch, split, resampling):
+    "Found on one split, confirmed on another."
+    question = f"In which samples is {trace.attrs['main']} worse than elsewhere?"
+    why = ""
+    if samples is None:
+        why = "the sample set is needed for what samples are like; pass `samples`"
+    elif split in ("valid", None):
+        why = "slices are found on 'valid' and need another split to be confirmed on"
+    elif not (trace["split"] == "valid").any():
+        why = "the trace has no samples of split 'valid' to find slices on"
+    if why:
+        return Explanation("slices", question, reason=why)
+
+    def ask():
+        features = sample_features(samples)
+        how = dict(epoch=epoch, confirm=split, resampling=resampling)
+        return failing_slices(trace, features, **how)
+
+    return Question("slices", question, ask, plot_slices, read_slices, (trace.attrs["main"],))
+
+
 # %% ../../nbs/api/explain/11_overview.ipynb #4346e5dc
 def _plot_highest(result, trace, samples):
     "The maps of the sample with the highest correlation."
@@ -963,6 +986,7 @@ def explain(
         *_label_explanations(trace, modalities, epoch, how),
         *_regression_explanations(trace, modalities, epoch, how),
         _ask_ranges(trace, epoch, how),
+        _ask_slices(trace, samples, epoch, split, resampling),
         *_map_explanations(trace, samples, epoch, split),
     ]
     found = [learnt]

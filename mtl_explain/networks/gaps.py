@@ -38,7 +38,7 @@ def mask_gaps(
     "Values and mask."
     if m.is_label:
         missing = x < 0
-        return torch.where(missing, m.n_classes, x), missing.reshape(len(x), -1).all(1)
+        return torch.where(missing, m.n_classes, x), missing[..., None].flatten(1).all(1)
     there = torch.isfinite(x)
     nothing = ~there.flatten(1).any(1)
     if m.kind == "image_series":
