@@ -115,7 +115,7 @@ def test_names_in_order_with_their_places(three):
     # names in order, with their places; pages in their rooms
     text = index_text(three, "reference.ipynb").splitlines()
     assert text[2] == "[L](#names-l) · [S](#names-s) · [T](#names-t)"
-    assert "| [`large`](api/m.html#large) | Large. | `m` |" in text
+    assert "| [`large`](api/m.html#large) | Large. *m* |" in text
     title = dict(cell_type="markdown", source="# Kinds\n\n> Of modalities")
     text = pages_text({"api/00_modality.ipynb": dict(cells=[title])}, "reference.ipynb")
     assert "### Modalities, setups, traces" in text

@@ -41,12 +41,12 @@ from mtl_explain.show.views import vega_lite_version
 # %% ../../nbs/dev/13_gallery.ipynb #2356883c
 def cell_picture(
     cell: dict,  # a code cell with its outputs
-) -> bytes:  # a PNG; empty if it shows none
+) -> bytes:  # a PNG or JPEG; empty if it shows none
     "The picture that a cell shows; of an interactive chart, what it shows at first."
     for output in cell.get("outputs", ()):
         data = output.get("data", {})
-        if "image/png" in data:
-            return base64.b64decode("".join(data["image/png"]))
+        if found := data.get("image/png") or data.get("image/jpeg"):
+            return base64.b64decode("".join(found))
         if spec := chart_spec("".join(data.get("text/html", ""))):
             return vl_convert.vegalite_to_png(spec, vl_version=vega_lite_version())
     return b""
@@ -66,7 +66,7 @@ def page_pictures(
 
 
 def thumbnail(
-    png: bytes,  # a picture
+    png: bytes,  # a picture, PNG or JPEG
     width: int = 320,  # most pixels, twice of what is shown
     height: int = 220,  # likewise
 ) -> tuple:  # address of a small JPEG that holds itself, its size as shown

@@ -255,7 +255,8 @@ def page_head(
     first = main or (called or values)[-1]
     lines = [f"```python\nfrom {library}.{first.module} import {first.name}\n```", ""]
     if called:
-        lines += ["| name | what it does |", "|--------|----------------|"]
+        order = "name, the most used first" if main else "name"
+        lines += [f"| {order} | what it does |", "|--------|----------------|"]
         for e in sorted(called, key=lambda e: e is not main):
             name = f"[`{e.name}`](#{e.name.lower()})"
             mark = f"**{name}**" if e is main else name
@@ -363,10 +364,10 @@ def index_text(
     lines = ["## Names from A to Z", "", jump]
     for letter, found in by_letter.items():
         lines += ["", f"### {letter} {{#names-{letter.lower()}}}", ""]
-        lines += ["| name | what it does | in |", "|-------|-------------|------|"]
+        lines += ["| name | what it does, and where |", "|-------|----------------|"]
         for e in found:
             link = f"[`{e.name}`]({relative(e.address, page)})"
-            lines.append(f"| {link} | {e.said} | `{e.module}` |")
+            lines.append(f"| {link} | {f'{e.said} *{e.module}*'.strip()} |")
     return "\n".join(lines)
 
 

@@ -107,7 +107,7 @@ def class_head(
 # %% ../../nbs/dev/02_signatures.ipynb #034cc72d
 def narrow(
     head: str,  # of a function or class
-    width: int = 76,  # most characters a line
+    width: int = 79,  # most characters a line
 ) -> str:
     "The same with the comments of long lines above them."
     lines = []
