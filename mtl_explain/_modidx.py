@@ -1459,6 +1459,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'mtl_explain/dev/reference.py'),
                                            'mtl_explain.dev.reference.pages_using': ( 'dev/reference.html#pages_using',
                                                                                       'mtl_explain/dev/reference.py'),
+                                           'mtl_explain.dev.reference.patched_entries': ( 'dev/reference.html#patched_entries',
+                                                                                          'mtl_explain/dev/reference.py'),
                                            'mtl_explain.dev.reference.public_names': ( 'dev/reference.html#public_names',
                                                                                        'mtl_explain/dev/reference.py'),
                                            'mtl_explain.dev.reference.relative': ( 'dev/reference.html#relative',

@@ -19,9 +19,9 @@ from mtl_explain.explain.correlation import error_correlation
 def three():
     "Three names of a page."
     return [
-        Entry("small", "m", "api/m.ipynb", "Small.", True),
-        Entry("large", "m", "api/m.ipynb", "Large.", True),
-        Entry("table", "m", "api/m.ipynb", "A value: dict.", False),
+        Entry("small", "m", "api/m.ipynb", "Small.", "function"),
+        Entry("large", "m", "api/m.ipynb", "Large.", "class"),
+        Entry("table", "m", "api/m.ipynb", "A value: dict.", "value"),
     ]
 
 
@@ -36,6 +36,9 @@ def test_what_a_module_exports_in_its_order_with_a_sentence_each():
     kinds = {e.name: e for e in entries_of("modality", "api/00_modality.ipynb")}["kinds"]
     assert kinds.said == "A value: dict." and kinds.address == "api/modality.html"
     assert entries_of("no.such_module", "") == []
+    method = {e.name: e for e in entries_of("modality", "api/00_modality.ipynb")}["Modality.to_native"]
+    assert method.address == "api/modality.html#modality.to_native"
+    assert method.said
 
 
 def test_a_made_up_lesson():
@@ -49,8 +52,8 @@ describe(globe.setups); table([x.shift('y')])
     nb = dict(cells=[dict(cell_type="code", source=s) for s in (lesson, "%matplotlib nothing\n?", "(")])
     used = names_used(nb)
     assert {"data.samples.describe", "setup.setup_table", "datasets.globe.setups", ".shift"} <= used
-    shift = Entry("shift", "setup", "api/01_setup.ipynb", "", True)
-    other = Entry("separate", "setup", "api/01_setup.ipynb", "", True)
+    shift = Entry("shift", "setup", "api/01_setup.ipynb", "", "function")
+    other = Entry("separate", "setup", "api/01_setup.ipynb", "", "function")
     using = pages_using({"tutorials/1-a.ipynb": nb, "api/b.ipynb": nb}, [shift, other])
     assert using == {"setup.shift": ["tutorials/1-a.ipynb"], "setup.separate": []}
     assert home_of("all.describe") == "data.samples.describe"

@@ -434,7 +434,7 @@ def item_table(
     uses: dict,  # name -> tests
 ) -> str:  # markdown
     "Items as a table with links."
-    head = "| | what | functions | shown, on what data | tests |"
+    head = "| item | what | functions | shown, on what data | tests |"
     rows = [head, "|------|----------|----------|----------|---|"]
     for i in items:
         links = ", ".join(function_link(f, nbs) for f in i.functions.split())

@@ -9,6 +9,7 @@ __all__ = [
     "torch_page",
     "outside",
     "Entry",
+    "patched_entries",
     "entries_of",
     "public_names",
     "home_of",
@@ -71,7 +72,7 @@ class Entry(NamedTuple):
     module: str  # below `mtl_explain`, e.g. 'explain.correlation'
     page: str  # its notebook, below nbs/
     said: str  # one sentence
-    called: bool  # a function or class, which has a place of its own on its page
+    kind: str  # 'function', 'class', 'method', 'property' or 'value'
 
     @property
     def dotted(self) -> str:
@@ -79,7 +80,8 @@ class Entry(NamedTuple):
 
     @property
     def address(self) -> str:
-        return page_of(self.page, self.name.lower() if self.called else "")
+        has_place = self.kind != "value"  # values are only named
+        return page_of(self.page, self.name.lower() if has_place else "")
 
 
 def _library_module(module):
@@ -87,6 +89,23 @@ def _library_module(module):
     name = f"{get_config().lib_path.name}.{module}"
     with contextlib.suppress(ImportError):
         return importlib.import_module(name)
+
+
+def patched_entries(
+    module: str,  # below `mtl_explain`
+    page: str,  # its notebook, below nbs/
+) -> list:  # of `Entry`, named 'Class.method'
+    "The methods and properties that a module adds to classes, each with a place on its page."
+    found = _library_module(module)
+    entries = []
+    for node in ast.parse(inspect.getsource(found)).body:
+        decorators = [ast.unparse(d) for d in getattr(node, "decorator_list", ())]
+        if any(re.match(r"patch\b", d) for d in decorators) and not node.name.startswith("_"):
+            name = f"{ast.unparse(node.args.args[0].annotation)}.{node.name}"
+            symbol = eval(name, vars(found))
+            kind = "property" if isinstance(symbol, property) else "method"
+            entries.append(Entry(name, module, page, first_sentence(symbol), kind))
+    return entries
 
 
 def entries_of(
@@ -100,10 +119,11 @@ def entries_of(
     entries = []
     for name in names:
         symbol = found[name]
-        called = inspect.isfunction(inspect.unwrap(symbol)) or inspect.isclass(symbol)
-        said = first_sentence(symbol) if called else f"A value: {type(symbol).__name__}."
-        entries.append(Entry(name, module, page, said, called))
-    return entries
+        kind, said = "value", f"A value: {type(symbol).__name__}."
+        if inspect.isclass(symbol) or inspect.isfunction(inspect.unwrap(symbol)):
+            kind, said = "class" if inspect.isclass(symbol) else "function", first_sentence(symbol)
+        entries.append(Entry(name, module, page, said, kind))
+    return entries + (patched_entries(module, page) if entries else [])
 
 
 def public_names(
@@ -237,7 +257,7 @@ def main_entry(
     "What most pages use; a figure only if there is nothing else; of several, the last."
     ranks = []
     for i, e in enumerate(entries):
-        if e.called and (n := len(using.get(e.dotted, ()))):
+        if e.kind in ("function", "class") and (n := len(using.get(e.dotted, ()))):
             ranks.append((not e.name.startswith("plot_"), n, i))
     return entries[max(ranks)[2]] if ranks else None
 
@@ -250,9 +270,9 @@ def page_head(
     "How to import what is on a page, and what it is, the main thing first."
     library = get_config().lib_path.name
     main = main_entry(entries, using)
-    called = [e for e in entries if e.called]
-    values = [e for e in entries if not e.called]
-    first = main or (called or values)[-1]
+    called = [e for e in entries if e.kind in ("function", "class", "method")]
+    values = [e for e in entries if e.kind == "value"]
+    first = main or [e for e in called or values if e.kind != "method"][-1]
     lines = [f"```python\nfrom {library}.{first.module} import {first.name}\n```", ""]
     if called:
         order = "name, the most used first" if main else "name"
