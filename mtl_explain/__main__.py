@@ -8,5 +8,5 @@ __all__ = []
 # %% ../nbs/api/91_main.ipynb #1fa3df64
 from mtl_explain.cli import main
 
-if __name__ == "__main__" and "__file__" in globals():  # not when it is imported, or its page read
+if __name__ == "__main__" and "__file__" in globals():  # not when this page is read
     main()
