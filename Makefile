@@ -20,7 +20,7 @@ venv: $(INSTALLED) ## make .venv with the pinned versions (all other targets do 
 $(INSTALLED): constraints.txt settings.ini setup.py pyproject.toml
 	@echo "Installing into .venv (a few minutes and several GB the first time, most of it PyTorch) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,simulate,aggregation,trust,queue,doors,networks,attribution,hub,onnx,cluster]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,simulate,aggregation,trust,queue,doors,networks,attribution,hub,onnx,search,cluster]'
 	@touch $@
 
 demo: $(INSTALLED) ## train baseline, MML, MTL and a control on real data and write a report (minutes)

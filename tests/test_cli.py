@@ -25,8 +25,8 @@ import xarray as xr
 from mtl_explain import papers
 from mtl_explain.change import detect as detection
 from mtl_explain.cli import (
-    _said, app, chosen_recipe, data_app, demo_samples, done_by, find_setup, main, need_runs, need_stores,
-    parse_options, parse_rasters,
+    _said, app, chosen_recipe, data_app, demo_samples, done_by, find_setup, main, need_stores, parse_options,
+    parse_rasters, run_folder,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, open_store, save_samples
@@ -75,7 +75,9 @@ def names_and_done():
         "report",
         "promise",
         "predict",
+        "export",
         "detect",
+        "roles",
         "course",
         "data",
         "data list",
@@ -155,8 +157,16 @@ def test_the_sentences_are_those_of_whoever_opens_a_run_or_a_store():
     with tempfile.TemporaryDirectory() as d:
         empty = Path(d)
         for folder in (empty, empty / "nowhere"):
-            assert complaint(need_runs, None, folder) == complaint(runs.load_run, folder)
+            assert complaint(run_folder, folder) == complaint(runs.load_run, folder)
             assert complaint(need_stores, None, folder) == complaint(open_store, folder)
+    assert run_folder(None) is None
+    with mock.patch.dict(run_folder.__globals__, hub_folder=lambda name: Path("cache") / name[4:]):
+        assert run_folder(Path("hub:lakes/depth@v1")) == Path("cache/lakes/depth@v1")
+    code, _, said = command("promise", "hub:lakes/depth/more")
+    assert (code, said) == (
+        1,
+        ["error: 'hub:lakes/depth/more' is no run on the hub: expected 'hub:owner/name'"],
+    )
 
 
 def test_options_are_checked_against_the_function_they_go_to():
@@ -362,7 +372,7 @@ def test_where_there_is_no_cluster_it_is_one_line():
         code, _, errors = command(*words, "--cluster", "moon")
         assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
     commands = *app.registered_commands, *data_app.registered_commands
-    assert sum("--cluster tcp://host:8786" in (c.epilog or "") for c in commands) == 3
+    assert sum("--cluster tcp://host:8786" in (c.epilog or "") for c in commands) == 4
 
 
 def test_the_words_of_table_reach_the_trainings():
@@ -523,6 +533,14 @@ def test_from_a_run_and_a_raster_to_maps_with_a_promise():
         assert code == 0
         names = ("climate", "climate_ask", "climate_confidence")
         assert out == "".join(f"predicted: {d}/maps/{n}.tif\n" for n in names)
+        again = [*words[:-1], f"{d}/apart", "--workers", "2"]
+        assert command(*again)[0] == 0
+        for name in ("climate", "climate_confidence"):
+            with (
+                rasterio.open(f"{d}/maps/{name}.tif") as one,
+                rasterio.open(f"{d}/apart/{name}.tif") as two,
+            ):
+                assert np.array_equal(one.read(), two.read())
         for more, match in (
             ((), f"{d}/maps exists already: choose another folder, or remove it"),
             (("--promise", f"{d}/other/promise.json"), "a promise of another run: it was made for"),
@@ -534,11 +552,26 @@ def test_from_a_run_and_a_raster_to_maps_with_a_promise():
             assert match in errors[0], errors
 
 
+def test_a_run_becomes_a_program_with_its_item():
+    "Out again."
+    # a run becomes a program with its item; a wrong ending, or no such folder, is one line
+    with tempfile.TemporaryDirectory() as d:
+        world = toy_samples(32, size=8)
+        train_run(world, Setup("optical", "climate"), f"{d}/run", epochs=1, bs=16, bar=False)
+        code, out, _ = command("export", f"{d}/run", f"{d}/toys.pt2")
+        assert (code, out) == (0, f"exported: {d}/toys.pt2, {d}/toys.json\n")
+        assert Path(f"{d}/toys.json").stat().st_size > 500
+        for name, match in (("toys.pt", "a program ends in .pt2"), ("a/toys.pt2", "/a is no folder")):
+            code, _, errors = command("export", f"{d}/run", f"{d}/{name}")
+            assert (code, len(errors)) == (1, 1)
+            assert match in errors[0], errors
+
+
 def test_the_words_of_detect_reach_the_function_and_mistakes_are_one_line():
     "Detect change."
     words = ["detect", "--dsm", "a.tif", "--image", "b.tif", "--run", "r"]
     with (
-        mock.patch.dict(main.__globals__, need_runs=mock.Mock()),
+        mock.patch.dict(main.__globals__, run_folder=Path),
         mock.patch.object(detection, "detect_change", return_value="c.tif") as made,
     ):
         assert command(*words, "--out", "c.tif", "--size", "512", "--probabilities") == (

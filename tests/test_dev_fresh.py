@@ -212,6 +212,7 @@ def test_no_fact_stands_in_two_files(root_pyproject_and_settings):
         "attribution_requirements",
         "hub_requirements",
         "onnx_requirements",
+        "search_requirements",
         "cluster_requirements",
     }
     setup = (root / "setup.py").read_text()

@@ -833,7 +833,10 @@ def _ask_slices(trace, samples, epoch, split, resampling):
     def ask():
         features = sample_features(samples)
         how = dict(epoch=epoch, confirm=split, resampling=resampling)
-        return failing_slices(trace, features, **how)
+        found = failing_slices(trace, features, **how)
+        if found.empty:
+            raise ValueError("no slice of these samples is large enough to be asked about")
+        return found
 
     return Question("slices", question, ask, plot_slices, read_slices, (trace.attrs["main"],))
 

@@ -345,7 +345,7 @@ def plot_slices(
     ring = dict(facecolors="none", edgecolors="black", s=40, zorder=4)
     ax.scatter(table.found, y, label="validation, where it was found", **ring)
     ax.set_yticks(y, [s.replace(" and ", "\nand ") for s in table.slice], fontsize=8)
-    ax.set_ylim(len(table) - 0.5, -0.5)
+    ax.set_ylim(max(len(table), 1) - 0.5, -0.5)
     units = f" [{table.units.iloc[0]}]" if len(table) else ""
     ax.set_xlabel(f"error in the slice minus error of the rest{units}")
     ax.set_title("orange: confirmed on test", fontsize=9)
