@@ -1456,6 +1456,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'mtl_explain/dev/reference.py'),
                                            'mtl_explain.dev.reference.is_method': ( 'dev/reference.html#is_method',
                                                                                     'mtl_explain/dev/reference.py'),
+                                           'mtl_explain.dev.reference.links_to_classes': ( 'dev/reference.html#links_to_classes',
+                                                                                           'mtl_explain/dev/reference.py'),
                                            'mtl_explain.dev.reference.main_entry': ( 'dev/reference.html#main_entry',
                                                                                      'mtl_explain/dev/reference.py'),
                                            'mtl_explain.dev.reference.names_imported': ( 'dev/reference.html#names_imported',

@@ -8,8 +8,9 @@ import pytest
 from fastcore.nbio import mk_cell
 
 from mtl_explain.dev.reference import (
-    Entry, _before_text, documented_name, entries_of, fold_checks, home_of, index_text, is_method, main_entry,
-    names_used, outside_address, outside_links, page_head, pages_text, pages_using, used_in,
+    Entry, _before_text, documented_name, entries_of, fold_checks, home_of, index_text, is_method,
+    links_to_classes, main_entry, names_used, outside_address, outside_links, page_head, pages_text,
+    pages_using, used_in,
 )
 from mtl_explain.dev.signatures import first_sentence
 from mtl_explain.explain.correlation import error_correlation
@@ -109,6 +110,7 @@ def test_names_of_others_lead_to_others():
     assert outside_address("torch.hub.get_dir").endswith("stable/hub.html")
     assert outside_address("np.inf").endswith("constants.html#numpy.inf")
     assert outside_address("Learner") == "https://docs.fast.ai/learner.html#learner"
+    assert outside_address("lr_find") == outside_address("Learner.lr_find")
     for text in ("# `np.mean`", "[`np.mean`](x)", "```\n`np.mean`\n```", "`accuracy`", "`numpy`"):
         assert outside_links(text) == text
 
@@ -123,6 +125,13 @@ def test_names_in_order_with_their_places(three):
     text = pages_text({"api/00_modality.ipynb": dict(cells=[title])}, "reference.ipynb")
     assert "### Modalities, setups, traces" in text
     assert text.endswith("| [Kinds](api/modality.html) | Of modalities |")
+
+
+def test_a_method_with_a_place_and_one_without():
+    "From A to Z."
+    # a method with a place and one without; other sites stay
+    text = "[`a`](../x.html#c.here) [`b`](x.html#c.there) [web](https://a.b/x.html#c.d)"
+    assert links_to_classes(text, {"c.here"}) == text.replace("#c.there", "#c")
 
 
 def test_cells_that_document_something_are_told_by_their_heading():

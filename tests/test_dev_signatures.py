@@ -109,7 +109,7 @@ def test_properties_in_rows_with_a_place_each():
             return 1, 2
 
 
-    rows = property_table({"Owner.size": Owner.size, "Owner.both": Owner.both}).splitlines()
+    rows = property_table({"Owner.both": Owner.both, "Owner.size": Owner.size}).splitlines()
     assert rows[2] == '| <a id="owner.size"></a>`.size` | `int` | in pixels |'
     assert rows[3].endswith("| `tuple` | Either \\| or. |")
 

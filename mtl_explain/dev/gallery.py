@@ -102,8 +102,9 @@ def card(
 
 def cards(
     found: list,  # of `card`
-) -> str:  # html
-    return f'<div class="gallery-cards">{"".join(found)}</div>'
+) -> str:  # markdown
+    "Cards side by side, as html that Quarto leaves as it is."
+    return f'```{{=html}}\n<div class="gallery-cards">{"".join(found)}</div>\n```'
 
 
 def gallery_text(

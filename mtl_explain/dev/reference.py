@@ -28,6 +28,7 @@ __all__ = [
     "index_text",
     "description_of",
     "pages_text",
+    "links_to_classes",
     "site_facts",
     "documented_name",
     "ReferencePages",
@@ -340,6 +341,8 @@ def fastai_names() -> dict:  # name -> address
             name = re.sub(r"^.*?\.(?=[A-Z])", "", dotted)
             if re.match(r"[A-Z]\w*[a-z]", name):
                 found.setdefault(name, f"{home}/{address}")
+            if re.match(r"Learner\.[a-z]+_\w+$", name):  # `lr_find` and others, without its owner
+                found.setdefault(name.removeprefix("Learner."), f"{home}/{address}")
     return found
 
 
@@ -420,6 +423,21 @@ def pages_text(
     return "\n".join(lines)
 
 
+# %% ../../nbs/dev/12_reference.ipynb #5fd4bd7e
+def links_to_classes(
+    text: str,  # markdown
+    places: set,  # of methods that have one, e.g. 'modality.to_native'
+) -> str:  # the same
+    "Lead links to methods without a place to their classes."
+
+    def led(match):
+        page, owner, method = match.groups()
+        keeps = f"{owner}.{method}" in places
+        return match[0] if keeps else f"]({page}#{owner})"
+
+    return re.sub(r"\]\(([^)\s#:]*\.html)#(\w+)\.(\w+)\)", led, text)
+
+
 # %% ../../nbs/dev/12_reference.ipynb #b3407bb5
 @functools.cache
 def site_facts() -> tuple:  # notebooks, entries, who uses them, what `all` brings
@@ -452,9 +470,10 @@ class ReferencePages(Processor):
             nbs, entries, *_ = site_facts()
             text = f"{pages_text(nbs, page)}\n\n{index_text(entries, page)}"
             self.nb.cells.append(mk_cell(text, "markdown"))
+        places = {e.name.lower() for e in site_facts()[1] if e.kind in ("method", "property")}
         for cell in self.nb.cells:
             if cell.cell_type == "markdown":
-                cell.source = outside_links(cell.source)
+                cell.source = links_to_classes(outside_links(cell.source), places)
 
     def add_head(self, page):
         "The table of what is on the page, and under each function where it is used."

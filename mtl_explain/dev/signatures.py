@@ -152,9 +152,10 @@ def property_row(
 def property_table(
     properties: dict,  # 'Class.name' -> property
 ) -> str:  # markdown
-    "The properties of a class, one a row."
+    "The properties of a class, one a row, in the order in which they are written."
     head = ["| property | type | what it tells |", "|----|----|------------|"]
-    return "\n".join([*head, *(property_row(name, p) for name, p in properties.items())])
+    written = sorted(properties, key=lambda name: properties[name].fget.__code__.co_firstlineno)
+    return "\n".join([*head, *(property_row(name, properties[name]) for name in written)])
 
 
 # %% ../../nbs/dev/02_signatures.ipynb #be7b87d7
