@@ -129,11 +129,13 @@ class Modality:
 # %% ../nbs/api/00_modality.ipynb #b536c61d
 @patch(as_prop=True)
 def is_label(self: Modality) -> bool:
+    "Whether it holds classes."
     return self.kind in label_kinds
 
 
 @patch(as_prop=True)
 def is_dense(self: Modality) -> bool:
+    "Whether it has a value at each pixel."
     return self.kind in ("image", "mask", "image_series")
 
 
@@ -145,32 +147,38 @@ def is_timed(self: Modality) -> bool:
 
 @patch(as_prop=True)
 def n_classes(self: Modality) -> int:
+    "How many classes it has; 0 for numbers."
     return len(self.classes)
 
 
 @patch(as_prop=True)
 def n_channels(self: Modality) -> int:
+    "How many channels or features it has."
     axis = channel_axis(self.kind)
     return 1 if axis is None else self.shape[axis]
 
 
 @patch(as_prop=True)
 def n_outputs(self: Modality) -> int:
+    "How many numbers a network predicts for it, at each pixel if it is dense."
     return self.n_classes if self.is_label else self.n_channels
 
 
 @patch(as_prop=True)
 def is_scaled(self: Modality) -> bool:
+    "Whether its mean and spread have been learnt."
     return bool(self.mean)
 
 
 @patch(as_prop=True)
 def label(self: Modality) -> str:
+    "What stands on an axis: its long name, and its units."
     return (self.long_name or self.name) + (f" [{self.units}]" if self.units else "")
 
 
 @patch(as_prop=True)
 def is_vector(self: Modality) -> bool:
+    "Whether it holds several numbers."
     return not self.is_label and self.n_channels > 1
 
 
@@ -189,6 +197,7 @@ def channel_units(self: Modality) -> tuple:
 
 @patch(as_prop=True)
 def error_units(self: Modality) -> str:
+    "The units of its errors: standard deviations where it holds several numbers."
     return "sd" if self.is_vector else self.units
 
 

@@ -271,11 +271,13 @@ setup_schema = dict(
 # %% ../nbs/api/01_setup.ipynb #2a70c006
 @patch(as_prop=True)
 def auxiliary(self: Setup) -> tuple:
+    "The targets but the main one."
     return tuple(t for t in self.targets if t != self.main)
 
 
 @patch(as_prop=True)
 def names(self: Setup) -> tuple:
+    "All that have a role, what is read first."
     return (*self.inputs, *self.targets)
 
 

@@ -25,11 +25,12 @@ from mtl_explain.data.splits import plot_split
 from mtl_explain.data.store import open_store, read_manifest
 from mtl_explain.datasets.globe import (
     climate_levels, cut_earth, dataset, degree_metres, derived, fetch, find_patches, igbp, koeppen, load,
-    load_sample, make_sample, patch_slope, plot_patch, prepare, read_earth, sample_file, setups, sources,
-    with_derived,
+    load_sample, load_trace, make_sample, make_trace, patch_slope, plot_patch, prepare, read_earth,
+    sample_file, setups, sources, trace_file, with_derived,
 )
 from mtl_explain.files.raster import MemoryFile, NotGeoreferencedWarning, degree_grid
 from mtl_explain.setup import setup_table
+from mtl_explain.trace import check_trace
 
 
 # the made-up planet: what is where
@@ -299,6 +300,25 @@ def test_each_family_has_its_three_variants_and_the_samples_have_what_they_name(
     assert np.isclose(setups["landcover-mtl"].weights["landcover"], 0.6)
     assert np.isclose(setups["climate-mtl"].weights["climate_type"], 0.4 / 3)
     setup_table(setups.values())
+
+
+def test_the_traces_are_traces_of_the_same_patches_and_tasks():
+    "A small real trace."
+    # the traces are traces, of the same patches and tasks; what is written is read again
+    shipped, control = load_trace()
+    check_trace(shipped, modalities(load_sample()))
+    assert shipped.attrs["main"] == "climate"
+    assert shipped.sizes["epoch"] == 12
+    assert shipped.sizes["sample"] == 633
+    assert (control.sample == shipped.sample).all()
+    np.testing.assert_array_equal(control.truth, shipped.truth)
+    assert trace_file.stat().st_size < 6e5
+    with tempfile.TemporaryDirectory() as folder:
+        again = make_trace(shipped, control, Path(folder) / "trace.nc")
+        with xr.open_dataset(again, engine="h5netcdf", group="apart") as file:
+            xr.testing.assert_identical(file.load(), control)
+    right = (shipped.predicted == shipped.truth) == shipped.correct
+    assert right.sel(task="climate").all()
 
 
 def test_it_says_what_it_is():

@@ -115,6 +115,7 @@ def test_an_exported_project_is_up_to_date():
             "tests/test_room.py",
             "README.md",
             "nbs/sidebar.yml",
+            "nbs/about.yml",
         }
         assert stale_files(root) == []
 

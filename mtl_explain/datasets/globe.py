@@ -17,6 +17,7 @@ __all__ = [
     "unet",
     "flips",
     "setups",
+    "trace_file",
     "recipe",
     "dataset",
     "fetch",
@@ -31,6 +32,8 @@ __all__ = [
     "load_sample",
     "load",
     "plot_patch",
+    "make_trace",
+    "load_trace",
 ]
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #79daed9c
@@ -746,6 +749,44 @@ _rows = (
     ("precipitation-mtl", "optical", "precipitation_log climate_type"),
 )
 setups = {name: _setup(name, inputs, targets) for name, inputs, targets in _rows}
+
+# %% ../../nbs/api/datasets/01_globe.ipynb #43c9ed8b
+trace_file = Path(mtl_explain.__file__).parent / "sample" / "trace.nc"  # inside the package
+
+
+def _three_digits(values: np.ndarray) -> np.ndarray:
+    "The numbers with ten bits behind the first one, which packs well; classes stay as they are."
+    bits = np.ascontiguousarray(values, "float32").view("uint32")
+    return (bits & np.uint32(0xFFFFE000)).view("float32")
+
+
+def make_trace(
+    trace: xr.Dataset,  # of a run on the store
+    control: xr.Dataset,  # of the same tasks trained apart
+    dest: str | os.PathLike,  # netCDF file to write
+) -> Path:  # the file
+    "Keep the test patches of two traces, small."
+    compared = ["loss", "error", "correct", "truth"]
+    told = [*compared, "confidence", "predicted"]
+    for name, mode, one, variables in (
+        ("shared", "w", trace, told),
+        ("apart", "a", control, compared),
+    ):
+        part = one.isel(sample=np.flatnonzero(one["split"] == "test"))[variables]
+        part = part.map(lambda v: v.copy(data=_three_digits(v.values)), keep_attrs=True)
+        encoding = {n: dict(zlib=True, complevel=9, shuffle=True) for n in variables}
+        part.to_netcdf(dest, mode, engine="h5netcdf", group=name, encoding=encoding)
+    return Path(dest)
+
+
+def load_trace() -> tuple:  # the trace of a run, and that of its control
+    "A real trace that ships with the package: test patches of `climate-mtl`, twelve epochs."
+    traces = []
+    for name in ("shared", "apart"):
+        with xr.open_dataset(trace_file, engine="h5netcdf", group=name) as file:
+            traces.append(file.load())
+    return tuple(traces)
+
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #f5a6b349
 recipe = Recipe("this library", epochs=12, bs=32, lr=3e-3)

@@ -19,6 +19,7 @@ __all__ = [
 import argparse
 import filecmp
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from nbdev.doclinks import nbdev_export
 
 from mtl_explain.course import bare_lesson
 from mtl_explain.dev.notebook_tests import NotebookTestError, notebook_tests
+from mtl_explain.dev.publish import about_text, absolute_links
 from mtl_explain.dev.site import notebooks, readme, sidebar_text
 
 
@@ -58,9 +60,9 @@ def write_lessons(
     nbs: dict[str, dict],  # path to notebook
     folder: Path,  # inside the package
 ) -> None:
-    "The tutorials as bare notebooks that travel with the package; older ones go."
+    "The numbered tutorials as bare notebooks that travel with the package; older ones go."
     shutil.rmtree(folder, ignore_errors=True)
-    lessons = {path: nb for path, nb in nbs.items() if path.startswith("tutorials/")}
+    lessons = {path: nb for path, nb in nbs.items() if re.match(r"tutorials/\d", path)}
     for path, nb in lessons.items():
         text = json.dumps(bare_lesson(nb), indent=1, ensure_ascii=False)
         folder.mkdir(exist_ok=True)
@@ -90,10 +92,13 @@ def export_all(
         raise NotebookTestError("\n".join(faults))
     nbdev_export.__wrapped__(path=str(config.nbs_path))
     format_library(root, config.lib_path)
+    about = about_text(config.version, config.git_url, config.doc_url)
     (config.nbs_path / "sidebar.yml").write_text(sidebar_text(nbs), encoding="utf-8")
+    (config.nbs_path / "about.yml").write_text(about, encoding="utf-8")
     for page, name in top_pages.items():
         if page in nbs:
-            (root / name).write_text(readme(nbs[page], page), encoding="utf-8")
+            text = absolute_links(readme(nbs[page], page), config.git_url, config.branch)
+            (root / name).write_text(text, encoding="utf-8")
     write_lessons(nbs, config.lib_path / "lessons")
 
 
@@ -108,6 +113,7 @@ def written_files(
         *(root / "tests").glob("test_*.py"),
         *(root / name for name in top_pages.values()),
         config.nbs_path / "sidebar.yml",
+        config.nbs_path / "about.yml",
         *(config.lib_path / "lessons").glob("*.ipynb"),
     ]
     return {p.resolve().relative_to(root.resolve()).as_posix() for p in made if p.exists()}
@@ -120,7 +126,7 @@ def bare_copy(
     "A copy of a project without anything that is written from its notebooks."
     config = get_config(root)
     library = target / config.lib_path.name
-    written = shutil.ignore_patterns(".*", "_*", "sidebar.yml")
+    written = shutil.ignore_patterns(".*", "_*", "sidebar.yml", "about.yml")
     shutil.copytree(config.nbs_path, target / config.nbs_path.name, ignore=written)
     shutil.copy(root / "pyproject.toml", target)
     library.mkdir()

@@ -5,6 +5,8 @@
 # %% auto #0
 __all__ = [
     "folders",
+    "first_pages",
+    "studies",
     "rooms",
     "source_of",
     "title_of",
@@ -14,14 +16,16 @@ __all__ = [
     "room_of",
     "reading_order",
     "reference_sections",
+    "study_sections",
     "sidebar",
     "sidebar_text",
-    "field_lines",
     "symbol_docs",
     "folded_source",
+    "property_docs",
     "relative_links",
     "shown_symbol",
     "in_order",
+    "shown_properties_of",
     "picture_text",
     "has_picture",
     "describe_pictures",
@@ -51,7 +55,6 @@ import argparse
 import base64
 import importlib
 import importlib.util
-import inspect
 import io
 import itertools
 import json
@@ -87,6 +90,7 @@ from mtl_explain.dev.look import (
     with_mathml,
 )
 from mtl_explain.dev.notebook_tests import plain, read_notebook
+from mtl_explain.dev.signatures import property_table, signature, source_text
 from mtl_explain.show.views import chart_html
 
 
@@ -136,13 +140,31 @@ def notebooks(
 
 # %% ../../nbs/dev/03_site.ipynb #a6833f0c
 folders = {  # folder or page -> title of its section, in the order of the sidebar
-    "tutorials": "Tutorials",
+    "tutorials": "Learn",
     "studies": "Studies",
     "gallery": "Gallery",
     "papers-to-code.ipynb": "",
     "api": "Reference",
     "benchmarks": "Benchmarks",
     "dev": "Development",
+}
+first_pages = {  # folder -> page that stands first in its section
+    "studies": "claims.ipynb",
+    "api": "reference.ipynb",
+}
+studies = {  # a study -> title of its section, in the order of what they mean
+    "globe": "On the real Earth",
+    "roles": "On the real Earth",
+    "flags": "On the real Earth",
+    "adapt": "On the real Earth",
+    "weighting": "On the real Earth",
+    "short-inputs": "On the real Earth",
+    "benge": "On simulated twins",
+    "treesat": "On simulated twins",
+    "cropyield": "On simulated twins",
+    "change": "On simulated twins",
+    "promise": "Where the truth is known",
+    "calibration": "Where the truth is known",
 }
 rooms = {  # folder of the reference, or page at its top -> title of its section, as data flow
     "modality": "Modalities, setups, traces",
@@ -188,8 +210,16 @@ def reading_order(
 ) -> float:  # the smaller, the earlier
     "The `order` in the front matter (a raw first cell), for notebooks without a number."
     front = [source_of(c) for c in nb["cells"][:1] if c["cell_type"] == "raw"]
-    match = re.search(r"^order:\s*([\d.]+)", "".join(front), re.M)
+    match = re.search(r"^order:\s*(-?[\d.]+)", "".join(front), re.M)
     return float(match[1]) if match else float("inf")
+
+
+def _sections(paths, title_of_page):
+    "Pages under titles, in the order in which they come."
+    parts = {}
+    for p in paths:
+        parts.setdefault(title_of_page(p), []).append(p)
+    return [{"section": title, "contents": pages} for title, pages in parts.items()]
 
 
 def reference_sections(
@@ -197,31 +227,45 @@ def reference_sections(
 ) -> list:  # of sections
     "The pages of the reference by what they are about."
     order = list(rooms)
-    parts = {}
-    for p in sorted(paths, key=lambda p: order.index(room_of(p))):
-        parts.setdefault(rooms[room_of(p)], []).append(p)
-    return [{"section": s, "contents": ps} for s, ps in parts.items()]
+    ordered = sorted(paths, key=lambda p: order.index(room_of(p)))
+    return _sections(ordered, lambda p: rooms[room_of(p)])
+
+
+def study_sections(
+    paths: list[str],  # of the studies
+) -> list:  # of sections
+    "The studies by what their numbers rest on."
+    order = list(studies)
+    if unknown := [p for p in paths if page_name(p) not in studies]:
+        hint = "enter it in `studies`, where it belongs in the order"
+        raise ValueError(f"{unknown[0]}: the sidebar does not know this study; {hint}")
+    ordered = sorted(paths, key=lambda p: order.index(page_name(p)))
+    return _sections(ordered, lambda p: studies[page_name(p)])
 
 
 def sidebar(
     nbs: dict[str, dict],  # path to notebook
 ) -> list:  # contents of the sidebar, as Quarto reads them
-    "Home, all notebooks by folder, the reference by section; then the other pages at the top."
+    "Home, all notebooks by folder, studies and reference by section; then the other pages."
 
     def ordered(paths):
         return sorted(paths, key=lambda p: (reading_order(nbs[p]), p))
 
+    in_sections = {"api": reference_sections, "studies": study_sections}
     contents = [{"text": "Home", "href": "index.ipynb"}] if "index.ipynb" in nbs else []
     for folder, title in folders.items():
         paths = ordered(p for p in nbs if p.startswith(folder + "/"))
+        first = [p for p in [first_pages.get(folder)] if p in nbs]
         if folder in nbs:
             contents.append(folder)
-        elif folder == "api":
-            contents.append({"section": title, "contents": reference_sections(paths)})
+        elif folder in in_sections:
+            pages = first + in_sections[folder](paths)
+            contents.append({"section": title, "contents": pages})
         else:
-            contents.append({"section": title, "contents": paths})
+            contents.append({"section": title, "contents": first + paths})
     contents = [c for c in contents if not isinstance(c, dict) or c.get("contents", True)]
-    return contents + ordered(p for p in nbs if "/" not in p and p not in ("index.ipynb", *folders))
+    placed = {"index.ipynb", *folders, *first_pages.values()}
+    return contents + ordered(p for p in nbs if "/" not in p and p not in placed)
 
 
 def sidebar_text(
@@ -232,31 +276,17 @@ def sidebar_text(
     return "# Written by `make export`.\n" + yaml.dump(contents, sort_keys=False)
 
 
-# %% ../../nbs/dev/03_site.ipynb #a7265757
-def field_lines(
-    symbol: type,  # a named tuple
-) -> str:  # a line a field, as nbdev writes parameters
-    "The fields of a named tuple with their comments."
-    a_field = r"^    (\w+): ([^#\n]*[^#\s])(?: *# *(.*))?$"
-    lines = []
-    for name, kind, said in re.findall(a_field, inspect.getsource(symbol), re.M):
-        if name in symbol._fields:
-            comment = f" # {said}" if said else ""
-            lines.append(f"    {name}:{kind.replace(' = ', '=', 1)},{comment}")
-    return "\n".join(lines)
-
-
 # %% ../../nbs/dev/03_site.ipynb #2a46e26b
 def symbol_docs(
     name: str,  # of a symbol, e.g. 'Setup' or 'Setup.shift'
     namespace: dict,  # where to find it
 ) -> str:  # markdown
-    "Signature and docstring of a symbol, with nbdev's `show_doc`; long defaults are cut."
+    "Signature and docstring of a symbol: nbdev's `show_doc`, with the head as it is written."
     symbol = eval(name, namespace)
     text = show_doc(symbol)._repr_markdown_()
-    if hasattr(symbol, "_fields"):
-        text = text.replace("    *args, **kwargs", field_lines(symbol))
-    text = re.sub(r"=([\[{(])(?![\]})]).{60,}([\]})])(?=,? *(#|$))", r"=\1 … \2", text, flags=re.M)
+    if head := signature(symbol):
+        block = r"```python\n.*?\n```"
+        text = re.sub(block, lambda _: f"```python\n{head}\n```", text, count=1, flags=re.S)
     if get_config().git_url:
         return text
     return re.sub(r"\[source\]\([^)]*\)(\{[^}]*\})?\n*", "", text)  # it would lead nowhere
@@ -267,13 +297,19 @@ def folded_source(
     namespace: dict,  # where to find it
 ) -> str:  # a code cell, '' if there is no source
     "The source of a symbol, as a folded cell."
-    symbol = eval(name, namespace)
-    symbol = symbol.fget if isinstance(symbol, property) else inspect.unwrap(symbol)
-    try:
-        source = inspect.getsource(symbol)
-    except (TypeError, OSError):
-        return ""
-    return '#| code-fold: true\n#| code-summary: "Source"\n' + inspect.cleandoc("\n" + source)
+    source = source_text(eval(name, namespace))
+    return f'#| code-fold: true\n#| code-summary: "Source"\n{source}' if source else ""
+
+
+def property_docs(
+    names: list,  # of properties of one class, e.g. 'Setup.main'
+    namespace: dict,  # where to find it
+) -> list:  # of cells
+    "The properties of a class in one table, and their sources in one folded cell."
+    found = {name: eval(name, namespace) for name in names}
+    sources = "\n\n".join(source_text(p.fget) for p in found.values())
+    fold = f'#| code-fold: true\n#| code-summary: "Source of the properties"\n{sources}'
+    return [mk_cell(property_table(found), "markdown"), mk_cell(fold)]
 
 
 # %% ../../nbs/dev/03_site.ipynb #f4ab3852
@@ -318,6 +354,18 @@ def in_order(
         row = list(cells_in_a_row)
         found += sorted(row, key=position) if documents else row
     return found
+
+
+# %% ../../nbs/dev/03_site.ipynb #72d6d874
+def shown_properties_of(
+    cell,  # a cell
+    namespace: dict,  # where its symbols are
+) -> str:  # name of a class; '' if the cell documents something else
+    "The class whose property a cell documents."
+    owner, dot, _ = shown_symbol(cell).partition(".")
+    if dot and isinstance(eval(shown_symbol(cell), namespace), property):
+        return owner
+    return ""
 
 
 # %% ../../nbs/dev/03_site.ipynb #6e1d8e27
@@ -385,7 +433,8 @@ class SymbolDocs(Processor):
         page = path.relative_to(get_config().nbs_path.resolve()).as_posix()
         namespace = self.namespace_of(path)
         cells = in_order(self.nb.cells, list(namespace))
-        self.nb.cells = [new for cell in cells for new in self.documented(cell, namespace)]
+        runs = itertools.groupby(cells, key=lambda cell: shown_properties_of(cell, namespace))
+        self.nb.cells = [new for owner, run in runs for new in self.shown(owner, [*run], namespace)]
         for cell in self.nb.cells:
             if cell.cell_type == "markdown":
                 cell.source = relative_links(cell.source, page)
@@ -400,6 +449,12 @@ class SymbolDocs(Processor):
         if not module or only_tests:
             return {}
         return vars(importlib.import_module(name))
+
+    def shown(self, owner, cells, namespace):
+        "Cells in a row: the properties of a class as one table, all others one by one."
+        if owner:
+            return property_docs([shown_symbol(cell) for cell in cells], namespace)
+        return [new for cell in cells for new in self.documented(cell, namespace)]
 
     def documented(self, cell, namespace):
         "Documentation and source in place of a cell that asks for them; any other cell as it is."

@@ -44,7 +44,7 @@ _style = """
 .role-machine{font:16px/1.45 system-ui,sans-serif;max-width:46rem;color:inherit}
 .role-machine fieldset{border:1px solid #8888;border-radius:6px;margin:.4rem 0;padding:.3rem .8rem;
   display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;align-items:center}
-.role-machine legend{font-weight:600;padding:0 .3rem}
+.role-machine legend{font:inherit;font-weight:600;padding:0 .3rem;margin:0;float:none;width:auto}
 .role-machine label{display:inline-flex;gap:.35rem;align-items:center;min-height:2rem}
 .role-machine output{display:block;margin:.8rem 0;font-size:1.05rem}
 .role-machine svg{width:100%;height:auto;overflow:visible}
