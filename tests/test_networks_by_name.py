@@ -17,8 +17,8 @@ from torch import nn
 
 from mtl_explain.modality import Modality
 from mtl_explain.networks.by_name import (
-    _fresh_filters, channel_filters, channel_key, fill_state, first_layer, named_encoder, read_state,
-    set_filters, stages,
+    PatchFilters, _fresh_filters, channel_filters, channel_key, fill_state, first_layer, named_encoder,
+    read_state, set_filters, stages, terramind_channels,
 )
 
 
@@ -244,12 +244,23 @@ def test_names_are_looked_up_in_the_librarys_own_list(photo):
 def test_a_library_that_is_not_installed(photo):
     "What can go wrong."
     with pytest.MonkeyPatch.context() as patched:
-        for module in ("timm", "segmentation_models_pytorch", "torchgeo", "torchgeo.models"):
+        for module in (
+            "timm",
+            "segmentation_models_pytorch",
+            "torchgeo",
+            "torchgeo.models",
+            "terratorch",
+        ):
             patched.setitem(sys.modules, module, None)
         for type, dense, message in [
             ("timm:resnet10t", False, "'timm:' needs timm, .*: pip install 'mtl_explain.networks.'"),
             ("smp:unet/resnet18", True, "'smp:' needs segmentation_models_pytorch, which is not"),
             ("torchgeo:resnet18", False, "'torchgeo:' needs torchgeo, .*: pip install torchgeo"),
+            (
+                "terratorch:terramind_v1_tiny",
+                False,
+                "'terratorch:' needs terratorch, .*: pip install terratorch",
+            ),
         ]:
             with pytest.raises(ImportError, match=f"encoder of 'photo': {message}"):
                 named_encoder(photo, dense, type)
@@ -303,3 +314,41 @@ def test_weights_of_satellites():
         named_encoder(s2, False, "torchgeo:resnet18", pretrained=True)
     with pytest.raises(ValueError, match="torchgeo has no 'dofa_base_patch16_224'"):
         named_encoder(s2, False, "torchgeo:dofa_base_patch16_224")
+
+
+def test_a_linear_layer_over_patches_is_a_convolution():
+    "What can go wrong."
+    # a linear layer over patches is a convolution: the same numbers, and filters that can be adapted
+    linear = nn.Linear(4 * 4 * 3, 5, bias=False)
+    image = torch.randn(2, 3, 8, 12)
+    rows = image.reshape(2, 3, 2, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(2, 6, 48)
+    patches = PatchFilters(linear, 3, (4, 4))
+    torch.testing.assert_close(patches(rows), linear(rows))
+    as_image = patches.filters(image).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(as_image, linear(rows))
+
+
+def test_terramind_reads_what_its_bands_are_called():
+    "What can go wrong."
+    # TerraMind reads what its bands are called; names of ours are found, others are one line
+    pytest.importorskip("terratorch")
+
+    bands = tuple(terramind_channels["S2L2A"])
+    twelve = Modality("s2", "image", (12, 64, 64), channels=bands)
+    some = Modality("some", "image", (3, 64, 64), channels=("red", "nir", "haze"))
+    kind = "terratorch:terramind_v1_tiny"
+    torch.manual_seed(0)
+    net = named_encoder(twelve, False, kind).eval()
+    x = torch.randn(2, 12, 64, 64)
+    assert net(x).shape == (2, net.out_features)
+    assert not torch.allclose(net(x), net(x.flip(1)))
+    few = named_encoder(some, False, kind).eval()
+    assert few(x[:, :3]).shape == (2, few.out_features)
+    for type, match in (
+        (f"{kind}/S9", "TerraMind for terramind_v1_tiny/ has no 'S9'"),
+        ("terratorch:terramind_v1_teny", "did you mean terramind_v1_tiny"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            named_encoder(twelve, False, type)
+    with pytest.raises(ValueError, match="patches of 16×16 pixels, and images of 60×64"):
+        named_encoder(Modality("s2", "image", (12, 60, 64), channels=bands), False, kind)
