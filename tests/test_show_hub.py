@@ -19,6 +19,7 @@ from mtl_explain.setup import Setup
 from mtl_explain.show.hub import model_card, plain_markdown, push_to_hub
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.runs import load_run, train_run
+from mtl_explain.trust.promise import check_promise, load_certificate, promise, read_check
 
 
 class LocalHub:
@@ -121,6 +122,33 @@ def test_there_and_back(toys_setup_folder_runs_and_run):
     record = xr.open_dataset(hub.folder / "me/toys" / "confidence.nc", engine="h5netcdf")
     assert "sample" not in record.dims
     record.close()
+
+
+def test_a_run_with_a_promise(toys_setup_folder_runs_and_run):
+    "To the hub."
+    # a run with a promise: the card says it and what became of it, and the certificate goes along
+    toys, setup, folder, runs, run = toys_setup_folder_runs_and_run
+    pytest.importorskip("huggingface_hub")
+    world = toy_samples(384)
+    plain = Setup("optical", "climate")
+    sure = train_run(world, plain, folder / "sure", epochs=1, bs=32, bar=False)
+    made = promise(sure, 0.4)
+    card = model_card(sure, "mit", name="me/sure")
+    assert plain_markdown(made.sentence, 2000) in card
+    became = read_check(check_promise(made, sure.trace, "test", sure.modalities), "test")
+    assert plain_markdown(became, 2000) in card
+    assert "none was made" not in card
+    hub = LocalHub(folder / "sure-hub")
+    push_to_hub(sure, "me/sure", "mit", api=hub)
+    with mock.patch("huggingface_hub.snapshot_download", hub.snapshot_download):
+        there = load_run("hub:me/sure")
+    path = there.folder / "promise.json"
+    asked = there.predict(world, promise=load_certificate(path))["climate_ask"]
+    assert asked.equals(sure.predict(world, promise=made)["climate_ask"])
+    shutil.copy(path, run.folder / "promise.json")
+    with pytest.raises(ValueError, match="a promise of another run"):
+        model_card(run)
+    (run.folder / "promise.json").unlink()
 
 
 def test_with_the_trace_the_other_side_explains_the_same(toys_setup_folder_runs_and_run):
