@@ -21,14 +21,14 @@ from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 
 from mtl_explain.dev.look import picture_key
+from mtl_explain.dev.notebook_tests import Cell
 from mtl_explain.dev.papers_to_code import Item
 from mtl_explain.dev.site import (
-    cell_text, chart_spec, dead_links, describe_pictures, field_lines, folded_source, in_order, leaks, links,
-    local_charts, main, missing_pages, module_of, notebooks, output_text, page_name, prepare, readme,
-    relative_links, render_stand_in, sidebar, sidebar_text, site_problems, sized, stand_in_copy, symbol_docs,
-    title_of,
+    cell_text, chart_spec, dead_links, describe_pictures, folded_source, in_order, leaks, links, local_charts,
+    main, missing_pages, module_of, notebooks, output_text, page_name, prepare, property_docs, readme,
+    relative_links, render_stand_in, shown_properties_of, sidebar, sidebar_text, site_problems, sized,
+    stand_in_copy, symbol_docs, title_of,
 )
-from mtl_explain.simulate.city.blocks import City
 
 
 # a notebook as it lies on disk
@@ -51,8 +51,6 @@ page = {
         },
     ]
 }
-# a long default
-a_table = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4, "f": 5, "g": 6, "h": 7, "i": 8, "j": 9}
 # the settings of a project with a site
 settings = """[project]
 name = "sitepkg"
@@ -64,15 +62,6 @@ skip_procs = "exec_show_docs"
 doc_procs = ["mtl_explain.dev.site:SymbolDocs", "mtl_explain.dev.site:ForReaders"]
 """
 quarto = "project:\n  type: website\nmetadata-files: [nbdev.yml, sidebar.yml]\n"
-
-
-# a function with a long default
-def long_default(
-    a=a_table,  # a table
-    b=(1, 2),  # a pair
-    c=(),  # nothing, or else some words of which there are so many that they end in (brackets)
-):
-    "Long."
 
 
 # a project with a home page and one room
@@ -167,19 +156,20 @@ def test_tutorials_in_reading_order_the_reference_in_sections(front_and_five):
     front, five = front_and_five
     home, tutorials, reference = sidebar(five)
     assert home["href"] == "index.ipynb"
-    assert tutorials == {"section": "Tutorials", "contents": ["tutorials/b.ipynb", "tutorials/a.ipynb"]}
+    assert tutorials == {"section": "Learn", "contents": ["tutorials/b.ipynb", "tutorials/a.ipynb"]}
     assert [s["section"] for s in reference["contents"]] == ["Explanations", "Running it"]
     with pytest.raises(ValueError, match="api/cellar/00_wine.ipynb: there is no room 'cellar'"):
         sidebar(five | {"api/cellar/00_wine.ipynb": page})
+    with pytest.raises(ValueError, match="studies/new.ipynb: the sidebar does not know this study"):
+        sidebar(five | {"studies/new.ipynb": page})
+    two = {f"studies/{name}.ipynb": page for name in ("benge", "globe")} | {"claims.ipynb": page}
+    claims, real, simulated = sidebar(five | two)[2]["contents"]
+    assert claims == "claims.ipynb"
+    assert real == {"section": "On the real Earth", "contents": ["studies/globe.ipynb"]}
+    assert simulated["contents"] == ["studies/benge.ipynb"]
     assert yaml.safe_load(sidebar_text(five))["website"]["sidebar"]["contents"] == sidebar(five)
     others = {"papers-to-code.ipynb": page, "changes.ipynb": front(2), "glossary.ipynb": front(1)}
     assert sidebar(five | others)[2::2] == ["papers-to-code.ipynb", "glossary.ipynb"]
-
-
-def test_each_field_with_what_is_said_of_it_defaults_included():
-    "Documentation of symbols."
-    assert field_lines(Item).startswith("    paper:str, # 'A' or 'B'\n    kind:str, #")
-    assert "    seed:int=0,\n" in field_lines(City)
 
 
 def test_documentation_of_one_of_the_functions_above():
@@ -187,8 +177,7 @@ def test_documentation_of_one_of_the_functions_above():
     text = symbol_docs("page_name", globals())
     source = folded_source("page_name", {"page_name": page_name})
     assert "### page_name" in text
-    assert "path:" in text
-    assert "# a notebook" in text
+    assert "path: Path,  # a notebook" in text
     assert "file name without the number" in text
     assert "[source]" not in text or get_config().git_url
     assert source.startswith("#| code-fold: true")
@@ -196,14 +185,16 @@ def test_documentation_of_one_of_the_functions_above():
     assert folded_source("x", {"x": 3}) == ""
 
 
-def test_long_defaults_are_cut():
+def test_a_class_is_shown_as_a_class_properties_in_a_table_with_one_fold():
     "Documentation of symbols."
-    text = symbol_docs("f", {"f": long_default})
-    assert "={ … }, # a table" in text
-    assert "=(1, 2), # a pair" in text
-    assert "c:tuple=(), # nothing" in text
-    assert field_lines(Item) in symbol_docs("Item", {"Item": Item})
-    assert "kwargs" not in symbol_docs("Item", {"Item": Item})
+    text = symbol_docs("Item", {"Item": Item})
+    assert "class Item(\n    paper: str,  # 'A' or 'B'\n" in text
+    assert "One numbered item of a paper" in text
+    assert "kwargs" not in text
+    table, fold = property_docs(["Cell.comment", "Cell.tree"], {"Cell": Cell})
+    assert table.source.count('<a id="cell.') == 2
+    assert "Source of the properties" in fold.source
+    assert "def tree(self)" in fold.source
 
 
 def test_from_the_reference_to_the_reference_and_from_the_home_page():
@@ -219,6 +210,12 @@ def test_from_the_reference_to_the_reference_and_from_the_home_page():
     assert linked("[[`f`](/a.html#f)](b.ipynb), [so [`f`](/a.html) does](c)") == (
         "[`f`](b.ipynb), [so `f` does](c)"
     )
+
+
+def test_a_property_has_an_owner_a_function_has_none():
+    "Documentation of symbols."
+    seen = [mk_cell(s) for s in ("show_doc(Cell.tree)", "show_doc(Cell)", "x = 1")]
+    assert [shown_properties_of(c, {"Cell": Cell}) for c in seen] == ["Cell", "", ""]
 
 
 def test_only_rows_of_documentation_are_put_in_order():
