@@ -53,7 +53,7 @@ from nbdev.process import Processor
 
 from mtl_explain.dev.code import leading_comment, split_directives
 from mtl_explain.dev.notebook_tests import Cell, role
-from mtl_explain.dev.papers_to_code import page_of, used_names
+from mtl_explain.dev.papers_to_code import imported_names, page_of, used_names
 from mtl_explain.dev.signatures import first_sentence
 from mtl_explain.dev.site import (
     module_of,
@@ -157,17 +157,16 @@ def names_imported(
     body: list,  # statements
 ) -> dict:  # name in the code -> name below `mtl_explain`, where it is defined
     "What code imports from the library, stars included."
-    library = f"{get_config().lib_path.name}."
+    body = list(body)
+    stars = [
+        line for line in body if isinstance(line, ast.ImportFrom) and line.names[0].name == "*"
+    ]
     found = {}
-    for line in body:
-        if isinstance(line, ast.ImportFrom) and f"{line.module}.".startswith(library):
-            module = f"{line.module}.".removeprefix(library)
-            for alias in line.names:
-                if alias.name == "*":
-                    found |= _star(module.rstrip("."))
-                else:
-                    found[alias.asname or alias.name] = home_of(module + alias.name)
-    return found
+    for line in stars:
+        for dotted in imported_names([line]).values():
+            found |= _star(dotted.removesuffix(".*"))
+    named = imported_names([line for line in body if line not in stars])
+    return found | {name: home_of(dotted) for name, dotted in named.items()}
 
 
 @functools.cache
