@@ -48,6 +48,17 @@ def test_roles_that_are_closed_and_why():
     print(found.to_string())
 
 
+def test_on_globe_what_the_years_rain_is_computed_from_and_what_is_computed():
+    "Which roles are open?"
+    # on globe, what the year's rain is computed from, and what is computed from it, is not read
+    from mtl_explain.datasets import globe
+
+    rain = allowed_roles(modalities(globe.load_sample()), Setup("optical", "precipitation_log"))
+    away = rain.index[rain.why.str.contains("gives precipitation_log away")]
+    levels = {"climate", "climate_type", "climate_group"}
+    assert set(away) == levels | {"precipitation", "monthly_precipitation", "weather"}
+
+
 def test_kept_samples_have_an_answer_come_from_training_and_are_few():
     "In distribution, and elsewhere."
     world = role_world(n=600, regions=24, answered=0.5)

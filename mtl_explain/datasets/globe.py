@@ -10,6 +10,7 @@ __all__ = [
     "groups",
     "degree_metres",
     "derived",
+    "computed_from",
     "store_version",
     "store_name",
     "sample_shares",
@@ -482,11 +483,21 @@ derived = (
     "monthly_precipitation",
     "precipitation_log",
 )
+computed_from = dict(  # what of globe is a function of what else: one may give the other away
+    elevation_mean=["elevation"],
+    relief=["elevation"],
+    slope=["elevation"],
+    monthly_temperature=["weather"],
+    monthly_precipitation=["weather"],
+    temperature=["weather", "monthly_temperature"],
+    precipitation=["weather", "monthly_precipitation"],
+    precipitation_log=["weather", "monthly_precipitation", "precipitation"],
+)
 
 
 def with_derived(
     samples: xr.Dataset,  # with elevation, weather and precipitation in native values
-) -> xr.Dataset:  # the same, and five modalities more
+) -> xr.Dataset:  # the same, and five modalities more; `derived_from` says what is tied to what
     "Add relief, slope, the two series of the weather, and precipitation on a log scale."
     height = samples["elevation"].values[:, 0].astype("float32")
     relief = height - height.mean((1, 2), keepdims=True)
@@ -543,7 +554,9 @@ def with_derived(
             long_name="annual precipitation, log scale",
         ),
     ]
-    return samples.assign({a.name: a for a in arrays})
+    samples = samples.assign({a.name: a for a in arrays})
+    tied = {n: samples[n].assign_attrs(derived_from=f) for n, f in computed_from.items()}
+    return samples.assign(tied)
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #87b80266
@@ -587,7 +600,7 @@ def cut_earth(
 
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #1bf3dc7a
-store_version = 3  # raised when `cut_earth` makes other samples: older stores are not reused
+store_version = 4  # raised when samples or their descriptions change: older stores are not reused
 store_name = f"globe-{store_version}"  # of the store in the data folder
 
 
