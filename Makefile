@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 in_place = MTL_EXPLAIN_SCALE=study PYTHONWARNINGS=ignore::FutureWarning $(BIN)/jupyter execute --inplace --timeout=-1 $(1)/*.ipynb && $(BIN)/nbdev-clean --fname $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test site look bench gpu studies lab export clean
+.PHONY: help venv demo test pages site look bench gpu studies lab export clean
 
 help: ## list what make can do
 	@echo "make <target>:"
@@ -38,6 +38,10 @@ test: $(INSTALLED) ## all that must hold: lines in form, exports up to date, not
 	  echo "running $$folder at small scale"; OMP_NUM_THREADS=1 MTL_EXPLAIN_SCALE=small $(BIN)/nbdev-test $$folder --timing --n-workers 2 || exit 1; done
 	$(BIN)/python -m mtl_explain.dev.site --check
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+pages: $(INSTALLED) ## run each page of the reference from top to bottom, as a reader does (half an hour)
+	OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/api --timing --n-workers 2
+	OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/dev --timing --n-workers 2
 
 site: $(INSTALLED) ## render the documentation into _site/
 	$(BIN)/python -m mtl_explain.dev.site

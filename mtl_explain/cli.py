@@ -713,7 +713,7 @@ def roles(
         str | None,
         typer.Option(help="Those of them that will not be at hand at deployment."),
     ] = None,
-    budget: Annotated[int, typer.Option(min=1, help="Trainings.")] = 54,
+    budget: Annotated[int, typer.Option(min=1, help="Trainings.")] = 108,
     margin: Annotated[
         float | None,
         typer.Option(

@@ -175,10 +175,9 @@ def _check_fields(
                 f"scaling of '{name}' is {options['scaling']!r:.60}, expected "
                 "dict(mean=[...], std=[...]) with one number a channel"
             )
-    if odd := [n for n in s.core if n not in s.names]:
-        raise ValueError(
-            f"core names '{odd[0]}', which has no role; there are {', '.join(s.names)}"
-        )
+    named = (*s.inputs, *s.targets)
+    if odd := [n for n in s.core if n not in named]:
+        raise ValueError(f"core names '{odd[0]}', which has no role; there are {', '.join(named)}")
 
 
 def _check_roles(

@@ -146,34 +146,6 @@ def test_what_is_no_detection_and_what_is_asked_for_that_is_not_there(detection_
             change_regions(path, **options)
 
 
-def test_polygons_in_a_file_in_the_order_of_doubt(detection_home_kinds_drawn_gone_new_rise_and_drawn):
-    "A file for a map program."
-    # polygons in a file, in the order of doubt; or one line that says what is missing
-    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
-    if find_spec("geopandas") is None:
-        with pytest.raises(
-            ImportError, match=r"needs GeoPandas, .*: pip install 'mtl_explain\[queue\]'"
-        ):
-            change_queue(drawn, home / "queue.gpkg")
-    else:
-        import geopandas
-
-        made = change_queue(drawn, home / "queue.gpkg")
-        read = geopandas.read_file(made)
-        assert read["class"].tolist() == ["demolished", "newly built", "demolished"]
-        assert read.crs.to_epsg() == 28992
-        assert read.geometry.area.round().tolist() == [8, 24, 16]
-        with pytest.warns(UserWarning, match="1 of 3 regions are smaller than 10 m² and left out"):
-            assert len(geopandas.read_file(change_queue(drawn, home / "large.gpkg", least=10))) == 2
-        for error, match, path in (
-            (FileExistsError, "queue.gpkg exists already", home / "queue.gpkg"),
-            (ValueError, "whose name ends in .gpkg", home / "queue.shp"),
-        ):
-            with pytest.raises(error, match=match):
-                change_queue(drawn, path)
-        assert sorted(p.name for p in home.glob("*gpkg*")) == ["large.gpkg", "queue.gpkg"]
-
-
 def test_scores_by_hand():
     "A promise on recall."
     # scores by hand: of four pixels one must be in the queue, of five two
@@ -242,40 +214,6 @@ def test_a_certificate(two_nine_and_ours):
         ours.check_run(SimpleNamespace(weights="bbbb2222" * 8))
 
 
-def test_beside_the_queue(two_nine_and_ours, detection_home_kinds_drawn_gone_new_rise_and_drawn):
-    "A promise on recall."
-    # beside the queue; a raster that another network wrote, or nobody knows which, makes no queue
-    two, nine, ours = two_nine_and_ours
-    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
-    def written_by(folder, weights):
-        "The drawn raster, as some run would have written it."
-        path = folder / f"by {weights}.tif"
-        detection(path, kinds_drawn, [1 - gone - new, gone, new], rise)
-        with rasterio.open(path, "r+") as file:
-            file.update_tags(**(dict(weights=weights * 8) if weights else {}))
-        return path
-
-
-    with tempfile.TemporaryDirectory() as d:
-        folder = Path(d)
-        ours.save(folder / "recall.json")
-        own = written_by(folder, "aaaa1111")
-        ours.check_raster(own)
-        for weights, match in (("bbbb2222", "by the weights bbbb2222"), ("", "it does not name")):
-            with pytest.raises(ValueError, match=f"a promise of another run: .*{match}"):
-                ours.check_raster(written_by(folder, weights))
-        if find_spec("geopandas"):
-            with pytest.raises(ValueError, match="a promise of another run"):
-                change_queue(written_by(folder, "cccc3333"), folder / "no.gpkg", ours)
-            assert not list(folder.glob("no.*"))
-            for k, given in enumerate((ours, folder / "recall.json")):
-                made = change_queue(own, folder / f"queue {k}.gpkg", given)
-                assert load_recall_promise(made.with_suffix(".json")) == ours
-            made.unlink()
-            with pytest.raises(FileExistsError, match="queue 1.json exists already"):
-                change_queue(own, made, ours)
-
-
 def test_by_blocks_the_promises_are_kept_by_objects_they_are_broken(misses):
     "Planted: does it keep its word?"
     seeds = range(500, 700)
@@ -323,3 +261,65 @@ def test_the_price_of_recall(cities_of_city_scores_of_all_old_and_recalled):
     other.set_ylabel("regions a city", color=orange)
     ax.set_title("What a queue misses, and how long it is")
     assert np.all(np.diff(missed) >= 0)
+
+
+def test_polygons_in_a_file_in_the_order_of_doubt(detection_home_kinds_drawn_gone_new_rise_and_drawn):
+    "A file for a map program."
+    # polygons in a file, in the order of doubt; or one line that says what is missing
+    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
+    if find_spec("geopandas") is None:
+        with pytest.raises(
+            ImportError, match=r"needs GeoPandas, .*: pip install 'mtl_explain\[queue\]'"
+        ):
+            change_queue(drawn, home / "queue.gpkg")
+    else:
+        import geopandas
+
+        made = change_queue(drawn, home / "queue.gpkg")
+        read = geopandas.read_file(made)
+        assert read["class"].tolist() == ["demolished", "newly built", "demolished"]
+        assert read.crs.to_epsg() == 28992
+        assert read.geometry.area.round().tolist() == [8, 24, 16]
+        with pytest.warns(UserWarning, match="1 of 3 regions are smaller than 10 m² and left out"):
+            assert len(geopandas.read_file(change_queue(drawn, home / "large.gpkg", least=10))) == 2
+        for error, match, path in (
+            (FileExistsError, "queue.gpkg exists already", home / "queue.gpkg"),
+            (ValueError, "whose name ends in .gpkg", home / "queue.shp"),
+        ):
+            with pytest.raises(error, match=match):
+                change_queue(drawn, path)
+        assert sorted(p.name for p in home.glob("*gpkg*")) == ["large.gpkg", "queue.gpkg"]
+
+
+def test_beside_the_queue(two_nine_and_ours, detection_home_kinds_drawn_gone_new_rise_and_drawn):
+    "A file for a map program."
+    # beside the queue; a raster that another network wrote, or nobody knows which, makes no queue
+    two, nine, ours = two_nine_and_ours
+    detection, home, kinds_drawn, gone, new, rise, drawn = detection_home_kinds_drawn_gone_new_rise_and_drawn
+    def written_by(folder, weights):
+        "The drawn raster, as some run would have written it."
+        path = folder / f"by {weights}.tif"
+        detection(path, kinds_drawn, [1 - gone - new, gone, new], rise)
+        with rasterio.open(path, "r+") as file:
+            file.update_tags(**(dict(weights=weights * 8) if weights else {}))
+        return path
+
+
+    with tempfile.TemporaryDirectory() as d:
+        folder = Path(d)
+        ours.save(folder / "recall.json")
+        own = written_by(folder, "aaaa1111")
+        ours.check_raster(own)
+        for weights, match in (("bbbb2222", "by the weights bbbb2222"), ("", "it does not name")):
+            with pytest.raises(ValueError, match=f"a promise of another run: .*{match}"):
+                ours.check_raster(written_by(folder, weights))
+        if find_spec("geopandas"):
+            with pytest.raises(ValueError, match="a promise of another run"):
+                change_queue(written_by(folder, "cccc3333"), folder / "no.gpkg", ours)
+            assert not list(folder.glob("no.*"))
+            for k, given in enumerate((ours, folder / "recall.json")):
+                made = change_queue(own, folder / f"queue {k}.gpkg", given)
+                assert load_recall_promise(made.with_suffix(".json")) == ours
+            made.unlink()
+            with pytest.raises(FileExistsError, match="queue 1.json exists already"):
+                change_queue(own, made, ours)

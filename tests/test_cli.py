@@ -162,11 +162,6 @@ def test_the_sentences_are_those_of_whoever_opens_a_run_or_a_store():
     assert run_folder(None) is None
     with mock.patch.dict(run_folder.__globals__, hub_folder=lambda name: Path("cache") / name[4:]):
         assert run_folder(Path("hub:lakes/depth@v1")) == Path("cache/lakes/depth@v1")
-    code, _, said = command("promise", "hub:lakes/depth/more")
-    assert (code, said) == (
-        1,
-        ["error: 'hub:lakes/depth/more' is no run on the hub: expected 'hub:owner/name'"],
-    )
 
 
 def test_options_are_checked_against_the_function_they_go_to():
@@ -320,9 +315,9 @@ def test_the_recipe_a_smaller_one_single_values():
 def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
     "Train, explain, report."
     # the words of `train` reach the run, and a setup that is not there is known at once
-    roles = Setup("a", "b", name="large")
+    large = Setup("a", "b", name="large")
     known = mock.Mock(
-        setups=dict(large=roles),
+        setups=dict(large=large),
         load=lambda store: f"samples of {store}",
         recipe=replace(small_recipe, whose="paper C"),
     )
@@ -344,7 +339,7 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
         record = recipe_record(known.recipe, replace(small_recipe, epochs=3))
         made.assert_called_once_with(
             "samples of here",
-            roles,
+            large,
             Path("runs") / "globe" / "large-seed5",
             epochs=3,
             lr=2e-3,
@@ -361,18 +356,6 @@ def test_the_words_of_train_reach_the_run_and_a_setup_that_is_not_there_is():
             in command("train", "globe", "large", "--start", "first")[1]
         )
         assert made.call_args.kwargs["start"] == "first"
-
-
-def test_where_there_is_no_cluster_it_is_one_line():
-    "Train, explain, report."
-    # where there is no cluster, it is one line; help shows an example
-    for words in (("table", "globe"), ("data", "prepare", "globe")):
-        code, _, errors = command(*words, "--cluster", "nowhere.json")
-        assert (code, errors) == (1, ["error: nowhere.json: there is no such scheduler file"])
-        code, _, errors = command(*words, "--cluster", "moon")
-        assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
-    commands = *app.registered_commands, *data_app.registered_commands
-    assert sum("--cluster tcp://host:8786" in (c.epilog or "") for c in commands) == 4
 
 
 def test_the_words_of_table_reach_the_trainings():
@@ -499,6 +482,15 @@ def test_a_promise_in_words_and_as_a_file_its_fate_on_the_test_split_and_what():
             code, said, errors = command("promise", f"{d}/run", *words)
             assert (code, said, len(errors)) == (1, "", 1)
             assert match in errors[0]
+
+
+def test_a_name_of_the_hub_that_cannot_be_one_is_told_at_once():
+    "Promise."
+    code, _, said = command("promise", "hub:lakes/depth/more")
+    assert (code, said) == (
+        1,
+        ["error: 'hub:lakes/depth/more' is no run on the hub: expected 'hub:owner/name'"],
+    )
 
 
 def test_paths_classes_numbers():
@@ -733,3 +725,15 @@ def test_every_command_has_help_and_nothing_heavy_is_loaded_for_it(names_and_don
     assert all(h.startswith(n) and "--help" in h for h, n in zip(helps, names, strict=True))
     assert done.stderr.strip() == "[]"
     print("Usage: mtl_explain", helps[0])
+
+
+def test_where_there_is_no_cluster_it_is_one_line():
+    "Does it keep its promises?"
+    # where there is no cluster, it is one line; help shows an example
+    for words in (("table", "globe"), ("data", "prepare", "globe")):
+        code, _, errors = command(*words, "--cluster", "nowhere.json")
+        assert (code, errors) == (1, ["error: nowhere.json: there is no such scheduler file"])
+        code, _, errors = command(*words, "--cluster", "moon")
+        assert (code, errors[0][:42]) == (1, "error: cluster is 'moon', expected the add")
+    commands = *app.registered_commands, *data_app.registered_commands
+    assert sum("--cluster tcp://host:8786" in (c.epilog or "") for c in commands) == 4

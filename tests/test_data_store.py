@@ -147,33 +147,6 @@ def test_the_identity_says_what_differs(world):
     assert _differences(one, identity(settings, sources, fewer)) == "samples"
 
 
-def test_what_stands_in_the_way_is_told_apart():
-    "Who made this store?"
-    with tempfile.TemporaryDirectory() as folder:
-        assert not existing_store(Path(folder) / "new", {}, [])
-        with pytest.raises(FileExistsError, match="is in the way: .* has no manifest.json"):
-            existing_store(folder, {}, [])
-        for text, message in (
-            ("{", "is damaged"),
-            ('{"store_format": 0}', "store format 0, this version reads format 1"),
-        ):
-            (Path(folder) / "manifest.json").write_text(text)
-            with pytest.raises(ValueError, match=message):
-                read_manifest(folder)
-        manifest = dict(store_format=store_format, identity=identity(dict(size=32), []))
-        with pytest.raises(ValueError, match="manifest.json: settings is missing"):
-            (Path(folder) / "manifest.json").write_text(json.dumps(manifest))
-            read_manifest(folder)
-        manifest |= dict.fromkeys(("settings", "splits", "dropped", "units", "statistics"), {})
-        manifest |= dict(sources=[], bytes=0, samples=0)
-        (Path(folder) / "manifest.json").write_text(json.dumps(manifest))
-        assert existing_store(folder, dict(size=32), [])
-        with pytest.raises(FileExistsError, match="other settings: choose"):
-            existing_store(folder, dict(size=16), [])
-    with pytest.raises(FileNotFoundError, match="no store at nowhere"):
-        read_manifest("nowhere")
-
-
 def test_checksums_know_values_and_types_not_byte_orders_memory_layouts_or(world):
     "Checksums."
     # checksums know values and types, not byte orders, memory layouts or numbers of blocks
@@ -249,6 +222,33 @@ def test_a_mistake_of_ours_is_not_put_down_to_the_file(grown):
         for mistake in (AttributeError("no such method"), IndexError("none"), MemoryError()):
             with pytest.raises(type(mistake)), _hdf5_file(path):
                 raise mistake
+
+
+def test_what_stands_in_the_way_is_told_apart():
+    "Are two sample sets equal?"
+    with tempfile.TemporaryDirectory() as folder:
+        assert not existing_store(Path(folder) / "new", {}, [])
+        with pytest.raises(FileExistsError, match="is in the way: .* has no manifest.json"):
+            existing_store(folder, {}, [])
+        for text, message in (
+            ("{", "is damaged"),
+            ('{"store_format": 0}', "store format 0, this version reads format 1"),
+        ):
+            (Path(folder) / "manifest.json").write_text(text)
+            with pytest.raises(ValueError, match=message):
+                read_manifest(folder)
+        manifest = dict(store_format=store_format, identity=identity(dict(size=32), []))
+        with pytest.raises(ValueError, match="manifest.json: settings is missing"):
+            (Path(folder) / "manifest.json").write_text(json.dumps(manifest))
+            read_manifest(folder)
+        manifest |= dict.fromkeys(("settings", "splits", "dropped", "units", "statistics"), {})
+        manifest |= dict(sources=[], bytes=0, samples=0)
+        (Path(folder) / "manifest.json").write_text(json.dumps(manifest))
+        assert existing_store(folder, dict(size=32), [])
+        with pytest.raises(FileExistsError, match="other settings: choose"):
+            existing_store(folder, dict(size=16), [])
+    with pytest.raises(FileNotFoundError, match="no store at nowhere"):
+        read_manifest("nowhere")
 
 
 def test_ids_classes_and_places_of_any_alphabet_come_back():

@@ -115,7 +115,7 @@ def test_the_shortest_and_the_longest_day():
 
 
 def test_records_are_complete():
-    "Where it comes from."
+    "Six real patches."
     # records are complete; other editions are told how; what is there is not fetched again
     assert sources["ben-ge-8k"]["page"].endswith("/8121208")
     with pytest.raises(ValueError, match="take ben-ge-8k or ben-ge-800"):
@@ -493,7 +493,7 @@ def test_a_part_that_is_missing_as_a_whole_stops_the_preparation_or_the(mini):
 
 
 def test_six_real_patches_become_a_store_honest_about_what_there_is_not():
-    "Six real patches."
+    "Six real patches become a store."
     with tempfile.TemporaryDirectory() as folder:
         root = real_patches(folder)
         with pytest.raises(ValueError, match="nothing for elevation .*landcover .*climate .*weather"):

@@ -58,6 +58,13 @@ def tiff(landscape):
     return tiff
 
 
+def test_nodata_nan_and_infinite_pixels_hold_nothing():
+    "What is missing."
+    values = np.array([1.0, np.nan, np.inf, -np.inf, -9999.0])
+    assert valid_mask(values, -9999).tolist() == [True, False, False, False, False]
+    assert valid_mask(np.array([0, 255, 3], "uint8"), 255).tolist() == [True, False, True]
+
+
 def test_what_is_written_is_read(tiff, landscape):
     "What a file says of its numbers and its rows."
     assert np.array_equal(
@@ -139,13 +146,13 @@ def test_scale_and_offset_are_applied_nodata_is_not():
         ):
             read_raster(path, dtype="int16")
         assert read_raster(written(folder, decimetres)).dtype == "int16"
-        for transform, match in (
+        for tilted, match in (
             (Affine(1, 0, 5, 0, 1, 9), "they run from south to north"),
             (Affine(-1, 0, 5, 0, -1, 9), "they run from east to west"),
             (Affine(1, 0.2, 5, 0.2, -1, 9), "it is rotated"),
         ):
             with pytest.raises(ValueError, match=match):
-                read_raster(written(folder, decimetres, transform))
+                read_raster(written(folder, decimetres, tilted))
         two = np.zeros((2, 2, 2), "complex64")
         with pytest.raises(ValueError, match="expected real numbers, got complex64"):
             read_raster(written(folder, two))
@@ -259,13 +266,6 @@ def test_a_wave_that_runs_around_the_earth_is_met_at_its_place_across_the_date()
     assert np.abs(met - np.sin(np.radians(target.x + 30))).max() < 1e-3
     with pytest.raises(ValueError, match="do not go around the Earth"):
         unroll(wave, 0.25)
-
-
-def test_nodata_nan_and_infinite_pixels_hold_nothing():
-    "What is missing."
-    values = np.array([1.0, np.nan, np.inf, -np.inf, -9999.0])
-    assert valid_mask(values, -9999).tolist() == [True, False, False, False, False]
-    assert valid_mask(np.array([0, 255, 3], "uint8"), 255).tolist() == [True, False, True]
 
 
 def test_patches_stand_where_they_stood():

@@ -288,8 +288,20 @@ def test_without_network(aerial):
         assert not constants.HF_HUB_OFFLINE
 
 
-def test_weights_of_satellites():
+def test_a_linear_layer_over_patches_is_a_convolution():
     "What can go wrong."
+    # a linear layer over patches is a convolution: the same numbers, and filters that can be adapted
+    linear = nn.Linear(4 * 4 * 3, 5, bias=False)
+    image = torch.randn(2, 3, 8, 12)
+    rows = image.reshape(2, 3, 2, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(2, 6, 48)
+    patches = PatchFilters(linear, 3, (4, 4))
+    torch.testing.assert_close(patches(rows), linear(rows))
+    as_image = patches.filters(image).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(as_image, linear(rows))
+
+
+def test_weights_of_satellites():
+    "With torchgeo and TerraTorch."
     # weights of satellites: torchgeo says which bands they read
     pytest.importorskip("torchgeo.models")
     s2 = Modality("s2", "image", (3, 32, 32), channels=("B02", "B8A", "NDVI"))
@@ -316,20 +328,8 @@ def test_weights_of_satellites():
         named_encoder(s2, False, "torchgeo:dofa_base_patch16_224")
 
 
-def test_a_linear_layer_over_patches_is_a_convolution():
-    "What can go wrong."
-    # a linear layer over patches is a convolution: the same numbers, and filters that can be adapted
-    linear = nn.Linear(4 * 4 * 3, 5, bias=False)
-    image = torch.randn(2, 3, 8, 12)
-    rows = image.reshape(2, 3, 2, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(2, 6, 48)
-    patches = PatchFilters(linear, 3, (4, 4))
-    torch.testing.assert_close(patches(rows), linear(rows))
-    as_image = patches.filters(image).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(as_image, linear(rows))
-
-
 def test_terramind_reads_what_its_bands_are_called():
-    "What can go wrong."
+    "With torchgeo and TerraTorch."
     # TerraMind reads what its bands are called; names of ours are found, others are one line
     pytest.importorskip("terratorch")
 

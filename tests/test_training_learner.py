@@ -109,33 +109,6 @@ def test_making_a_network_leaves_the_global_random_state_alone(samples, setup):
             seeded_network(modalities(samples), setup, seed)
 
 
-def test_bfloat16_rounds_a_little_learns_the_same_and_leaves_no_mark(samples, setup):
-    "Learning the toy world."
-    # bfloat16 rounds a little, learns the same, and leaves no mark; unknown names are refused
-    def score_of(precision):
-        learn = multitask_learner(samples, setup, bs=32, device="cpu", precision=precision)
-        with learn.no_bar(), learn.no_logging():
-            learn.fit_one_cycle(3, 1e-2)
-        assert {p.dtype for p in learn.model.parameters()} == {torch.float32}
-        assert learn.model(learn.dls.one_batch()[0])["warmth"].dtype == torch.float32
-        return learn, learn.scores("valid").set_index(["task", "metric"]).value
-
-
-    (_, exact), (learn_half, half) = map(score_of, ("fp32", "bf16"))
-    assert not exact.equals(half)
-    assert abs(exact["warmth", "r2"] - half["warmth", "r2"]) < 0.1
-    assert abs(exact["cover", "accuracy"] - half["cover", "accuracy"]) < 0.05
-    assert learn_half.trace.loss.dtype == "float32"
-    preds, _ = learn_half.get_preds()
-    assert preds["warmth"].dtype == torch.float32
-    with pytest.raises(RuntimeError), learn_half.no_bar(), learn_half.no_logging():
-        learn_half.model.body.register_forward_hook(lambda *_: torch.zeros(1))
-        learn_half.fit(1)
-    assert not torch.is_autocast_enabled("cpu")
-    with pytest.raises(ValueError, match="precision is 'half', expected 'fp32' or 'bf16'"):
-        multitask_learner(samples, setup, precision="half")
-
-
 def test_a_learner_without_a_trace_says_so_and_an_unknown_split_too(samples, setup):
     "Learning the toy world."
     plain = multitask_learner(samples, setup, trace=(), device="cpu")
@@ -256,6 +229,33 @@ def test_a_loader_that_shuffles_comes_back_in_order(learn, valid):
         torch.testing.assert_close(new[task], values)
     assert not torch.equal(as_drawn["warmth"], in_order["warmth"])
     torch.testing.assert_close(logits["climate"].softmax(1), in_order["climate"])
+
+
+def test_bfloat16_rounds_a_little_learns_the_same_and_leaves_no_mark(samples, setup):
+    "Prediction."
+    # bfloat16 rounds a little, learns the same, and leaves no mark; unknown names are refused
+    def score_of(precision):
+        learn = multitask_learner(samples, setup, bs=32, device="cpu", precision=precision)
+        with learn.no_bar(), learn.no_logging():
+            learn.fit_one_cycle(3, 1e-2)
+        assert {p.dtype for p in learn.model.parameters()} == {torch.float32}
+        assert learn.model(learn.dls.one_batch()[0])["warmth"].dtype == torch.float32
+        return learn, learn.scores("valid").set_index(["task", "metric"]).value
+
+
+    (_, exact), (learn_half, half) = map(score_of, ("fp32", "bf16"))
+    assert not exact.equals(half)
+    assert abs(exact["warmth", "r2"] - half["warmth", "r2"]) < 0.1
+    assert abs(exact["cover", "accuracy"] - half["cover", "accuracy"]) < 0.05
+    assert learn_half.trace.loss.dtype == "float32"
+    preds, _ = learn_half.get_preds()
+    assert preds["warmth"].dtype == torch.float32
+    with pytest.raises(RuntimeError), learn_half.no_bar(), learn_half.no_logging():
+        learn_half.model.body.register_forward_hook(lambda *_: torch.zeros(1))
+        learn_half.fit(1)
+    assert not torch.is_autocast_enabled("cpu")
+    with pytest.raises(ValueError, match="precision is 'half', expected 'fp32' or 'bf16'"):
+        multitask_learner(samples, setup, precision="half")
 
 
 def test_an_answer_about_a_mirrored_image_is_mirrored_back(learn, valid, samples):

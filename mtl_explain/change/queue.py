@@ -7,12 +7,12 @@ __all__ = [
     "recall_format",
     "recall_schema",
     "change_regions",
-    "change_queue",
     "object_scores",
     "RecallPromise",
     "load_recall_promise",
     "recall_losses",
     "recall_promise",
+    "change_queue",
 ]
 
 # %% ../../nbs/api/change/04_queue.ipynb #f67f0601
@@ -140,66 +140,6 @@ def _sums(file, regions, n, chance, height):
 def _middle(transform, rows, columns):
     "The middle of some rows and columns, as coordinates."
     return transform @ ((columns.start + columns.stop) / 2, (rows.start + rows.stop) / 2)
-
-
-# %% ../../nbs/api/change/04_queue.ipynb #e34dc822
-def change_queue(
-    detection,  # path of a raster that `detect_change` wrote, with probabilities
-    out,  # GeoPackage to write
-    promise=None,  # a `RecallPromise`, or path of one: takes its threshold and its class
-    least: float = 0.0,  # m²: what is smaller is left out, and counted in a note
-) -> Path:  # a layer `changes`: rank, class, confidence, area_m2, height_m, polygon
-    "The changed regions as polygons in a GeoPackage, the most doubtful first; its promise beside."
-    try:
-        import geopandas
-    except ImportError:
-        raise ImportError(
-            "a queue needs GeoPandas, which is not installed: pip install 'mtl_explain[queue]'"
-        ) from None
-    out = Path(out)
-    if out.suffix != ".gpkg":
-        raise ValueError(f"{out}: a queue is a GeoPackage, whose name ends in .gpkg")
-    certificate = out.with_suffix(".json")
-    for path in (out, certificate) if promise is not None else (out,):
-        if path.exists():
-            raise FileExistsError(f"{path} exists already: choose another name, or remove it")
-    if promise is not None:
-        promise = promise if isinstance(promise, RecallPromise) else load_recall_promise(promise)
-        promise.check_raster(detection)
-    asked = dict(threshold=promise.threshold, kinds=[promise.kind]) if promise else {}
-    table = change_regions(detection, **asked)
-    small = table["area"] < least
-    if small.any():
-        warnings.warn(
-            f"{small.sum()} of {len(table)} regions are smaller than {least:g} m² and left out"
-            + "; what is promised is about all of them" * (promise is not None),
-            stacklevel=2,
-        )
-    table = table[~small].reset_index(drop=True)
-    with open_raster(detection) as file:
-        crs = file.crs
-    features = [dict(type="Feature", geometry=g, properties={}) for g in table["geometry"]]
-    columns = ["rank", "class", "confidence", "area_m2", "height_m", "geometry"]
-    found = geopandas.GeoDataFrame.from_features(features, columns=["geometry"], crs=crs)
-    found = found.assign(
-        rank=np.arange(1, len(table) + 1),
-        confidence=table["confidence"],
-        area_m2=table["area"],
-        height_m=table["height"],
-    )
-    found["class"] = table["kind"]
-    about = dict(promise=promise.sentence) if promise else {}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(out) as scratch:
-        named = scratch.with_name(f"{scratch.name}.gpkg")  # its driver looks at the name
-        try:
-            found[columns].to_file(named, layer="changes", driver="GPKG", layer_metadata=about)
-            os.replace(named, scratch)
-        finally:
-            named.unlink(missing_ok=True)
-    if promise is not None:
-        promise.save(certificate)
-    return out
 
 
 # %% ../../nbs/api/change/04_queue.ipynb #8fd22d8c
@@ -363,3 +303,63 @@ def recall_promise(
         weights=weights,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+# %% ../../nbs/api/change/04_queue.ipynb #e34dc822
+def change_queue(
+    detection,  # path of a raster that `detect_change` wrote, with probabilities
+    out,  # GeoPackage to write
+    promise=None,  # a `RecallPromise`, or path of one: takes its threshold and its class
+    least: float = 0.0,  # m²: what is smaller is left out, and counted in a note
+) -> Path:  # a layer `changes`: rank, class, confidence, area_m2, height_m, polygon
+    "The changed regions as polygons in a GeoPackage, the most doubtful first; its promise beside."
+    try:
+        import geopandas
+    except ImportError:
+        raise ImportError(
+            "a queue needs GeoPandas, which is not installed: pip install 'mtl_explain[queue]'"
+        ) from None
+    out = Path(out)
+    if out.suffix != ".gpkg":
+        raise ValueError(f"{out}: a queue is a GeoPackage, whose name ends in .gpkg")
+    certificate = out.with_suffix(".json")
+    for path in (out, certificate) if promise is not None else (out,):
+        if path.exists():
+            raise FileExistsError(f"{path} exists already: choose another name, or remove it")
+    if promise is not None:
+        promise = promise if isinstance(promise, RecallPromise) else load_recall_promise(promise)
+        promise.check_raster(detection)
+    asked = dict(threshold=promise.threshold, kinds=[promise.kind]) if promise else {}
+    table = change_regions(detection, **asked)
+    small = table["area"] < least
+    if small.any():
+        warnings.warn(
+            f"{small.sum()} of {len(table)} regions are smaller than {least:g} m² and left out"
+            + "; what is promised is about all of them" * (promise is not None),
+            stacklevel=2,
+        )
+    table = table[~small].reset_index(drop=True)
+    with open_raster(detection) as file:
+        crs = file.crs
+    features = [dict(type="Feature", geometry=g, properties={}) for g in table["geometry"]]
+    columns = ["rank", "class", "confidence", "area_m2", "height_m", "geometry"]
+    found = geopandas.GeoDataFrame.from_features(features, columns=["geometry"], crs=crs)
+    found = found.assign(
+        rank=np.arange(1, len(table) + 1),
+        confidence=table["confidence"],
+        area_m2=table["area"],
+        height_m=table["height"],
+    )
+    found["class"] = table["kind"]
+    about = dict(promise=promise.sentence) if promise else {}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(out) as scratch:
+        named = scratch.with_name(f"{scratch.name}.gpkg")  # its driver looks at the name
+        try:
+            found[columns].to_file(named, layer="changes", driver="GPKG", layer_metadata=about)
+            os.replace(named, scratch)
+        finally:
+            named.unlink(missing_ok=True)
+    if promise is not None:
+        promise.save(certificate)
+    return out

@@ -12,7 +12,6 @@ __all__ = [
     "contiguous_layout",
     "identity",
     "read_manifest",
-    "existing_store",
     "block_checksums",
     "write_store",
     "refuse_external",
@@ -22,6 +21,7 @@ __all__ = [
     "stored_statistics",
     "stored_faults",
     "content_digest",
+    "existing_store",
     "save_samples",
     "read_ahead",
     "SentSamples",
@@ -500,30 +500,6 @@ def read_manifest(
     check_document(manifest, manifest_schema, path / "manifest.json")
     _check_lengths(manifest, path / "manifest.json")
     return manifest
-
-
-# %% ../../nbs/api/data/03_store.ipynb #68d87275
-def existing_store(
-    dest: str | os.PathLike,  # folder where the store would stand
-    settings: dict,  # parameters that decide what is in the store
-    sources: list,  # files it is made from
-    contents: str = "",  # `content_digest` of samples that come from memory
-) -> bool:  # True: it is there and the same; False: nothing is there
-    "Is this store there already? Raises `FileExistsError` if something else is."
-    dest = Path(dest)
-    if not dest.exists():
-        return False
-    try:
-        manifest = read_manifest(dest)
-    except (FileNotFoundError, ValueError) as error:
-        raise FileExistsError(f"{dest} is in the way: {error}") from None
-    if different := _differences(manifest["identity"], identity(settings, sources)):
-        raise FileExistsError(
-            f"{dest} was made with other {different}: choose another folder, or remove it"
-        )
-    if contents and content_digest(open_store(dest)) != contents:
-        raise FileExistsError(f"{dest} holds other samples: choose another folder, or remove it")
-    return True
 
 
 # %% ../../nbs/api/data/03_store.ipynb #3786e1ff
@@ -1376,6 +1352,30 @@ def content_digest(
     variables = {str(n): [described(da), values(da)] for n, da in samples.data_vars.items()}
     coords = {str(n): [described(da), _coordinate_digest(da)] for n, da in samples.coords.items()}
     return json_digest(dict(attrs=attrs, variables=variables, coords=coords))
+
+
+# %% ../../nbs/api/data/03_store.ipynb #68d87275
+def existing_store(
+    dest: str | os.PathLike,  # folder where the store would stand
+    settings: dict,  # parameters that decide what is in the store
+    sources: list,  # files it is made from
+    contents: str = "",  # `content_digest` of samples that come from memory
+) -> bool:  # True: it is there and the same; False: nothing is there
+    "Is this store there already? Raises `FileExistsError` if something else is."
+    dest = Path(dest)
+    if not dest.exists():
+        return False
+    try:
+        manifest = read_manifest(dest)
+    except (FileNotFoundError, ValueError) as error:
+        raise FileExistsError(f"{dest} is in the way: {error}") from None
+    if different := _differences(manifest["identity"], identity(settings, sources)):
+        raise FileExistsError(
+            f"{dest} was made with other {different}: choose another folder, or remove it"
+        )
+    if contents and content_digest(open_store(dest)) != contents:
+        raise FileExistsError(f"{dest} holds other samples: choose another folder, or remove it")
+    return True
 
 
 # %% ../../nbs/api/data/03_store.ipynb #76eccddf

@@ -7,6 +7,7 @@ __all__ = [
     "worldcover",
     "climate_zones",
     "sources",
+    "example_split",
     "height_folders",
     "weather_columns",
     "pixel_metres",
@@ -15,17 +16,17 @@ __all__ = [
     "recipe",
     "store_version",
     "coordinates",
-    "example_split",
     "dataset",
     "season_of",
+    "dataset_folder",
+    "find_table",
+    "make_examples",
     "fetch",
     "read_cover",
     "read_height",
     "read_climate",
     "read_numbers",
     "read_patch",
-    "dataset_folder",
-    "find_table",
     "read_tables",
     "read_splits",
     "blocked_split",
@@ -34,7 +35,6 @@ __all__ = [
     "absent_modalities",
     "prepare",
     "load",
-    "make_examples",
     "plot_patch",
 ]
 
@@ -126,6 +126,74 @@ sources = {
     "landcover": zenodo(8129666, "ben-ge: land cover of all patches, 487 MB packed"),
     "weather": zenodo(8129412, "ben-ge: weather of all patches, 18 MB packed"),
 }
+
+
+# %% ../../nbs/api/datasets/05_benge.ipynb #54d761e3
+def dataset_folder(
+    source: str | os.PathLike,  # folder of the dataset, or the one above it
+) -> Path:  # the one with the tables
+    "Where the tables are."
+    found = [
+        p.parent for depth in ("", "*/") for p in sorted(Path(source).glob(f"{depth}*_meta.csv"))
+    ]
+    if not found:
+        raise FileNotFoundError(f"{source} holds no ben-ge: there is no table …_meta.csv in it")
+    return found[0]
+
+
+def find_table(
+    root: Path,  # folder of the dataset
+    end: str,  # how the file's name ends, e.g. '_meta.csv'
+) -> Path | None:
+    "A table of the dataset, whatever the dataset is called."
+    return min(
+        root.glob(f"*{end}"), key=lambda p: (not p.name.startswith(root.name), p.name), default=None
+    )
+
+
+# %% ../../nbs/api/datasets/05_benge.ipynb #ae015195
+def _example_row(
+    root: Path,  # folder of the dataset
+    radar: Path,  # metadata of a radar patch
+) -> dict:  # a row of the meta table
+    "What the metadata of a pair of patches say."
+    one = read_json_checked(radar)
+    name = one["corresponding_s2_patch"]
+    two = read_json_checked(root / "sentinel-2" / name / f"{name}_labels_metadata.json")
+    (lon,), (lat,) = transform(
+        two["projection"],
+        "EPSG:4326",
+        [two["coordinates"]["ulx"] + 600],
+        [two["coordinates"]["uly"] - 600],
+    )
+    times = dict(s2=pd.Timestamp(two["acquisition_date"]), s1=pd.Timestamp(one["acquisition_time"]))
+    dates = {f"timestamp_{s}": t.isoformat() for s, t in times.items()} | {
+        f"season_{s}": float(season_of(t.day_of_year)) for s, t in times.items()
+    }
+    return dict(patch_id=name, patch_id_s1=radar.parent.name) | dates | dict(lon=lon, lat=lat)
+
+
+# %% ../../nbs/api/datasets/05_benge.ipynb #7001f0e2
+example_split = {"29UPU": "train", "35VPK": "train", "33UUP": "val", "29SND": "test"}
+
+
+def make_examples(
+    folder: str | os.PathLike,  # to make
+    data: str | os.PathLike | None = None,  # data folder, where the wheel is kept
+    progress: bool = True,  # show progress bars
+) -> Path:  # the folder
+    "The six real patches of BigEarthNet as a ben-ge folder: images, meta table and lists."
+    name = Path(folder).name
+    with new_folder(folder) as root:
+        table = pd.DataFrame([_example_row(root, p) for p in unpack_examples(root, data, progress)])
+        table.to_csv(root / f"{name}_meta.csv", index=False)
+        (root / "splits").mkdir()
+        split = parse_ids(table.patch_id, table.patch_id_s1).tile.map(example_split)
+        for s in ("train", "val", "test"):
+            (root / "splits" / f"{name}_{s}.csv").write_text(
+                "\n".join(table.patch_id[split == s]) + "\n"
+            )
+    return Path(folder)
 
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #e11fbf4c
@@ -274,29 +342,6 @@ def read_patch(
             if n in names
         }
     return images | maps | read_numbers(row, names)
-
-
-# %% ../../nbs/api/datasets/05_benge.ipynb #54d761e3
-def dataset_folder(
-    source: str | os.PathLike,  # folder of the dataset, or the one above it
-) -> Path:  # the one with the tables
-    "Where the tables are."
-    found = [
-        p.parent for depth in ("", "*/") for p in sorted(Path(source).glob(f"{depth}*_meta.csv"))
-    ]
-    if not found:
-        raise FileNotFoundError(f"{source} holds no ben-ge: there is no table …_meta.csv in it")
-    return found[0]
-
-
-def find_table(
-    root: Path,  # folder of the dataset
-    end: str,  # how the file's name ends, e.g. '_meta.csv'
-) -> Path | None:
-    "A table of the dataset, whatever the dataset is called."
-    return min(
-        root.glob(f"*{end}"), key=lambda p: (not p.name.startswith(root.name), p.name), default=None
-    )
 
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #9942a3d3
@@ -721,51 +766,6 @@ def load(
 ) -> xr.Dataset:  # a sample set, memory-mapped
     "The prepared store."
     return load_prepared("benge", path)
-
-
-# %% ../../nbs/api/datasets/05_benge.ipynb #ae015195
-def _example_row(
-    root: Path,  # folder of the dataset
-    radar: Path,  # metadata of a radar patch
-) -> dict:  # a row of the meta table
-    "What the metadata of a pair of patches say."
-    one = read_json_checked(radar)
-    name = one["corresponding_s2_patch"]
-    two = read_json_checked(root / "sentinel-2" / name / f"{name}_labels_metadata.json")
-    (lon,), (lat,) = transform(
-        two["projection"],
-        "EPSG:4326",
-        [two["coordinates"]["ulx"] + 600],
-        [two["coordinates"]["uly"] - 600],
-    )
-    times = dict(s2=pd.Timestamp(two["acquisition_date"]), s1=pd.Timestamp(one["acquisition_time"]))
-    dates = {f"timestamp_{s}": t.isoformat() for s, t in times.items()} | {
-        f"season_{s}": float(season_of(t.day_of_year)) for s, t in times.items()
-    }
-    return dict(patch_id=name, patch_id_s1=radar.parent.name) | dates | dict(lon=lon, lat=lat)
-
-
-# %% ../../nbs/api/datasets/05_benge.ipynb #7001f0e2
-example_split = {"29UPU": "train", "35VPK": "train", "33UUP": "val", "29SND": "test"}
-
-
-def make_examples(
-    folder: str | os.PathLike,  # to make
-    data: str | os.PathLike | None = None,  # data folder, where the wheel is kept
-    progress: bool = True,  # show progress bars
-) -> Path:  # the folder
-    "The six real patches of BigEarthNet as a ben-ge folder: images, meta table and lists."
-    name = Path(folder).name
-    with new_folder(folder) as root:
-        table = pd.DataFrame([_example_row(root, p) for p in unpack_examples(root, data, progress)])
-        table.to_csv(root / f"{name}_meta.csv", index=False)
-        (root / "splits").mkdir()
-        split = parse_ids(table.patch_id, table.patch_id_s1).tile.map(example_split)
-        for s in ("train", "val", "test"):
-            (root / "splits" / f"{name}_{s}.csv").write_text(
-                "\n".join(table.patch_id[split == s]) + "\n"
-            )
-    return Path(folder)
 
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #d41b0c85

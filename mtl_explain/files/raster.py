@@ -6,6 +6,7 @@
 __all__ = [
     "is_virtual",
     "open_raster",
+    "valid_mask",
     "band_scaling",
     "read_values",
     "north_up_problem",
@@ -18,7 +19,6 @@ __all__ = [
     "global_grid",
     "to_grid",
     "unroll",
-    "valid_mask",
     "cut_patches",
     "patch_mean",
     "patch_mode",
@@ -126,6 +126,18 @@ def _check_raster(
     for key, value in expected.items():
         if value is not None and found[key] != value:
             raise ValueError(f"{name}: expected {key} {value}, got {found[key]}")
+
+
+# %% ../../nbs/api/files/05_raster.ipynb #5f3a81e0
+def valid_mask(
+    values: np.ndarray,  # any shape
+    nodata: float | int | None = None,  # value that means nothing here
+) -> np.ndarray:  # boolean, True where there is a finite value
+    "Which pixels hold a value: not `nodata`, not NaN, not infinite."
+    mask = np.isfinite(values)
+    if nodata is None or np.isnan(nodata):
+        return mask
+    return mask & (values != nodata)
 
 
 # %% ../../nbs/api/files/05_raster.ipynb #15426cbb
@@ -340,18 +352,6 @@ def unroll(
     values = np.concatenate([values, values[..., :1]], -1)
     transform = Affine(step, 0, -180 - step / 2, 0, -step, 90 + step / 2)
     return values, Grid(values.shape[-2:], transform)
-
-
-# %% ../../nbs/api/files/05_raster.ipynb #5f3a81e0
-def valid_mask(
-    values: np.ndarray,  # any shape
-    nodata: float | int | None = None,  # value that means nothing here
-) -> np.ndarray:  # boolean, True where there is a finite value
-    "Which pixels hold a value: not `nodata`, not NaN, not infinite."
-    mask = np.isfinite(values)
-    if nodata is None or np.isnan(nodata):
-        return mask
-    return mask & (values != nodata)
 
 
 # %% ../../nbs/api/files/05_raster.ipynb #28aae130

@@ -297,7 +297,7 @@ def find_roles(
     folder,  # where the runs are kept: called again, it goes on, or opens what is there
     candidates: tuple = None,  # modalities that look for a role; all others if None
     allowed: dict = None,  # modality -> roles that it may have, where you know better
-    budget: int = 54,  # trainings; for up to four candidates 27 and then nine with three seeds
+    budget: int = 108,  # trainings; for four candidates 27 setups twice, then nine with six seeds
     costs: dict = None,  # modality -> what having it at deployment costs, in units of the error
     margin: float = None,  # smallest difference that matters; 2 % of the mean error if None
     options: dict = None,  # modality -> role -> options of its encoder or head

@@ -20,14 +20,14 @@ __all__ = [
     "epochs_since_best",
     "StopEarly",
     "check_config",
+    "Run",
+    "load_run",
+    "opened_run",
     "trace_pieces",
     "run_trace",
     "resume",
     "train_run",
     "export_run",
-    "Run",
-    "load_run",
-    "opened_run",
     "record_confidence",
 ]
 
@@ -606,6 +606,209 @@ def _read_config(
     return config
 
 
+# %% ../../nbs/api/training/08_runs.ipynb #f1f9d6e3
+def _read_scores(
+    path: Path,  # scores.csv of a run
+    tasks: dict,  # that must have scores
+) -> pd.DataFrame:  # columns task, metric, value, units, split
+    "The scores of a run; one line where the file was cut short or written by something else."
+    columns = ["task", "metric", "value", "units", "split"]
+    table = read_table(path, columns, keep_default_na=False, na_values=["nan"])
+    if table["value"].dtype.kind not in "iuf":
+        raise ValueError(f"{path}: the column 'value' holds text, expected numbers")
+    if table["split"].isna().any() or not set(table["split"]) <= set(split_names):
+        raise ValueError(
+            f"{path}: the column 'split' holds something else than {', '.join(split_names)}: the "
+            "file is damaged, or was cut short"
+        )
+    if missing := [t for t in tasks if t not in set(table["task"])]:
+        raise ValueError(
+            f"{path}: no score of '{missing[0]}': the file is damaged, or was cut short"
+        )
+    return table
+
+
+class Run:
+    "A run folder, opened; what it holds is read when it is asked for."
+
+    def __init__(
+        self,
+        folder,  # the run folder
+    ):
+        self.folder = Path(folder)
+        self.config = _read_config(self.folder)
+        try:
+            self.setup = from_dict(Setup, self.config["setup"])
+            self.modalities = {
+                n: from_dict(Modality, m) for n, m in self.config["modalities"].items()
+            }
+        except ValueError as e:
+            raise ValueError(f"{self.folder / 'config.json'}: {e}") from None
+        self.options = self.config["options"]
+
+    @property
+    def epoch(self) -> int:
+        return _kept_epoch(self)  # whose weights, scores, predictions and explanations these are
+
+    @property
+    def about(self) -> str:
+        return _about_epoch(self)  # a sentence
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "scores.csv").exists()
+
+    @property
+    def state(self) -> str:
+        return (
+            f"{len(self.metrics) if (self.folder / 'metrics.csv').exists() else 0} of "
+            f"{self.options['epochs']} epochs"
+        )
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        path = self.folder / "metrics.csv"
+        table = read_table(path, ["epoch", "train_loss", "seconds"])
+        if table["seconds"].isna().any():
+            raise ValueError(f"{path}: a row has no end: the file is damaged, or was cut short")
+        return table.set_index("epoch")
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        return _read_scores(self.folder / "scores.csv", self.setup.targets)
+
+    @cached_property
+    def trace(self) -> xr.Dataset:
+        told = run_trace(self.folder, len(self.metrics))
+        trace = check_trace(told, self.modalities, self.folder / "trace")
+        found = _with_record(trace, self.modalities, self.folder / confidence_file)
+        return found.assign_attrs(kept=self.epoch)
+
+    @property
+    def weights(self) -> str:
+        "The fingerprint of the weights that are kept."
+        return weights_digest(weights_file(self.folder))
+
+    @cached_property
+    def network(self) -> MultitaskNetwork:
+        return _trained_network(self)
+
+    def predict(
+        self,
+        samples: xr.Dataset,  # at least the inputs; see `data.inputs` for what is compared
+        bs: int = 64,  # samples a batch
+        check_range: bool = True,  # refuse numbers far from those of training
+        probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
+        promise=None,  # a certificate of this run: adds what it promises, and the probabilities
+    ) -> xr.Dataset:  # one variable a target, in native units
+        probabilities = probabilities or promise is not None
+        heat = self.temperatures if probabilities else None
+        found = predict_samples(self.network, samples, bs, check_range, probabilities, heat)
+        return found if promise is None else promise.applied(self, found, samples)
+
+    @property
+    def temperatures(self) -> dict:
+        "Task -> temperature of its labels; empty if the run keeps no record of confidence."
+        path = self.folder / confidence_file
+        if not path.exists():
+            return {}
+        refuse_external(path)
+        with xr.open_dataset(path, engine="h5netcdf") as record:
+            temperature = record["temperature"].load()
+        known = temperature.dropna("task")
+        return dict(zip(known["task"].values.tolist(), known.values.tolist(), strict=True))
+
+    def __repr__(self):
+        kept = f", epoch {self.epoch} kept" if self.finished else ""
+        return (
+            f"Run({self.folder}): {self.setup.name or self.setup.variant}, {self.state}{kept}, "
+            f"seed {self.options.get('seed')}"
+        )
+
+
+# %% ../../nbs/api/training/08_runs.ipynb #c2068ade
+def _trained_network(
+    run: Run,  # an opened run
+) -> MultitaskNetwork:  # on the CPU, in evaluation mode
+    "The network of a run with the weights that it keeps."
+    weights = weights_file(run.folder)
+    if best_file(run.folder) is None:
+        _expect_last(run)
+
+    def made():
+        return MultitaskNetwork(run.modalities, run.setup, pretrained=False)
+
+    with torch.device("meta"):
+        check_weights(made().state_dict(), weights)  # before there is room for numbers
+    net = made()
+    load_weights(net, weights)
+    return net.eval()
+
+
+def _about_epoch(
+    run: Run,  # an opened run
+) -> str:
+    "Which epoch scores, predictions and explanations are about, in words."
+    if run.options.get("keep") == "exported":
+        last = len(run.metrics) - 1
+        return f"Epoch {run.epoch} of 0 to {last} is kept: its weights were exported."
+    if best_file(run.folder):
+        return (
+            f"Epoch {run.epoch} of 0 to {len(run.metrics) - 1} is kept: the lowest loss of "
+            f"{run.setup.main} on the validation samples."
+        )
+    return f"Epoch {run.epoch}, the last one, is kept."
+
+
+def _kept_epoch(
+    run: Run,  # an opened run
+) -> int:
+    "The epoch in the name of the best weights; the last finished one where none was chosen."
+    best = best_file(run.folder)
+    if best is None:
+        _expect_last(run)
+    return epoch_of(best) if best else len(run.metrics) - 1
+
+
+def _expect_last(
+    run: Run,  # an opened run without best weights
+) -> None:
+    "`FileNotFoundError` where the best weights were there and are gone."
+    if run.options.get("keep") != "best" or not run.finished:
+        return
+    losses = run.metrics.get(_chosen_by(run.setup.main), pd.Series(dtype=float))
+    if np.isfinite(losses).any():
+        raise FileNotFoundError(
+            f"{run.folder}/best-{losses.argmin():03d}.safetensors is missing: the scores are about "
+            "these weights; copy the run again, or train it again in another folder"
+        )
+
+
+# %% ../../nbs/api/training/08_runs.ipynb #737d68f0
+def load_run(
+    folder,  # a run folder, or 'hub:owner/name' of one on the Hugging Face Hub
+) -> Run:
+    "Open a run; the samples it was trained on are not needed."
+    return Run(hub_folder(folder) if is_hub_name(folder) else folder)
+
+
+def opened_run(
+    run,  # a run folder, as text or path; or what is open: a run, a learner, a trace
+):  # the run; what is open as it came
+    "What a reader hands over where a run is asked for: the run, or its folder."
+    return load_run(run) if isinstance(run, str | os.PathLike) else run
+
+
+@patch
+def _repr_html_(self: Run) -> str:
+    head = f"<p><b>{escape(repr(self))}</b></p>{self.setup._repr_html_()}"
+    if not self.finished:
+        return f"{head}<p>not finished</p>"
+    keys = ["task", "metric", "units"]
+    scores = self.scores.pivot(index=keys, columns="split", values="value")
+    return head + scores.round(4).to_html()
+
+
 # %% ../../nbs/api/training/08_runs.ipynb #1a851b86
 def _claim_folder(
     folder: Path,  # where the run shall be
@@ -983,209 +1186,6 @@ def _write_export(learn, folder):
         _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
     scores = _all_scores(learn, learn.samples)
     write_beside(folder / "scores.csv", scores.to_csv(index=False, na_rep="nan"))
-
-
-# %% ../../nbs/api/training/08_runs.ipynb #f1f9d6e3
-def _read_scores(
-    path: Path,  # scores.csv of a run
-    tasks: dict,  # that must have scores
-) -> pd.DataFrame:  # columns task, metric, value, units, split
-    "The scores of a run; one line where the file was cut short or written by something else."
-    columns = ["task", "metric", "value", "units", "split"]
-    table = read_table(path, columns, keep_default_na=False, na_values=["nan"])
-    if table["value"].dtype.kind not in "iuf":
-        raise ValueError(f"{path}: the column 'value' holds text, expected numbers")
-    if table["split"].isna().any() or not set(table["split"]) <= set(split_names):
-        raise ValueError(
-            f"{path}: the column 'split' holds something else than {', '.join(split_names)}: the "
-            "file is damaged, or was cut short"
-        )
-    if missing := [t for t in tasks if t not in set(table["task"])]:
-        raise ValueError(
-            f"{path}: no score of '{missing[0]}': the file is damaged, or was cut short"
-        )
-    return table
-
-
-class Run:
-    "A run folder, opened; what it holds is read when it is asked for."
-
-    def __init__(
-        self,
-        folder,  # the run folder
-    ):
-        self.folder = Path(folder)
-        self.config = _read_config(self.folder)
-        try:
-            self.setup = from_dict(Setup, self.config["setup"])
-            self.modalities = {
-                n: from_dict(Modality, m) for n, m in self.config["modalities"].items()
-            }
-        except ValueError as e:
-            raise ValueError(f"{self.folder / 'config.json'}: {e}") from None
-        self.options = self.config["options"]
-
-    @property
-    def epoch(self) -> int:
-        return _kept_epoch(self)  # whose weights, scores, predictions and explanations these are
-
-    @property
-    def about(self) -> str:
-        return _about_epoch(self)  # a sentence
-
-    @property
-    def finished(self) -> bool:
-        return (self.folder / "scores.csv").exists()
-
-    @property
-    def state(self) -> str:
-        return (
-            f"{len(self.metrics) if (self.folder / 'metrics.csv').exists() else 0} of "
-            f"{self.options['epochs']} epochs"
-        )
-
-    @cached_property
-    def metrics(self) -> pd.DataFrame:
-        path = self.folder / "metrics.csv"
-        table = read_table(path, ["epoch", "train_loss", "seconds"])
-        if table["seconds"].isna().any():
-            raise ValueError(f"{path}: a row has no end: the file is damaged, or was cut short")
-        return table.set_index("epoch")
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        return _read_scores(self.folder / "scores.csv", self.setup.targets)
-
-    @cached_property
-    def trace(self) -> xr.Dataset:
-        told = run_trace(self.folder, len(self.metrics))
-        trace = check_trace(told, self.modalities, self.folder / "trace")
-        found = _with_record(trace, self.modalities, self.folder / confidence_file)
-        return found.assign_attrs(kept=self.epoch)
-
-    @property
-    def weights(self) -> str:
-        "The fingerprint of the weights that are kept."
-        return weights_digest(weights_file(self.folder))
-
-    @cached_property
-    def network(self) -> MultitaskNetwork:
-        return _trained_network(self)
-
-    def predict(
-        self,
-        samples: xr.Dataset,  # at least the inputs; see `data.inputs` for what is compared
-        bs: int = 64,  # samples a batch
-        check_range: bool = True,  # refuse numbers far from those of training
-        probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
-        promise=None,  # a certificate of this run: adds what it promises, and the probabilities
-    ) -> xr.Dataset:  # one variable a target, in native units
-        probabilities = probabilities or promise is not None
-        heat = self.temperatures if probabilities else None
-        found = predict_samples(self.network, samples, bs, check_range, probabilities, heat)
-        return found if promise is None else promise.applied(self, found, samples)
-
-    @property
-    def temperatures(self) -> dict:
-        "Task -> temperature of its labels; empty if the run keeps no record of confidence."
-        path = self.folder / confidence_file
-        if not path.exists():
-            return {}
-        refuse_external(path)
-        with xr.open_dataset(path, engine="h5netcdf") as record:
-            temperature = record["temperature"].load()
-        known = temperature.dropna("task")
-        return dict(zip(known["task"].values.tolist(), known.values.tolist(), strict=True))
-
-    def __repr__(self):
-        kept = f", epoch {self.epoch} kept" if self.finished else ""
-        return (
-            f"Run({self.folder}): {self.setup.name or self.setup.variant}, {self.state}{kept}, "
-            f"seed {self.options.get('seed')}"
-        )
-
-
-# %% ../../nbs/api/training/08_runs.ipynb #c2068ade
-def _trained_network(
-    run: Run,  # an opened run
-) -> MultitaskNetwork:  # on the CPU, in evaluation mode
-    "The network of a run with the weights that it keeps."
-    weights = weights_file(run.folder)
-    if best_file(run.folder) is None:
-        _expect_last(run)
-
-    def made():
-        return MultitaskNetwork(run.modalities, run.setup, pretrained=False)
-
-    with torch.device("meta"):
-        check_weights(made().state_dict(), weights)  # before there is room for numbers
-    net = made()
-    load_weights(net, weights)
-    return net.eval()
-
-
-def _about_epoch(
-    run: Run,  # an opened run
-) -> str:
-    "Which epoch scores, predictions and explanations are about, in words."
-    if run.options.get("keep") == "exported":
-        last = len(run.metrics) - 1
-        return f"Epoch {run.epoch} of 0 to {last} is kept: its weights were exported."
-    if best_file(run.folder):
-        return (
-            f"Epoch {run.epoch} of 0 to {len(run.metrics) - 1} is kept: the lowest loss of "
-            f"{run.setup.main} on the validation samples."
-        )
-    return f"Epoch {run.epoch}, the last one, is kept."
-
-
-def _kept_epoch(
-    run: Run,  # an opened run
-) -> int:
-    "The epoch in the name of the best weights; the last finished one where none was chosen."
-    best = best_file(run.folder)
-    if best is None:
-        _expect_last(run)
-    return epoch_of(best) if best else len(run.metrics) - 1
-
-
-def _expect_last(
-    run: Run,  # an opened run without best weights
-) -> None:
-    "`FileNotFoundError` where the best weights were there and are gone."
-    if run.options.get("keep") != "best" or not run.finished:
-        return
-    losses = run.metrics.get(_chosen_by(run.setup.main), pd.Series(dtype=float))
-    if np.isfinite(losses).any():
-        raise FileNotFoundError(
-            f"{run.folder}/best-{losses.argmin():03d}.safetensors is missing: the scores are about "
-            "these weights; copy the run again, or train it again in another folder"
-        )
-
-
-# %% ../../nbs/api/training/08_runs.ipynb #737d68f0
-def load_run(
-    folder,  # a run folder, or 'hub:owner/name' of one on the Hugging Face Hub
-) -> Run:
-    "Open a run; the samples it was trained on are not needed."
-    return Run(hub_folder(folder) if is_hub_name(folder) else folder)
-
-
-def opened_run(
-    run,  # a run folder, as text or path; or what is open: a run, a learner, a trace
-):  # the run; what is open as it came
-    "What a reader hands over where a run is asked for: the run, or its folder."
-    return load_run(run) if isinstance(run, str | os.PathLike) else run
-
-
-@patch
-def _repr_html_(self: Run) -> str:
-    head = f"<p><b>{escape(repr(self))}</b></p>{self.setup._repr_html_()}"
-    if not self.finished:
-        return f"{head}<p>not finished</p>"
-    keys = ["task", "metric", "units"]
-    scores = self.scores.pivot(index=keys, columns="split", values="value")
-    return head + scores.round(4).to_html()
 
 
 # %% ../../nbs/api/training/08_runs.ipynb #d8d899f1
