@@ -56,8 +56,8 @@ gpu: $(INSTALLED) ## where there is a GPU: compare it with the processor, time i
 	$(BIN)/python -m mtl_explain.dev.gpu
 
 studies: $(INSTALLED) ## run the studies and the gallery at full scale and keep their outputs (hours)
-	$(call in_place,nbs/studies)
-	$(call in_place,nbs/gallery)
+	OMP_NUM_THREADS=1 $(call in_place,nbs/studies)
+	OMP_NUM_THREADS=1 $(call in_place,nbs/gallery)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs

@@ -4,6 +4,8 @@ Written by nbdev-export from the check cells of nbs/dev/14_order.ipynb.
 Do not edit: change the notebook, then `make export`.
 """
 
+import ast
+
 from mtl_explain.dev.order import definitions, needed_names, out_of_order, taken_names
 from mtl_explain.dev.site import notebooks
 
@@ -26,9 +28,10 @@ def area(side, power=2):
 def plot(self: Map):
     return draw(self)
 """
-    assert definitions(text) == {"area": {"scaled", ".flat"}, ".plot": {"draw"}}
-    assert needed_names("x = area(3)\nx.plot()\ny = [v for v in x]") == {"area", ".plot"}
-    assert needed_names("def f(n):\n    return later(n)") == {"later"}
+    found = definitions(ast.parse(text).body)
+    assert found == {"area": {"scaled", ".flat"}, ".plot": {"draw", "patch", "Map"}}
+    assert needed_names(ast.parse("x = area(3)\nx.plot()").body) == {"area", ".plot"}
+    assert needed_names(ast.parse("def f(n):\n    return later(n)").body) == {"later"}
 
 
 def test_a_name_that_is_needed_too_early_is_found_through_what_calls_it():

@@ -1067,7 +1067,8 @@ def _fit(
         wait_for_all()
         fill_weights(learn.model, weights_file(folder))
         if hasattr(learn, "trace_recorder"):
-            if learn.trace_recorder.epochs:  # none where a callback skips every validation
+            seen = learn.trace_recorder.epochs  # none where a callback skips every validation
+            if seen and process_number() == 0:
                 _join_trace(folder, learn.trace_recorder.dataset)
             traced = learn.trace_recorder.traced_loaders()
             _keep_confidence(learn.model, folder, traced, split_loaders(learn.dls)["valid"])
