@@ -139,12 +139,13 @@ def toy():
 def start():
     "A script that prepares 1,000 samples; each reading leaves a dot in a file named after its process."
     script = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 import numpy as np, pandas as pd, xarray as xr
 from mtl_explain.data.native import BadSample, prepare_samples
 from mtl_explain.data.samples import modality_array
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
 folder, pause = Path(sys.argv[1]), float(sys.argv[2])
 
 def read(row):
