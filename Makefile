@@ -39,7 +39,7 @@ test: $(INSTALLED) ## all that must hold: lines in form, exports up to date, not
 	$(BIN)/python -m mtl_explain.dev.site --check
 	$(BIN)/python -m pytest --cov --cov-report=term
 
-pages: $(INSTALLED) ## run each page of the reference from top to bottom, as a reader does (half an hour)
+pages: $(INSTALLED) ## run each page of the reference from top to bottom, as a reader does (ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/api --timing --n-workers 2
 	OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/dev --timing --n-workers 2
 

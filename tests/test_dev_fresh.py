@@ -6,6 +6,7 @@ Do not edit: change the notebook, then `make export`.
 
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ export_procs = ["mtl_explain.dev.notebook_tests:TestExporter"]
 # a project with one room
 def project(folder):
     "Make a small project and return its folder."
+    os.environ.pop("IN_TEST", None)  # where nbdev runs pages, it exports nothing
     root = Path(folder).resolve() / "project"
     (root / "nbs").mkdir(parents=True)
     (root / "pyproject.toml").write_text(small_project)
