@@ -81,7 +81,7 @@ label_kinds = ("category", "mask", "multilabel")  # their values are classes, -1
 
 
 # %% ../nbs/api/00_modality.ipynb #f925ab73
-def kind_table() -> pd.DataFrame:  # one row a kind
+def kind_table() -> pd.DataFrame:  # one row per kind
     "The kinds as a table: what reads, predicts, trains and scores each."
     return pd.DataFrame({k: v._asdict() for k, v in kinds.items()}).T.rename_axis("kind")
 
@@ -112,14 +112,14 @@ class Modality:
     shape: tuple = ()  # of one sample: (C,H,W), series (T,C), tabular (F,), category (), mask (H,W)
     channels: tuple = ()  # names of channels or features, or of the labels of a multilabel
     classes: tuple = ()  # names of the classes; of a multilabel: absent, present
-    colors: tuple = ()  # one colour a class, as `'#rrggbb'`
+    colors: tuple = ()  # one colour per class, as `'#rrggbb'`
     units: str = ""  # physical units, e.g. `'m'`
     long_name: str = ""  # what plots call it
     parent: str = ""  # the coarser level of a label hierarchy: name of another modality
     parent_index: tuple = ()  # for each class, the index of its parent's class
     derived_from: tuple = ()  # modalities that it is computed from, if any: they are tied to it
-    mean: tuple = ()  # one number a channel, in `units`: its scaling, once it has been learnt
-    std: tuple = ()  # one number a channel, like `mean`
+    mean: tuple = ()  # one number per channel, in `units`: its scaling, once it has been learnt
+    std: tuple = ()  # one number per channel, like `mean`
     pixel_size: float | None = None  # metres a side of the ground; for image and mask, if known
 
     def __post_init__(self):
@@ -288,7 +288,7 @@ def _as_single(
 
 
 def _broadcastable(
-    values: tuple,  # one number a channel
+    values: tuple,  # one number per channel
     kind: str,  # kind of the modality
     like,  # a batch: an array or a tensor of floats
 ):  # like `like`, (C,1,1) for an image or a series of images, else (C,)

@@ -228,7 +228,7 @@ class Experiments(tuple):
 
         return Experiments(e for e in self if fits(e))
 
-    def frame(self) -> pd.DataFrame:  # one row an experiment: roles, then the reported scores
+    def frame(self) -> pd.DataFrame:  # one row per experiment: roles, then the reported scores
         if not self:
             return pd.DataFrame()
         roles = setup_table([e.setup for e in self]).reset_index(drop=True)
@@ -249,11 +249,18 @@ class Experiments(tuple):
         )
 
     def _repr_html_(self):
-        return "".join(
-            f"<p><b>{escape(d)}</b></p>"
-            + self(dataset=d).frame().drop(columns="dataset").to_html(index=False)
-            for d in dict.fromkeys(e.dataset for e in self)
-        )
+        "A dataset at a time: the roles, and under them what is reported, so that neither is wide."
+
+        def shown(name):
+            of_one = self(dataset=name)
+            found = of_one.frame().drop(columns="dataset").set_index("row")
+            scores = list(dict.fromkeys(c for e in of_one for c in e.reported))
+            tables = [found.drop(columns=scores), found[scores]] if scores else [found]
+            return f"<p><b>{escape(name)}</b></p>" + "".join(
+                t.reset_index().to_html(index=False) for t in tables
+            )
+
+        return "".join(shown(d) for d in dict.fromkeys(e.dataset for e in self))
 
 
 # %% ../nbs/api/70_papers.ipynb #c4993a06
@@ -297,7 +304,7 @@ def beside_paper(
     name: str,  # the dataset
     split: str = "test",  # which split's scores
     digits: int = 3,  # after the point
-) -> pd.DataFrame:  # one row an experiment: roles, then a column a score, 'ours ± sd (theirs)'
+) -> pd.DataFrame:  # one row per experiment: roles, then a column a score, 'ours ± sd (theirs)'
     "A table of runs with the paper's numbers in brackets."
     found = comparison(runs, split)
     theirs = reported_scores(name)

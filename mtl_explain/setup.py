@@ -56,7 +56,7 @@ class Setup:
 # %% ../nbs/api/01_setup.ipynb #b04611a3
 def scaled_weights(
     targets: tuple,  # names of the tasks
-    weights: dict,  # positive number a task; empty for equal shares
+    weights: dict,  # positive number per task; empty for equal shares
 ) -> dict:  # task -> share; the shares sum to 1
     "Loss weights scaled to sum to 1 (paper A, appendix B.2)."
     weights = dict(weights) or dict.fromkeys(targets, 1.0)
@@ -111,7 +111,7 @@ def options_by_name(
 # %% ../nbs/api/01_setup.ipynb #430882c6
 def with_weights(
     targets: dict,  # the tasks: names, or names with options
-    weights: dict,  # positive number a task; empty for equal shares
+    weights: dict,  # positive number per task; empty for equal shares
 ) -> dict:  # name -> its options with its `weight`
     "Targets that weigh as much as you say."
     shares = scaled_weights(tuple(options_by_name(targets)), weights)
@@ -173,7 +173,7 @@ def _check_fields(
         if "scaling" in options and not _is_scaling(options["scaling"]):
             raise ValueError(
                 f"scaling of '{name}' is {options['scaling']!r:.60}, expected "
-                "dict(mean=[...], std=[...]) with one number a channel"
+                "dict(mean=[...], std=[...]) with one number per channel"
             )
     named = (*s.inputs, *s.targets)
     if odd := [n for n in s.core if n not in named]:
@@ -494,8 +494,8 @@ def check_setup(
 # %% ../nbs/api/01_setup.ipynb #1c9f2eb5
 def setup_table(
     setups,  # list of `Setup`
-) -> pd.DataFrame:  # one row a setup, one column a modality
-    "One row a setup, one column a modality: `input`, `target`, or `main` for the main target."
+) -> pd.DataFrame:  # one row per setup, one column per modality
+    "One row per setup, one column per modality: `input`, `target`, or `main` for the main target."
     setups = list(setups)
     names = list(dict.fromkeys(n for s in setups for n in s.names))
 

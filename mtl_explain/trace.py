@@ -111,7 +111,7 @@ def chosen_epoch(
 # %% ../nbs/api/02_trace.ipynb #77164ba6
 def label_correct(
     trace: xr.Dataset,  # a trace
-    task: str,  # a task with one class a sample
+    task: str,  # a task with one class per sample
     positions: np.ndarray,  # which samples
 ) -> np.ndarray:  # (epoch, s): 1 correct, 0 false, NaN without label
     "Whether one label is right, with one clear line where the task has no such thing."

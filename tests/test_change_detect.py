@@ -79,7 +79,7 @@ def mosaic(v):
     return np.moveaxis(grid, (2, 0, 3, 1, 4), range(5)).reshape(-1, 256, 384)
 
 
-# one map a pair of rasters, and what a file can say of itself
+# one map per pair of rasters, and what a file can say of itself
 def told(path, values, at=(120_000.0, 487_000.0), **about):
     write_raster(path, values, at, 0.5)
     with rasterio.open(path, "r+") as file:
@@ -195,7 +195,7 @@ def made(roles_folder_run_truth_early_corner_and_late, quiet_in_windows_and_litt
 
 @pytest.fixture(scope='module')
 def mapped(roles_folder_run_truth_early_corner_and_late, quiet_in_windows_and_little):
-    "One map a pair of rasters, and what a file can say of itself."
+    "One map per pair of rasters, and what a file can say of itself."
     roles, folder, run, truth, early, corner, late = roles_folder_run_truth_early_corner_and_late
     quiet, in_windows, little = quiet_in_windows_and_little
     def mapped(dsm, image, folder):

@@ -154,8 +154,8 @@ def spoil(home_forest_and_index, rasters):
     return spoil
 
 
-def test_one_row_a_patch_nothing_wrong(home_forest_and_index):
-    "The index: one row a patch."
+def test_one_row_per_patch_nothing_wrong(home_forest_and_index):
+    "The index: one row per patch."
     home, forest, index = home_forest_and_index
     assert len(index) == 60
     assert (index.problem == "").all()

@@ -44,6 +44,7 @@ def write_page(body, folder):
     "Write a page, and tell its address."
     page = Path(folder) / "page.html"
     head = '<!doctype html><meta charset="utf-8"><title>chart</title>'
+    head += '<meta name="viewport" content="width=device-width">'
     page.write_text(head + body, encoding="utf-8")
     return page.as_uri()
 
@@ -223,10 +224,13 @@ def test_slider_chooser_and_rectangle_change_the_picture_without_a_word_to_the()
         pytest.skip(why)
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select
 
     with tempfile.TemporaryDirectory() as folder, browser(1000, 1300) as driver:
         world = planted_world(n_samples=60, n_groups=6, n_epochs=4)
-        chart = explorer_chart(world.trace, modalities(world.samples))
+        sure = world.trace.loss.astype("float32")  # a confidence that each epoch and task has anew
+        trace = world.trace.assign(confidence=np.exp(-sure))
+        chart = explorer_chart(trace, modalities(world.samples), control=trace)
         driver.get(write_page(chart_html(chart.to_dict(), "chart"), folder))
         picture = "const c = document.querySelector('.vega-embed canvas'); return c && c.toDataURL()"
         seen = [wait_for(driver, picture, what="the chart")]
@@ -234,13 +238,21 @@ def test_slider_chooser_and_rectangle_change_the_picture_without_a_word_to_the()
         def changed():
             another = f"""
         const picture = document.querySelector('.vega-embed canvas').toDataURL();
-        return {json.dumps(seen)}.includes(picture) ? null : picture
+        return {json.dumps(seen[-1])} === picture ? null : picture
         """
             return wait_for(driver, another, what="another picture")
 
         driver.find_element(By.CSS_SELECTOR, ".vega-bind input[type=range]").send_keys(Keys.ARROW_LEFT)
         seen.append(changed())
-        driver.find_elements(By.CSS_SELECTOR, ".vega-bind select")[1].send_keys("weather")
+        for name in ("auxiliary", "main"):
+            chooser = Select(driver.find_element(By.CSS_SELECTOR, f".vega-bind select[name={name}]"))
+            for task in (o.text for o in chooser.options):
+                if task != chooser.first_selected_option.text:
+                    chooser.select_by_visible_text(task)
+                    seen.append(changed())
+                    assert console_errors(driver) == [], f"{name}: {task}"
+        slider = driver.find_element(By.CSS_SELECTOR, ".vega-bind input[type=range]")
+        slider.send_keys(Keys.ARROW_LEFT)
         seen.append(changed())
         canvas = driver.find_element(By.CSS_SELECTOR, ".vega-embed canvas")
         drag(driver, canvas, (0.1, 0.3), (0.36, 0.42))
@@ -248,6 +260,23 @@ def test_slider_chooser_and_rectangle_change_the_picture_without_a_word_to_the()
         keep_screenshot(driver, "chart")
         assert console_errors(driver) == []
         assert all(a.startswith("file:") for a in asked_for(driver))
+
+
+def test_on_a_phone_nothing_is_cut_off():
+    "A chart on a page of its own."
+    if why := browser_missing():
+        pytest.skip(why)
+    world = planted_world(n_samples=60, n_groups=6, n_epochs=4)
+    chart = explorer_chart(world.trace, modalities(world.samples))
+    with tempfile.TemporaryDirectory() as folder, browser(390, 800, ratio=2) as driver:
+        driver.get(chart_page(chart, folder))
+        wait_for(driver, "return !!window.view", what="the chart")
+        drawn, shown = canvas_sizes(driver)
+        keep_screenshot(driver, "chart-390")
+        assert shown == pytest.approx(drawn, abs=1)
+        assert shown[0] <= 390
+        assert shown[1] > 3 * shown[0]  # one under the other
+        assert console_errors(driver) == []
 
 
 def test_hostile_names_of_tasks_classes_samples_and_runs_are_shown_and_not():

@@ -27,7 +27,7 @@ def folder():
 @pytest.fixture(scope='module')
 def world_table_and_big():
     def small_world(folder, n=6, size=16, seed=0):
-        "A folder of rasters by kind, one file a sample, and a table."
+        "A folder of rasters by kind, one file per sample, and a table."
         rng = np.random.default_rng(seed)
         for kind in ("image", "dem", "lc"):
             (folder / kind).mkdir(exist_ok=True)
@@ -150,7 +150,7 @@ def test_rows_in_any_order_samples_of_different_length():
         long_series("ndvi", rows, ["x"], "lake")
 
 
-def test_wide_a_column_a_step_a_list_of_columns_a_channel():
+def test_wide_a_column_per_step_a_list_of_columns_a_channel():
     "Series."
     row = pd.Series({"n1": 0.1, "n2": 0.2, "v1": 5.0, "v2": 6.0}, name="a")
     source = WideSeries("year", dict(ndvi=["n1", "n2"], vv=["v1", "v2"]), [15, 46])

@@ -454,7 +454,7 @@ def test_name_and_level_reach_every_sentence(beside_not_tied_question_beside_tie
     assert read_controls(beside_tied, unlearnt=("soil",)) == read_controls(beside_tied)
 
 
-def test_a_row_a_question_in_both_axes(beside_not_tied_question_beside_tied_there_and_nothing, mixed):
+def test_a_row_per_question_in_both_axes(beside_not_tied_question_beside_tied_there_and_nothing, mixed):
     "In words."
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
     axs = plot_control(beside_tied)

@@ -523,7 +523,7 @@ def test_the_table(trace):
     facts = dict(regression="temperature", label="zone", relative=False, split="test", units="°C")
     assert result.attrs == facts
     assert result["epoch"].tolist() == list(range(8))
-    assert (result["p_holm"] == result["p"]).all()  # one question an epoch
+    assert (result["p_holm"] == result["p"]).all()  # one question per epoch
     statistic = comparison_statistic(trace, "temperature", "zone")
     rows = estimate(statistic, over="epoch")
     for name in ("right", "wrong", "difference", "effect"):

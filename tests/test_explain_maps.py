@@ -81,14 +81,14 @@ def test_one_range_whatever_is_missing():
 
 
 def test_land_cover_and_elevation_side_by_side(world):
-    "A row a task."
+    "A row per task."
     fig = plot_error_maps(world.trace, world.samples, "p0003")
     assert [ax.get_title() for ax in fig.axes[:3]] == ["truth", "prediction", "error"]
     assert len(fig.axes) == 8
 
 
 def test_missing_pixels_a_task_without_colours_many_channels(world):
-    "A row a task."
+    "A row per task."
     gappy = world.samples.copy(deep=True)
     gappy["landcover"].loc[dict(sample="p0000")] = -1
     gappy["elevation"] = gappy["elevation"].where(gappy["elevation"] > 500)

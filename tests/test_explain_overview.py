@@ -66,6 +66,7 @@ def test_how_numbers_are_printed():
     "Readings."
     row = dict(r=0.4, low=0.381, high=0.414, share=0.7)
     assert _with_interval(row, "r") == "0.40 (95%: 0.38 to 0.41)"
+    assert _with_interval(dict(r=-0.001, low=-0.3, high=-0.0), "r") == "0.00 (95%: -0.30 to 0.00)"
     assert _with_interval(row, "share", ".0%") == "70% (95%: 38% to 41%)"
     assert _with_interval(dict(r=np.nan, low=0, high=0), "r") == "not defined"
     few = dict(r=0.4, low=np.nan, high=np.nan)

@@ -205,7 +205,7 @@ def test_a_trace_that_does_not_know_its_constants_says_so(trace_end_and_begin):
         skill(trace.drop_vars("constant_error"))
 
 
-def test_the_sentence_names_both_kinds_and_the_figure_has_a_row_a_task(told):
+def test_the_sentence_names_both_kinds_and_the_figure_has_a_row_per_task(told):
     "In words."
     text = read_skill(told)
     assert "Not shown to be learnt: weather" in text

@@ -123,7 +123,7 @@ def test_the_class_of_another_label_given_as_a_further_rival_takes_away_what(tol
     climate = ("error of climate", "adds")
     assert without.low[climate] > 0.05
     assert beyond.low[climate] <= 0
-    with pytest.raises(ValueError, match="'true climate' has 3 rows, expected a row a sample"):
+    with pytest.raises(ValueError, match="'true climate' has 3 rows, expected a row per sample"):
         variance_told(by_temperature, more={"true climate": pd.DataFrame({"class": zone[:3]})})
 
 
@@ -147,5 +147,10 @@ def test_the_sentence_says_what_adds_and_what_does_not(told_world_tied_and_not_t
     print(text)
     assert "the error of weather adds" in text
     assert "error of temperature adds" in text and text.count("nothing is shown") == 1
+    # of a task that was not learnt nothing is said, nor of all others together
+    silent = read_variance(result, unlearnt=("weather", "landcover"))
+    assert silent.endswith("Not interpreted, since not shown to be learnt: weather.")
+    assert "error of weather" not in silent and "all other tasks" not in silent
+    assert "error of temperature adds" in silent
     ax = plot_variance(result)
     assert len(ax.get_yticklabels()) == len(result)

@@ -264,7 +264,7 @@ def test_something_there():
     assert shares["seen"] > 0.8
 
 
-def test_a_row_a_claim_a_word_a_row(claims_and_judged):
+def test_a_row_per_claim_a_word_per_row(claims_and_judged):
     "Seeing a table of claims."
     claims, judged = claims_and_judged
     ax = plot_verdicts(judged)
@@ -288,15 +288,18 @@ def test_every_mark_stands_at_its_number(claims_and_judged):
         assert bar.get_y() + bar.get_height() / 2 == pytest.approx(y)
     *marks, zero = ax.lines
     for k, (y, row) in enumerate(zip(rows, judged.itertuples(), strict=True)):
-        interval, point = marks[2 * k : 2 * k + 2]
+        interval, inner, point = marks[3 * k : 3 * k + 3]
         assert interval.get_xydata().tolist() == [[row.low, y], [row.high, y]]
+        ends = student.interval(0.9, row.df, row.estimate, row.se)
+        assert inner.get_xdata() == pytest.approx(ends)
         assert point.get_xydata().tolist() == [[row.estimate, y]]
         assert ax.texts[k].xy[1] == y
     assert zero.get_xdata() == [0, 0]
     assert ax.get_yticks().tolist() == rows
     assert ax.get_ylim()[0] <= -0.5 and ax.get_ylim()[1] >= 2.5  # all rows are in view
-    assert ax.get_xlabel() == "difference [m], with its 95 % interval"
-    assert plot_verdicts(judged).get_xlabel() == "difference, with its 95 % interval"
+    decides = "which decides on equivalence"
+    assert ax.get_xlabel() == f"difference [m]; thin: 95 %, thick: 90 %, {decides}"
+    assert plot_verdicts(judged).get_xlabel() == f"difference; thin: 95 %, thick: 90 %, {decides}"
     surer = judge(judged, level=0.99)
-    assert plot_verdicts(surer).get_xlabel() == "difference, with its 99 % interval"
+    assert plot_verdicts(surer).get_xlabel() == f"difference; thin: 99 %, thick: 98 %, {decides}"
     plt.close("all")

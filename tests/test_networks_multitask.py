@@ -316,7 +316,7 @@ def test_half_precision_on_the_way_as_mixed_precision_training_does(made_up_and_
     assert all(v.isfinite().all() for v in y.values())
 
 
-def test_a_row_a_part(made_up_and_modalities, setup):
+def test_a_row_per_part(made_up_and_modalities, setup):
     "Seeing it."
     made_up, modalities = made_up_and_modalities
     net = MultitaskNetwork(modalities, setup)

@@ -54,6 +54,9 @@ def test_every_row_of_the_papers_is_there_and_every_number_that_they_print():
             assert {c.split()[0] for c in e.reported} == set(e.setup.targets) - {"pseudo_change"}, (
                 e.row
             )  # pseudo change is a means to an end
+    # roles and scores are tables of their own where there are scores
+    assert experiments(dataset="benge")._repr_html_().count("<table") == 2
+    assert experiments(dataset="globe")._repr_html_().count("<table") == 1
 
 
 def test_which_rows_predict_the_age_of_trees_which_read_the_weather():

@@ -134,7 +134,7 @@ def test_the_rule_on_planted_effects(made_up_truth_errors_and_design):
         choose_roles(errors, design, costs=dict(sun=1))
 
 
-def test_a_picture_has_a_row_a_modality_and_says_its_units(made_up_truth_errors_and_design):
+def test_a_picture_has_a_row_per_modality_and_says_its_units(made_up_truth_errors_and_design):
     "A picture of the effects."
     made_up, truth, errors, design = made_up_truth_errors_and_design
     shown = role_effects(errors, design)

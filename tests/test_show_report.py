@@ -131,7 +131,7 @@ def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_
     scores = pd.read_csv(page.parent / "tables" / "scores.csv", header=[0, 1], index_col=0)
     assert {"baseline", "mml", "mtl", apart.setup.name, *rival_names} <= set(scores.index)
     assert "in networks that share nothing" in text
-    assert "dashed: the chosen pair in networks that share nothing" in text
+    assert "dashed: in networks that share nothing" in text
     assert "Do other tasks fail where cover fails?" in text
     assert "at most 30% of cover is answered wrongly" in text
     assert "If the surest 80 % are answered" in text

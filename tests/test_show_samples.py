@@ -53,7 +53,7 @@ def test_out_of_a_batch_come_the_samples_that_went_in_with_units_and_times(sampl
 
 
 def test_truth_and_prediction_of_a_map_share_one_scale(samples_five_learn_and_valid):
-    "A row a sample."
+    "A row per sample."
     # truth and prediction of a map share one scale; words tell classes, numbers and mistakes
     samples, five, learn, valid = samples_five_learn_and_valid
     few = valid.isel(sample=slice(0, 3))

@@ -54,7 +54,7 @@ def other():
 
 
 def test_lists_are_the_values_of_the_trace_in_order(trace):
-    "A sample a row."
+    "A sample per row."
     # lists are the values of the trace, in order; what is too much is left out and counted
     points = sample_points(trace)
     one = points.iloc[3]
@@ -148,7 +148,7 @@ def test_with_a_hierarchy_there_are_two_views_more_without_one_the_reason(world)
     assert specs[0]["title"]["subtitle"] == [f"{(world.trace.split == 'test').sum().item()} samples"]
     assert specs[1]["title"]["subtitle"][1:] == [
         "no hierarchy: no label task refines another",
-        "no flow: there are no two label tasks with one label a sample",
+        "no flow: there are no two label tasks with one label per sample",
     ]
 
 

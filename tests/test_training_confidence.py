@@ -112,7 +112,7 @@ def test_by_hand(samples_setup_and_mods):
     assert r["bin_confidence"].sum().item() == pytest.approx(1.5)
     lower = confidence_edges[r["bin_doubt"][0].nonzero()[:, 0]]
     np.testing.assert_allclose(lower, [0.25, 0.75], atol=1 / 32)  # on an edge, up to rounding
-    # two numbers a sample, off by half a standard deviation and by two; one is not known
+    # two numbers per sample, off by half a standard deviation and by two; one is not known
     off = sample_errors(torch.tensor([[0.5, 2.0], [0.5, 1.0]]), torch.tensor([[0.0, 4], [0, np.nan]]))
     at = [np.searchsorted(error_edges, v, side="right") - 1 for v in (0.5, 2)]
     assert off["bin_error"].nonzero().tolist() == [[0, at[0]], [0, at[1]], [1, at[0]]]

@@ -100,7 +100,7 @@ def targets_home_run_own_asked_trained_said_differences_and_plain():
 def write_folders_and_folder(targets_home_run_own_asked_trained_said_differences_and_plain):
     targets, home, run, own, asked, trained, said, differences, plain = targets_home_run_own_asked_trained_said_differences_and_plain
     def write_folders(folder, part=said, truth=asked):
-        "Predictions, probabilities and truths of the dense tasks as GeoTIFFs, a file a sample."
+        "Predictions, probabilities and truths of the dense tasks as GeoTIFFs, a file per sample."
         for i, name in enumerate(truth.sample.values):
             corner = (float(truth.lon[i]) - 0.08, float(truth.lat[i]) + 0.08)
             for what, values in dict(
@@ -136,7 +136,7 @@ def explained(targets_home_run_own_asked_trained_said_differences_and_plain):
 
 def test_names_floats_and_missing_labels(kind, warmth, cover):
     "Values as a sample set has them."
-    # names, floats and missing labels; one number a sample; and what is none of it
+    # names, floats and missing labels; one number per sample; and what is none of it
     named = np.array(["rock", None, "meadow"], object)
     assert _clean(named, kind, "truths").tolist() == [2, -1, 0]
     assert _clean([0.0, np.nan, 2.0], kind, "truths").tolist() == [0, -1, 2]
@@ -433,7 +433,7 @@ def test_lengths_shapes_names_classes_probabilities_what_is_missing(kind, warmth
         ((yes, yes, three), dict(probabilities=dict(cover=chance)), "of 'cover', which is not pred"),
         ((yes, yes, three), dict(groups=["a", "b"]), "group: has shape .2,., expected one value for"),
         ((yes, yes, three), dict(groups={0: "a"}), "group: nothing about sample '1'; 2 of 3 missing"),
-        ((yes, yes, three), dict(split="dev"), "split: 'dev' is not one value a sample"),
+        ((yes, yes, three), dict(split="dev"), "split: 'dev' is not one value per sample"),
         ((yes, yes, three), dict(main="cover"), "main: 'cover' is not predicted; kind are"),
         ((yes, yes, three), dict(train=dict(kind=[0, 5])), "training truths of 'kind': class 5"),
         ((yes, yes, None), {}, "modalities: say what each task is"),

@@ -129,7 +129,7 @@ def test_more_samples_than_are_kept_features_that_never_vary_and_what_cannot_be(
 
 def test_for_a_vector_a_map_and_a_network_for_each_task(samples_run_dense_and_apart):
     "In the network's own features."
-    # for a vector, a map, and a network for each task: a row a sample, as computed step by step
+    # for a vector, a map, and a network for each task: a row per sample, as computed step by step
     samples, run, dense, apart = samples_run_dense_and_apart
     few = samples.isel(sample=slice(0, 9))
     for one in (run, dense, apart):

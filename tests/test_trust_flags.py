@@ -79,7 +79,7 @@ def test_the_logit_of_an_error_is_found_again():
         cross_fitted_flag(pd.DataFrame(dict(x=x)), failed, np.arange(n) % 2)
 
 
-def test_a_row_a_sample_whatever_the_kind():
+def test_a_row_per_sample_whatever_the_kind():
     "Those who read the truth without predicting it."
     toy = toy_samples(24)
     table = auxiliary_table(toy, ["zone", "cover", "elevation", "months", "warmth"])

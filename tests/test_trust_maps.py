@@ -203,7 +203,7 @@ def test_what_the_files_say_of_themselves(opened, home_samples_setup_run_tiles_m
         assert file.shape == (96, 128)
         assert "resolution" not in file.tags()
     with opened("climate") as file:
-        assert file.tags()["resolution"] == "one value a window of 16 × 16 pixels, blended"
+        assert file.tags()["resolution"] == "one value per window of 16 × 16 pixels, blended"
         assert float(file.tags()["temperature"]) == pytest.approx(run.temperatures["climate"], 1e-3)
         assert file.tags()["run"] == "run"
         assert file.tags()["weights"] == run.weights

@@ -88,9 +88,9 @@ def test_three_samples_by_hand(p_line_and_hand):
     assert hand.lacks("turned") == "not given"
 
 
-def test_masks_a_value_a_pixel_an_auxiliary_loss_of_the_patch_is_that_of_each(p_line_and_hand):
+def test_masks_a_value_per_pixel_an_auxiliary_loss_of_the_patch_is_that_of_each(p_line_and_hand):
     "Signals as data."
-    # masks: a value a pixel; an auxiliary loss of the patch is that of each of its pixels
+    # masks: a value per pixel; an auxiliary loss of the patch is that of each of its pixels
     p, line, hand = p_line_and_hand
     pixels = Evidence(
         np.moveaxis(p, -1, 0).reshape(1, 3, 1, 3),

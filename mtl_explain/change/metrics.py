@@ -115,7 +115,7 @@ def tile_sums(
 
 # %% ../../nbs/api/change/02_metrics.ipynb #be65f009
 def tile_correlation(
-    rows: pd.DataFrame,  # columns tt, pp, tp, one row a tile
+    rows: pd.DataFrame,  # columns tt, pp, tp, one row per tile
 ) -> pd.Series:  # NaN where the truth does not vary, 0 where only the prediction does not
     "Pearson's r of each tile."
     r = rows.tp / np.sqrt(rows.tt * rows.pp).replace(0, np.nan)
@@ -123,7 +123,7 @@ def tile_correlation(
 
 
 def changed_part(
-    rows: pd.DataFrame,  # one row a tile, from `HeightScores.tiles`
+    rows: pd.DataFrame,  # one row per tile, from `HeightScores.tiles`
 ) -> pd.DataFrame:  # the columns c_n, c_se, ..., without their c_
     "The sums over changed pixels."
     return rows.filter(like="c_").rename(columns=lambda name: name[2:])
@@ -135,8 +135,8 @@ def _score_table(rows):
 
 
 def height_scores(
-    rows: pd.DataFrame,  # one row a tile, from `HeightScores.tiles`
-) -> pd.DataFrame:  # one row a metric: value, and how many tiles it is about
+    rows: pd.DataFrame,  # one row per tile, from `HeightScores.tiles`
+) -> pd.DataFrame:  # one row per metric: value, and how many tiles it is about
     "The metrics of paper B, section 5.1, by their definitions."
     total = rows.sum()
     zncc = tile_correlation(rows)
@@ -155,8 +155,8 @@ def height_scores(
 
 # %% ../../nbs/api/change/02_metrics.ipynb #d09706b7
 def released_scores(
-    rows: pd.DataFrame,  # one row a tile, from `HeightScores.tiles`
-) -> pd.DataFrame:  # one row a metric: value, and how many tiles it is divided by
+    rows: pd.DataFrame,  # one row per tile, from `HeightScores.tiles`
+) -> pd.DataFrame:  # one row per metric: value, and how many tiles it is divided by
     "The same metrics as the released code of paper B computes them."
     spread = (np.sqrt(rows.tt / rows.n) + 1e-10) * (np.sqrt(rows.pp / rows.n) + 1e-10)
     counts = rows.total != 0  # what the released code takes for a tile with change
@@ -222,12 +222,12 @@ class HeightScores(nn.Module):
         self.columns = list(sums)
         self.rows.append(torch.stack([v.double() for v in sums.values()], 1))
 
-    def tiles(self) -> pd.DataFrame:  # one row a tile, in the order of the updates
+    def tiles(self) -> pd.DataFrame:  # one row per tile, in the order of the updates
         if not len(self.rows):
             raise ValueError("no tile was scored yet")
         return pd.DataFrame(torch.cat(self.rows).numpy(), columns=self.columns)
 
-    def table(self) -> pd.DataFrame:  # one row a metric: value, counted
+    def table(self) -> pd.DataFrame:  # one row per metric: value, counted
         scores = released_scores if self.as_released else height_scores
         return scores(self.tiles())
 

@@ -71,7 +71,7 @@ def change_regions(
     detection,  # path of a raster that `detect_change` wrote, with probabilities
     threshold: float = None,  # probability from which a pixel counts; the likeliest class if None
     kinds: list = None,  # which classes; all but the first one, which is no change, if None
-) -> pd.DataFrame:  # a row a region: class, confidence, area [m²], height [m], x, y, geometry
+) -> pd.DataFrame:  # a row per region: class, confidence, area [m²], height [m], x, y, geometry
     """What changed, region by region, the most doubtful first.
 
     `confidence` is the mean probability of the class over the region, `height` the mean height

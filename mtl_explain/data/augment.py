@@ -53,7 +53,7 @@ def move(
     v: Tensor,  # (..., H, W) one sample of a dense modality
     place: dict,  # from `draw_place`
     nearest: bool,  # take the nearest pixel instead of interpolating
-    fill: list,  # what stands outside of the tile, one number a channel
+    fill: list,  # what stands outside of the tile, one number per channel
 ) -> Tensor:  # the same shape
     "Flip, turn, zoom and shift."
     from torchvision.transforms.v2 import InterpolationMode
@@ -120,7 +120,7 @@ def outside_value(
     m: Modality,  # a dense modality
     is_target: bool,  # whether it is a truth
     outside: str,  # 'unknown' or 'unchanged'
-) -> list:  # one number a channel
+) -> list:  # one number per channel
     "What stands beyond the edge of a tile."
     if not is_target:
         return [0.0] * m.n_channels

@@ -40,7 +40,7 @@ from mtl_explain.trace import split_names
 def _scaling(
     name: str,  # of a modality, for messages
     statistics: dict,  # as from `training_statistics`
-) -> dict:  # mean, std: one number a channel; std 1 for a channel that never varies
+) -> dict:  # mean, std: one number per channel; std 1 for a channel that never varies
     "What standardises a modality."
     pairs = zip(statistics["channels"], statistics["mean"], strict=True)
     empty = ", ".join(channel for channel, mean in pairs if mean is None)

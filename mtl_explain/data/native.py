@@ -202,7 +202,7 @@ def _said_range(
 
 def _ordered_reader(
     read,  # function of some rows of the index, as `read_chunk` without its first two arguments
-    index: pd.DataFrame,  # one row a sample
+    index: pd.DataFrame,  # one row per sample
     chunk: int,  # samples a chunk
     executor,  # from `open_executor`
 ):  # function (start, stop) -> as from `read_chunk`; for consecutive blocks of whole chunks
@@ -225,7 +225,7 @@ def _ordered_reader(
 def block_reader(
     read,  # function row -> {modality: array}
     template: xr.Dataset,  # modalities of zero samples
-    index: pd.DataFrame,  # one row a sample
+    index: pd.DataFrame,  # one row per sample
     workers: int | None = None,  # processes; None: one a core, or none at all for few samples
 ):  # function (start, stop) -> as from `read_chunk`, and the number of samples a block
     "A function that reads consecutive blocks of samples."
@@ -259,7 +259,7 @@ def _column(
 # %% ../../nbs/api/data/04_native.ipynb #94a2fffd
 def full_template(
     template: xr.Dataset,  # modalities of zero samples
-    index: pd.DataFrame,  # one row a sample
+    index: pd.DataFrame,  # one row per sample
     coords: list,  # columns that become coordinates
 ) -> xr.Dataset:  # all samples, without values yet
     "Give the template its samples."
@@ -397,7 +397,7 @@ def _tidy(
 
 # %% ../../nbs/api/data/04_native.ipynb #29818e07
 def _without_bad(
-    index,  # one row a sample
+    index,  # one row per sample
     reader,  # (function, samples a block) as from `block_reader`
     make,  # function index -> template
     dest: Path,  # store to write
@@ -470,7 +470,7 @@ def _noted_parts(staged):
 
 
 def _in_shards(
-    index: pd.DataFrame,  # one row a sample
+    index: pd.DataFrame,  # one row per sample
     read,  # function row -> {modality: array}
     template: xr.Dataset,  # modalities of zero samples
     make,  # function index -> template
@@ -513,7 +513,7 @@ def _in_shards(
 
 # %% ../../nbs/api/data/04_native.ipynb #188bdeca
 def prepare_samples(
-    index: pd.DataFrame,  # one row a sample, its id as the index; column `split`, others at will
+    index: pd.DataFrame,  # one row per sample, its id as the index; column `split`, others at will
     read,  # function row -> {modality: array of one sample}; raises `BadSample`
     template: xr.Dataset,  # modalities of zero samples, made with `modality_array`
     dest: str | os.PathLike,  # folder of the store

@@ -214,7 +214,7 @@ def _dealt(samples, group, table, shares, test, seed):
 def split_table(
     samples: xr.Dataset,  # a sample set with `split`
     names: tuple = (),  # modalities to look at; all categories and numbers if empty
-) -> pd.DataFrame:  # one row a split: samples, groups, share of each class [%], mean and sd
+) -> pd.DataFrame:  # one row per split: samples, groups, share of each class [%], mean and sd
     "How alike the splits are."
     mods = modalities(samples)
     names = names or [n for n, m in mods.items() if m.kind in ("category", "tabular")]

@@ -125,7 +125,7 @@ def missing_share(
 # %% ../../nbs/api/data/00_samples.ipynb #cc70cead
 def describe(
     samples: xr.Dataset,  # a sample set
-) -> pd.DataFrame:  # one row a modality
+) -> pd.DataFrame:  # one row per modality
     "Kind, shape, units, classes, missing values and size of each modality."
 
     def row(n, m):

@@ -616,7 +616,7 @@ def _ready(value, m):
 
 def _on_grid(known, scale, wanted):
     "What is known, (B, 1, rows, columns), on another grid: where all below is known."
-    if scale is None or scale == wanted:  # one value a window, or the same grid
+    if scale is None or scale == wanted:  # one value per window, or the same grid
         return known
     both = math.lcm(scale, wanted)
     fine = known.repeat(both // scale, -2).repeat(both // scale, -1)

@@ -71,7 +71,7 @@ def assign_splits(
     shares: tuple = (0.6, 0.2, 0.2),  # of train, valid, test
     seed: int = 0,  # of the random start and the swaps
     trials: int = 20_000,  # how many swaps to try
-) -> np.ndarray:  # 0 train, 1 valid, 2 test; a number a patch
+) -> np.ndarray:  # 0 train, 1 valid, 2 test; a number per patch
     "Assign whole blocks to splits, such that the splits have similar classes and the wanted sizes."
     _, block, number = np.unique(blocks, return_inverse=True, return_counts=True)
     if len(number) < len(shares):

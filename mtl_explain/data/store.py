@@ -450,7 +450,7 @@ def _check_lengths(
     manifest: dict,  # of a store
     where: Path,  # the file, for messages
 ) -> None:
-    "`ValueError` where statistics have not one number a channel or class."
+    "`ValueError` where statistics have not one number per channel or class."
     for name, found in manifest["statistics"].items():
         n = len(found.get("channels", found.get("classes", ())))
         for key, values in found.items():

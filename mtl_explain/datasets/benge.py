@@ -358,7 +358,7 @@ _meta_columns = (
 
 def _read_meta(
     path: Path,  # the meta table
-) -> pd.DataFrame:  # one row a patch, its name as the index; column `flaw`
+) -> pd.DataFrame:  # one row per patch, its name as the index; column `flaw`
     "The meta table, names taken apart and times read."
     table = read_csv_checked(path, _meta_columns, dtype=str)
     table = table.join(parse_ids(table.patch_id, table.patch_id_s1)).set_index("patch_id")
@@ -409,7 +409,7 @@ def _tile_middles(
 
 
 def _join(
-    table: pd.DataFrame,  # one row a patch
+    table: pd.DataFrame,  # one row per patch
     path: Path | None,  # another table of the dataset
     columns: list,  # that it adds
 ) -> pd.DataFrame:
@@ -430,7 +430,7 @@ def _join(
 
 def read_tables(
     root: Path,  # folder of the dataset
-) -> tuple:  # one row a patch; the files that were read
+) -> tuple:  # one row per patch; the files that were read
     "Join the tables of a dataset, as far as they are there."
     meta, era, zones = (
         find_table(root, end) for end in ("_meta.csv", "_era-5.csv", "_climatezones.csv")
@@ -484,7 +484,7 @@ def blocked_split(
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #0131963e
 def _both_splits(
-    index: pd.DataFrame,  # one row a patch, with the authors' split
+    index: pd.DataFrame,  # one row per patch, with the authors' split
     split: str,  # which one counts: 'authors' or 'blocked'
     seed: int,  # of the blocked split
 ) -> pd.DataFrame:  # with split, split_authors, split_blocked, group
@@ -505,7 +505,7 @@ def patch_index(
     edition: str | None = None,  # which lists, see `read_splits`
     split: str = "authors",  # 'authors' or 'blocked'
     seed: int = 0,  # of the blocked split
-) -> tuple:  # one row a patch of the lists, in their order; the files that were read
+) -> tuple:  # one row per patch of the lists, in their order; the files that were read
     "The index: tables and lists."
     if split not in ("authors", "blocked"):
         raise ValueError(f"split is '{split}', expected 'authors' or 'blocked'")

@@ -210,7 +210,7 @@ def _padded(
 def _pixel_index(
     row: pd.Series,  # of the table of fields
     found: dict,  # the small arrays of a field
-) -> pd.DataFrame:  # one row a pixel
+) -> pd.DataFrame:  # one row per pixel
     "The samples of a field and their coordinates."
     lon, lat = project(row.crs, "EPSG:4326", found["x"], found["y"])
     table = pd.DataFrame(

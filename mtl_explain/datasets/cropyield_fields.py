@@ -95,7 +95,7 @@ def split_fields(
 def read_fields(
     source: str | os.PathLike,  # folder in the layout above
     seed: int = 0,  # of the split
-) -> pd.DataFrame:  # one row a field, its name as the index; with `split` and `problem`
+) -> pd.DataFrame:  # one row per field, its name as the index; with `split` and `problem`
     "Read and check the table of fields."
     path = Path(source) / "fields.csv"
     if not Path(source).is_dir():
@@ -396,7 +396,7 @@ def read_weather(
 def field_weather(
     weather: pd.DataFrame,  # as from `read_weather`
     row: pd.Series,  # of the table of fields
-) -> pd.DataFrame:  # one row a day from sowing to harvest
+) -> pd.DataFrame:  # one row per day from sowing to harvest
     "Daily weather of a field."
     north = weather.latitude - row.lat
     east = (weather.longitude - row.lon) * np.cos(np.radians(row.lat))

@@ -104,7 +104,7 @@ def fetch(
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #43b02153
 def index_tiles(
     source: str | os.PathLike,  # folder that holds the cities' folders
-) -> pd.DataFrame:  # one row a tile: split, group, city, column, row, folder; lat, lon if known
+) -> pd.DataFrame:  # one row per tile: split, group, city, column, row, folder; lat, lon if known
     "Find all tiles."
     source = Path(source)
     if not source.is_dir():
@@ -469,7 +469,7 @@ def _count_objects(
 def change_table(
     samples: xr.Dataset,  # Hi-BCD, in memory or memory-mapped: a tile is read at a time
     least: float = 160.0,  # pixels of the smallest object; 160 is 10 m² at 0.25 m
-) -> pd.DataFrame:  # one row a tile: city, split, pixels by kind of change, objects
+) -> pd.DataFrame:  # one row per tile: city, split, pixels by kind of change, objects
     "Count what changed, tile by tile."
     rows = []
     for k, tile in enumerate(samples.sample.values):
@@ -518,7 +518,7 @@ paper_rates = pd.Series(
 
 def table_2(
     tiles: pd.DataFrame,  # as from `change_table`
-) -> pd.DataFrame:  # one column a city
+) -> pd.DataFrame:  # one column per city
     "The attributes of Table 2."
     by = tiles.groupby("city")
     rows = [

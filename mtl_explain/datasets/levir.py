@@ -158,7 +158,7 @@ def _has_valid(
 # %% ../../nbs/api/datasets/11_levir.ipynb #11abec12
 def pair_index(
     root: Path,  # folder with the pairs
-) -> pd.DataFrame:  # one row a pair: paths `early`, `late`, `change`; `split`, `group`
+) -> pd.DataFrame:  # one row per pair: paths `early`, `late`, `change`; `split`, `group`
     "The index of the pairs."
     rows = [
         dict(
@@ -324,7 +324,7 @@ def tile_index(
     index: pd.DataFrame,  # of pairs
     size: tuple,  # (rows, columns) of the files
     tile: int,  # pixels a side
-) -> pd.DataFrame:  # one row a tile, with columns top and left
+) -> pd.DataFrame:  # one row per tile, with columns top and left
     "Cut the pairs of an index into tiles; a remainder at the right and lower edge is left aside."
     if tile > min(size):
         raise ValueError(

@@ -73,7 +73,7 @@ _gather = ("dev", "all", "__main__", "cli", "course", "papers")
 
 def import_table(
     library: Path,  # folder of the package
-) -> pd.DataFrame:  # one row an import: module, line, imports, room, other
+) -> pd.DataFrame:  # one row per import: module, line, imports, room, other
     "All imports from one room into another."
     rows = []
     for path in sorted(library.rglob("*.py")):

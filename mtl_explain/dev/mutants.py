@@ -270,7 +270,7 @@ def try_mutants(
     root: Path,  # folder of the project
     mutants: list,  # from `sample_mutants`
     limit: float = 120.0,  # seconds for the tests of one
-) -> pd.DataFrame:  # one row a mutant: module, line, function, kind, before, after, noticed by
+) -> pd.DataFrame:  # one row per mutant: module, line, function, kind, before, after, noticed by
     "Which mutants are noticed. A module whose tests fail as it is stops here."
     importlib.import_module("mtl_explain.all")  # and with it all libraries, once
     rows = []

@@ -353,7 +353,7 @@ def fault(
 
 def problems(
     piece: Piece,  # a check, or a piece of a set-up cell
-) -> list[str]:  # one line a problem
+) -> list[str]:  # one line per problem
     "What keeps a piece from running on its own."
     again = set(names(piece.tree).bound)
     changes = mutated(piece.tree)
@@ -399,7 +399,7 @@ def names_of_tests(
 def clashes(
     test_names: list[str],  # of all tests
     pieces: list[Piece],  # all pieces in use
-) -> list[str]:  # one line a problem
+) -> list[str]:  # one line per problem
     "Names that would stand twice in the test module."
     made = []
     for p in pieces:

@@ -73,7 +73,7 @@ def _own_fields(cls: type) -> dict:
 
 def field_lines(
     cls: type,  # a data class or a named tuple
-) -> list:  # of str: a line a field, in order
+) -> list:  # of str: a line per field, in order
     "The fields that one gives when making one, with their comments."
     written = {}
     for base in reversed(cls.__mro__):

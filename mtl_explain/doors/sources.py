@@ -323,7 +323,7 @@ def _days(column, where):
 
 def long_series(
     name: str,  # of the modality
-    table: pd.DataFrame,  # one row an observation
+    table: pd.DataFrame,  # one row per observation
     ids: list,  # of the samples
     by: str,  # column with the id of the sample
     time: str | None = None,  # column with the time; None: the one that is called so
@@ -370,7 +370,7 @@ class Raster:
     "A raster file for each sample, or a window of one for all."
 
     name: str
-    place: str | list  # pattern with fields in braces, or one file; or several, a file a band
+    place: str | list  # pattern with fields in braces, or one file; or several, a file per band
     root: str  # folder that relative paths start from
     kind: str  # image or mask
     channels: list
@@ -523,7 +523,7 @@ def _values_of(paths):
 def raster_source(
     name: str,  # of the modality
     place: str,  # as in `Raster`
-    table: pd.DataFrame,  # one row a sample
+    table: pd.DataFrame,  # one row per sample
     root: str = "",  # folder that relative paths start from
     kind: str | None = None,  # image or mask; None: guessed
     classes: list | dict | None = None,  # names of a mask's classes; or value -> name
@@ -701,7 +701,7 @@ def _spread(n, most):
 def image_series(
     name: str,  # of the modality
     file,  # `dates(row)` and `values(row)`
-    table: pd.DataFrame,  # one row a sample
+    table: pd.DataFrame,  # one row per sample
     channels: list | None = None,  # their names; numbered if None
     steps: int | None = None,  # dates to keep at most, evenly spread; None: all
     **attrs,  # of the modality
@@ -780,7 +780,7 @@ def _are_paths(values):
 def find_source(
     name: str,  # of the modality
     given,  # a column, columns, a pattern, a file, a table; or a dictionary with `source`, options
-    table: pd.DataFrame,  # one row a sample, ids as the index
+    table: pd.DataFrame,  # one row per sample, ids as the index
     root: str = "",  # folder that relative paths start from
     by: str = "id",  # column with ids in other tables
 ):  # a source: has `template()` and `read(row)`

@@ -117,13 +117,13 @@ def shuffle_within_class(
 
 def true_classes(
     trace: xr.Dataset,  # a trace
-    task: str,  # a label with one class a sample
+    task: str,  # a label with one class per sample
 ) -> np.ndarray:  # (samples,) NaN where it is missing
     "The true class of each sample."
     at = _task_position(trace, task)
     kind = str(trace["kind"].values[at])
     if kind != "category":
-        raise ValueError(f"'{task}' is of kind {kind}; true classes need one class a sample")
+        raise ValueError(f"'{task}' is of kind {kind}; true classes need one class per sample")
     return trace["truth"].isel(task=at).values
 
 

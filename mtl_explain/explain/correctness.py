@@ -77,7 +77,7 @@ def _epoch_index(epochs, groups=group_names):
 
 
 def _group_shares(now, chosen, codes, index):
-    "Share of each group (rows of `now`) among the chosen samples (None: all): four values a row."
+    "Share of each group (rows of `now`) among the chosen samples (None: all): four values per row."
 
     def of_some(at):
         part = now[:, at]
@@ -172,7 +172,7 @@ def pixel_groups(
 
 # %% ../../nbs/api/explain/02_correctness.ipynb #6a0caddf
 def _draw_groups(ax, result, value):
-    "A line a group over the epochs, each with its colour and marker."
+    "A line per group over the epochs, each with its colour and marker."
     for (name, color), marker in zip(group_colors.items(), "osD^", strict=True):
         rows = result[result["group"] == name]
         style = dict(color=color, marker=marker, ms=5, mec="#444444", mew=0.5)
@@ -195,7 +195,7 @@ def plot_correctness_groups(
         ylim=(0, None),
         title=f"Correct (C) and false (F): {a.get('first', 'first')}, {a.get('second', 'second')}",
     )
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))  # beside the curves
     return ax
 
 
@@ -425,7 +425,7 @@ def regression_error(
     trace: xr.Dataset,  # a trace
     task: str,  # a regression task
     positions: np.ndarray,  # which samples
-    relative: bool = False,  # divide by the size of the true value (tasks with one number a sample)
+    relative: bool = False,  # divide by the size of the true value (of one number per sample)
 ) -> np.ndarray:  # (epoch, s) float64; NaN without label
     "Error of each sample, in units of the task or relative to the truth."
     tasks = trace["task"].values.tolist()
@@ -440,7 +440,7 @@ def regression_error(
         return error
     truth = np.abs(trace["truth"].variable.isel(one).values.astype(float))
     if np.isnan(truth).all():
-        raise ValueError(f"'{task}' has no single true value a sample, so no relative error")
+        raise ValueError(f"'{task}' has no single true value per sample, so no relative error")
     return error / np.where(truth > 0, truth, np.nan)
 
 
@@ -584,7 +584,7 @@ def comparison_statistic(
 
 
 def _comparison_rows(statistic, resampling):
-    "One row an epoch."
+    "One row per epoch."
     rows = estimate(statistic, resampling, over="epoch")
     parts = {quantity: rows.loc[quantity] for quantity in _quantities}
     table = {quantity: part["value"] for quantity, part in parts.items()}

@@ -386,7 +386,7 @@ def error_correlation(
     measure: str = "error",  # `'error'` (native units, 0/1 wrong) or `'loss'`
     basis: str = "auto",  # dense pairs by pixel, within and between; or only by 'pixel', 'sample'
     resampling: Resampling = Resampling(),  # how the intervals are found
-) -> pd.DataFrame:  # a row an epoch, auxiliary and basis: r, low, high, p, p_holm, ..., note
+) -> pd.DataFrame:  # a row per epoch, auxiliary and basis: r, low, high, p, p_holm, ..., note
     """
     Correlation of the errors of the main and of each other task, by epoch (paper A, figure 4).
 
@@ -428,7 +428,7 @@ def plot_error_correlation(
     result: pd.DataFrame,  # from `error_correlation`
     ax=None,  # axes to draw on; new ones if None
 ):  # the axes
-    "Correlation over epochs, a line a task and basis, with simultaneous bands (paper A, figure 4)."
+    "Correlation over epochs, a line per task and basis, simultaneous bands (paper A, figure 4)."
     if ax is None:
         _, ax = plt.subplots(figsize=(6.5, 3.5), layout="constrained")
     names = list(dict.fromkeys(result["auxiliary"]))
@@ -456,7 +456,15 @@ def plot_error_correlation(
         ylabel="error correlation r",
         title=f"Errors of {result['main'].iloc[0]} and of each auxiliary task",
     )
-    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.legend(
+        frameon=False,
+        fontsize=8,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        handlelength=3.5,  # long enough to tell dashes from dots
+        title="bands: simultaneous over epochs",
+        title_fontsize=8,
+    )
     return ax
 
 

@@ -45,7 +45,7 @@ def determination(
 
 def scores_by_class(
     trace: xr.Dataset,  # a trace
-    task: str,  # a regression with one number a sample
+    task: str,  # a regression with one number per sample
     labels: xr.DataArray,  # class of each sample (attribute `classes`), whether in the setup or not
     epoch: int = None,  # the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
@@ -57,7 +57,7 @@ def scores_by_class(
     predicted = part["predicted"].values.astype(float)
     known = np.isfinite(truth) & np.isfinite(predicted)
     if not known.any():
-        raise ValueError(f"'{task}' has no single true value a sample in this trace")
+        raise ValueError(f"'{task}' has no single true value per sample in this trace")
     codes = labels.sel(sample=part["sample"].values).values
     chosen = {"all": known}
     chosen |= {name: known & (codes == i) for i, name in enumerate(labels.attrs["classes"])}
@@ -123,7 +123,7 @@ def plot_field_performance(
     table: pd.DataFrame,  # from `field_performance`
     classes: list,  # names of the classes
 ):  # the figure
-    "Error against accuracy, a point a field: a row an epoch, a column a class (paper A, figure 8)."
+    "Error against accuracy, a point per field: rows epochs, columns classes (paper A, figure 8)."
     epochs = list(dict.fromkeys(table["epoch"]))
     shown = [k for k in range(len(classes)) if (table["class"] == k).any()]
     relative = table.attrs["relative"]
@@ -164,7 +164,7 @@ def plot_field_performance(
 # %% ../../nbs/api/explain/05_fields.ipynb #1945c6d6
 def _errors_with_sign(
     trace: xr.Dataset,  # a trace
-    task: str,  # a regression with one number a sample
+    task: str,  # a regression with one number per sample
     positions: np.ndarray,  # which samples
     relative: bool,  # divided by the size of the true value
 ) -> np.ndarray:  # (epoch, s) predicted less true; NaN without label
@@ -335,7 +335,7 @@ def truth_by_groups(
     second: str,  # of the second letter
     epoch: int = None,  # the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
-) -> pd.DataFrame:  # group (CC, CF, FC, FF), truth, a row a sample
+) -> pd.DataFrame:  # group (CC, CF, FC, FF), truth, a row per sample
     "The true values within the groups of right and wrong labels (paper A, appendix C.3)."
     at = split_positions(trace, split)
     epoch = chosen_epoch(trace, epoch)

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.lines import Line2D
 
 from mtl_explain.explain.resampling import Resampling, Statistic, cluster_codes, estimate, holm
 from mtl_explain.modality import ancestor_index
@@ -111,7 +112,7 @@ def _predictions(trace, tasks, positions):
         if kind != "category":
             raise ValueError(
                 f"'{t}' is of kind {kind}; "
-                "a hierarchy needs tasks with one class a sample (category)"
+                "a hierarchy needs tasks with one class per sample (category)"
             )
     chosen = dict(task=[names.index(t) for t in tasks], sample=positions)
     part = trace[["truth", "predicted"]].isel(chosen)
@@ -288,9 +289,13 @@ def _plot_against_chance(result, ax):
     x = np.arange(len(free))
     ax.bar(x, free["within"], color=[case_colors[c] for c in free["case"]], width=0.7)
     above = free["chance"] + free["excess_low"], free["chance"] + free["excess_high"]
-    ax.vlines(x, *above, color="black", lw=1.5, label="chance + interval of the excess")
+    ax.vlines(x, *above, color="black", lw=1.5)
     ax.hlines(free["chance"], x - 0.43, x + 0.43, color="#222222", lw=1.5)
-    ax.plot([], [], color="#222222", lw=1.5, label="chance, given the true class")
+    upright = dict(ls="", marker="|", ms=9, mew=1.5)
+    handles = [
+        Line2D([], [], color="black", label="chance + interval of the excess", **upright),
+        Line2D([], [], color="#222222", lw=1.5, label="chance, given the true class"),
+    ]
     labels = [f"{c[:2]}\nepoch {e}" for c, e in zip(free["case"], free["epoch"], strict=True)]
     ax.set_xticks(x, labels, fontsize=8)
     ax.set(
@@ -299,13 +304,15 @@ def _plot_against_chance(result, ax):
         ylabel="share in the predicted parent",
         title="against chance",
     )
-    ax.legend(fontsize=7, frameon=False, loc="upper center")
+    ax.legend(
+        handles=handles, fontsize=7.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2)
+    )
 
 
 def plot_hierarchy_adherence(
     result: pd.DataFrame,  # from `hierarchy_adherence`, for a few epochs
 ):  # the figure
-    "A pie an epoch (paper A, figure 7), and the share within the hierarchy against chance."
+    "A pie per epoch (paper A, figure 7), and the share within the hierarchy against chance."
     epochs = list(dict.fromkeys(result["epoch"]))
     fig, axs = plt.subplots(
         1,

@@ -87,7 +87,7 @@ def task_maps(
 # %% ../../nbs/api/explain/04_maps.ipynb #a9af1edd
 def class_colors(
     m: Modality,  # a label modality
-) -> list:  # one colour a class
+) -> list:  # one colour per class
     "The modality's own colours, or evenly spaced ones."
     if m.colors:
         return list(m.colors)

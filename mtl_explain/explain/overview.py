@@ -98,6 +98,7 @@ def _with_interval(row, value, form=".2f", level=0.95):
     "A value of a row with its interval: `0.40 (95%: 0.38 to 0.41)`."
     if not np.isfinite(row[value]):
         return "not defined"
+    form = form.replace(".", "z.")  # no minus before a zero
     inside = "no interval: too few clusters"
     if np.isfinite(row["low"]):
         inside = f"{level:.0%}: {row['low']:{form}} to {row['high']:{form}}"
@@ -784,14 +785,14 @@ def _control_explanations(trace, modalities, control, epoch, how, unlearnt):
 
 
 # %% ../../nbs/api/explain/11_overview.ipynb #df6903da
-def _ask_variance(trace, samples, epoch, how):
+def _ask_variance(trace, samples, epoch, how, unlearnt):
     "Confidence, true class, mixture; and what the other tasks add."
     return Question(
         "rival explanations",
         f"What tells the errors of {trace.attrs['main']} already, and what do other tasks add?",
         partial(variance_told, trace, samples, epoch, **how),
         plot_variance,
-        partial(read_variance, level=how["resampling"].level),
+        partial(read_variance, level=how["resampling"].level, unlearnt=unlearnt),
         (trace.attrs["main"],),
     )
 
@@ -985,7 +986,7 @@ def explain(
         _ask_construction(trace, modalities),
         _ask_correlation(trace, epoch, how, unlearnt),
         *_control_explanations(trace, modalities, _as_traces(control), epoch, how, unlearnt),
-        _ask_variance(trace, samples, epoch, how),
+        _ask_variance(trace, samples, epoch, how, unlearnt),
         *_label_explanations(trace, modalities, epoch, how),
         *_regression_explanations(trace, modalities, epoch, how),
         _ask_ranges(trace, epoch, how),

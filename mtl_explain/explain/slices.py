@@ -83,7 +83,7 @@ def _class_names(values, m):
 
 # %% ../../nbs/api/explain/12_slices.ipynb #f3bd0736
 def conditions(
-    features: pd.DataFrame,  # a row a sample: text is a class, a number is a number
+    features: pd.DataFrame,  # a row per sample: text is a class, a number is a number
     least: int,  # samples that a condition must leave, inside and outside
 ) -> list:  # of (column, relation, value), e.g. ('height', '>', 1200.0)
     "Every condition that splits these samples."
@@ -102,7 +102,7 @@ def conditions(
 
 
 def fulfils(
-    features: pd.DataFrame,  # a row a sample
+    features: pd.DataFrame,  # a row per sample
     slice_: tuple,  # of conditions
 ) -> np.ndarray:  # (sample,) bool
     "Which samples lie in a slice."
@@ -145,7 +145,7 @@ def _scores(inside, error):
 
 
 def find_slices(
-    features: pd.DataFrame,  # a row a sample
+    features: pd.DataFrame,  # a row per sample
     error: np.ndarray,  # (sample,) finite
     n: int = 5,  # how many to keep
     least: int = 20,  # samples in a slice, and outside of it
@@ -235,7 +235,7 @@ def failing_slices(
     resampling: Resampling = Resampling(),  # level and clusters of the intervals
 ) -> (
     pd.DataFrame
-):  # a row a slice: slice, found, value, low, high, p, p_holm, confirmed, error, rest
+):  # a row per slice: slice, found, value, low, high, p, p_holm, confirmed, error, rest
     "Where does a task fail: found on one split, confirmed on another."
     if find == confirm:
         raise ValueError(f"found and confirmed on '{find}': whatever is found there is true there")

@@ -178,7 +178,7 @@ def variance_told(
     for name, table in sources.items():
         if len(table) != len(at):
             raise ValueError(
-                f"'{name}' has {len(table):,} rows, expected a row a sample, {len(at):,}"
+                f"'{name}' has {len(table):,} rows, expected a row per sample, {len(at):,}"
             )
     part = trace.sel(epoch=chosen_epoch(trace, epoch), task=trace.attrs["main"]).isel(sample=at)
     error = part["error"].values.astype(float)
@@ -218,13 +218,18 @@ def variance_told(
 def read_variance(
     result: pd.DataFrame,  # from `variance_told`
     level: float = 0.95,  # of the intervals in it
+    unlearnt: tuple = (),  # tasks that were not shown to be learnt: nothing is said of them
 ) -> str:
     "What tells the main error, and what the errors of other tasks add."
+    of_task = result["source"].str.removeprefix("error of ")
+    silent = sorted(set(of_task) & set(unlearnt))
+    hidden = of_task.isin(silent) | (bool(silent) & (of_task == "errors of all other tasks"))
+    result = result[~hidden]
 
     def share(row):
         if not np.isfinite(row["low"]):
-            return f"{row['share']:.0%} (no interval)"
-        return f"{row['share']:.0%} ({row['low']:.0%} to {row['high']:.0%})"
+            return f"{row['share']:z.0%} (no interval)"
+        return f"{row['share']:z.0%} ({row['low']:z.0%} to {row['high']:z.0%})"
 
     main = result.attrs["main"]
     text = f"Of the variance of {main}'s errors, "
@@ -241,6 +246,8 @@ def read_variance(
         text += f" ({p_text(row['p_holm'])}, corrected)." if shown else ": nothing is shown."
     if result.attrs["left_out"]:
         text += f" {result.attrs['left_out']} samples lack one of these and are left out."
+    if silent:
+        text += f" Not interpreted, since not shown to be learnt: {', '.join(silent)}."
     return text
 
 

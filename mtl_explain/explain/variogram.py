@@ -207,7 +207,7 @@ def error_ranges(
     epoch: int = None,  # value of the coordinate `epoch`; the one whose weights were kept if None
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # which coordinate has the blocks
-) -> pd.DataFrame:  # a row a task: range [km], block [km], nugget, sill, beyond, smaller
+) -> pd.DataFrame:  # a row per task: range [km], block [km], nugget, sill, beyond, smaller
     "How far the errors of each task reach; `smaller`: whether the blocks are smaller than that."
     tasks = trace["task"].values.tolist()
     rows = [error_range(trace, t, epoch, split, resampling).attrs for t in tasks]

@@ -169,7 +169,7 @@ def plot_verdicts(
     ax=None,  # axes to draw on; new ones if None
     units: str = "",  # of the differences
 ):  # the axes
-    "Each claim's difference with its interval, its margin as a bar behind it, and the verdict."
+    "Each claim's difference with both its intervals, its margin as a bar behind it, the verdict."
     if ax is None:
         size = (9, 0.8 + 0.4 * len(judged))
         _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -185,7 +185,10 @@ def plot_verdicts(
     )
     for y, row in zip(at, judged.itertuples(), strict=True):
         color = _word_colors[row.verdict]
-        ax.plot([row.low, row.high], [y, y], color=color, lw=2)
+        half = stats.t.ppf(row.level, row.df) * row.se if row.se else 0.0
+        inner = [row.estimate - half, row.estimate + half]  # of two one-sided tests
+        ax.plot([row.low, row.high], [y, y], color=color, lw=1)
+        ax.plot(inner, [y, y], color=color, lw=3.5, solid_capstyle="butt")
         ax.plot(row.estimate, y, "o", color=color, ms=5)
         ax.annotate(
             row.verdict,
@@ -199,7 +202,8 @@ def plot_verdicts(
     said = [fill(text, 48) for text in judged["claim"]]
     ax.set_yticks(at, said, fontsize=8)
     ax.set(
-        xlabel=f"difference{f' [{units}]' if units else ''}, with its {level:.3g} % interval",
+        xlabel=f"difference{f' [{units}]' if units else ''}; thin: {level:.3g} %, "
+        f"thick: {2 * level - 100:.3g} %, which decides on equivalence",
         title="Claims and verdicts; the grey bar is what would be too small to matter",
         ylim=(-0.6, len(judged) - 0.4),
     )

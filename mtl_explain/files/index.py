@@ -48,7 +48,7 @@ def read_text_checked(
 
 # %% ../../nbs/api/files/04_index.ipynb #15960888
 def read_list_checked(
-    path: str | os.PathLike,  # a text file, one entry a line
+    path: str | os.PathLike,  # a text file, one entry per line
 ) -> list:  # of str; empty lines left out
     "Read a list of ids or file names."
     return [line.strip() for line in read_text_checked(path).splitlines() if line.strip()]
@@ -146,7 +146,7 @@ def utc_text(
 
 # %% ../../nbs/api/files/04_index.ipynb #1ec59aa7
 def check_index(
-    index: pd.DataFrame,  # one row a sample, its id as the index; column `split`
+    index: pd.DataFrame,  # one row per sample, its id as the index; column `split`
 ) -> pd.DataFrame:  # a copy with ids as text and the column `problem`, '' where all is well
     "Mark the rows of an index that cannot be used."
     if not len(index):
@@ -173,7 +173,7 @@ def check_index(
 
 # %% ../../nbs/api/files/04_index.ipynb #44f63ade
 def index_from_splits(
-    table: pd.DataFrame,  # one row a sample, its id as the index: paths, coordinates ...
+    table: pd.DataFrame,  # one row per sample, its id as the index: paths, coordinates ...
     splits: dict,  # split -> ids, as in the official lists
 ) -> pd.DataFrame:  # the listed samples in this order, with columns `split` and `problem`
     "The index of an official split: what is listed, joined with what is known."

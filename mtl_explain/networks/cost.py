@@ -58,7 +58,7 @@ def count_call(
 def operations(
     module: nn.Module,  # a network or any part of it
     *inputs,  # a batch, as `forward` takes it; on the device `meta` for a module on it
-) -> pd.DataFrame:  # one row a call of a layer: type, output, parameters, multiply-adds
+) -> pd.DataFrame:  # one row per call of a layer: type, output, parameters, multiply-adds
     "Work of each layer: `tabled` as Table 3 of paper B counts it, `computed` as arithmetic has it."
     rows = []
 

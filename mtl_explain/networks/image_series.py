@@ -37,7 +37,7 @@ def present_softmax(
 
 
 class TemporalAttention(nn.Module):
-    "A learnt question a head, answered by the dates (the L-TAE of Garnot and Landrieu)."
+    "A learnt question per head, answered by the dates (the L-TAE of Garnot and Landrieu)."
 
     def __init__(
         self,

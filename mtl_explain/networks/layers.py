@@ -182,7 +182,7 @@ def _named_parts(module) -> Iterator[tuple[str, nn.Module]]:
 def shape_table(
     encoder: nn.Module,  # an encoder, or any module
     *inputs,  # a batch, as `forward` takes it
-) -> pd.DataFrame:  # one row a part, in the order of computation
+) -> pd.DataFrame:  # one row per part, in the order of computation
     "What passes through a network: output shape and parameters of each part."
     rows = []
 

@@ -287,7 +287,7 @@ def with_network(
 
 # %% ../../nbs/api/networks/14_multitask.ipynb #434bf671
 class MultitaskNetwork(nn.Module):
-    "A body and one head a target: dict in, dict out."
+    "A body and one head per target: dict in, dict out."
 
     def __init__(
         self,
@@ -425,7 +425,7 @@ def _brief(shape, what):
 
 def summary(
     self: MultitaskNetwork,  # the network
-) -> pd.DataFrame:  # one row a part: role, modality, type, input, output, parameters
+) -> pd.DataFrame:  # one row per part: role, modality, type, input, output, parameters
     "The parts of a network, with shapes of one sample and numbers of parameters."
     device = next(self.parameters()).device
     x = example_inputs(self.modalities, self.setup.inputs, n=1)

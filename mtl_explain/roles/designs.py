@@ -78,7 +78,7 @@ def role_code(
 def role_design(
     allowed: dict,  # modality -> the roles that it may have; 'out' is one of them
     strength: int = 2,  # of the array: 3 keeps what two modalities do together out of the effects
-) -> pd.DataFrame:  # a row a setup, named by its code; a column a modality; cells are roles
+) -> pd.DataFrame:  # a row per setup, named by its code; a column per modality; cells are roles
     "The setups to train: all of them where they are no more than an array has, else an array."
     for name, roles in allowed.items():
         if odd := set(roles) - set(role_names):
@@ -156,7 +156,7 @@ def role_setup(
 # %% ../../nbs/api/roles/00_designs.ipynb #9eabde92
 def role_columns(
     design: pd.DataFrame,  # from `role_design`
-) -> pd.DataFrame:  # a row a setup; columns modality and role: 1 where it plays it
+) -> pd.DataFrame:  # a row per setup; columns modality and role: 1 where it plays it
     "What effects count in: a column for each role but 'out' that the design has."
     columns = {
         (name, role): (design[name] == role).astype(float)
@@ -170,7 +170,7 @@ def role_columns(
 
 def role_contrasts(
     design: pd.DataFrame,  # from `role_design`
-) -> pd.DataFrame:  # index modality, role; a column a setup: weights that sum to 0
+) -> pd.DataFrame:  # index modality, role; a column per setup: weights that sum to 0
     "The weights that make an effect of scores; `ValueError` where the setups cannot tell."
     columns = role_columns(design)
     x = np.column_stack([np.ones(len(design)), columns])

@@ -86,7 +86,7 @@ def default_margin(
 
 def weighted_effects(
     errors: xr.DataArray,  # (setup, seed, sample) of the main task; NaN where there is no truth
-    weights: pd.DataFrame,  # index names effects; a column a setup
+    weights: pd.DataFrame,  # index names effects; a column per setup
     resampling: Resampling = Resampling(),  # which coordinate holds the regions
     explained: np.ndarray = None,  # (setups, M) what effects count in; None: each setup its own
 ) -> pd.DataFrame:  # estimate, se, df by effect

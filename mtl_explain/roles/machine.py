@@ -17,8 +17,8 @@ from mtl_explain.roles.designs import role_names
 
 # %% ../../nbs/api/roles/05_machine.ipynb #a5faaefa
 def machine_numbers(
-    design: pd.DataFrame,  # from `every_design`: a row a setup, a column a modality
-    errors: pd.DataFrame,  # columns setup, seed, error: one row a training
+    design: pd.DataFrame,  # from `every_design`: a row per setup, a column per modality
+    errors: pd.DataFrame,  # columns setup, seed, error: one row per training
 ) -> dict:  # names, and for each code the mean error, its sd and how many seeds
     "What the machine shows, as plain data; `ValueError` where a setup has no error."
     by = errors.groupby("setup").error.agg(["mean", "std", "size"])

@@ -223,7 +223,7 @@ class RoleMap:
 
     @property
     def table(self) -> pd.DataFrame:
-        "A row a modality and role: effect, interval, verdict; average; in distribution; more."
+        "A row per modality and role: effect, interval, verdict; average; in distribution; more."
         keys = ["modality", "role"]
         own = self.effects.set_index(keys)
         table = own[["estimate", "low", "high", "p_holm", "verdict"]].rename(

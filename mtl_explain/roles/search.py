@@ -71,13 +71,15 @@ class RoleSearch:
     "What a search has tried, and the setup with the lowest loss."
 
     begun: Setup  # what is always read, and the main task
-    trials: pd.DataFrame  # a row a training: code, seed, state, loss, and the role of each modality
+    trials: (
+        pd.DataFrame
+    )  # a row per training: code, seed, state, loss, and the role of each modality
     options: dict  # modality -> role -> options of its encoder or head
     share: float  # of the loss, for the main task
 
     @property
     def table(self) -> pd.DataFrame:
-        "A row a setup, the best first: trainings, mean loss, its standard deviation, given up."
+        "A row per setup, the best first: trainings, mean loss, its standard deviation, given up."
         roles = list(self.trials.columns[4:])
         of = self.trials.assign(pruned=self.trials.state == "PRUNED").groupby("code", sort=False)
         table = of.agg(trainings=("loss", "count"), loss=("loss", "mean"), sd=("loss", "std"))

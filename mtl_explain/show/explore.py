@@ -69,7 +69,7 @@ def selection_table(
     ids: list,  # of samples
     epoch: int,  # position of the epoch
     rows: int = 12,  # most rows shown
-) -> pd.DataFrame:  # a row a sample: place, what is drawn of each task, how sure it was
+) -> pd.DataFrame:  # a row per sample: place, what is drawn of each task, how sure it was
     "The selected samples as a table, the largest main errors first."
     part = trace.isel(epoch=epoch).sel(sample=ids)
     columns = {c: part[c].values for c in ("group", "lat", "lon") if c in part.coords}

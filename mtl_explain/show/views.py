@@ -73,7 +73,7 @@ def measure_of(
 
 # %% ../../nbs/api/show/01_views.ipynb #dd446f7e
 def _as_lists(values):
-    "Values (epoch, sample, task) as a list a sample, task and epoch: four digits, None for NaN."
+    "Values (epoch, sample, task) as a list per sample, task and epoch: four digits, None for NaN."
     v = np.asarray(values, float).transpose(1, 2, 0)
     magnitude = np.floor(np.log10(np.abs(v), where=v != 0, out=np.zeros_like(v))) - 3
     up = 10.0 ** np.maximum(-magnitude, 0)  # both are whole: what is divided by them prints short
@@ -100,8 +100,8 @@ def sample_points(
     seed: int = 0,  # of that choice
 ) -> (
     pd.DataFrame
-):  # sample, lat, lon; value, correct, sure: {task: [a number an epoch]}; attrs left_out
-    "One row a sample, with its errors over the epochs, and how sure the network was."
+):  # sample, lat, lon; value, correct, sure: {task: [a number per epoch]}; attrs left_out
+    "One row per sample, with its errors over the epochs, and how sure the network was."
     at = split_positions(trace, split)
     kept = np.sort(np.random.default_rng(seed).permutation(at)[:limit])
     part = trace.isel(sample=kept)
@@ -257,7 +257,7 @@ def _curves(trace, split, resampling, control=None):
     title = "Do the two tasks fail together?"
     if control is not None:
         layers.append(_control_curve(control, split, resampling, x))
-        title = [title, "dashed: the chosen pair in networks that share nothing"]
+        title = [title, "dashed: in networks that share nothing"]
     return alt.layer(*layers).properties(width=510, height=170, title=title)
 
 
@@ -282,7 +282,7 @@ def _at_epoch(points):
         y="datum.value[auxiliary][epoch]",
         a="datum.correct[main][epoch]",
         b="datum.correct[auxiliary][epoch]",
-        sure="datum.sure ? datum.sure[main][epoch] : null",
+        confidence="datum.sure ? datum.sure[main][epoch] : null",  # not over what it reads
     )
     return values.transform_calculate(group=_group)
 
@@ -293,10 +293,10 @@ def _how_sure(bars, color):
 
     steps = alt.Bin(extent=[0, 1], step=0.05)
     return (
-        bars.transform_filter("isValid(datum.sure)")
+        bars.transform_filter("isValid(datum.confidence)")
         .encode(
             alt.X(
-                "sure:Q",
+                "confidence:Q",
                 bin=steps,
                 title="confidence of the main task, before its temperature",
                 axis=alt.Axis(values=[k / 10 for k in range(11)], format=".1f"),
@@ -320,13 +320,14 @@ def _points_map_and_counts(trace, points):
     legend = ["main, auxiliary:", "C right, F wrong"]
     colors = alt.Scale(domain=groups, range=[_colors[g] for g in groups])
     shapes = alt.Scale(domain=groups, range=[_shapes[g] for g in groups])
-    color = alt.Color("group:N", scale=colors, title=legend)
-    shape = alt.Shape("group:N", scale=shapes, title=legend)
+    whole = alt.Legend(title=legend, titleLimit=0)
+    color = alt.Color("group:N", scale=colors, legend=whole)
+    shape = alt.Shape("group:N", scale=shapes, legend=whole)
     tooltip = [
         "sample:N",
         alt.Tooltip("x:Q", title="main", format=".4g"),
         alt.Tooltip("y:Q", title="auxiliary", format=".4g"),
-        alt.Tooltip("sure:Q", title="confidence in main", format=".2f"),
+        alt.Tooltip("confidence:Q", title="confidence in main", format=".2f"),
         "group:N",
     ]
     dots = base.mark_point(size=40, filled=True, stroke="#333", strokeWidth=0.3).encode(
@@ -335,7 +336,10 @@ def _points_map_and_counts(trace, points):
         opacity=alt.condition(brush, alt.value(0.85), alt.value(0.12)),
         tooltip=tooltip,
     )
-    title = alt.expr(f"[{words}[main], 'against ' + {words}[auxiliary]]")
+    title = alt.expr(
+        "main === auxiliary ? ['Choose two tasks', 'that are not the same'] : "
+        f"[{words}[main], 'against ' + {words}[auxiliary]]"
+    )
     scatter = dots.encode(alt.X("x:Q", title="main task"), alt.Y("y:Q", title="auxiliary task"))
     scatter = scatter.add_params(brush).properties(
         width=230, height=240, title=alt.Title(title, fontSize=12)
@@ -541,9 +545,8 @@ def hierarchy_chart(
         axis=alt.Axis(labelAngle=-90, labelAlign="center"),
     )
     base = alt.Chart(table).transform_filter("datum.step == epoch")
-    base = base.encode(
-        alt.X("x:Q", title="samples", scale=alt.Scale(nice=False)), x2="x2", y=levels
-    )
+    base = base.encode(y=levels)
+    along = alt.Scale(nice=False)
     share = alt.Color(
         "wrong:Q",
         scale=alt.Scale(scheme="oranges", domain=[0, 1]),
@@ -558,18 +561,20 @@ def hierarchy_chart(
         alt.Tooltip("inside:Q", title="wrong, in the predicted parent (-in)"),
         alt.Tooltip("outside:Q", title="wrong, outside (-out)"),
     ]
-    boxes = base.mark_rect(stroke="white").encode(color=share, tooltip=tooltip)
-    wide = f"datum.n > {table.n.max() / 12:.0f}"  # there is room for a name
+    boxes = base.mark_rect(stroke="white").encode(
+        alt.X("x:Q", title="samples", scale=along), x2="x2", color=share, tooltip=tooltip
+    )
+    room = alt.param(name="room", value=510)  # pixels
+    pixels = f"(datum.x2 - datum.x) * room / {table.x2.max()}"
+    wide = f"{pixels} > 6.5 * length(datum.name) + 4"  # there is room for the name
     names = base.transform_calculate(m="(datum.x + datum.x2) / 2").transform_filter(wide)
-    names = names.mark_text(fontSize=10, limit=70).encode(
+    names = names.mark_text(fontSize=10).encode(
         x="m:Q",
-        x2=alt.Undefined,
         text="name:N",
         color=alt.condition("datum.wrong > .6", alt.value("white"), alt.value("black")),
     )
-    return alt.layer(boxes, names).properties(
-        width=510, height=110, title="The hierarchy, and where it is misread"
-    )
+    chart = alt.layer(boxes, names).add_params(room)
+    return chart.properties(width=510, height=110, title="The hierarchy, and where it is misread")
 
 
 # %% ../../nbs/api/show/01_views.ipynb #02f7e6fc
@@ -589,10 +594,11 @@ def label_views(
         charts.append(hierarchy_chart(trace, modalities, nested[0], split))
     else:
         reasons.append("no hierarchy: no label task refines another")
-    if pairs:
-        charts.append(flow_chart(trace, *pairs[0], split))
+    if pairs:  # as elsewhere in the chart, the main task has the first letter
+        pair = sorted(pairs[0], key=lambda task: task != trace.attrs["main"])
+        charts.append(flow_chart(trace, *pair, split))
     else:
-        reasons.append("no flow: there are no two label tasks with one label a sample")
+        reasons.append("no flow: there are no two label tasks with one label per sample")
     return charts, reasons
 
 
@@ -632,13 +638,13 @@ def _better(one, two):
 
 
 def _mean_over_samples(trace, variable, task, split):
-    "The mean of a variable over the samples: a row an epoch."
+    "The mean of a variable over the samples: a row per epoch."
     values = trace[variable].sel(task=task).isel(sample=split_positions(trace, split))
     return values.mean("sample").to_pandas().rename("mean").rename_axis("epoch").reset_index()
 
 
 def _run_curves(a, b, names, task, split):
-    "The mean error of a task over the epochs, a line a run."
+    "The mean error of a task over the epochs, a line per run."
     import altair as alt
 
     variable, words = measure_of(a, task)
@@ -730,12 +736,25 @@ def script_json(
     return json.dumps(value, separators=(",", ":")).replace("<", r"\u003c")
 
 
+_narrow = """
+const narrow = (part, room) => {
+  if (part.hconcat) { part.vconcat = part.hconcat; delete part.hconcat; }
+  (part.vconcat || []).forEach(one => narrow(one, room));
+  if (typeof part.width === 'number') part.width = Math.min(part.width, room);
+  (part.params || []).forEach(p => { if (p.name === 'room') p.value = room; });
+};
+if (600 > innerWidth) {
+  narrow(spec, innerWidth - 160);
+  spec.config = {...spec.config, legend: {orient: 'bottom', columns: 2}};
+}"""
+
+
 def chart_html(
     spec: dict,  # a chart, from `chart.to_dict()`
     name: str,  # of the element; unique in the page
     scripts: bool = True,  # with the scripts: once a page
 ) -> str:  # html
-    "A chart for a page of its own or of somebody else's."
+    "A chart for a page of its own or of somebody else's; on a phone its parts stand in a column."
     head = ""
     if scripts:
         head = f'<script type="module">{vega_script()}</script><style>{chart_style}</style>'
@@ -743,6 +762,6 @@ def chart_html(
     label = escape(str(spec.get("description") or title))
     figure = f'<div id="{escape(name)}" role="figure" aria-label="{label}"></div>'
     element = f"document.getElementById({script_json(name)})"
-    draw = f'vegaEmbed({element}, {script_json(spec)}, {{renderer: "canvas", actions: false}});'
-    script = f'<script type="module">{draw}</script>'
+    draw = f'vegaEmbed({element}, spec, {{renderer: "canvas", actions: false}});'
+    script = f'<script type="module">const spec = {script_json(spec)};{_narrow}\n{draw}</script>'
     return f'{head}<div class="chart" style="overflow-x: auto">{figure}</div>{script}'

@@ -150,7 +150,7 @@ callbacks = {  # name of a class in `fastai.callback` -> `Habit`
 }
 
 
-def callback_table() -> pd.DataFrame:  # one row a callback: module, verdict, note
+def callback_table() -> pd.DataFrame:  # one row per callback: module, verdict, note
     "The table to read."
     modules = fastai_callbacks()
     rows = [(n, modules.get(n, "?"), h.verdict, h.said) for n, h in callbacks.items()]

@@ -103,7 +103,7 @@ def planted_groups(
 
 # %% ../../nbs/api/testing/01_planted.ipynb #b4c269c4
 def _pick(allowed, rng):
-    "One allowed class a row of a table (n, classes) of bool, at random."
+    "One allowed class per row of a table (n, classes) of bool, at random."
     return np.where(allowed, rng.random(allowed.shape), -1).argmax(1)
 
 

@@ -137,7 +137,7 @@ def cross_validate(
     executor=None,  # who trains, see `open_executor`; None: the block around, or one by one here
     **options,  # of `train_run`: epochs, lr, bs, ...
 ) -> list:  # of `Run`, fold by fold
-    "One network a fold: every sample is tested once, by one that saw neither block nor neighbours."
+    "One network per fold: each sample is tested once, by one that saw neither block nor neighbour."
     folds = block_folds(samples, names, k)
     name = row_name(setup)
     folders = [Path(root) / f"{name}-fold{turn}of{k}-seed{seed}" for turn in range(k)]
@@ -266,7 +266,7 @@ def score_columns(
     table: pd.DataFrame,  # as `comparison` returns it
     digits: int = 3,  # after the point
 ) -> pd.DataFrame:  # index setup; a column for each task and metric
-    "The scores side by side, one row a setup, task by task, the main one first."
+    "The scores side by side, one row per setup, task by task, the main one first."
     text = table.assign(
         text=[mean_sd(m, s, digits) for m, s in zip(table["mean"], table.sd, strict=True)]
     )
@@ -287,7 +287,7 @@ def paper_table(
     split: str = "test",  # which split's scores
     digits: int = 3,  # after the point
     rivals: pd.DataFrame = None,  # further rows, one a seed, as from `rival_scores`
-) -> pd.DataFrame:  # one row a setup: arrows, then scores; rivals below, without arrows
+) -> pd.DataFrame:  # one row per setup: arrows, then scores; rivals below, without arrows
     "Roles and scores side by side, as in paper A's tables 1 to 3."
     setups = list({row_name(r.setup): r.setup for r in runs}.values())
     roles = setup_table(setups)

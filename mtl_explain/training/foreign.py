@@ -222,7 +222,7 @@ def _centres(
 def _of_classes(
     m: Modality,  # a label
 ) -> Modality:  # of its probabilities
-    "What the probabilities of a label are: a number a class."
+    "What the probabilities of a label are: a number per class."
     kind = "image" if m.kind == "mask" else "tabular"
     return Modality(m.name, kind, (m.n_classes, *m.shape), channels=m.classes)
 
@@ -236,7 +236,7 @@ def _by_task(
     tasks: list,  # names
     what: str,  # whose values these are, for messages
 ):  # a mapping from a task to its array or its folder
-    "What belongs to each task; a folder has a folder a task, or is that of the only task."
+    "What belongs to each task; a folder has a folder per task, or is that of the only task."
     if _is_path(source):
         folder = Path(source)
         inside = {t: folder / t for t in tasks if (folder / t).is_dir()}
@@ -258,7 +258,7 @@ def _as_samples(
     mods: dict,  # name -> `Modality` of the tasks
     what: str,  # whose values these are, for messages
     names: list = None,  # ids of the samples, for files
-) -> xr.Dataset:  # a variable a task, dimension `sample`
+) -> xr.Dataset:  # a variable per task, dimension `sample`
     "One form for all doors."
     source = _by_task(source, list(mods), what)
     found = {}
@@ -283,7 +283,7 @@ def _as_samples(
 
 
 def _table_parts(
-    table: pd.DataFrame,  # a row a sample
+    table: pd.DataFrame,  # a row per sample
     mods: dict,  # name -> `Modality`
     columns,  # two patterns, or task -> two names
     probabilities: dict,  # task -> names of columns, one a class
@@ -460,7 +460,7 @@ def _coordinate(
         known = (
             f" a column of the table ({', '.join(map(str, table))})" if table is not None else ""
         )
-        raise ValueError(f"{name}: '{value}' is not{known or ' one value a sample'}")
+        raise ValueError(f"{name}: '{value}' is not{known or ' one value per sample'}")
     if isinstance(value, Mapping | pd.Series):
         if missing := [i for i in ids if i not in value]:
             raise ValueError(

@@ -132,7 +132,7 @@ class History(Callback):
 
 def weight_sizes(
     network: torch.nn.Module,  # any network
-) -> torch.Tensor:  # one number a tensor; the same weights have the same ones
+) -> torch.Tensor:  # one number per tensor; the same weights have the same ones
     "The length of each tensor of weights, as a fingerprint that costs little."
     values = [v for v in network.state_dict().values() if v.is_floating_point()]
     return torch.stack([v.detach().double().norm() for v in values]).cpu()
@@ -406,7 +406,7 @@ def predict_samples(
     check_range: bool = True,  # refuse numbers far from those of training
     probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
     temperatures: dict = None,  # task -> temperature of its probabilities; 1 where none is given
-) -> xr.Dataset:  # one variable a target, in native units; of quantiles also `<task>_scale`
+) -> xr.Dataset:  # one variable per target, in native units; of quantiles also `<task>_scale`
     "Predict all targets from the inputs alone, brought into the order of training or refused."
     mods = network.modalities
     device = next(network.parameters()).device
@@ -442,7 +442,7 @@ def predict(
     bs: int = 64,  # samples a batch
     check_range: bool = True,  # refuse numbers far from those of training
     probabilities: bool = False,  # of labels also `<task>_probability` and `<task>_confidence`
-) -> xr.Dataset:  # one variable a target, in native units
+) -> xr.Dataset:  # one variable per target, in native units
     "Predictions for any samples that have the inputs; names, units and numbers are compared."
     return predict_samples(self.model, samples, bs, check_range, probabilities)
 

@@ -58,7 +58,7 @@ small_recipe = Recipe("a quick trial", epochs=6, bs=32, lr=2e-3)
 # %% ../../nbs/api/training/09_recipe.ipynb #865493f1
 def recipe_table(
     recipe: Recipe,  # of a dataset
-) -> pd.DataFrame:  # one row a value: what it is, who states it
+) -> pd.DataFrame:  # one row per value: what it is, who states it
     "A recipe to read."
 
     def text(value):

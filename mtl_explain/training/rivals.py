@@ -359,7 +359,7 @@ def split_optimism(
     draws: int = 3,  # random splits
     seed: int = 0,  # of the first one; and of the forests
     caps: Caps = Caps(trees=50),  # noqa: B008 (a tuple) what bounds the time
-) -> pd.DataFrame:  # one row a task and metric: as split, at random (mean, sd), the difference
+) -> pd.DataFrame:  # one row per task and metric: as split, at random (mean, sd), the difference
     "What a forest scores on the test samples as they are, and on as many drawn at random."
     used = np.flatnonzero(np.isin(samples["split"].values, ("train", "valid", "test")))
     samples = samples.isel(sample=used)

@@ -50,7 +50,7 @@ def read_weights(
 def weight_faults(
     own: dict,  # name -> tensor of the network, from `state_dict()`
     weights: dict,  # name -> tensor of the file
-) -> list:  # of str, a line a fault; empty if the file fits
+) -> list:  # of str, a line per fault; empty if the file fits
     "What does not fit: missing and unknown tensors, other shapes, other types."
 
     def told(t):

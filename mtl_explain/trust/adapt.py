@@ -243,7 +243,7 @@ def _best_threshold(loss, gain):
 
 
 def learn_rule(
-    regions: pd.DataFrame,  # a row a region: `loss` before, `gain` of the main error
+    regions: pd.DataFrame,  # a row per region: `loss` before, `gain` of the main error
     tasks: tuple = (),  # whose loss it is
     level: float = 0.95,  # one-sided
 ) -> AdaptRule:

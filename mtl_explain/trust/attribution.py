@@ -346,7 +346,7 @@ def attribution_table(
 def read_attribution(
     table: pd.DataFrame,  # from `attribution_table`
     way: str = "permuted",  # which of its ways
-) -> str:  # a sentence a task
+) -> str:  # a sentence per task
     "Which input carries which task, in words."
     part = table[(table.way == way) & (table.input != every)]
     if part.empty:

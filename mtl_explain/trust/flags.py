@@ -109,7 +109,7 @@ def _as_list(value):
 
 
 def _compared(pairs, baseline, groups, scores, margins):
-    "A row a name and score: pairs are name -> [(signal, wrong), one a seed]."
+    "A row per name and score: pairs are name -> [(signal, wrong), one a seed]."
     if baseline not in pairs:
         raise ValueError(f"there is no '{baseline}' to compare with; there are {', '.join(pairs)}")
     statistics = {
@@ -262,8 +262,8 @@ def with_combination(
 def auxiliary_table(
     samples: xr.Dataset,  # a sample set
     tasks: list,  # modalities with known labels
-) -> pd.DataFrame:  # a row a sample; classes in columns named `class ...`
-    "What is known of samples, in a few numbers a modality."
+) -> pd.DataFrame:  # a row per sample; classes in columns named `class ...`
+    "What is known of samples, in a few numbers per modality."
     columns = {}
     for task in tasks:
         m = modality_of(samples[task])

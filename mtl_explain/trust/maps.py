@@ -96,7 +96,7 @@ def n_layers(
     m: Modality,  # a target
     with_scale: bool = False,  # of a number: its scale as well
 ) -> int:  # probabilities of classes, or numbers
-    "How many numbers a pixel, or a window, has while it is blended."
+    "How many numbers per pixel, or a window, has while it is blended."
     n = m.n_classes if m.is_label else m.n_outputs if m.is_dense else math.prod(m.shape)
     return 2 * n if with_scale else n
 
@@ -391,7 +391,7 @@ def _about(origin, certificates, temperature, m, side):
     if m.is_label:
         about["temperature"] = f"{temperature:.4g}"
     if not m.is_dense:
-        about["resolution"] = f"one value a window of {side[0]} × {side[1]} pixels, blended"
+        about["resolution"] = f"one value per window of {side[0]} × {side[1]} pixels, blended"
     said = [c.sentence for c in certificates if c.task == m.name]
     return about | (dict(promise=" ".join(said)) if said else {})
 
@@ -527,7 +527,7 @@ def band_style(
     colors: list = None,  # of the classes
     centred: bool = True,  # numbers run from blue to red around zero
 ) -> dict:  # of matplotlib's `imshow`
-    "How a map is drawn: a colour a class, or numbers."
+    "How a map is drawn: a colour per class, or numbers."
     if classes:
         colors = colors or plt.get_cmap("cividis")(np.linspace(0, 1, len(classes)))
         return dict(cmap=ListedColormap(colors), vmin=-0.5, vmax=len(classes) - 0.5)

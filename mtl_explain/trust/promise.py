@@ -706,7 +706,7 @@ def _kept(c, mean, margin):
 
 # %% ../../nbs/api/trust/02_promise.ipynb #08ee851f
 def _levels(found, mods, task, threshold):
-    "At which level each sample is answered, and what: <task>_level, and one answer a level."
+    "At which level each sample is answered, and what: <task>_level, and one answer per level."
     levels = label_levels(mods, task)
     chance = found[f"{task}_probability"].transpose("sample", f"class_{task}").values
     labels, sure = climb(chance, levels)

@@ -269,7 +269,7 @@ def confidence_scores(
 # %% ../../nbs/api/trust/00_risk.ipynb #f38d094f
 def planted_confidence(
     n_blocks: int = 30,  # regions
-    n_samples: int = 8,  # patches a region; or one number a region
+    n_samples: int = 8,  # patches a region; or one number per region
     pixels: int = 400,  # a patch
     honesty: float = 1.0,  # 1: errors where confidence is low; 0: anywhere, equally often
     between: float = 0.3,  # how much regions differ in difficulty, standard deviation of logits
@@ -322,7 +322,7 @@ def read_confidence(
     result: pd.DataFrame,  # from `confidence_scores`
     level: float = 0.95,  # of the intervals in it
 ) -> str:
-    "What a confidence is good for, a sentence a task."
+    "What a confidence is good for, a sentence per task."
 
     def share(row):
         if not np.isfinite(row["low"]):

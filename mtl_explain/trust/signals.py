@@ -411,10 +411,10 @@ def _own_evidence(run, x, y, relations, typical):
 def error_signals(
     run: Run,  # a finished run whose main task is a label
     samples: xr.Dataset,  # at least the inputs; true labels of other tasks, if there are any
-    pixels: bool = False,  # of masks a value a pixel; else the mean over the pixels of a sample
+    pixels: bool = False,  # of masks a value per pixel; else the mean over the pixels of a sample
     registry: dict = signals,  # name -> `Signal`
     **options,  # of `run_evidence`: runs, readers, training, auxiliary, ...
-) -> xr.Dataset:  # one variable a signal (sample,) or (sample, y, x); the coordinate `predicted`
+) -> xr.Dataset:  # one variable per signal (sample,) or (sample, y, x); the coordinate `predicted`
     "Everything that may tell, without the main label, that it is predicted wrongly."
     parts, labels, why = [], [], {}
     for evidence in run_evidence(run, samples, **options):

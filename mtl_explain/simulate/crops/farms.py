@@ -91,7 +91,7 @@ def apportion(
 def crop_counts(
     n: int,  # number of fields, at least 3
 ) -> pd.DataFrame:  # fields and farms of each crop
-    "How many fields of each crop, on how many farms: as in Table 4, but three fields a farm."
+    "How many fields of each crop, on how many farms: as in Table 4, but three fields per farm."
     fields = pd.Series(apportion(n, table_4.fields), table_4.index)
     while fields.min() == 0:  # at least one of each
         fields[fields.idxmax()] -= 1
@@ -104,7 +104,7 @@ def crop_counts(
 def plan_fields(
     n: int,  # number of fields
     rng: np.random.Generator,  # source of randomness
-) -> pd.DataFrame:  # a row a field: farm, crop, region, when, soil, gap, size (relative area)
+) -> pd.DataFrame:  # a row per field: farm, crop, region, when, soil, gap, size (relative area)
     "Who grows what, where and when."
     counts = crop_counts(n)
     crop = np.repeat(counts.index.values.astype(object), counts.fields)
@@ -234,7 +234,7 @@ def farm_rings(
     centre: tuple,  # x, y in metres
     areas: np.ndarray,  # of its fields in m²
     rng: np.random.Generator,  # source of randomness
-) -> list:  # of rings, one list a field
+) -> list:  # of rings, one list per field
     "A farm's rectangle, cut into fields."
     ratio = rng.uniform(0.8, 1.6)
     turn = rng.uniform(-0.4, 0.4)
@@ -291,7 +291,7 @@ def simulate_plan(
     n: int = 497,  # number of fields
     seed: int = 0,  # of everything random
     hectares: float = 12.0,  # mean area of a field; the paper's have 73
-) -> pd.DataFrame:  # one row a field; see `plan_fields` and `place_farms`
+) -> pd.DataFrame:  # one row per field; see `plan_fields` and `place_farms`
     "The whole plan."
     if n < 3:
         raise ValueError(f"at least 3 fields, one a crop; got {n}")

@@ -310,7 +310,7 @@ def compare_table_4(
 def field_yields(
     plan: pd.DataFrame,  # as from `simulate_plan`
     seed: int = 0,  # of the world
-) -> pd.DataFrame:  # one row a field: crop, year, region, potential, mean and std [t/ha]
+) -> pd.DataFrame:  # one row per field: crop, year, region, potential, mean and std [t/ha]
     "The true yields of many fields, without scenes and files."
 
     def one(f):

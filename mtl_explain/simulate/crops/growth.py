@@ -103,7 +103,7 @@ def region_weather(
     region: dict,  # lat, rain [mm a year], mean and swing of temperature [°C]
     season_factor: np.ndarray,  # rain of each day's season, 1 = usual
     rng: np.random.Generator,  # source of randomness
-) -> dict:  # tmin, tmean, tmax [°C], rain and et0 [mm], one value a day
+) -> dict:  # tmin, tmean, tmax [°C], rain and et0 [mm], one value per day
     "Daily weather of one place."
     day = days.day_of_year.values
     n = len(day)

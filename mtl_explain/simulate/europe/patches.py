@@ -198,7 +198,7 @@ def plan(
     n: int,  # patches
     seed: int = 0,  # of everything random
     side: int = 2,  # patches a side of a block of neighbours
-) -> pd.DataFrame:  # one row a patch: ids, place, time, and where in its block it lies
+) -> pd.DataFrame:  # one row per patch: ids, place, time, and where in its block it lies
     "What will be simulated: as many places as it takes with their visits, first visits first."
     blocks = -(-n // side**2)
     least = min(blocks, 3)

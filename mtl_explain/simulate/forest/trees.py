@@ -191,7 +191,7 @@ def draw_places(
 def draw_plots(
     n: int,  # number of plots
     seed: int = 0,  # of everything random
-) -> pd.DataFrame:  # one row a plot: file, parts, split, year, forest, x, y
+) -> pd.DataFrame:  # one row per plot: file, parts, split, year, forest, x, y
     "The plots of a made-up inventory."
     if n < 3:
         raise ValueError(f"{n} plots cannot be divided into training, validation and test")
@@ -383,7 +383,7 @@ def plant_trees(
     name: str,  # of the species
     age: int,  # class
     rng: np.random.Generator,  # source of randomness
-) -> pd.DataFrame:  # one row a tree: x, y, radius, height [m], outline, tints of the four bands
+) -> pd.DataFrame:  # one row per tree: x, y, radius, height [m], outline, tints of the four bands
     "A stand of one species, over the whole image and 8 m around it."
     h = habits[name]
     crown, height = growth(name, 5 if name == "Cleared" else age)
