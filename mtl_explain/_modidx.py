@@ -2462,6 +2462,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'mtl_explain/explain/verdict.py'),
                                              'mtl_explain.explain.verdict.judge': ( 'api/explain/verdict.html#judge',
                                                                                     'mtl_explain/explain/verdict.py'),
+                                             'mtl_explain.explain.verdict.one_sided_reach': ( 'api/explain/verdict.html#one_sided_reach',
+                                                                                              'mtl_explain/explain/verdict.py'),
                                              'mtl_explain.explain.verdict.plot_verdicts': ( 'api/explain/verdict.html#plot_verdicts',
                                                                                             'mtl_explain/explain/verdict.py'),
                                              'mtl_explain.explain.verdict.power_of': ( 'api/explain/verdict.html#power_of',

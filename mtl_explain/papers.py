@@ -304,7 +304,7 @@ def beside_paper(
     name: str,  # the dataset
     split: str = "test",  # which split's scores
     digits: int = 3,  # after the point
-) -> pd.DataFrame:  # one row per experiment: roles, then a column a score, 'ours ± sd (theirs)'
+) -> pd.DataFrame:  # a row per experiment: roles, then a column per score, 'ours ± sd (theirs)'
     "A table of runs with the paper's numbers in brackets."
     found = comparison(runs, split)
     theirs = reported_scores(name)

@@ -8,6 +8,7 @@ __all__ = [
     "directions",
     "power_of",
     "equivalence_power",
+    "one_sided_reach",
     "word_for",
     "claim",
     "judge",
@@ -59,6 +60,15 @@ def equivalence_power(
     return max(0.0, float(2 * stats.t.cdf(room, df) - 1))
 
 
+def one_sided_reach(
+    se: float,  # standard error of the estimate
+    df: float,  # its degrees of freedom
+    level: float = 0.95,  # of each of the two one-sided tests
+) -> float:  # half the width of the interval that must lie within the margin: 90 % at 95 %
+    "How far the interval of two one-sided tests reaches to each side of the estimate."
+    return stats.t.ppf(level, df) * se if se else 0.0  # nothing varies: nothing to add
+
+
 def word_for(
     estimate: float,  # the difference
     se: float,  # its standard error
@@ -72,8 +82,7 @@ def word_for(
     "The verdict on one claim."
     if not np.isfinite([estimate, se]).all():
         return "could not be seen"
-    beyond = stats.t.ppf(level, df) * se if se else 0.0  # nothing varies: nothing to add
-    within = abs(estimate) + beyond < margin
+    within = abs(estimate) + one_sided_reach(se, df, level) < margin
     differs = p < 1 - level
     if direction == "equal":
         if within:
@@ -185,8 +194,8 @@ def plot_verdicts(
     )
     for y, row in zip(at, judged.itertuples(), strict=True):
         color = _word_colors[row.verdict]
-        half = stats.t.ppf(row.level, row.df) * row.se if row.se else 0.0
-        inner = [row.estimate - half, row.estimate + half]  # of two one-sided tests
+        half = one_sided_reach(row.se, row.df, row.level)
+        inner = [row.estimate - half, row.estimate + half]
         ax.plot([row.low, row.high], [y, y], color=color, lw=1)
         ax.plot(inner, [y, y], color=color, lw=3.5, solid_capstyle="butt")
         ax.plot(row.estimate, y, "o", color=color, ms=5)

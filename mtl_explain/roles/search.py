@@ -71,9 +71,7 @@ class RoleSearch:
     "What a search has tried, and the setup with the lowest loss."
 
     begun: Setup  # what is always read, and the main task
-    trials: (
-        pd.DataFrame
-    )  # a row per training: code, seed, state, loss, and the role of each modality
+    trials: pd.DataFrame  # a row per training: code, seed, state, loss, role of each modality
     options: dict  # modality -> role -> options of its encoder or head
     share: float  # of the loss, for the main task
 

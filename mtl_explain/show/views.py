@@ -98,9 +98,7 @@ def sample_points(
     split: str = "test",  # which samples; None: all
     limit: int = 10_000,  # most samples; the rest is left out at random
     seed: int = 0,  # of that choice
-) -> (
-    pd.DataFrame
-):  # sample, lat, lon; value, correct, sure: {task: [a number per epoch]}; attrs left_out
+) -> pd.DataFrame:  # sample, place; value, correct, sure: {task: [one per epoch]}; attrs left_out
     "One row per sample, with its errors over the epochs, and how sure the network was."
     at = split_positions(trace, split)
     kept = np.sort(np.random.default_rng(seed).permutation(at)[:limit])

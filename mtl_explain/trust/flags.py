@@ -109,7 +109,7 @@ def _as_list(value):
 
 
 def _compared(pairs, baseline, groups, scores, margins):
-    "A row per name and score: pairs are name -> [(signal, wrong), one a seed]."
+    "A row per name and score: pairs are name -> [(signal, wrong), one per seed]."
     if baseline not in pairs:
         raise ValueError(f"there is no '{baseline}' to compare with; there are {', '.join(pairs)}")
     statistics = {

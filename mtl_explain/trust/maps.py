@@ -96,7 +96,7 @@ def n_layers(
     m: Modality,  # a target
     with_scale: bool = False,  # of a number: its scale as well
 ) -> int:  # probabilities of classes, or numbers
-    "How many numbers per pixel, or a window, has while it is blended."
+    "How many numbers a pixel, or a window, has while it is blended."
     n = m.n_classes if m.is_label else m.n_outputs if m.is_dense else math.prod(m.shape)
     return 2 * n if with_scale else n
 

@@ -269,7 +269,7 @@ def confidence_scores(
 # %% ../../nbs/api/trust/00_risk.ipynb #f38d094f
 def planted_confidence(
     n_blocks: int = 30,  # regions
-    n_samples: int = 8,  # patches a region; or one number per region
+    n_samples: int = 8,  # patches per region; or one number per region
     pixels: int = 400,  # a patch
     honesty: float = 1.0,  # 1: errors where confidence is low; 0: anywhere, equally often
     between: float = 0.3,  # how much regions differ in difficulty, standard deviation of logits
