@@ -197,7 +197,7 @@ def test_lines_stand_at_the_counts(trace):
         np.testing.assert_array_equal(line.get_xydata(), rows[["epoch", "count"]])
         assert line.get_color() == group_colors[line.get_label()]
     assert ax.get_ylim()[0] == 0
-    assert ax.get_title() == "Correct (C) and false (F): zone, climate"
+    assert ax.get_title() == "Correct (C) and false (F):\nzone, climate"
     assert ax.get_ylabel() == "number of samples"
     result.attrs["unit"] = "pixels"
     assert plot_correctness_groups(result).get_ylabel() == "number of pixels"
@@ -689,7 +689,7 @@ def test_lines_and_bands_at_their_numbers(trace):
         for end in ("band_low", "band_high"):
             assert set(zip(rows["epoch"], rows[end].round(9), strict=True)) <= edge
     assert ax.get_ylabel() == "mean error of temperature [°C]"
-    assert ax.get_title() == "Correct (C) and false (F): zone, climate"
+    assert ax.get_title() == "Correct (C) and false (F):\nzone, climate"
     result.attrs.clear()
     assert plot_error_by_groups(result).get_ylabel() == "mean error of the regression"
     plt.close("all")

@@ -193,7 +193,7 @@ def plot_correctness_groups(
         xlabel="epoch",
         ylabel=f"number of {a.get('unit', 'samples')}",
         ylim=(0, None),
-        title=f"Correct (C) and false (F): {a.get('first', 'first')}, {a.get('second', 'second')}",
+        title=f"Correct (C) and false (F):\n{a.get('first', 'first')}, {a.get('second', 'second')}",
     )
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))  # beside the curves
     return ax
@@ -765,7 +765,7 @@ def plot_error_by_groups(
         xlabel="epoch",
         ylabel=f"mean error of {a.get('regression', 'the regression')}{units}",
         ylim=(0, None),
-        title=f"Correct (C) and false (F): {a.get('first', 'first')}, {a.get('second', 'second')}",
+        title=f"Correct (C) and false (F):\n{a.get('first', 'first')}, {a.get('second', 'second')}",
     )
     ax.legend(frameon=False, ncols=2)
     return ax
