@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 in_place = MTL_EXPLAIN_SCALE=study PYTHONWARNINGS=ignore::FutureWarning $(BIN)/jupyter execute --inplace --timeout=-1 $(1)/*.ipynb && $(BIN)/nbdev-clean --fname $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test pages site look bench gpu studies lab export clean
+.PHONY: help venv demo test checks pages site look bench gpu studies lab export clean
 
 help: ## list what make can do
 	@echo "make <target>:"
@@ -29,6 +29,10 @@ demo: $(INSTALLED) ## train baseline, MML, MTL and a control on real data and wr
 	$(BIN)/mtl_explain demo
 
 test: $(INSTALLED) ## all that must hold: lines in form, exports up to date, notebooks run, the site builds, tests pass
+	@# what notebooks and tests write to the folder for temporary files, gigabytes, goes with the folder
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT INT TERM && TMPDIR="$$scratch" $(MAKE) --no-print-directory checks
+
+checks: $(INSTALLED)
 	$(BIN)/ruff format --check nbs
 	$(BIN)/ruff check nbs mtl_explain
 	$(BIN)/python -m mtl_explain.dev.fresh --check
