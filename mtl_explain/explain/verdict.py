@@ -8,7 +8,7 @@ __all__ = [
     "directions",
     "power_of",
     "equivalence_power",
-    "one_sided_reach",
+    "equivalence_p",
     "word_for",
     "claim",
     "judge",
@@ -24,7 +24,7 @@ import pandas as pd
 from scipy import stats
 
 from mtl_explain.explain.resampling import Statistic, holm, jackknife
-from mtl_explain.palette import blue, green, grey, orange
+from mtl_explain.palette import blue, green, orange
 
 # %% ../../nbs/api/explain/07_verdict.ipynb #c3198a25
 words = ("seen", "equivalent", "not seen", "opposite seen", "could not be seen")
@@ -60,44 +60,39 @@ def equivalence_power(
     return max(0.0, float(2 * stats.t.cdf(room, df) - 1))
 
 
-def one_sided_reach(
-    se: float,  # standard error of the estimate
-    df: float,  # its degrees of freedom
-    level: float = 0.95,  # of each of the two one-sided tests
-) -> float:  # half the width of the interval that must lie within the margin: 90 % at 95 %
-    "How far the interval of two one-sided tests reaches to each side of the estimate."
-    return stats.t.ppf(level, df) * se if se else 0.0  # nothing varies: nothing to add
+def equivalence_p(
+    estimate: np.ndarray,  # differences
+    se: np.ndarray,  # their standard errors
+    df: np.ndarray,  # their degrees of freedom
+    margin: np.ndarray,  # half the width of what counts as equal
+) -> np.ndarray:  # small where the difference lies within the margin
+    "The larger p of two one-sided tests, that a difference reaches the margin (Schuirmann 1987)."
+    room = np.asarray(margin, float) - np.abs(estimate)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = stats.t.sf(room / se, df)
+    return np.where(np.asarray(se) == 0, np.where(room > 0, 0.0, 1.0), p)  # nothing varies
 
 
 def word_for(
     estimate: float,  # the difference
-    se: float,  # its standard error
-    df: float,  # its degrees of freedom
-    p: float,  # of no difference, corrected for the family
-    margin: float,  # the smallest difference that matters
+    p: float,  # of no difference, asked alone
+    p_holm: float,  # the same, corrected for the family
+    p_equal_holm: float,  # of a difference as large as the margin, corrected for the family
+    power: float,  # to find a difference as large as the margin; or to show that there is none
     direction: str = "greater",  # what is claimed: 'greater' or 'less' than zero, or 'equal'
     level: float = 0.95,  # of tests
-    power: float = 0.8,  # what a study must have before its silence means something
+    enough: float = 0.8,  # power that a study must have before its silence means something
 ) -> str:  # one of `words`
     "The verdict on one claim."
-    if not np.isfinite([estimate, se]).all():
-        return "could not be seen"
-    within = abs(estimate) + one_sided_reach(se, df, level) < margin
-    differs = p < 1 - level
-    if direction == "equal":
-        if within:
-            return "seen"
-        if differs:
-            return "opposite seen"
-        able = equivalence_power(margin, se, df, level) >= power
-        return "not seen" if able else "could not be seen"
+    within = p_equal_holm < 1 - level
+    differs = p_holm < 1 - level
+    silent = power >= enough and (direction == "equal" or not p < 1 - level)
     if within:
-        return "equivalent"
+        return "seen" if direction == "equal" else "equivalent"
     if differs:
         as_claimed = (estimate > 0) == (direction == "greater")
-        return "seen" if as_claimed else "opposite seen"
-    able = power_of(margin, se, df, level) >= power
-    return "not seen" if able else "could not be seen"
+        return "seen" if as_claimed and direction != "equal" else "opposite seen"
+    return "not seen" if silent else "could not be seen"
 
 
 # %% ../../nbs/api/explain/07_verdict.ipynb #a9d0cace
@@ -132,7 +127,7 @@ def claim(
 def judge(
     claims: pd.DataFrame,  # columns claim, estimate, se, df, margin, direction; more are kept
     level: float = 0.95,  # of tests and intervals
-) -> pd.DataFrame:  # and low, high, p, p_holm, power, level, verdict
+) -> pd.DataFrame:  # and low, high, p, p_holm, p_equal, p_equal_holm, power, family, level, verdict
     "The verdict on every claim of a table, corrected for their number."
     needed = ["claim", "estimate", "se", "df", "margin", "direction"]
     if missing := [c for c in needed if c not in claims]:
@@ -149,17 +144,18 @@ def judge(
     table["high"] = table["estimate"] + half
     table["p"] = 2 * stats.t.sf(ratio, table["df"])
     table["p_holm"] = holm(table["p"])
+    table["p_equal"] = equivalence_p(*(table[c] for c in ("estimate", "se", "df", "margin")))
+    table["p_equal_holm"] = holm(table["p_equal"])
+    family = max(1, table["se"].notna().sum())  # what has no error is not tested
+    strictest = 1 - (1 - level) / family
+    power = {d: equivalence_power if d == "equal" else power_of for d in directions}
     table["power"] = [
-        equivalence_power(r.margin, r.se, r.df, level)
-        if r.direction == "equal"
-        else power_of(r.margin, r.se, r.df, level)
-        for r in table.itertuples()
+        power[r.direction](r.margin, r.se, r.df, strictest) for r in table.itertuples()
     ]
+    table["family"] = family
     table["level"] = level
-    table["verdict"] = [
-        word_for(r.estimate, r.se, r.df, r.p_holm, r.margin, r.direction, level)
-        for r in table.itertuples()
-    ]
+    tests = ["estimate", "p", "p_holm", "p_equal_holm", "power", "direction"]
+    table["verdict"] = [word_for(*row, level) for row in table[tests].itertuples(index=False)]
     return table
 
 
@@ -167,7 +163,7 @@ def judge(
 _word_colors = {
     "seen": blue,
     "equivalent": green,
-    "not seen": grey,
+    "not seen": "#4d4d4d",
     "opposite seen": orange,
     "could not be seen": "#bbbbbb",
 }
@@ -178,12 +174,12 @@ def plot_verdicts(
     ax=None,  # axes to draw on; new ones if None
     units: str = "",  # of the differences
 ):  # the axes
-    "Each claim's difference with both its intervals, its margin as a bar behind it, the verdict."
+    "Each claim's difference, its interval alone and among all, its margin as a bar, the verdict."
     if ax is None:
         size = (9, 0.8 + 0.4 * len(judged))
         _, ax = plt.subplots(figsize=size, layout="constrained")
     at = np.arange(len(judged))[::-1]
-    level = 100 * judged["level"].iloc[0]
+    level, family = 100 * judged["level"].iloc[0], judged["family"].iloc[0]
     ax.barh(
         at,
         2 * judged["margin"],
@@ -194,10 +190,10 @@ def plot_verdicts(
     )
     for y, row in zip(at, judged.itertuples(), strict=True):
         color = _word_colors[row.verdict]
-        half = one_sided_reach(row.se, row.df, row.level)
-        inner = [row.estimate - half, row.estimate + half]
-        ax.plot([row.low, row.high], [y, y], color=color, lw=1)
-        ax.plot(inner, [y, y], color=color, lw=3.5, solid_capstyle="butt")
+        strictest = 1 - (1 - row.level) / (2 * row.family)
+        half = stats.t.ppf(strictest, row.df) * row.se if row.se else 0
+        ax.plot(row.estimate + np.array([-half, half]), [y, y], color=color, lw=1)
+        ax.plot([row.low, row.high], [y, y], color=color, lw=3.5, solid_capstyle="butt")
         ax.plot(row.estimate, y, "o", color=color, ms=5)
         ax.annotate(
             row.verdict,
@@ -211,8 +207,8 @@ def plot_verdicts(
     said = [fill(text, 48) for text in judged["claim"]]
     ax.set_yticks(at, said, fontsize=8)
     ax.set(
-        xlabel=f"difference{f' [{units}]' if units else ''}; thin: {level:.3g} %, "
-        f"thick: {2 * level - 100:.3g} %, which decides on equivalence",
+        xlabel=f"difference{f' [{units}]' if units else ''}; "
+        f"thick: {level:.3g} % interval of each, thin: of all {family} together",
         title="Claims and verdicts; the grey bar is what would be too small to matter",
         ylim=(-0.6, len(judged) - 0.4),
     )

@@ -138,7 +138,8 @@ def role_machine(
         'the best on the left; the chosen one is marked"></svg>'
         '<p class="ends"><span class="best"></span><span class="worst"></span></p>'
         "<p><small>Small numbers: what this single change would do to the error; "
-        "− is better.</small></p>"
+        "− is better. ± is the standard deviation over the seeds: the luck of training, not the "
+        "uncertainty of a choice.</small></p>"
         f'<script type="application/json">{data}</script>'
         f"<script>{script}</script></div>"
     )
