@@ -163,9 +163,9 @@ def judge(
 _word_colors = {
     "seen": blue,
     "equivalent": green,
-    "not seen": "#4d4d4d",
+    "not seen": "#333333",
     "opposite seen": orange,
-    "could not be seen": "#bbbbbb",
+    "could not be seen": "#999999",
 }
 
 
