@@ -209,10 +209,10 @@ def test_two_epochs_of_one_field(trace_crops_and_misread):
     trace, crops, misread = trace_crops_and_misread
     fig = plot_field_maps([field_maps(trace, "field 4", "yield", "crop", e) for e in (0, 2)])
     assert [a.get_title() for a in fig.axes[:4]] == [
-        "field 4, epoch 0",
+        "field 4, epoch 0: truth",
         "prediction",
         "relative error",
-        "wrong crop: 50%",
+        "wrong crop (orange): 50%",
     ]
 
 

@@ -14,8 +14,9 @@ from matplotlib.colors import to_hex
 
 from mtl_explain.explain.correlation import correlation_of_moments
 from mtl_explain.explain.maps import (
-    _visible, class_colors, common_range, draw_classes, error_label, errors_at_positions, patch_maps,
-    pixel_errors, plot_error_maps, plot_errors_on_map, sample_correlations, samples_worth_showing, task_maps,
+    _visible, class_colors, common_range, draw_classes, draw_values, error_label, errors_at_positions,
+    patch_maps, pixel_errors, plot_error_maps, plot_errors_on_map, sample_correlations, samples_worth_showing,
+    task_maps,
 )
 from mtl_explain.modality import modality_of
 from mtl_explain.palette import missing_color
@@ -71,6 +72,17 @@ def test_every_class_has_its_colour_in_every_map(world):
     plt.close(fig)
     assert hexes == [m.colors[0], m.colors[3], missing_color, m.colors[1]]
     assert len(set(class_colors(replace(m, classes=tuple(range(17)), colors=())))) == 17
+
+
+def test_arrows_at_the_bar_of_what_lies_beyond_the_scale_on_either_side():
+    "Drawing one map."
+    # arrows at the bar of what lies beyond the scale, on either side; missing pixels lie nowhere
+    row = np.array([[-1.0, 0.5, 2.0, np.nan]])
+    drawn = dict(neither=row[:, 1:2], min=row[:, :2], max=row[:, 1:], both=row)
+    for extend, values in drawn.items():
+        shown = draw_values(plt.figure().gca(), values, (0, 1), "height [m]")
+        assert shown.colorbar.extend == extend
+    plt.close("all")
 
 
 def test_one_range_whatever_is_missing():

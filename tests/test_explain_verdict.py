@@ -323,6 +323,9 @@ def test_every_mark_stands_at_its_number(claims_and_judged):
     assert zero.get_xdata() == [0, 0]
     assert ax.get_yticks().tolist() == rows
     assert ax.get_ylim()[0] <= -0.5 and ax.get_ylim()[1] >= 2.5  # all rows are in view
+    wide = plot_verdicts(judge(claims.assign(estimate=0.0, se=0.02, margin=0.045)))
+    ends = [x for line in wide.lines[:-1] for x in line.get_xdata()]
+    assert wide.get_xlim()[0] < min(ends) and wide.get_xlim()[1] > max(ends)  # and all intervals
     thin = "% interval of each, thin: of all 3 together"
     assert ax.get_xlabel() == f"difference [m]; thick: 95 {thin}"
     assert plot_verdicts(judged).get_xlabel() == f"difference; thick: 95 {thin}"

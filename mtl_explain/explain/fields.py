@@ -296,10 +296,10 @@ def _draw_field(axs, m, metres):
     draw_values(axs[0], m["target"].values, span)
     draw_values(axs[1], m["prediction"].values, span, f"{a['regression']} [{a['units']}]")
     draw_values(axs[2], error, (-60, 60), "relative error [%]", "RdBu")
-    titles = [f"{a['field']}, epoch {a['epoch']}", "prediction", "relative error"]
+    titles = [f"{a['field']}, epoch {a['epoch']}: truth", "prediction", "relative error"]
     if "wrong" in m:
         draw_wrong_pixels(axs[3], m["wrong"].values, missing="none")
-        titles.append(f"wrong {a['label']}: {float(m['wrong'].mean()):.0%}")
+        titles.append(f"wrong {a['label']} (orange): {float(m['wrong'].mean()):.0%}")
     for ax, title in zip(axs, titles, strict=False):
         ax.set_title(title, fontsize=9)
     scale_bar(axs[0], m.sizes["column"], metres)

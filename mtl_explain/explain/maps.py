@@ -141,7 +141,7 @@ def draw_values(
     label: str = "",  # of the colour bar, with units; no bar if empty
     cmap: str = "viridis",  # of the values
 ):  # the image
-    "Numbers in colours; missing pixels grey."
+    "Numbers in colours; missing pixels grey. Arrows at the bar tell that some lie beyond it."
     image = ax.imshow(
         values,
         cmap=plt.get_cmap(cmap).with_extremes(bad=missing_color),
@@ -150,7 +150,10 @@ def draw_values(
         interpolation="nearest",
     )
     if label:
-        ax.figure.colorbar(image, ax=ax, label=label, fraction=0.046, pad=0.03)
+        beyond = int((values < span[0]).any()), int((values > span[1]).any())
+        extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
+        look = dict(label=label, extend=extend, fraction=0.046, pad=0.03)
+        ax.figure.colorbar(image, ax=ax, **look)
     return image
 
 

@@ -204,6 +204,7 @@ def plot_verdicts(
             color="black",
         )
     ax.axvline(0, color="black", lw=0.8)
+    ax.use_sticky_edges = False  # the margin's bars would end the axis where an interval does not
     said = [fill(text, 48) for text in judged["claim"]]
     ax.set_yticks(at, said, fontsize=8)
     ax.set(
