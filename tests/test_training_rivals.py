@@ -102,6 +102,30 @@ def test_a_pixel_and_its_surroundings_by_hand():
     ]
 
 
+def test_how_many_observations_there_are_is_hardly_told_by_noise():
+    "Both rivals."
+    # how many observations there are is hardly told by noise; where padding is taken for data, it is
+    rng = np.random.default_rng(0)
+    length = rng.integers(3, 13, 300)
+    there = np.arange(12) < length[:, None]
+    days = np.where(there, np.sort(rng.uniform(0, 365, there.shape), 1), np.nan)
+    values = np.where(there, rng.normal(100, 5, there.shape), 0)[..., None]
+
+
+    def told_of_length(days):
+        "R² of a forest that reads the series and predicts its length."
+        rain = modality_array("rain", values, "series", time=days)
+        count = modality_array("count", 1.0 * length[:, None], "tabular")
+        made = xr.Dataset(dict(rain=rain, count=count)).assign_coords(sample=np.arange(300).astype(str))
+        found = rivals(split_samples(made), Setup("rain", "count"), splits=("valid",)).scores
+        forest = found[(found.setup == rival_names[1]) & (found.metric == "r2")]
+        return forest["value"].item()
+
+
+    assert told_of_length(days) < 0.7
+    assert told_of_length(None) > 0.95
+
+
 def test_the_forest_beats_the_constant_where_something_can_be_learnt_and_only(samples_setup_and_made):
     "In the toy world."
     # the forest beats the constant where something can be learnt, and only there

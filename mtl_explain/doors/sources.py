@@ -397,7 +397,7 @@ def _numeric_columns(table, columns, others, where):
     if (left := [str(c) for c in wanted if c not in found]) and found:
         warnings.warn(
             f"{where}: {', '.join(left)} left out: no numbers; name the `columns` that are wanted",
-            stacklevel=4,
+            stacklevel=6,
         )
     if not found:
         raise ValueError(f"{where}: no column of numbers beside {' and '.join(map(repr, others))}")
@@ -425,7 +425,7 @@ def _warn_of_rows(table, by, time, ids, where):
     example = table[table["_days"].isna()]
     if n := len(example):
         told = f"{n} of {len(table)} rows have no '{time}' and are left out, e.g. of '{by}' "
-        warnings.warn(f"{where}: {told}{example[by].iloc[0]}", stacklevel=4)
+        warnings.warn(f"{where}: {told}{example[by].iloc[0]}", stacklevel=6)
     own = table[table["_days"].notna() & table[by].isin(ids)]
     again = own[own.duplicated([by, "_days"])]
     if n := len(again):
@@ -433,7 +433,7 @@ def _warn_of_rows(table, by, time, ids, where):
             f"{where}: {n} rows have the '{by}' and '{time}' of another, e.g. {again[by].iloc[0]} "
             f"at {again[time].iloc[0]}: each is a step of its own; average them, or drop them "
             "(drop_duplicates), if that is not meant",
-            stacklevel=4,
+            stacklevel=6,
         )
     there = set(own[by])
     without = [i for i in ids if i not in there]
@@ -444,7 +444,7 @@ def _warn_of_rows(table, by, time, ids, where):
         warnings.warn(
             f"{where}: {len(without)} of {len(ids)} samples {has} no row there, e.g. "
             f"'{without[0]}': all of it is missing{hint}",
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

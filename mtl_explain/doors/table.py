@@ -250,9 +250,9 @@ def samples_from_table(
     if not modalities:
         known = ", ".join(map(str, rows.columns))
         raise ValueError(f"no modality was named, e.g. depth='depth_m'; the table has {known}")
-    sources = {
-        name: find_source(name, given, rows, root, by or "id") for name, given in modalities.items()
-    }
+    sources = {}
+    for name, what in modalities.items():
+        sources[name] = find_source(name, what, rows, root, by or "id")
     given = dict(group=group, split=split, lat=None, lon=None, time=None)
     columns = {what: _found(rows, what, column) for what, column in given.items()}
     index = _index(rows, columns, sources, root)
