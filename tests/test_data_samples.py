@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 from mtl_explain.data.samples import (
-    _problems_in_coordinates, _problems_in_values, block_size, check_inputs, check_samples, describe, is_wide,
-    modalities, modality_array, problems_in_names, sample_blocks,
+    _problems_in_coordinates, _problems_in_values, block_size, check_inputs, check_samples, count_faults,
+    describe, is_wide, missing_share, modalities, modality_array, problems_in_names, sample_blocks,
 )
 from mtl_explain.modality import Modality, modality_of
 from mtl_explain.setup import Setup
@@ -132,6 +132,21 @@ def test_missing_values_are_counted_not_hidden(samples):
     describe(holes)
 
 
+def test_what_pads_a_series_counts_nowhere_be_it_zero_or_nan():
+    "Does it keep the rules?"
+    # what pads a series counts nowhere, be it zero or NaN; a series without any step is missing
+    days = np.array([[0.0, 30, np.nan], [0, 30, 60], [np.nan] * 3])
+    for pad in (0, np.nan):
+        values = np.array([[5.0, 6, pad], [7, np.nan, 9], [pad] * 3])[..., None]
+        rain = modality_array("rain", values, "series", time=days)
+        assert missing_share(rain) == 4 / 8
+        assert count_faults(rain, modality_of(rain))["missing"] == 2
+        assert count_faults(rain[:1], modality_of(rain))["missing"] == 0
+    shorts = modality_array("s2", np.zeros((3, 3, 1, 2, 2), "int16"), "image_series", time=days)
+    assert missing_share(shorts) == 3 / 8
+    assert count_faults(shorts, modality_of(shorts))["missing"] == 1
+
+
 def test_a_missing_label_is_fine_as_a_target_an_impossible_one_never(radar):
     "Does it keep the rules?"
     soil = modality_array("soil", np.array([0, 2, -1, 3]), "category", classes=["clay", "silt", "sand"])
@@ -192,6 +207,7 @@ def test_a_slash_in_a_name_and_ids_as_bytes_are_found_by_name(samples):
     (told,) = problems_in_names(samples.assign_coords(farm=("sample", texts)))
     assert told.startswith("'farm' holds an array of pandas (string), from which xarray")
     assert told.endswith("samples.assign_coords(farm=('sample', samples['farm'].to_numpy()))")
+    assert describe(samples.assign_coords(farm=("sample", texts))).equals(describe(samples))
     fixed = samples.assign_coords(farm=("sample", texts))
     fixed = fixed.assign_coords(farm=("sample", fixed["farm"].to_numpy()))
     assert problems_in_names(fixed) == []

@@ -7,6 +7,7 @@ Do not edit: change the notebook, then `make export`.
 import numpy as np
 import pytest
 
+from mtl_explain.data.samples import modality_array
 from mtl_explain.data.statistics import (
     _channel_statistics, _first_known, _merge, _moments, training_statistics,
 )
@@ -100,3 +101,31 @@ def test_missing_values_are_counted_and_change_nothing_else(world):
     assert stats["warmth"]["count"] == [0]
     with pytest.raises(ValueError, match="the split 'train' is empty"):
         training_statistics(world.isel(sample=world.split.values == "test"))
+
+
+def test_series_of_different_length(world):
+    "Block by block."
+    # series of different length: the statistics are those of the observations that there are
+    rng = np.random.default_rng(3)
+    length = rng.integers(0, 6, len(world.sample))
+    days = np.where(np.arange(5) < length[:, None], 30.0 * np.arange(5), np.nan)
+    values = rng.normal(100, 5, (len(length), 5, 2)).astype("float32")
+    train = (world.split == "train").values
+    own = values[train][np.isfinite(days[train])].astype(float)
+    for pad in (0, np.nan):
+        padded = np.where(np.isfinite(days)[..., None], values, np.float32(pad))
+        rain = modality_array("rain", padded, "series", time=days)
+        for block in (7, None):
+            stats = training_statistics(world[["warmth"]].assign(rain=rain), block=block)["rain"]
+            assert np.allclose(stats["mean"], own.mean(0))
+            assert np.allclose(stats["std"], own.std(0))
+            assert stats["min"] == own.min(0).tolist()
+            assert (stats["count"], stats["missing"]) == ([len(own)] * 2, [0, 0])
+    # images that are whole numbers, padded with zeros; and a series without any step at all
+    shorts = np.nan_to_num(padded).round().astype("int16")[..., None, None]
+    stack = modality_array("stack", shorts, "image_series", time=days)
+    stats = training_statistics(world[["warmth"]].assign(stack=stack))["stack"]
+    assert stats["min"][0] > 50
+    never = rain.assign_coords(rain_time=(rain.dims[:2], np.full_like(days, np.nan)))
+    stats = training_statistics(world[["warmth"]].assign(rain=never))["rain"]
+    assert (stats["mean"], stats["count"], stats["missing"]) == ([None, None], [0, 0], [0, 0])

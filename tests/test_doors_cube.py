@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import xarray as xr
 from rasterio import CRS
 
-from mtl_explain.doors.cube import samples_from_cube
+from mtl_explain.doors.cube import _days_of, samples_from_cube
 
 
 @pytest.fixture(scope='module')
@@ -109,6 +110,42 @@ def test_a_cube_in_a_file_in_zarr_as_one_array(make_cube_cube_words_and_samples)
     xr.testing.assert_equal(samples_from_cube(folder / "cube.zarr", 8, **words), samples)
 
 
+def test_netcdf_3_other_names_of_axes_text_as_classes_units_of_each_channel(make_cube_cube_words_and_samples):
+    "A valley in a cube."
+    make_cube, cube, words, samples = make_cube_cube_words_and_samples
+    old = cube.drop_vars("crs").assign(B08=cube.B08.astype("int32"), B04=cube.B04.astype("int32"))
+    made = Path(tempfile.mkdtemp())
+    old.to_netcdf(made / "old.nc", engine="scipy", format="NETCDF3_CLASSIC")
+    read = samples_from_cube(made / "old.nc", 8, s2=["B04", "B08"], dem="elevation")
+    xr.testing.assert_equal(read, samples_from_cube(old, 8, s2=["B04", "B08"], dem="elevation"))
+    era = old.rename(t="valid_time", y="Lat", x="Lon")
+    era = era.assign_coords(Lat=np.linspace(50, 51, 48), Lon=np.linspace(5, 6, 48))
+    renamed = samples_from_cube(era, 8, s2=["B04", "B08"])
+    assert (renamed.s2.values == read.s2.values).all()
+    assert {"lat", "lon"} <= set(renamed.coords)
+    text = np.where(cube.crop == 1101, "wheat", np.where(cube.crop == 0, "", "maize"))
+    named_cube = cube.assign(crop=(("y", "x"), text))
+    named = samples_from_cube(named_cube, 8, crop="crop")
+    assert named.crop.attrs["classes"] == ["maize", "wheat"]
+    coded = samples_from_cube(cube, 8, crop=dict(source="crop", classes={1201: "maize", 1101: "wheat"}))
+    assert (named.crop.values == coded.crop.values).all()
+    with pytest.raises(ValueError, match="'maize' is none of the classes wheat"):
+        samples_from_cube(named_cube, 8, crop=dict(source="crop", classes=["wheat", "rye"]))
+    both = samples_from_cube(cube.assign(B08=cube.B08.assign_attrs(units="%")), 8, s2=["B04", "B08"])
+    assert both.s2.attrs["units"] == "1e-4, %"
+    assert _days_of(np.array([datetime(2020, 1, 1), datetime(2020, 3, 1)], object)).tolist() == [0, 60]
+    # times that are no dates are said, with what can be done
+    for units, calendar in (("days since 2020-01-01", "noleap"), ("months since 2020-01-01", None)):
+        about = dict(units=units) | (dict(calendar=calendar) if calendar else {})
+        strange = old.assign_coords(t=("t", np.arange(12.0), about))
+        strange.to_netcdf(made / "strange.nc", engine="h5netcdf")
+        with pytest.raises(ValueError, match=f"cannot be read as dates \\('t' in '{units}'"):
+            samples_from_cube(made / "strange.nc", 8, s2="B04")
+    (made / "torn.nc").write_bytes(b"CDF\\x01torn")
+    with pytest.raises(ValueError, match="torn.nc: cannot be read as netCDF"):
+        samples_from_cube(made / "torn.nc", 8, s2="B04")
+
+
 def test_what_does_not_fit_is_one_line(make_cube_cube_words_and_samples):
     "A valley in a cube."
     make_cube, cube, words, samples = make_cube_cube_words_and_samples
@@ -126,3 +163,15 @@ def test_what_does_not_fit_is_one_line(make_cube_cube_words_and_samples):
         samples_from_cube("none.nc", 8, dem="elevation")
     with pytest.raises(ValueError, match="are no classes"):
         samples_from_cube(cube, 8, dem=dict(source="elevation", kind="mask", values=[0.5, 1]))
+    with pytest.raises(ValueError, match="'clases' is no option .* \\(did you mean 'classes'\\?\\)"):
+        samples_from_cube(cube, 8, crop=dict(source="crop", clases={1101: "wheat"}))
+    with pytest.raises(ValueError, match="no modality can be called 'row'"):
+        samples_from_cube(cube, 8, row="elevation")
+    with pytest.raises(ValueError, match="if 'step' is time, call it so"):
+        samples_from_cube(cube.rename(t="step"), 8, s2="B04")
+    by_field = xr.Dataset(dict(t2m=(("field", "month"), np.zeros((3, 12)))))
+    with pytest.raises(ValueError, match="what has no grid is a table: cube.to_dataframe"):
+        samples_from_cube(by_field, 1, t2m="t2m")
+    part = cube.isel(x=slice(40, 48))
+    with pytest.raises(ValueError, match="2 classes for the values 0; say which value is which"):
+        samples_from_cube(part, 4, crop=dict(source="crop", classes=["none", "wheat"]))

@@ -13,8 +13,8 @@ import pytest
 
 from mtl_explain.data.native import BadSample
 from mtl_explain.doors.sources import (
-    Label, Labels, NpyFile, Numbers, WideSeries, find_source, image_series, long_series, raster_source,
-    read_table,
+    Label, Labels, NpyFile, Numbers, WideSeries, _check_names, find_source, image_series, long_series,
+    raster_source, read_table,
 )
 from mtl_explain.files.raster import open_raster, write_geotiff
 
@@ -73,7 +73,11 @@ def lc(world_table_and_big):
 
 def test_by_its_ending(folder):
     "Tables."
-    # by its ending; what is missing or no table is one line
+    # by its ending; what is missing or no table is one line; a name keeps its leading zeros
+    pd.DataFrame(dict(id=["007", "100"], n=[1, 2])).to_csv(folder / "zeros.csv", index=False)
+    assert read_table(folder / "zeros.csv", ("id", "plot")).id.tolist() == ["007", "100"]
+    assert read_table(folder / "zeros.csv").id.tolist() == [7, 100]
+    assert read_table(folder / "zeros.csv", ("n",)).n.tolist() == [1, 2]
     pd.DataFrame(dict(id=["a", "b"], depth=[1.5, 2.5])).to_csv(folder / "lakes.csv", index=False)
     assert read_table(folder / "lakes.csv").depth.tolist() == [1.5, 2.5]
     with pytest.raises(FileNotFoundError, match="no such table: .*ponds.csv"):
@@ -111,6 +115,12 @@ def test_units_stand_in_brackets_behind_a_name():
         Label("state", "state", ["clear", "brown"]).read(row)
     with pytest.raises(BadSample, match="L1: 'state' is 'green', expected a number"):
         Numbers("x", ["size", "state"]).read(row)
+    # a number, or a class, that means nothing
+    row = pd.Series({"depth": -9999, "size": 2.5, "code": 0.0}, name="L1")
+    read = Numbers("x", ["depth", "size"], nodata=-9999).read(row)
+    assert np.array_equal(read, np.array([np.nan, 2.5], "float32"), equal_nan=True)
+    assert "nodata" not in Numbers("x", ["depth"], nodata=-9999).template().attrs
+    assert Label("code", "code", ["1", "2"], nodata=0).read(row) == -1
     # several labels: from a threshold on they count
     row = pd.Series({"oak": 0.6, "pine": 0.05, "ash": np.nan}, name="p1")
     trees = Labels("trees", ["oak", "pine", "ash"])
@@ -132,13 +142,14 @@ def test_rows_in_any_order_samples_of_different_length():
         )
     )
     source = long_series("ndvi", rows, ["a", "b"], "lake")
-    assert source.origin == "2020-01-01"
+    assert source.time_units == "days since 2020-01-01"
     assert source.length == 2
     one, two, none = (pd.Series(dtype=object, name=n) for n in ("a", "b", "z"))
     assert source.times(one).tolist() == [0, 31]
     assert np.isnan(source.times(two)[1])
     assert source.times(two)[0] == 10
     assert np.allclose(source.read(one)[:, 0], [0.1, 0.2])
+    assert np.isnan(source.read(two)[1]).all()
     assert source.template().ndvi_time.attrs["units"] == "days since 2020-01-01"
     # a sample without any row has no step
     assert np.isnan(source.times(none)).all()
@@ -148,6 +159,65 @@ def test_rows_in_any_order_samples_of_different_length():
         long_series("ndvi", rows.assign(date=["01/02/2020", *rows.date[1:]]), ["a"], "lake")
     with pytest.raises(ValueError, match="no row belongs to a sample"):
         long_series("ndvi", rows, ["x"], "lake")
+
+
+def test_dates_as_numbers_are_dates():
+    "Series."
+    # dates as numbers are dates; of other numbers nobody knows the units, unless they are days
+    def days_of(**columns):
+        rows = pd.DataFrame(dict(lake=["a", "a", "a"], ndvi=[1.0, 2, 3]) | columns)
+        (time,) = columns
+        source = long_series("ndvi", rows, ["a"], "lake", time)
+        return source.times(pd.Series(dtype=object, name="a")).tolist(), source.time_units
+
+
+    assert days_of(date=[20200131, 20200101, 20200301]) == ([0, 30, 60], "days since 2020-01-01")
+    assert days_of(date=[202001, 202003, 202002]) == ([0, 31, 60], "days since 2020-01-01")
+    assert days_of(month=[1, 2, 12]) == ([1, 2, 12], "")
+    assert days_of(day=[1, 2, 366]) == ([1, 2, 366], "d")
+    with pytest.raises(ValueError, match="1 times cannot be read, e.g. '20201345'"):
+        days_of(date=[20200131, 20201345, 20200301])
+    # no column of times: say which; a table with a row per sample is joined instead
+    soils = pd.DataFrame(dict(lake=["a", "b"], clay=[0.1, 0.2]))
+    with pytest.raises(ValueError, match="no column of times .* say which it is, e.g. time='month'"):
+        long_series("soil", soils, ["a"], "lake")
+    with pytest.raises(ValueError, match="it has one row per 'lake': join it to the table"):
+        long_series("soil", soils, ["a"], "lake")
+
+
+def test_what_is_odd_about_the_rows_of_a_series_is_counted_and_named():
+    "Series."
+    visits = pd.DataFrame(
+        dict(
+            lake=["a", "a", "b", "b", "zz"],
+            date=["2020-01-01", "2020-01-01", "2020-02-01", None, "2020-02-01"],
+            ndvi=[0.1, 0.2, 0.3, 0.4, 0.5],
+            place=["pier"] * 5,
+        )
+    )
+    with pytest.warns(UserWarning) as told:
+        odd = long_series("ndvi", visits, ["a", "b", "c"], "lake", where="visits.csv")
+    for said in (
+        "visits.csv: place left out: no numbers; name the `columns` that are wanted",
+        "visits.csv: 1 of 5 rows have no 'date' and are left out, e.g. of 'lake' b",
+        "visits.csv: 1 rows have the 'lake' and 'date' of another, e.g. a at 2020-01-01: each is",
+        "visits.csv: 1 of 3 samples has no row there, e.g. 'c': all of it is missing; of no sample "
+        "are rows such as of 'zz'",
+    ):
+        assert any(str(w.message).startswith(said) for w in told), said
+    assert len(told) == 4
+    assert np.isnan(odd.read(pd.Series(dtype=object, name="c"))).all()
+    # nothing is odd, nothing is said; numbers as text are numbers; -9999 may mean nothing
+    plain = visits.iloc[[0, 2]].drop(columns="place").assign(ndvi=["0.1", "-9999"])
+    quiet = long_series("ndvi", plain, ["a", "b"], "lake", nodata=-9999)
+    assert np.allclose(quiet.read(pd.Series(dtype=object, name="a")), 0.1)
+    assert np.isnan(quiet.read(pd.Series(dtype=object, name="b"))).all()
+    # one bad cell does not take a variable away
+    bad = pd.concat([plain] * 5).assign(ndvi=[*"123456789", "x"], lake=[*"abcdefghij"])
+    with pytest.raises(ValueError, match="'ndvi' is 'x' in row 10, expected a number \\(1 of 10"):
+        long_series("ndvi", bad, list("abcdefghij"), "lake")
+    with pytest.raises(ValueError, match="no column 'evi'; it has lake"):
+        long_series("ndvi", bad, ["a"], "lake", columns=["evi"])
 
 
 def test_wide_a_column_per_step_a_list_of_columns_a_channel():
@@ -220,6 +290,42 @@ def test_a_window_of_one_large_raster_about_each_place_is_what_the_file_of_that(
     # of a pattern with `size`, the middle of each file
     middle = raster_source("image", "image/{id}.tif", table, str(world), size=8)
     assert np.array_equal(middle.read(table.iloc[1]), image.read(table.iloc[1])[:, 4:12, 4:12])
+
+
+def test_a_number_that_means_nothing_in_an_image_in_a_map_of_classes_in_a():
+    "What the first files say."
+    # a number that means nothing, in an image, in a map of classes, in a series of images
+    def written(where, values, pixel=10.0, **options):
+        write_geotiff(made / where, values, (5e5, 5.6e6), pixel, "EPSG:32632", **options)
+
+
+    made = Path(tempfile.mkdtemp())
+    plain = np.arange(1, 17, dtype="uint16").reshape(1, 4, 4) * 100
+    two = pd.DataFrame(dict(id=["a", "b"]), index=["a", "b"])
+    for place in "ab":
+        written(f"x_{place}.tif", plain)
+        written(f"c_{place}.tif", (plain % 300 // 100).astype("uint8"))
+    holes = raster_source("x", "x_{id}.tif", two, str(made), "image", nodata=100)
+    assert holes.dtype == "float32"
+    assert np.isnan(holes.read(two.iloc[0])).sum() == 1
+    cover = raster_source("c", "c_{id}.tif", two, str(made), nodata=0)
+    assert cover.classes == ["1", "2"]
+    assert (cover.read(two.iloc[0]) == plain[0].astype(int) % 300 // 100 - 1).all()
+    # another type, gaps that others have not, another size of pixels: each is said for itself
+    ints = raster_source("x", "x_{id}.tif", two, str(made), "image")
+    written("x_b.tif", plain.astype("float32") / 10_000)
+    with pytest.raises(BadSample, match="holds fractions .* where the first files hold whole numbers"):
+        ints.read(two.iloc[1])
+    written("x_b.tif", plain, nodata=300)
+    with pytest.raises(
+        BadSample, match="has gaps \\(1 of 16 numbers are its nodata 300\\).*nodata=300"
+    ):
+        ints.read(two.iloc[1])
+    told = raster_source("x", "x_{id}.tif", two, str(made), "image", nodata=300)
+    assert [int(np.isnan(told.read(r)).sum()) for _, r in two.iterrows()] == [1, 1]
+    written("x_b.tif", plain, 20.0)
+    with pytest.raises(BadSample, match="its pixels are 20 m a side, those of the first file 10 m"):
+        ints.read(two.iloc[1])
 
 
 def test_dates_from_a_column_as_a_list_or_by_position():
@@ -304,3 +410,38 @@ def test_labels_that_a_cell_lists_as_text_or_as_a_list(world_table_and_big):
             find_source("x", given, table, str(world))
     with pytest.raises(ValueError, match="kind is 'picture', expected image"):
         find_source("x", dict(source="lat", kind="picture"), table)
+
+
+def test_a_name_that_is_no_option_is_refused_and_nearly_a_number_is_not_taken(world_table_and_big):
+    "Whatever stands there."
+    # a name that is no option is refused, and nearly a number is not taken for a class
+    world, table, big = world_table_and_big
+    for given, said in (
+        (
+            dict(source="biome", clases=["a"]),
+            "'clases' is no option .* \\(did you mean 'classes'\\?\\)",
+        ),
+        (dict(source=["lat", "lon"], unit="m"), "did you mean 'units'"),
+        (dict(source="image/{id}.tif", band=["a"]), "'band' is no option"),
+        (dict(source="big.tif", sise=3), "did you mean 'size'"),
+        (dict(source=table, collumns=["lat"]), "did you mean 'columns'"),
+        (dict(source=["lat", "lon"], time=[1, 2], treshold=3), "'treshold' is no option"),
+        (dict(sorce="biome"), "a dictionary has a `source`, or channel -> list of columns"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            find_source("x", given, table, str(world))
+    many = pd.DataFrame(dict(ph=[*map(str, range(19)), "n/a?"]), index=[*map(str, range(20))])
+    with pytest.raises(ValueError, match="but for 1 of 20 cells, e.g. 'n/a\\?' \\(sample '19'\\)"):
+        find_source("x", "ph", many)
+    assert len(find_source("x", dict(source="ph", kind="category"), many).classes) == 20
+    assert type(find_source("x", "ph", many.iloc[:19])).__name__ == "Label"
+    # a number that means nothing is told to whatever reads it
+    assert np.isnan(
+        find_source("x", dict(source="lat", nodata=table.lat.iloc[0]), table).read(table.iloc[0])
+    )
+    coded = find_source("x", dict(source="id", kind="category", nodata=1), table)
+    assert (coded.classes, int(coded.read(table.iloc[1]))) == (["0", "2", "3", "4", "5"], -1)
+    for name in ("split", "sample", "lat", "top"):
+        with pytest.raises(ValueError, match=f"no modality can be called '{name}'"):
+            _check_names({name: "biome"}, "top")
+    _check_names(dict(image="x"))

@@ -5,6 +5,7 @@ Do not edit: change the notebook, then `make export`.
 """
 
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import xarray as xr
 
 from mtl_explain.data.samples import describe
+from mtl_explain.data.statistics import training_statistics
 from mtl_explain.doors.table import samples_from_folder, samples_from_table, table_of_files
 from mtl_explain.files.raster import open_raster, write_geotiff
 
@@ -37,9 +39,10 @@ def invent_lakes_lakes_and_table():
         days = rng.integers(0, 365, 5 * n)
         date = np.datetime64("2020-01-01") + days
         warm = 12 - 9 * np.cos(2 * np.pi * days / 365) + rng.normal(0, 1, 5 * n)
-        pd.DataFrame(
+        visits = pd.DataFrame(
             {"lake": np.array(lake)[rows], "date": date, "temperature [°C]": warm.round(1)}
-        ).to_csv(folder / "temperature.csv", index=False)
+        )
+        visits.drop_duplicates(["lake", "date"]).to_csv(folder / "temperature.csv", index=False)
         for i in range(n):
             image = rng.integers(0, 255, (3, size, size)).astype("uint8")
             place = ((lon[i], lat[i]), 0.0001, "EPSG:4326")
@@ -54,20 +57,22 @@ def invent_lakes_lakes_and_table():
 
 
 @pytest.fixture(scope='module')
-def samples(invent_lakes_lakes_and_table):
+def complaints_and_samples(invent_lakes_lakes_and_table):
     invent_lakes, lakes, table = invent_lakes_lakes_and_table
-    samples = samples_from_table(
-        lakes / "lakes.csv",
-        image="images/{lake}.tif",
-        state="state",
-        depth="depth [m]",
-        temperature="temperature.csv",
-        id="lake",
-        group="region",
-        deal=dict(balance=("state", "depth")),
-    )
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        samples = samples_from_table(
+            lakes / "lakes.csv",
+            image="images/{lake}.tif",
+            state="state",
+            depth="depth [m]",
+            temperature="temperature.csv",
+            id="lake",
+            group="region",
+            deal=dict(balance=("state", "depth")),
+        )
     describe(samples)
-    return samples
+    return complaints, samples
 
 
 @pytest.fixture(scope='module')
@@ -78,9 +83,10 @@ def few_and_dozen(invent_lakes_lakes_and_table):
     return few, dozen
 
 
-def test_what_came_in_is_what_stood_in_the_files(invent_lakes_lakes_and_table, samples):
+def test_what_came_in_is_what_stood_in_the_files(invent_lakes_lakes_and_table, complaints_and_samples):
     "Lakes, in eight lines."
     invent_lakes, lakes, table = invent_lakes_lakes_and_table
+    complaints, samples = complaints_and_samples
     i = 17
     row = table.iloc[i]
     one = samples.sel(sample=row.lake)
@@ -96,7 +102,8 @@ def test_what_came_in_is_what_stood_in_the_files(invent_lakes_lakes_and_table, s
     origin = pd.Timestamp(samples.temperature_time.attrs["units"].removeprefix("days since "))
     assert np.allclose(one.temperature.values[steps, 0], own["temperature [°C]"])
     assert (one.temperature_time.values[steps] == (own.date - origin).dt.days).all()
-    # missing stays missing
+    # missing stays missing, and is said
+    assert "1 of 60 samples has no row there, e.g. 'L000'" in str(complaints[0].message)
     assert int(samples.depth.isnull().sum()) == 5
     assert samples.temperature_time.sel(sample="L000").isnull().all()
     # and the split keeps regions together
@@ -169,6 +176,85 @@ def test_a_given_split_is_kept_whatever_it_is_called(few_and_dozen):
     assert samples.split.values.tolist() == np.array(["train", "valid", "test"])[third].tolist()
     with pytest.raises(ValueError, match="unknown split"):
         samples_from_table(given.assign(split="holdout"), state="state", id="lake")
+
+
+def test_a_group_that_was_given_is_kept():
+    "Lakes, in eight lines."
+    # a group that was given is kept; dealing that would tear it apart is refused
+    years = pd.DataFrame(
+        dict(farm=np.arange(60) // 3, year=2000 + np.arange(60) % 5, y=np.arange(60.0))
+    )
+    with pytest.raises(ValueError, match="dealt by 'year', .* of 20 groups would stand in more than"):
+        samples_from_table(years, y="y", group="farm", deal=dict(by="year"), progress=False)
+    nested = years.assign(region=years.farm // 2)
+    both = samples_from_table(nested, y="y", group="farm", deal=dict(by="region"), progress=False)
+    assert both.group.values.tolist() == years.farm.tolist()
+    assert both.split_by == "by 'region'"
+    alone = samples_from_table(years, y="y", deal=dict(by="year"), progress=False)
+    assert alone.group.values.tolist() == years.year.astype(str).tolist()
+    with pytest.raises(ValueError, match="no modality can be called 'time'"):
+        samples_from_table(years, time="y")
+    # a series with samples of different length is described and scaled by what was observed
+    rng = np.random.default_rng(0)
+    length = rng.integers(1, 9, 60)
+    days = pd.DataFrame(
+        dict(
+            id=np.repeat(np.arange(60), length),
+            day=np.concatenate([np.arange(n) for n in length]),
+            rain=rng.normal(100, 5, length.sum()),
+        )
+    )
+    words = dict(group="farm", progress=False)
+    rainy = samples_from_table(years.assign(id=np.arange(60)), y="y", rain=days, **words)
+    train = days[days.id.isin(rainy.sample.values[rainy.split == "train"].astype(int))]
+    (said,) = (training_statistics(rainy)["rain"],)
+    assert np.allclose([*said["mean"], *said["std"]], [train.rain.mean(), train.rain.std(ddof=0)])
+    assert said["min"][0] == np.float32(train.rain.min())
+    assert describe(rainy).missing["rain"] == 0
+
+
+def test_ids_keep_their_zeros_and_files_are_found_by_them():
+    "Lakes, in eight lines."
+    # ids keep their zeros, and files are found by them; a row without an id is named
+    def tiles_in(folder, n=24, missing=()):
+        "Square rasters in a row to the east, and a table of their classes."
+        for i in range(n):
+            place = ((5e5 + 3000 * i, 5.6e6), 10, "EPSG:32632")
+            values = np.full((1, 4, 4), 5 * i, "uint8")
+            write_geotiff(folder / f"t/{i:03d}.tif", values, *place)
+        table = pd.DataFrame(dict(id=[f"{i:03d}" for i in range(n)], kind=["a", "b"] * (n // 2)))
+        table.to_csv(folder / "tiles.csv", index=False)
+        return table
+
+
+    tiles = Path(tempfile.mkdtemp())
+    rows = tiles_in(tiles)
+    words = dict(tile=dict(source="t/{id}.tif", kind="image"), kind="kind", progress=False)
+    whole = samples_from_table(tiles / "tiles.csv", **words)
+    assert whole.sample.values[:2].tolist() == ["000", "001"]
+    assert whole.split_by.startswith("by blocks of")
+    with pytest.raises(ValueError, match="1 of 24 rows have no id in 'id', the first of them row 4"):
+        samples_from_table(rows.assign(id=rows.id.where(rows.index != 3)), tiles, **words)
+    # a file that is not there is left out, and the others are dealt by blocks as before
+    (tiles / "t/003.tif").unlink()
+    with pytest.warns(UserWarning, match="1 bad samples are left out, e.g. 003"):
+        rest = samples_from_table(tiles / "tiles.csv", skip_bad=True, **words)
+    assert rest.split_by.startswith("by blocks of")
+    assert np.isfinite(rest.lat).all()
+    # one without a coordinate system: no other way of dealing is taken in silence
+    write_geotiff(tiles / "t/003.tif", np.full((1, 4, 4), 7, "uint8"), (0, 0), 10, None)
+    with pytest.raises(ValueError, match="1 of 24 samples have no place, e.g. '003': .*003.tif has no"):
+        samples_from_table(tiles / "tiles.csv", **words)
+    named = rows.assign(file=[f"t/{i}.tif" for i in rows.id])
+    named.loc[5, "file"] = None
+    write_geotiff(tiles / "t/003.tif", np.full((1, 4, 4), 7, "uint8"), (5e5, 5.6e6), 10, "EPSG:32632")
+    words = dict(tile=dict(source="file", kind="image"), kind="kind", progress=False)
+    with pytest.raises(ValueError, match="e.g. '005': no file is named. Blocks cannot be dealt"):
+        samples_from_table(named, tiles, **words)
+    with pytest.warns(UserWarning, match="e.g. '005': no file is named; their lat and lon are NaN"):
+        kept = samples_from_table(named.assign(group=np.arange(24) // 4), tiles, **words)
+    assert kept.split_by == "by 'group'"
+    assert int(kept.lat.isnull().sum()) == 1
 
 
 def test_three_lines_for_a_folder_of_images(invent_lakes_lakes_and_table):

@@ -18,7 +18,8 @@ from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.testing.toy_samples import toy_samples
 from mtl_explain.training.rivals import (
-    Caps, pixel_features, rival_names, rival_scores, rivals, sample_features, series_maps, split_optimism,
+    Caps, known_steps, pixel_features, rival_names, rival_scores, rivals, sample_features, series_maps,
+    split_optimism,
 )
 
 
@@ -68,6 +69,17 @@ def test_features_by_hand():
     assert spread == pytest.approx(np.std([1, 5, 2]))
     stack = Modality("stack", "image_series", (4, 1, 1, 1), channels=("ndvi",))
     assert sample_features(dates, stack)[0, 0] == pytest.approx(8 / 3)
+    # samples of different length: what is there on the whole, and the day of the greatest
+    days = np.array([[10.0, 40, np.nan], [5, 15, 25], [np.nan] * 3])
+    rain = modality_array("rain", np.array([[1.0, 3, 0], [6, 4, 2], [0] * 3])[..., None], "series")
+    rain = rain.assign_coords(rain_time=(rain.dims[:2], days))
+    of_three = replace(year, shape=(3, 1))
+    made = sample_features(*known_steps(rain)[:1], of_three, known_steps(rain)[1])
+    np.testing.assert_allclose(made[0], [2, 1, 1, 3, 40])
+    np.testing.assert_allclose(made[1], [4, np.sqrt(8 / 3), 2, 6, 5], rtol=1e-6)
+    assert np.isnan(made[2]).all()
+    whole = rain.isel(sample=[1])
+    assert known_steps(whole)[1] is None
 
 
 def test_a_pixel_and_its_surroundings_by_hand():
@@ -88,6 +100,30 @@ def test_a_pixel_and_its_surroundings_by_hand():
         2,
         3,
     ]
+
+
+def test_how_many_observations_there_are_is_hardly_told_by_noise():
+    "Both rivals."
+    # how many observations there are is hardly told by noise; where padding is taken for data, it is
+    rng = np.random.default_rng(0)
+    length = rng.integers(3, 13, 300)
+    there = np.arange(12) < length[:, None]
+    days = np.where(there, np.sort(rng.uniform(0, 365, there.shape), 1), np.nan)
+    values = np.where(there, rng.normal(100, 5, there.shape), 0)[..., None]
+
+
+    def told_of_length(days):
+        "R² of a forest that reads the series and predicts its length."
+        rain = modality_array("rain", values, "series", time=days)
+        count = modality_array("count", 1.0 * length[:, None], "tabular")
+        made = xr.Dataset(dict(rain=rain, count=count)).assign_coords(sample=np.arange(300).astype(str))
+        found = rivals(split_samples(made), Setup("rain", "count"), splits=("valid",)).scores
+        forest = found[(found.setup == rival_names[1]) & (found.metric == "r2")]
+        return forest["value"].item()
+
+
+    assert told_of_length(days) < 0.7
+    assert told_of_length(None) > 0.95
 
 
 def test_the_forest_beats_the_constant_where_something_can_be_learnt_and_only(samples_setup_and_made):

@@ -341,7 +341,9 @@ def _check_numbers(da, m):
     if m.is_label or not m.is_scaled:
         return
     split = ("sample", np.full(da.sizes["sample"], "new"))
-    alone = xr.Dataset({m.name: (da.dims, da.data, dict(kind=m.kind))}).assign_coords(split=split)
+    days = {n: c for n, c in da.coords.items() if n == f"{m.name}_time"}
+    alone = xr.Dataset({m.name: (da.dims, da.data, dict(kind=m.kind))}, days)
+    alone = alone.assign_coords(split=split)
     found = training_statistics(alone, "new")[m.name]
     if not min(found["count"]):
         return  # a channel without any value: nothing can be said

@@ -9,6 +9,7 @@ __all__ = [
     "block_size",
     "sample_blocks",
     "is_wide",
+    "absent_steps",
     "missing_share",
     "describe",
     "count_faults",
@@ -100,6 +101,7 @@ def sample_blocks(
 ):  # yields its samples, some at a time
     "Go through a modality in blocks, so that one larger than memory never stands in it whole."
     step = block_size(da)
+    da = da.drop_vars([c for c in da.coords if c != f"{da.name}_time"])  # not needed, any type
     return (da[i : i + step] for i in range(0, len(da), step))
 
 
@@ -111,15 +113,39 @@ def is_wide(
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #cbf28f5b
+def absent_steps(
+    da: xr.DataArray,  # a modality
+) -> np.ndarray | None:  # (sample, step) True where a step has no day; None if all have one
+    "Which steps of a series are not there."
+    days = da.coords.get(f"{da.name}_time")
+    if days is None or days.dtype.kind != "f" or not (absent := np.isnan(days.values)).any():
+        return None
+    return np.broadcast_to(absent, da.shape[:2])
+
+
+def _gaps(block, is_label):
+    "Where values are missing (-1 or NaN, all of a series without any step), and which can be."
+    if is_label:
+        return (block == -1).values, block.size
+    missing = block.isnull().values
+    if (absent := absent_steps(block)) is None:
+        return missing, block.size
+    none = absent.all(1, keepdims=True)
+    inner = (1,) * (block.ndim - 2)
+    missing = (missing & ~absent.reshape(*absent.shape, *inner)) | none.reshape(-1, 1, *inner)
+    return missing, int((~absent | none).sum()) * int(np.prod(block.shape[2:]))
+
+
 def missing_share(
     da: xr.DataArray,  # a modality
 ) -> float:  # share of its values that are missing: -1 for labels, NaN for floats
-    "How much of a modality is missing."
-    if da.attrs["kind"] in label_kinds:
-        count = sum(int((b == -1).sum()) for b in sample_blocks(da))
-    else:
-        count = sum(int(b.isnull().sum()) for b in sample_blocks(da)) if da.dtype.kind == "f" else 0
-    return count / max(1, da.size)
+    "How much of a modality is missing; what pads a series does not count."
+    is_label = da.attrs["kind"] in label_kinds
+    if da.dtype.kind != "f" and not is_label and absent_steps(da) is None:
+        return 0.0
+    found = [_gaps(block, is_label) for block in sample_blocks(da)]
+    missing, possible = np.sum([(m.sum(), n) for m, n in found], 0) if found else (0, 0)
+    return float(missing / max(1, possible))
 
 
 # %% ../../nbs/api/data/00_samples.ipynb #cc70cead
@@ -157,15 +183,15 @@ def count_faults(
     "What is wrong, or missing, in the values of one modality."
     counted = Counter(outside=0, infinite=0, missing=0)
     for block in sample_blocks(da):
+        faults = {}
         if m.is_label:
-            faults = dict(outside=(block < -1) | (block >= m.n_classes), missing=block == -1)
+            faults["outside"] = ((block < -1) | (block >= m.n_classes)).values
         elif da.dtype.kind == "f":
-            faults = dict(infinite=np.isinf(block), missing=block.isnull())
-        else:
-            faults = {}
+            faults["infinite"] = np.isinf(block.values)
+        if m.is_label or da.dtype.kind == "f" or m.is_timed:
+            faults["missing"] = _gaps(block, m.is_label)[0]
         for fault, where in faults.items():
-            inner = [d for d in where.dims if d != "sample"]
-            counted[fault] += int(where.any(inner).sum())
+            counted[fault] += int(where.reshape(len(where), -1).any(1).sum())
     return dict(counted)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from mtl_explain.data.samples import block_size, is_wide, modalities
+from mtl_explain.data.samples import absent_steps, block_size, is_wide, modalities
 from mtl_explain.modality import channel_axis
 
 # %% ../../nbs/api/data/01_statistics.ipynb #bcdb479a
@@ -89,6 +89,8 @@ def _pieces(
 ):  # yields (channel, value)
     "The same values channel by channel, never more than a processor's cache holds."
     for v in blocks:
+        if not v.size:
+            continue
         by_channel = np.moveaxis(v, axis, 0).reshape(v.shape[axis], -1)
         n = max(1, -(-by_channel.size // cache_values))
         yield from np.array_split(by_channel, n, axis=1)
@@ -102,6 +104,7 @@ def _channel_statistics(
     "Statistics by channel, merged block by block."
     total = None
     size = 0
+    nothing = np.zeros(len(channels))
     for by_channel in _pieces(blocks, axis):
         if total is None or not total[0].all():
             shift = _moments(by_channel, _first_known(by_channel))[1]
@@ -110,7 +113,7 @@ def _channel_statistics(
         part = _moments(by_channel, shift)
         total = part if total is None else _merge(total, part)
         size = size + by_channel.shape[1]
-    n, mean, squares, low, high = total
+    n, mean, squares, low, high = total or (nothing.astype(int), *[nothing] * 4)
 
     def known(values):
         return [float(x) if m else None for x, m in zip(values, n, strict=True)]
@@ -141,12 +144,16 @@ def training_statistics(
     shown = dict(desc="statistics", unit="modality", disable=not progress)
     for name, m in tqdm(modalities(samples).items(), **shown):
         values = samples[name].variable
+        absent = absent_steps(samples[name])
         step = block or block_size(samples[name], cache_values)
         parts = [rows[i : i + step] for i in range(0, len(rows), step)]
         blocks = (values[part].values for part in parts)
         if m.is_label:
             found[name] = _class_counts(blocks, m.classes)
-        else:
-            axis = channel_axis(m.kind) + 1
-            found[name] = _channel_statistics(blocks, axis, list(m.channels))
+            continue
+        axis = channel_axis(m.kind) + 1
+        if absent is not None:  # samples and their steps become one axis
+            blocks = (values[part].values[~absent[part]] for part in parts)
+            axis -= 1
+        found[name] = _channel_statistics(blocks, axis, list(m.channels))
     return found

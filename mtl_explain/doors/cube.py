@@ -17,24 +17,38 @@ from rasterio.warp import transform as warp_points
 from mtl_explain.data.partition import split_samples
 from mtl_explain.data.samples import check_samples, modality_array
 from mtl_explain.data.store import content_digest, open_store, placeholder, write_store
-from mtl_explain.doors.sources import samples_digest, told
+from mtl_explain.doors.sources import (
+    _check_names,
+    _check_options,
+    _joined_units,
+    samples_digest,
+    told,
+)
 from mtl_explain.modality import kinds
 
 # %% ../../nbs/api/doors/02_cube.ipynb #d454bb6f
 _axes = dict(
     y=("y", "lat", "latitude", "northing"),
     x=("x", "lon", "longitude", "easting"),
-    time=("time", "t", "date"),
+    time=("time", "t", "date", "valid_time", "month", "year"),
     band=("band", "bands", "channel", "variable"),
 )
 
 
 def _axis(cube, what, needed=True):
     "What the cube calls an axis."
-    found = next((n for n in _axes[what] if n in cube.dims), None)
+    lower = {str(d).lower(): d for d in cube.dims}
+    found = next((lower[n] for n in _axes[what] if n in lower), None)
     if found is None and needed:
         named = " or ".join(_axes[what][:3])
-        raise ValueError(f"the cube has no axis {named}; it has {', '.join(map(str, cube.dims))}")
+        flat = not {*_axes["y"], *_axes["x"]} & set(lower)
+        hint = (
+            "; what has no grid is a table: cube.to_dataframe().reset_index() for "
+            "`samples_from_table`, with a row per sample, or as the series of another table"
+        )
+        raise ValueError(
+            f"the cube has no axis {named}; it has {', '.join(map(str, cube.dims))}" + hint * flat
+        )
     return found
 
 
@@ -48,16 +62,37 @@ def open_cube(
             raise FileNotFoundError(f"no such cube: {path}")
         if path.is_dir():
             return _open_zarr(path)
-        try:
-            return xr.open_dataset(path, engine="h5netcdf")
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be read as netCDF ({error})") from None
+        return _open_netcdf(path)
     if isinstance(cube, xr.DataArray):
         band = _axis(cube, "band", False)
         return cube.to_dataset(dim=band) if band else cube.to_dataset(name=cube.name or "values")
     if not isinstance(cube, xr.Dataset):
         raise ValueError(f"expected an xarray cube or the path of one, got {type(cube).__name__}")
     return cube
+
+
+def _open_netcdf(path):
+    "A file of netCDF 4, which is HDF5, or of the older netCDF 3, as its first bytes say."
+    with open(path, "rb") as file:
+        old = file.read(4) in (b"CDF\x01", b"CDF\x02")
+    engine = "scipy" if old else "h5netcdf"
+    try:
+        return xr.open_dataset(path, engine=engine)
+    except (OSError, TypeError) as error:
+        raise ValueError(f"{path}: cannot be read as netCDF ({error})") from None
+    except (ValueError, ImportError):
+        with xr.open_dataset(path, engine=engine, decode_times=False) as plain:
+            units = {n: v.attrs for n, v in plain.variables.items() if "since" in _unit_of(v)}
+        told = [f"'{n}' in '{a['units']}', calendar {a.get('calendar')}" for n, a in units.items()]
+        raise ValueError(
+            f"{path}: its times cannot be read as dates ({'; '.join(told)}): open it with "
+            "xr.open_dataset(path, decode_times=False), make them days "
+            "(cube.assign_coords(time=days)), and give that"
+        ) from None
+
+
+def _unit_of(variable):
+    return str(variable.attrs.get("units", ""))
 
 
 def _open_zarr(path):
@@ -81,6 +116,7 @@ def _variables(name, given, cube):
         raise ValueError(f"'{name}': no variable '{missing[0]}' in the cube; it has {known}")
     if options.get("kind") not in (None, *kinds):
         raise ValueError(f"'{name}': kind is '{options['kind']}', expected {', '.join(kinds)}")
+    _check_options(name, options, "kind", "classes", "values", "nodata")
     return names, options
 
 
@@ -107,9 +143,15 @@ class CubeModality:
         order = (time, y, x) if timed else (y, x)
         for n in names:
             if set(cube[n].dims) != set(order):
+                hint = "".join(
+                    f"; if '{d}' is time, call it so (cube.rename({d}='time')), else select one "
+                    "of it first"
+                    for d in cube[n].dims
+                    if d not in (y, x, time)
+                )
                 raise ValueError(
                     f"'{name}': the axes of {n} are {', '.join(map(str, cube[n].dims))}, expected "
-                    f"{', '.join(order)}; select one of the others first"
+                    f"{', '.join(map(str, order))}{hint}"
                 )
         self.name = name
         self.size = size
@@ -124,14 +166,15 @@ class CubeModality:
             self.values, classes = self._label(options)
             options["classes"] = classes
         else:
-            units = {str(da.attrs.get("units", "")) for da in self.layers}
-            options.setdefault("units", units.pop() if len(units) == 1 else "")
+            units = _joined_units(da.attrs.get("units") for da in self.layers)
+            options.setdefault("units", units)
         self.attrs = options
 
     def _kind(self, options):
         "What it becomes, unless somebody said otherwise."
         pixel = self.size == 1
-        if "classes" in options or "values" in options:
+        text = self.layers[0].dtype.kind in "OUT"
+        if text or "classes" in options or "values" in options:
             return "category" if pixel else "mask"
         if self.time is not None:
             return "series" if pixel else "image_series"
@@ -162,6 +205,8 @@ class CubeModality:
 
 def _days_of(stamps):
     "Times as days since the first one; numbers as they are."
+    if stamps.dtype.kind == "O":  # of another calendar, as cftime keeps them
+        return np.array([t.total_seconds() for t in stamps - stamps.min()]) / 86_400
     if stamps.dtype.kind != "M":
         return np.asarray(stamps, float)
     return (stamps - stamps.min()) / np.timedelta64(1, "D")
@@ -173,6 +218,8 @@ def _label_values(name, layer, da, options):
     values = options.pop("values", None)
     if isinstance(classes, dict):
         return list(classes), [str(c) for c in classes.values()]
+    if layer.dtype.kind in "OUT":
+        return _text_classes(name, layer, classes)
     if values is None:
         flags = da.attrs.get("flag_values")
         found = np.unique(layer[np.isfinite(layer)])
@@ -188,8 +235,24 @@ def _label_values(name, layer, da, options):
     if len(classes) != len(values):
         raise ValueError(
             f"'{name}': {len(classes)} classes for the values {', '.join(f'{v:g}' for v in values)}"
+            f"; say which value is which, also of classes that are not here: "
+            f"classes={{{', '.join(f'{i}: {str(c)!r}' for i, c in enumerate(classes[:2]))}, …}}"
         )
     return list(values), classes
+
+
+def _text_classes(name, layer, classes):
+    "Texts are classes themselves, in the order given or in that of the alphabet."
+    found = sorted({str(v) for v in layer[layer != ""].ravel() if v is not None and v == v})
+    known = found if classes is None else [str(c) for c in classes]
+    if odd := [v for v in found if v not in known]:
+        raise ValueError(
+            f"'{name}': '{odd[0]}' is none of the classes {', '.join(known)}: list it, or name "
+            "those that you want as a dictionary, text -> name"
+        )
+    if len(known) > 1000:
+        raise ValueError(f"'{name}': {len(known)} different texts are no classes")
+    return known, known
 
 
 def _positions(layer, values):
@@ -210,7 +273,7 @@ def _places(cube, tops, lefts, size):
     xs = cube[x].values
     middle_y = np.array([ys[t : t + size].mean() for t in tops])
     middle_x = np.array([xs[c : c + size].mean() for c in lefts])
-    if y in ("lat", "latitude"):
+    if str(y).lower() in ("lat", "latitude"):
         return middle_y, middle_x
     crs = _crs_of(cube)
     if crs is None:
@@ -241,8 +304,9 @@ def samples_from_cube(
     progress: bool = True,  # show a progress bar
     **modalities,  # name -> variable, variables, or a dictionary with `source` and options
 ) -> xr.Dataset:  # a sample set, checked
-    "Windows of a cube as a sample set."
+    "Windows of a cube as a sample set; the page of `open_cube` lists the options of a modality."
     cube = open_cube(cube)
+    _check_names(modalities, "top", "left", "row", "col")
     if not modalities:
         listed = ", ".join(map(str, cube.data_vars))
         raise ValueError(f"no modality was named; the cube has the variables {listed}")

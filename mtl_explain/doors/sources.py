@@ -26,11 +26,13 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/doors/00_sources.ipynb #9e4b96d2
+import difflib
 import hashlib
 import json
 import os
 import re
 import string
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +42,7 @@ from rasterio.warp import transform as warp_points
 from rasterio.windows import Window
 
 from mtl_explain.data.native import BadSample
+from mtl_explain.data.partition import km_per_degree
 from mtl_explain.data.samples import modality_array
 from mtl_explain.files.index import read_csv_checked
 from mtl_explain.files.raster import (
@@ -70,6 +73,16 @@ def _places_of(frame, path):
     return plain.assign(lat=middle.y.values, lon=middle.x.values)
 
 
+def _names_as_text(table, path, sep, names):
+    "The table of a CSV with the leading zeros of names."
+    names = [c for c in names if c in table and pd.api.types.is_numeric_dtype(table[c])]
+    if names:
+        texts = read_csv_checked(path, sep=sep, dtype=str)
+        zeros = [c for c in names if texts[c].str.match(r"\s*0\d").any()]
+        table = table.assign(**{c: texts[c].str.strip() for c in zeros})
+    return table
+
+
 _parquet = (".parquet", ".pq")
 _vector = (".gpkg", ".geojson", ".shp")
 table_suffixes = (".csv", ".tsv", *_parquet, *_vector)
@@ -77,6 +90,7 @@ table_suffixes = (".csv", ".tsv", *_parquet, *_vector)
 
 def read_table(
     source,  # path of a CSV, TSV, Parquet, GeoPackage, GeoJSON or shapefile; or a DataFrame
+    names: tuple = (),  # columns that name something: 007 of a CSV is no number there
 ) -> pd.DataFrame:
     "A table, whatever it is kept in."
     if isinstance(source, pd.DataFrame):
@@ -92,7 +106,8 @@ def read_table(
         _optional("pyarrow", f"{path.name}")
         return pd.read_parquet(path)
     if suffix in (".csv", ".tsv"):
-        return read_csv_checked(path, sep="\t" if suffix == ".tsv" else ",")
+        sep = "\t" if suffix == ".tsv" else ","
+        return _names_as_text(read_csv_checked(path, sep=sep), path, sep, names)
     raise ValueError(f"{path}: expected a table ({', '.join(table_suffixes)})")
 
 
@@ -107,6 +122,17 @@ def _without_units(name):
     return re.sub(r"\s*[\[(][^\])]+[\])]\s*$", "", name) or name
 
 
+def _joined_units(units):
+    "The units of all channels: one for all, or one a channel, with commas."
+    units = [str(u or "") for u in units]
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+
+def _without_nodata(values, nodata):
+    "Numbers with NaN for the one that means nothing."
+    return values if nodata is None else np.where(values == np.float32(nodata), np.nan, values)
+
+
 @dataclass
 class Numbers:
     "One or more columns of numbers."
@@ -114,24 +140,24 @@ class Numbers:
     name: str
     columns: list
     attrs: dict = field(default_factory=dict)
+    nodata: float | None = None  # a number that means nothing
 
     def template(self):
-        units = [_units_in(c) for c in self.columns]
-        units = units[0] if len(set(units)) == 1 else ", ".join(units)
         return modality_array(
             self.name,
             np.empty((0, len(self.columns)), "float32"),
             "tabular",
             channels=[_without_units(c) for c in self.columns],
-            **(dict(units=units) | self.attrs),
+            **(dict(units=_joined_units(map(_units_in, self.columns))) | self.attrs),
         )
 
     def read(self, row):
         try:
-            return np.array([row[c] for c in self.columns], "float32")
+            values = np.array([row[c] for c in self.columns], "float32")
         except (TypeError, ValueError):
             odd = next(c for c in self.columns if not _is_number(row[c]))
             raise BadSample(row.name, "", f"'{odd}' is {row[odd]!r}, expected a number") from None
+        return _without_nodata(values, self.nodata).astype("float32")
 
 
 def _is_number(value):
@@ -150,6 +176,7 @@ class Label:
     column: str
     classes: list
     attrs: dict = field(default_factory=dict)
+    nodata: object = None  # a class that means nothing
 
     def template(self):
         dtype = "int16" if len(self.classes) < 2**15 else "int32"
@@ -159,7 +186,7 @@ class Label:
     def read(self, row):
         value = row[self.column]
         dtype = self.template().dtype
-        if pd.isna(value) or value == "":
+        if pd.isna(value) or _class_name(value) in _no_classes(self.nodata):
             return np.array(-1, dtype)
         try:
             return np.array(self.classes.index(_class_name(value)), dtype)
@@ -242,6 +269,11 @@ def _class_name(value):
     return str(value).strip()
 
 
+def _no_classes(nodata):
+    "What stands in a cell that has no class."
+    return {""} if nodata is None else {"", _class_name(nodata)}
+
+
 # %% ../../nbs/api/doors/00_sources.ipynb #6a96bc21
 @dataclass
 class WideSeries:
@@ -251,6 +283,7 @@ class WideSeries:
     channels: dict  # channel -> columns, as many for each
     time: list  # days, one a step
     attrs: dict = field(default_factory=dict)
+    nodata: float | None = None  # a number that means nothing
 
     def template(self):
         lengths = {len(c) for c in self.channels.values()}
@@ -265,7 +298,8 @@ class WideSeries:
         )
 
     def read(self, row):
-        by_channel = [Numbers(self.name, list(c)).read(row) for c in self.channels.values()]
+        columns = [Numbers(self.name, list(c), {}, self.nodata) for c in self.channels.values()]
+        by_channel = [c.read(row) for c in columns]
         return np.stack(by_channel, -1)
 
 
@@ -276,7 +310,7 @@ class LongSeries:
     name: str
     steps: dict  # id of a sample -> (times in days, values (step, channel))
     channels: list
-    origin: str  # what day 0 is; '' if times came as numbers
+    time_units: str  # e.g. 'days since 2020-01-01'; '' if nobody said what the numbers are
     attrs: dict = field(default_factory=dict)
 
     @property
@@ -289,7 +323,7 @@ class LongSeries:
         da = modality_array(
             self.name, values, "series", channels=self.channels, time=time, **self.attrs
         )
-        da[f"{self.name}_time"].attrs["units"] = f"days since {self.origin}" if self.origin else "d"
+        da[f"{self.name}_time"].attrs["units"] = self.time_units
         return da
 
     def times(self, row):
@@ -298,7 +332,7 @@ class LongSeries:
 
     def read(self, row):
         _, values = self.steps.get(row.name, ((), np.empty((0, len(self.channels)))))
-        padded = np.zeros((self.length, len(self.channels)), "float32")
+        padded = np.full((self.length, len(self.channels)), np.nan, "float32")
         padded[: len(values)] = values
         return padded
 
@@ -307,10 +341,14 @@ _time_names = ("time", "date", "datetime", "timestamp", "day", "doy")
 
 
 def _days(column, where):
-    "A column of times as days, and what day 0 is."
+    "A column of times as days, and their units; dates may be text, stamps, 20200731 or 202007."
+    text = column
     if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(float), ""
-    dates = column if column.dtype.kind == "M" else column.map(str)
+        text = _digits_as_dates(column)
+        if text is None:
+            known = str(column.name).lower() in ("day", "doy")
+            return column.to_numpy(float, na_value=np.nan), "d" if known else ""
+    dates = text if text.dtype.kind == "M" else text.map(str)
     stamps = pd.to_datetime(dates, errors="coerce", utc=True, format="ISO8601")
     if (n := int((stamps.isna() & column.notna()).sum())) or stamps.isna().all():
         odd = column[stamps.isna()].iloc[0]
@@ -318,7 +356,96 @@ def _days(column, where):
             f"{where}: {n} times cannot be read, e.g. '{odd}'; expected dates such as 2020-07-31"
         )
     origin = stamps.min().normalize()
-    return ((stamps - origin) / pd.Timedelta(1, "D")).to_numpy(float), f"{origin:%Y-%m-%d}"
+    days = (stamps - origin) / pd.Timedelta(1, "D")
+    return days.to_numpy(float), f"days since {origin:%Y-%m-%d}"
+
+
+def _digits_as_dates(column):
+    "Numbers such as 20200731 or 202007 as text that is read as dates; None if they are others."
+    known = column.dropna()
+    for digits, low, high in ((8, 19000101, 22001231), (6, 190001, 220012)):
+        if len(known) and known.between(low, high).all() and (known % 1 == 0).all():
+            whole = column.map(lambda v: "" if pd.isna(v) else str(int(v)))
+            return whole if digits == 8 else whole.str.replace(r"(....)(..)", r"\1-\2", regex=True)
+    return None
+
+
+def _numeric_columns(table, columns, others, where):
+    "The columns of numbers, as numbers: those asked for, or all but `others`."
+    wanted = columns or [c for c in table if c not in others]
+    if missing := [c for c in wanted if c not in table]:
+        known = ", ".join(map(str, table.columns))
+        raise ValueError(f"{where}: no column '{missing[0]}'; it has {known}")
+    found = {}
+    for c in wanted:
+        if pd.api.types.is_numeric_dtype(table[c]) and not pd.api.types.is_bool_dtype(table[c]):
+            found[c] = table[c]
+            continue
+        text = table[c].astype(object).where(table[c].notna() & (table[c].astype(str) != ""))
+        is_text = pd.api.types.is_string_dtype(table[c]) or table[c].dtype == object
+        numbers = pd.to_numeric(text if is_text else text.map(str), errors="coerce")
+        odd = np.flatnonzero(text.notna() & numbers.isna())
+        n = int(text.notna().sum())
+        if n and not len(odd):
+            found[c] = numbers
+        elif columns or len(odd) < n / 2:
+            raise ValueError(
+                f"{where}: '{c}' is {text.iloc[odd[0]]!r} in row {odd[0] + 1}, expected a number "
+                f"({len(odd)} of {n} cells are none): mend it, or leave the cell empty; or name "
+                "the `columns` of the channels without it"
+            )
+    if (left := [str(c) for c in wanted if c not in found]) and found:
+        warnings.warn(
+            f"{where}: {', '.join(left)} left out: no numbers; name the `columns` that are wanted",
+            stacklevel=6,
+        )
+    if not found:
+        raise ValueError(f"{where}: no column of numbers beside {' and '.join(map(repr, others))}")
+    return pd.DataFrame(found)
+
+
+def _time_column(table, by, where):
+    "The column that is called as times are."
+    time = next((c for c in table if str(c).lower() in _time_names), None)
+    if time is None:
+        once = not table[by].duplicated().any()
+        hint = (
+            f"; it has one row per '{by}': join it to the table of samples (pandas.merge) and "
+            "name its columns"
+        )
+        raise ValueError(
+            f"{where}: no column of times ({', '.join(_time_names)}); say which it is, e.g. "
+            f"time='month'; it has {', '.join(map(str, table.columns))}" + hint * once
+        )
+    return time
+
+
+def _warn_of_rows(table, by, time, ids, where):
+    "What is odd about the rows of a series: no time, repeated, of nobody; and who has none."
+    example = table[table["_days"].isna()]
+    if n := len(example):
+        told = f"{n} of {len(table)} rows have no '{time}' and are left out, e.g. of '{by}' "
+        warnings.warn(f"{where}: {told}{example[by].iloc[0]}", stacklevel=6)
+    own = table[table["_days"].notna() & table[by].isin(ids)]
+    again = own[own.duplicated([by, "_days"])]
+    if n := len(again):
+        warnings.warn(
+            f"{where}: {n} rows have the '{by}' and '{time}' of another, e.g. {again[by].iloc[0]} "
+            f"at {again[time].iloc[0]}: each is a step of its own; average them, or drop them "
+            "(drop_duplicates), if that is not meant",
+            stacklevel=6,
+        )
+    there = set(own[by])
+    without = [i for i in ids if i not in there]
+    if without:
+        strange = table[by][~table[by].isin(ids)]
+        hint = f"; of no sample are rows such as of '{strange.iloc[0]}'" if len(strange) else ""
+        has = "has" if len(without) == 1 else "have"
+        warnings.warn(
+            f"{where}: {len(without)} of {len(ids)} samples {has} no row there, e.g. "
+            f"'{without[0]}': all of it is missing{hint}",
+            stacklevel=6,
+        )
 
 
 def long_series(
@@ -328,36 +455,37 @@ def long_series(
     by: str,  # column with the id of the sample
     time: str | None = None,  # column with the time; None: the one that is called so
     columns: list | None = None,  # of the channels; None: all other numbers
+    nodata: float | None = None,  # a number that means nothing
     where: str = "the table",  # for messages
     **attrs,  # of the modality
 ) -> LongSeries:
     "A table of observations, taken apart by sample and put in order of time."
-    time = time or next((c for c in table if c.lower() in _time_names), None)
     for what, column in (("by", by), ("time", time)):
-        if column not in table:
+        if column is not None and column not in table:
             known = ", ".join(map(str, table.columns))
             raise ValueError(f"{where}: no column '{column}' for `{what}`; it has {known}")
-    numeric = [c for c in table.select_dtypes("number") if c not in (by, time)]
-    columns = list(columns or numeric)
-    if missing := [c for c in columns if c not in numeric]:
-        raise ValueError(f"{where}: '{missing[0]}' is no column of numbers; those are {numeric}")
-    if not columns:
-        raise ValueError(f"{where}: no column of numbers beside '{by}' and '{time}'")
-    days, origin = _days(table[time], where)
-    table = table.assign(**{by: table[by].map(_class_name)})
-    if not set(table[by]) & set(ids):
-        raise ValueError(f"{where}: no row belongs to a sample, e.g. '{by}' {table[by].iloc[0]}")
-    table = table.assign(_days=days).sort_values([by, "_days"], kind="stable")
-    table = table[table["_days"].notna()]
+    time = time or _time_column(table, by, where)
+    numbers = _numeric_columns(table, columns, (by, time), where)
+    days, time_units = _days(table[time], where)
+    rows = table[[by, time]].assign(_days=days, _id=table[by].map(_class_name))
+    rows[by] = rows.pop("_id")
+    if not rows[by].isin(ids).any():
+        raise ValueError(
+            f"{where}: no row belongs to a sample: '{by}' is e.g. '{rows[by].iloc[0]}', the "
+            f"samples are called e.g. '{ids[0]}'"
+        )
+    _warn_of_rows(rows, by, time, ids, where)
+    values = _without_nodata(numbers.to_numpy("float32", na_value=np.nan), nodata)
+    rows["_at"] = np.arange(len(rows))
+    rows = rows[rows["_days"].notna() & rows[by].isin(ids)]
+    rows = rows.sort_values([by, "_days"], kind="stable")
     steps = {
-        sample: (part["_days"].to_numpy(), part[columns].to_numpy("float32"))
-        for sample, part in table.groupby(by, sort=False)
-        if sample in set(ids)
+        sample: (part["_days"].to_numpy(), values[part["_at"]].astype("float32"))
+        for sample, part in rows.groupby(by, sort=False)
     }
-    units = [_units_in(c) for c in columns]
-    units = units[0] if len(set(units)) == 1 else ", ".join(units)
-    channels = [_without_units(c) for c in columns]
-    return LongSeries(name, steps, channels, origin, dict(units=units) | attrs)
+    channels = [_without_units(c) for c in numbers]
+    units = _joined_units(map(_units_in, numbers))
+    return LongSeries(name, steps, channels, time_units, dict(units=units) | attrs)
 
 
 # %% ../../nbs/api/doors/00_sources.ipynb #736173c1
@@ -380,6 +508,8 @@ class Raster:
     dtype: str
     size: int | None = None  # of the window; None: whole files
     attrs: dict = field(default_factory=dict)
+    nodata: float | None = None  # a number that means nothing, beside what the files say
+    pixel: float | None = None  # metres a side in the first file; None: it does not say
 
     def template(self):
         if self.kind == "mask":
@@ -409,18 +539,42 @@ class Raster:
             n = len(self.channels) if isinstance(self.place, str) else 1
             return np.full(shape if self.kind == "mask" else (n, *shape[1:]), missing, self.dtype)
         with open_raster(path) as file:
-            if problem := north_up_problem(file):
+            if problem := north_up_problem(file) or self._other_pixels(file):
                 raise BadSample(row.name, path, problem)
             window = self._window(file, row, path)
             found = read_values(file, None, window, str(path))
             known = valid_mask(found, file.nodata)
+            known &= valid_mask(found, self.nodata)
         if self.kind == "mask":
             return self._classes(found[0], known[0], row, path)
-        if not known.all() or np.dtype(self.dtype).kind == "f":
-            found = np.where(known, found, np.nan)
-        if np.dtype(self.dtype).kind != "f" and found.dtype.kind == "f":
-            raise BadSample(row.name, path, "has gaps, where the first files have none")
+        if np.dtype(self.dtype).kind == "f":
+            return np.where(known, found, np.nan).astype(self.dtype)
+        if found.dtype.kind == "f":
+            raise BadSample(
+                row.name,
+                path,
+                f"holds fractions ({found.dtype}), where the first files hold whole numbers "
+                f"({self.dtype}): are its numbers scaled otherwise? Write it as the others are",
+            )
+        if not known.all():
+            raise BadSample(
+                row.name,
+                path,
+                f"has gaps ({int((~known).sum())} of {known.size} numbers are its nodata "
+                f"{file.nodata:g}), where the first files have none: say nodata={file.nodata:g} "
+                "beside the name, and all are read as numbers with gaps",
+            )
         return found.astype(self.dtype)
+
+    def _other_pixels(self, file):
+        "What is wrong with the size of its pixels, if anything."
+        pixel = _pixel_metres(file)
+        if not self.pixel or not pixel or abs(pixel / self.pixel - 1) < 0.05:
+            return ""
+        return (
+            f"its pixels are {pixel:.3g} m a side, those of the first file {self.pixel:.3g} m: "
+            "bring them to one size, or make two modalities of them"
+        )
 
     def _window(self, file, row, path):
         if self.size is None:
@@ -498,22 +652,23 @@ def _looked_at(place, table, root, where):
     return there
 
 
-def _whole_numbers(path):
+def _whole_numbers(path, nodata):
     "The values of a single band of whole numbers; None for anything else, or for too many."
     with open_raster(path) as file:
         plain = file.count == 1 and np.dtype(file.dtypes[0]).kind in "iub"
         if not plain or not all(s == 1 for s in file.scales) or any(file.offsets):
             return None
         values = read_values(file)[0]
-        found = set(np.unique(values[valid_mask(values, file.nodata)]).tolist())
+        known = valid_mask(values, file.nodata) & valid_mask(values, nodata)
+        found = set(np.unique(values[known]).tolist())
     return found if len(found) <= _most_classes else None
 
 
-def _values_of(paths):
+def _values_of(paths, nodata):
     "The classes of all maps together; None if they are none."
     found = set()
     for path in paths:
-        values = _whole_numbers(path)
+        values = _whole_numbers(path, nodata)
         if values is None:
             return None
         found |= values
@@ -530,11 +685,12 @@ def raster_source(
     values: list | None = None,  # what the files write for each class
     channels: list | None = None,  # names of the bands; None: as in the files, else numbered
     size: int | None = None,  # pixels a side of a window; None: whole files
+    nodata: float | None = None,  # a number that means nothing, beside what the files say
     **attrs,  # of the modality: `units`, `long_name`, `colors`
 ) -> Raster:
     "Describe rasters by looking at some of them."
     if not isinstance(place, str):
-        return _bands_apart(name, list(place), table, root, kind, channels, size, attrs)
+        return _bands_apart(name, list(place), table, root, kind, channels, size, nodata, attrs)
     paths = _looked_at(place, table, root, f"'{name}'")
     if kind not in (None, "image", "mask"):
         raise ValueError(f"'{name}': rasters are image or mask, not '{kind}'")
@@ -543,7 +699,11 @@ def raster_source(
     one_for_all = "{" not in place
     found = None
     if kind != "image" and values is None:
-        found = _values_of(paths) if not (one_for_all and kind is None and not classes) else None
+        found = (
+            _values_of(paths, nodata)
+            if not (one_for_all and kind is None and not classes)
+            else None
+        )
         if found is None and (kind == "mask" or classes):
             raise ValueError(
                 f"'{name}': {paths[0]} is no map of at most {_most_classes} classes in one band "
@@ -554,7 +714,8 @@ def raster_source(
         kind = kind or ("mask" if values else "image")
         facts = _facts(file)
         said = band_names(file)
-    if _some_without_file(place, table):
+        pixel = _pixel_metres(file)
+    if _some_without_file(place, table) or nodata is not None:
         facts["dtype"] = "float32"
     shape = (size, size) if size else facts.pop("shape")
     facts.pop("shape", None)
@@ -569,21 +730,24 @@ def raster_source(
             )
         dtype = "int8" if len(classes) < 128 else "int16"
         attrs.pop("units", None)
-        return Raster(name, place, root, kind, [], classes, values, shape, dtype, size, attrs)
+        about = (shape, dtype, size, attrs, nodata, pixel)
+        return Raster(name, place, root, kind, [], classes, values, *about)
     n = len(said)
     distinct = len({s for s in said if s}) == n
     channels = [str(c) for c in channels] if channels else list(said) if distinct else None
     channels = channels or ([name] if n == 1 else [f"band {i + 1}" for i in range(n)])
     if len(channels) != n:
         raise ValueError(f"'{name}': {len(channels)} names for {n} bands in {paths[0]}")
-    return Raster(name, place, root, kind, channels, [], [], shape, dtype, size, attrs)
+    about = (shape, dtype, size, attrs, nodata, pixel)
+    return Raster(name, place, root, kind, channels, [], [], *about)
 
 
-def _bands_apart(name, places, table, root, kind, channels, size, attrs):
+def _bands_apart(name, places, table, root, kind, channels, size, nodata, attrs):
     "Bands in files of their own, as one image; named by what their patterns differ in."
     if kind not in (None, "image"):
         raise ValueError(f"'{name}': several patterns are bands of an image, not a {kind}")
-    parts = [raster_source(name, p, table, root, "image", size=size, **attrs) for p in places]
+    own = dict(size=size, nodata=nodata) | attrs
+    parts = [raster_source(name, p, table, root, "image", **own) for p in places]
     if several := [p.place for p in parts if len(p.channels) > 1]:
         raise ValueError(f"'{name}': {several[0]} has several bands; name it alone")
     start = len(os.path.commonprefix(places))
@@ -593,9 +757,11 @@ def _bands_apart(name, places, table, root, kind, channels, size, attrs):
     dtype = np.result_type(*(p.dtype for p in parts)).name
     first = parts[0]
     channels = list(channels or own)
-    return Raster(
-        name, places, root, "image", channels, [], [], first.shape, dtype, size, first.attrs
-    )
+    attrs = dict(first.attrs)
+    if units := _joined_units(p.attrs.get("units") for p in parts):
+        attrs["units"] = units
+    about = (first.shape, dtype, size, attrs, nodata, first.pixel)
+    return Raster(name, places, root, "image", channels, [], [], *about)
 
 
 def _some_without_file(place, table):
@@ -609,15 +775,22 @@ def _facts(file):
     scaled = any(s != 1 for s in file.scales) or any(file.offsets)
     own = np.dtype(file.dtypes[0])
     wide = file.nodata is not None or scaled or own.kind == "f"
-    units = {u for u in file.units if u}
     metres = file.crs is not None and file.crs.is_projected
-    pixel = abs(file.transform.a) * file.crs.linear_units_factor[1] if metres else None
     return dict(
         shape=file.shape,
         dtype="float32" if wide else own.name,
-        units=units.pop() if len(units) == 1 else "",
-        pixel_size=pixel,
+        units=_joined_units(file.units),
+        pixel_size=_pixel_metres(file) if metres else None,
     )
+
+
+def _pixel_metres(file):
+    "How many metres a pixel is from west to east, or from north to south where a grid has degrees."
+    if file.crs is None:
+        return None
+    if file.crs.is_projected:
+        return abs(file.transform.a) * file.crs.linear_units_factor[1]
+    return abs(file.transform.e) * km_per_degree * 1000
 
 
 # %% ../../nbs/api/doors/00_sources.ipynb #f05db416
@@ -661,6 +834,7 @@ class ImageSeries:
     dtype: str
     origin: np.datetime64  # what day 0 is
     attrs: dict = field(default_factory=dict)
+    nodata: float | None = None  # a number that means nothing
 
     def template(self):
         size = (self.length, len(self.channels), *self.shape)
@@ -687,8 +861,9 @@ class ImageSeries:
             raise BadSample(
                 row.name, "", f"'{self.name}' has shape {found.shape}, and there are {n} dates"
             )
-        kept = np.asarray(found[_spread(n, self.length)])
-        padded = np.zeros((self.length, *kept.shape[1:]), self.dtype)
+        kept = _without_nodata(np.asarray(found[_spread(n, self.length)]), self.nodata)
+        gap = np.nan if kept.dtype.kind == "f" else 0
+        padded = np.full((self.length, *kept.shape[1:]), gap, self.dtype)
         padded[: len(kept)] = kept
         return padded
 
@@ -704,6 +879,7 @@ def image_series(
     table: pd.DataFrame,  # one row per sample
     channels: list | None = None,  # their names; numbered if None
     steps: int | None = None,  # dates to keep at most, evenly spread; None: all
+    nodata: float | None = None,  # a number that means nothing
     **attrs,  # of the modality
 ) -> ImageSeries:
     "Describe a series of images by looking at the dates of all samples, and at one array."
@@ -720,19 +896,69 @@ def image_series(
         raise ValueError(f"'{name}': {len(channels)} names for {n} channels")
     origin = min(d.min() for d in dates if len(d)).astype("datetime64[D]")
     length = min(longest, steps or longest)
-    dtype = first.dtype.name
-    return ImageSeries(name, file, length, channels, first.shape[2:], dtype, origin, attrs)
+    dtype = first.dtype.name if nodata is None else "float32"
+    return ImageSeries(name, file, length, channels, first.shape[2:], dtype, origin, attrs, nodata)
 
 
 # %% ../../nbs/api/doors/00_sources.ipynb #2bdafb8f
+_attributes = ("units", "long_name", "colors", "parent", "parent_index", "derived_from")
+_attributes += ("pixel_size",)
+_raster_options = ("kind", "classes", "values", "channels", "size", "nodata")
+_table_options = ("kind", "by", "time", "columns", "nodata")
+_array_options = ("kind", "time", "channels", "steps", "nodata")
+
+
+def _check_options(name, options, *own):
+    "`ValueError` for an option that nobody knows, with the one that was probably meant."
+    known = (*own, *_attributes)
+    if odd := [k for k in options if k not in known]:
+        meant = difflib.get_close_matches(str(odd[0]), known, 1)
+        hint = f" (did you mean '{meant[0]}'?)" if meant else ""
+        raise ValueError(
+            f"'{name}': '{odd[0]}' is no option of this source{hint}; there are {', '.join(known)}"
+        )
+
+
+_reserved = ("sample", "split", "group", "lat", "lon", "time")
+
+
+def _check_names(modalities, *more):
+    "`ValueError` for a modality that is called as a coordinate of the samples is."
+    if odd := [n for n in modalities if n in (*_reserved, *more)]:
+        raise ValueError(
+            f"no modality can be called '{odd[0]}': the samples have a coordinate of this name; "
+            f"call it otherwise, e.g. {odd[0]}_value=..."
+        )
+
+
+def _not_quite_numbers(name, column, values):
+    "`ValueError` where a column of text holds numbers, but for a few cells."
+    texts = values.dropna().astype(str).str.strip()
+    texts = texts[texts != ""]
+    odd = texts[pd.to_numeric(texts, errors="coerce").isna()]
+    if 0 < len(odd) <= len(texts) / 10:
+        raise ValueError(
+            f"'{name}': '{column}' holds numbers, but for {len(odd)} of {len(texts)} cells, e.g. "
+            f"'{odd.iloc[0]}' (sample '{odd.index[0]}'): mend them, or leave them empty; or say "
+            "kind='category' if all of them are classes"
+        )
+
+
 def _column_source(name, column, values, options):
     "A column of numbers or of classes."
+    own = ("kind", "classes", "nodata")
+    if options.get("kind") == "multilabel":
+        own = ("kind", "labels", "separator")
+    _check_options(name, options, *own)
     text = not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
+    if text and not {"kind", "classes"} & set(options):
+        _not_quite_numbers(name, column, values)
     kind = options.pop("kind", None) or ("category" if text or "classes" in options else "tabular")
     if kind == "multilabel":
         return _label_list(name, column, values, options)
+    nodata = options.pop("nodata", None)
     if kind == "tabular":
-        return Numbers(name, [column], options)
+        return Numbers(name, [column], options, nodata)
     if kind != "category":
         raise ValueError(f"'{name}': a column is tabular or category, not '{kind}'")
     if "classes" in options:
@@ -740,7 +966,7 @@ def _column_source(name, column, values, options):
     elif isinstance(values.dtype, pd.CategoricalDtype):
         classes = [_class_name(c) for c in values.cat.categories]
     else:
-        known = {_class_name(v) for v in values.dropna()} - {""}
+        known = {_class_name(v) for v in values.dropna()} - _no_classes(nodata)
         numbers = all(_is_number(v) for v in known)
         classes = sorted(known, key=float if numbers else str)
     if len(classes) > max(100, len(values) / 2):
@@ -748,18 +974,25 @@ def _column_source(name, column, values, options):
             f"'{name}': the column '{column}' has {len(classes)} different texts for "
             f"{len(values)} samples; is it a label?"
         )
-    return Label(name, column, classes, options)
+    return Label(name, column, classes, options, nodata)
 
 
 def _series_source(name, source, table, options):
     "Columns of the table as steps."
+    _check_options(name, options, "kind", "time", "nodata")
     channels = source if isinstance(source, dict) else {name: list(source)}
+    if odd := [k for k, v in channels.items() if not isinstance(v, (list, tuple))]:
+        raise ValueError(
+            f"'{name}': a dictionary has a `source`, or channel -> list of columns; '{odd[0]}' is "
+            f"{channels[odd[0]]!r:.40}"
+        )
     columns = [c for cs in channels.values() for c in cs]
     _check_columns(name, columns, table)
     n = len(next(iter(channels.values())))
     options.pop("kind", None)
     time = options.pop("time", None)
-    return WideSeries(name, channels, list(range(n) if time is None else time), options)
+    nodata = options.pop("nodata", None)
+    return WideSeries(name, channels, list(range(n) if time is None else time), options, nodata)
 
 
 def _check_columns(name, columns, table):
@@ -792,11 +1025,12 @@ def find_source(
     if options.get("kind") not in (None, *kinds):
         raise ValueError(f"'{name}': kind is '{options['kind']}', expected {', '.join(kinds)}")
     if isinstance(source, pd.DataFrame):
-        own = dict(by=by) | {k: v for k, v in options.items() if k != "kind"}
-        return long_series(name, source, list(table.index), where=f"'{name}'", **own)
+        return _table_source(name, source, f"'{name}'", table, dict(by=by) | options)
     if isinstance(source, (list, tuple)) and all("{" in str(s) for s in source):
+        _check_options(name, options, *_raster_options)
         return raster_source(name, source, table, root, **options)
     if str(source).endswith(".npy"):
+        _check_options(name, options, *_array_options)
         column = options.pop("time", None)
         _check_columns(name, [column], table)
         options.pop("kind", None)
@@ -806,30 +1040,42 @@ def find_source(
             return _series_source(name, source, table, options)
     if isinstance(source, (list, tuple)):
         _check_columns(name, source, table)
-        if options.pop("kind", None) == "multilabel":
+        if options.get("kind") == "multilabel":
+            _check_options(name, options, "kind", "threshold")
+            options.pop("kind")
             return Labels(name, list(source), options.pop("threshold", 0.5), options)
-        return Numbers(name, list(source), options)
+        _check_options(name, options, "kind", "nodata")
+        options.pop("kind", None)
+        return Numbers(name, list(source), options, options.pop("nodata", None))
     text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     if text is None:
         raise ValueError(f"'{name}': {given!r:.60} is no column, pattern, file or table")
     if text in table and not _are_paths(table[text]):
         return _column_source(name, text, table[text], options)
-    if text in table:
-        return raster_source(name, f"{{{text}}}", table, root, **options)
-    if "{" in text:
-        _check_columns(name, _fields(text) - {"id"}, table)
-        return raster_source(name, text, table, root, **options)
+    if text in table or "{" in text:
+        _check_options(name, options, *_raster_options)
+        place = f"{{{text}}}" if text in table else text
+        _check_columns(name, _fields(place) - {"id"}, table)
+        return raster_source(name, place, table, root, **options)
     path = Path(root) / text
     if path.suffix.lower() in table_suffixes:
-        own = dict(by=by) | {k: v for k, v in options.items() if k != "kind"}
-        return long_series(name, read_table(path), list(table.index), where=str(path), **own)
+        return _table_source(name, path, str(path), table, dict(by=by) | options)
     if path.suffix.lower() in raster_suffixes:
+        _check_options(name, options, *_raster_options)
         return _large_raster(name, text, table, root, options)
     known = ", ".join(map(str, table.columns))
     raise ValueError(
         f"'{name}': '{text}' is no column of the table ({known}), and no pattern such as "
         "'folder/{id}.tif'"
     )
+
+
+def _table_source(name, source, where, table, options):
+    "Rows of another table as steps."
+    _check_options(name, options, *_table_options)
+    options.pop("kind", None)
+    rows = read_table(source, (options["by"],))
+    return long_series(name, rows, list(table.index), where=where, **options)
 
 
 def told(

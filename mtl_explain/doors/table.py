@@ -27,6 +27,7 @@ from mtl_explain.doors.sources import (
     Label,
     Numbers,
     Raster,
+    _check_names,
     _class_name,
     _fields,
     file_of,
@@ -62,6 +63,12 @@ def _found(table, what, given):
 def _with_ids(table, given):
     "The table with the ids of its samples as index, and the column that they came from."
     column = _found(table, "id", given)
+    if column and (missing := table[column].isna() | (table[column].astype(str) == "")).any():
+        at = np.flatnonzero(missing)
+        raise ValueError(
+            f"{len(at)} of {len(table)} rows have no id in '{column}', the first of them row "
+            f"{at[0] + 1}: give them one, or leave them out"
+        )
     ids = table[column].map(_class_name) if column else pd.Series(range(len(table))).map(str)
     if ids.duplicated().any():
         twice = ids[ids.duplicated()]
@@ -91,37 +98,66 @@ def _index(table, columns, sources, root):
         if column is not None and what != "id":
             index[what] = table[column].to_numpy()
     if not {"lat", "lon"} <= set(index):
-        places = _file_places(index, sources)
-        if places is not None:
-            index["lat"], index["lon"] = places
+        index = _with_places(index, sources)
     for name, source in sources.items():
         if hasattr(source, "times"):
             index[f"{name}_time"] = [source.times(row) for _, row in index.iterrows()]
     return index
 
 
-def _file_places(index, sources):
-    "Where the middle of each sample's first georeferenced raster lies: lat, lon; or None."
+def _with_places(index, sources):
+    "The index with the middle of each sample's first georeferenced raster, if there is any."
+    found = [_no_file] * len(index)
     for source in (s for s in sources.values() if isinstance(s, Raster)):
         first = source.place if isinstance(source.place, str) else source.place[0]
         if "{" not in first:
             continue
-        places = [_middle(file_of(first, row, source.root)) for _, row in index.iterrows()]
-        if all(p is not None for p in places):
-            return np.array(places).T
-    return None
+        for i, (_, row) in enumerate(index.iterrows()):
+            if isinstance(found[i], str) and found[i] != _unread:
+                found[i] = _middle(file_of(first, row, source.root))
+    placed = [not isinstance(p, str) for p in found]
+    if not any(placed):
+        return index
+    places = np.array([p if ok else (np.nan, np.nan) for p, ok in zip(found, placed, strict=True)])
+    index = index.assign(lat=places[:, 0], lon=places[:, 1])
+    index.attrs["no place"] = {
+        i: why for i, why in zip(index.index, found, strict=True) if isinstance(why, str)
+    }
+    return index
+
+
+_no_file = "no file is named"
+_unread = "cannot be read"
 
 
 def _middle(path):
-    "Latitude and longitude of the middle of a raster; None where it does not say."
-    if path is None or not path.exists():
-        return None
-    with open_raster(path) as file:
-        if file.crs is None:
-            return None
-        x, y = file.transform * (file.width / 2, file.height / 2)
-        (lon,), (lat,) = warp_points(file.crs, "EPSG:4326", [x], [y])
+    "Latitude and longitude of the middle of a raster, or why nobody knows."
+    if path is None:
+        return _no_file
+    try:
+        with open_raster(path) as file:
+            if file.crs is None:
+                return f"{path} has no coordinate system"
+            x, y = file.transform * (file.width / 2, file.height / 2)
+            (lon,), (lat,) = warp_points(file.crs, "EPSG:4326", [x], [y])
+    except (OSError, ValueError):  # a bad sample: who reads it says what is wrong
+        return _unread
     return lat, lon
+
+
+def _check_places(index, needed):
+    "An error, or a warning where places are not needed, that names who has none."
+    without = {i: why for i, why in index.attrs.get("no place", {}).items() if why != _unread}
+    if not without:
+        return
+    sample, why = next(iter(without.items()))
+    said = f"{len(without)} of {len(index)} samples have no place, e.g. '{sample}': {why}"
+    if needed:
+        raise ValueError(
+            f"{said}. Blocks cannot be dealt without places: give `lat` and `lon` in the table, "
+            "or say what keeps together (group=..., or deal=dict(by=...)), or leave them out"
+        )
+    warnings.warn(f"{said}; their lat and lon are NaN", stacklevel=4)
 
 
 # %% ../../nbs/api/doors/01_table.ipynb #3a867be4
@@ -169,6 +205,19 @@ def _in_memory(index, sources, coords, skip_bad, workers, progress):
     return xr.Dataset(data, full.coords, full.attrs).isel(sample=good)
 
 
+def _pattern_of(given):
+    "The pattern of one modality."
+    source = given.get("source") if isinstance(given, dict) else given
+    return source if isinstance(source, (str, list, tuple)) else None
+
+
+def _fields_of(given):
+    "The columns that the patterns of a modality name."
+    found = _pattern_of(given) or ()
+    patterns = [found] if isinstance(found, str) else found
+    return {f for p in patterns if isinstance(p, str) and "{" in p for f in _fields(p)}
+
+
 _largest = 8 * 10**9  # bytes of samples that are read into memory
 
 
@@ -190,25 +239,27 @@ def samples_from_table(
     workers: int | None = None,  # processes; None: one a core, or none for few samples
     progress: bool = True,  # show progress bars
     title: str = "",  # of the samples; the name of the table if empty
-    **modalities,  # name -> a column, columns, a pattern of files, another table; see `find_source`
+    **modalities,  # name -> column(s), pattern, table; or a dict: `source` and options of it
 ) -> xr.Dataset:  # a sample set, checked
-    "A sample set from a table and from what its rows name."
+    "A sample set from a table and what its rows name; the page of `find_source` lists all options."
+    _check_names(modalities)
     path = Path(table) if isinstance(table, (str, os.PathLike)) else None
     root = str(root if root is not None else path.parent if path else "")
-    rows, by = _with_ids(read_table(table), id)
+    names = {id, *_called["id"], *(f for m in modalities.values() for f in _fields_of(m))}
+    rows, by = _with_ids(read_table(table, tuple(names - {None})), id)
     if not modalities:
         known = ", ".join(map(str, rows.columns))
         raise ValueError(f"no modality was named, e.g. depth='depth_m'; the table has {known}")
-    sources = {
-        name: find_source(name, given, rows, root, by or "id") for name, given in modalities.items()
-    }
+    sources = {}
+    for name, what in modalities.items():
+        sources[name] = find_source(name, what, rows, root, by or "id")
     given = dict(group=group, split=split, lat=None, lon=None, time=None)
     columns = {what: _found(rows, what, column) for what, column in given.items()}
     index = _index(rows, columns, sources, root)
+    index = _with_split(index, sources, deal or {})
     extra = [c for c in ("lat", "lon", "time", "group") if c in index]
     extra += [f"{n}_time" for n, s in sources.items() if hasattr(s, "times")]
     coords = list(dict.fromkeys([*extra, *coords]))
-    index = _with_split(index, sources, deal or {})
     title = title or (path.stem if path else "")
     if dest is None:
         index = check_index(index).drop(columns="problem")
@@ -248,14 +299,38 @@ def _table_digest(index, sources):
 def _with_split(index, sources, deal):
     "The index with a split: as given, or dealt."
     if "split" in index and not deal:
+        _check_places(index, False)
         named = index["split"].map(lambda s: _splits.get(str(s).strip().lower(), str(s)))
         return index.assign(split=named)
-    dealt = split_samples(_to_deal(index, sources, deal), **deal)
-    index = index.assign(split=dealt.split.values)
-    if dealt.attrs["split_by"].startswith("by"):
-        index["group"] = dealt.group.values
-    index.attrs["split_by"] = dealt.attrs["split_by"]
+    by_blocks = "group" not in index and not deal.get("by") or "block_km" in deal
+    _check_places(index, by_blocks)
+    unread = [i for i, why in index.attrs.get("no place", {}).items() if why == _unread]
+    read = index.drop(index=unread)  # a sample that cannot be read is in no block
+    if "test" in deal:
+        deal = deal | dict(test=np.asarray(deal["test"])[index.index.isin(read.index)])
+    dealt = split_samples(_to_deal(read, sources, deal), **deal)
+    split_by = dealt.attrs["split_by"]
+    split = pd.Series(dealt.split.values, read.index)
+    index = index.assign(split=split.reindex(index.index, fill_value="train"))
+    if "group" in index:
+        _check_groups(read, split, split_by)
+    elif split_by.startswith("by"):
+        group = pd.Series(dealt.group.values, read.index)
+        index["group"] = group.reindex(index.index, fill_value="")
+    index.attrs["split_by"] = split_by
     return index
+
+
+def _check_groups(index, split, split_by):
+    "`ValueError` where what belongs together would be torn apart by another way of dealing."
+    sides = split.groupby(index["group"].astype(str).to_numpy()).nunique()
+    if (torn := sides.index[sides > 1]).size:
+        raise ValueError(
+            f"dealt {split_by}, {torn.size} of {len(sides)} groups would stand in more than one "
+            f"split, e.g. '{torn[0]}': deal by the group, or by something that keeps groups "
+            "whole; or give up the group (no group=...; a column `group` under another name) and "
+            "keep it with coords=[...]"
+        )
 
 
 def _to_deal(index, sources, deal):
@@ -304,12 +379,6 @@ def table_of_files(
         there = ", ".join(sorted(p.name for p in Path(folder).iterdir())[:8]) or "nothing"
         raise FileNotFoundError(f"{folder}: no file fits '{pattern}'; there are {there}")
     return pd.DataFrame(rows)
-
-
-def _pattern_of(given):
-    "The pattern of one modality."
-    source = given.get("source") if isinstance(given, dict) else given
-    return source if isinstance(source, (str, list, tuple)) else None
 
 
 def samples_from_folder(

@@ -22,7 +22,7 @@ from mtl_explain.explain.resampling import Resampling, Statistic, cluster_codes,
 from mtl_explain.palette import blue, orange
 from mtl_explain.roles.role_map import allowed_roles, has_truth
 from mtl_explain.setup import Setup
-from mtl_explain.training.rivals import sample_features
+from mtl_explain.training.rivals import known_steps, sample_features
 
 
 # %% ../../nbs/api/roles/03_screen.ipynb #da25dfa8
@@ -30,8 +30,8 @@ def _columns(samples, mods, names):
     "Features of several modalities side by side: (samples, columns), NaN where unknown."
     parts = []
     for n in names:
-        values = samples[n].values
-        features = sample_features(values, mods[n]).astype(float)
+        values, days = known_steps(samples[n])
+        features = sample_features(values, mods[n], days).astype(float)
         features[~has_truth(values, mods[n])] = np.nan
         parts.append(features)
     return np.concatenate(parts, 1)

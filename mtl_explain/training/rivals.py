@@ -6,6 +6,7 @@
 __all__ = [
     "rival_names",
     "series_maps",
+    "known_steps",
     "sample_features",
     "pixel_features",
     "Caps",
@@ -28,7 +29,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from mtl_explain.data.batches import filter_classes, scaled_modalities
 from mtl_explain.data.constants import best_constants, constant_cap, drawn_rows
-from mtl_explain.data.samples import sample_blocks
+from mtl_explain.data.samples import absent_steps, sample_blocks
 from mtl_explain.modality import Modality
 from mtl_explain.setup import Setup
 from mtl_explain.training.metrics import computed, task_scores
@@ -47,11 +48,33 @@ def series_maps(
     v: np.ndarray,  # (sample, time, channel, y, x), NaN where nobody saw anything
 ) -> np.ndarray:  # (sample, 5 · channel, y, x)
     "A series of images as one: mean, deviation, least and greatest value, and when that is."
+    return np.concatenate([*_moments(v), _greatest(v) / v.shape[1]], 1).astype("float32")
+
+
+def _moments(v):
+    "Mean, deviation, least and greatest value over the steps that are there."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # pixels that nobody saw on any date
-        moments = [np.nanmean(v, 1), np.nanstd(v, 1), np.nanmin(v, 1), np.nanmax(v, 1)]
-    when = np.where(np.isnan(v), -np.inf, v).argmax(1) / v.shape[1]
-    return np.concatenate([*moments, when], 1).astype("float32")
+        return [np.nanmean(v, 1), np.nanstd(v, 1), np.nanmin(v, 1), np.nanmax(v, 1)]
+
+
+def _greatest(v):
+    "The step with the greatest value."
+    return np.where(np.isnan(v), -np.inf, v).argmax(1)
+
+
+def known_steps(
+    da: xr.DataArray,  # a modality
+    rows: np.ndarray | slice = slice(None),  # positions of samples
+) -> tuple:  # values, NaN at steps that are not there; and their days, None if all are there
+    "Some samples of a modality, without what pads its series."
+    values = da.variable[rows].values
+    if (absent := absent_steps(da)) is None:
+        return values, None
+    absent = absent[rows]
+    days = np.broadcast_to(da.coords[f"{da.name}_time"].values, absent_steps(da).shape)[rows]
+    absent = absent.reshape(*absent.shape, *(1,) * (values.ndim - 2))
+    return np.where(absent, np.float32("nan"), values), days
 
 
 def _maps(
@@ -78,9 +101,14 @@ def _mean_around(maps):
 def sample_features(
     v: np.ndarray,  # (sample, *shape) of one input, native units
     m: Modality,  # what it is
+    days: np.ndarray | None = None,  # (sample, step) where samples differ in their steps; else None
 ) -> np.ndarray:  # (sample, feature) float32
     "Simple features of whole samples."
     n = len(v)
+    if m.kind == "series" and days is not None:
+        when = np.take_along_axis(days, _greatest(v), 1)
+        when = np.where(np.isfinite(v).any(1), when, np.nan)
+        return np.concatenate([*_moments(v), when], 1).astype("float32")
     if m.kind == "category":
         return _one_hot(v, m.n_classes)
     if m.kind == "mask":
@@ -157,9 +185,11 @@ def _rows_of(
     rng = np.random.default_rng(seed)
     found = []
     for block in _blocks(samples, rows, (*inputs, task)):
-        part = {n: samples[n].isel(sample=block).values for n in (*inputs, task)}
-        whole = np.concatenate([sample_features(part[n], mods[n]) for n in inputs], 1)
-        truth = part[task]
+        truth, _ = known_steps(samples[task], block)
+        read = {n: known_steps(samples[n], block) for n in inputs}
+        part = {n: values for n, (values, _) in read.items()}
+        features = [sample_features(values, mods[n], days) for n, (values, days) in read.items()]
+        whole = np.concatenate(features, 1)
         if not target.is_dense:
             found.append((whole, truth.reshape(len(block), *target.shape), block))
             continue
