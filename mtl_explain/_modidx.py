@@ -2117,8 +2117,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'mtl_explain/explain/fields.py')},
             'mtl_explain.explain.hierarchy': { 'mtl_explain.explain.hierarchy._adherence': ( 'api/explain/hierarchy.html#_adherence',
                                                                                              'mtl_explain/explain/hierarchy.py'),
-                                               'mtl_explain.explain.hierarchy._as_by_chance': ( 'api/explain/hierarchy.html#_as_by_chance',
-                                                                                                'mtl_explain/explain/hierarchy.py'),
                                                'mtl_explain.explain.hierarchy._asked_of': ( 'api/explain/hierarchy.html#_asked_of',
                                                                                             'mtl_explain/explain/hierarchy.py'),
                                                'mtl_explain.explain.hierarchy._case_rows': ( 'api/explain/hierarchy.html#_case_rows',

@@ -473,8 +473,8 @@ def _misfitting_setups(name, setups, samples):
     missing = list(dict.fromkeys(n for names in lacking.values() for n in names))
     if fitting:
         return (
-            f"{len(fitting)} of these {len(setups)} setups fit the store: {', '.join(fitting)}; "
-            f"for the others it lacks {', '.join(missing)}"
+            f"of these {len(setups)} setups fit the store: {', '.join(fitting)}; it lacks "
+            f"{', '.join(missing)} for the others"
         )
     return (
         f"none of these {len(setups)} setups fits the store, which lacks {', '.join(missing)}: is "

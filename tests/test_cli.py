@@ -278,24 +278,23 @@ def test_the_folder_of_any_store_is_described():
     # the folder of any store is described; of a dataset, which setups fit the store
     with tempfile.TemporaryDirectory() as d:
         own = f"{d}/own store"
-        save_samples(toy_samples(24).drop_vars("image"), own, progress=False)
+        save_samples(toy_samples(24), own, progress=False)
         code, described, _ = command("data", "describe", own)
         assert code == 0
         assert "elevation" in described and "splits: train" in described and "setup" not in described
         code, described, _ = command("data", "describe", "globe", "--store", own)
         assert code == 0
-        assert (
-            "setups fits the store, which lacks" in described and "is it a store of globe?" in described
-        )
+        assert "10 setups fit the store: climate-baseline; it lacks landcover, relief" in described
         code, _, said = command("data", "describe", "felder", "--store", own)
         assert (code, len(said)) == (1, 1) and "described without a name" in said[0] and own in said[0]
         assert "two stores" in command("data", "describe", own, "--store", own)[2][0]
         assert command("data", "describe", d)[2] == [f"error: {d} is no store: it has no manifest.json"]
     few = {n: Setup(*pair, name=n) for n, pair in dict(a=("x", "y"), b=("x", "z")).items()}
     part = dict(x=1, y=1)
-    assert _misfitting_setups("globe", few, part).startswith(
-        "1 of these 2 setups fit the store: a; for"
+    assert _misfitting_setups("globe", few, part).endswith(
+        "fit the store: a; it lacks z for the others"
     )
+    assert "which lacks x, y, z: is it a store of globe?" in _misfitting_setups("globe", few, {})
     assert _misfitting_setups("globe", few, dict(x=1, y=1, z=1)) == ""
 
 

@@ -228,14 +228,6 @@ _columns = (
 ).split()
 
 
-def _as_by_chance(values, n):
-    "Standard errors of the excess if each sample lay in its parent as often as by chance."
-    asked, _, chance, *_ = np.moveaxis(values.reshape(-1, len(_values), 2), 1, 0)
-    least = np.zeros((len(asked), len(_values), 2))
-    least[:, _values.index("excess")] = np.sqrt(chance * (1 - chance) / asked)
-    return least.ravel()
-
-
 def hierarchy_adherence(
     trace: xr.Dataset,  # a trace
     modalities: dict,  # name -> `Modality`: they know the hierarchy
@@ -249,7 +241,7 @@ def hierarchy_adherence(
     parent, group, inside, several, statistic, missing = _asked_of(
         trace, modalities, child, parent, epochs, split, resampling.cluster
     )
-    found = estimate(statistic, resampling, least=_as_by_chance)
+    found = estimate(statistic, resampling)
     parts = []
     for i, epoch in enumerate(found.index.unique("epoch")):
         rows = _case_rows(group[i], inside[i], several[i], found.loc[epoch])
