@@ -478,10 +478,10 @@ def _answered_text(share):
 
 def _shared_text(shared, n, unit):
     "That units are not new to other splits."
-    told = " and ".join(f"{k} of them in '{split}'" for split, k in shared.items())
+    told = " and ".join(f"{k} in '{split}'" for split, k in shared.items())
     return (
-        f"The samples were not split by {unit}: of {n} {units_of(unit, n)}, other splits have, "
-        f"too, {told}; so this is no promise about new ones"
+        f"The samples were not split by {unit}: of these {n} {units_of(unit, n)}, also {told}; so "
+        "this is no promise about new ones"
     )
 
 
@@ -523,7 +523,10 @@ def _sentence(c):
         said += "; " + _answered_text(c.answered).replace("answered", "answered at some level")
     if c.size is not None:
         said += f"; {c.size:.1f} classes are named on average"
-    return f"{said} ({methods[c.method]}; {rests}).{warning}"
+    how = methods[c.method]
+    if c.shared:
+        how = how.replace("new ones", "these").replace("average new one", "average of these")
+    return f"{said} ({how}; {rests}).{warning}"
 
 
 def certify(
