@@ -480,8 +480,8 @@ def _shared_text(shared, n, unit):
     "That units are not new to other splits."
     told = " and ".join(f"{k} in '{split}'" for split, k in shared.items())
     return (
-        f"The samples were not split by {unit}: of these {n} {units_of(unit, n)}, also {told}; so "
-        "this is no promise about new ones"
+        f"The samples were not split by {unit}: of these {n} {units_of(unit, n)} there "
+        f"are {told} as well; so this is no promise about new ones"
     )
 
 
