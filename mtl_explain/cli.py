@@ -8,6 +8,7 @@ __all__ = [
     "app",
     "data_app",
     "Seed",
+    "DrawSeed",
     "RunFolder",
     "Store",
     "RecipeName",
@@ -111,12 +112,16 @@ def _options(
     pass
 
 
-Seed = Annotated[
-    int,
-    typer.Option(
-        min=0, max=2**32 - 1, help="Seed of weights, order of the samples and resampling."
-    ),
-]
+def _seed_of(
+    what: str,  # that is drawn at random
+):
+    "An option `--seed`, and what depends on it."
+    return Annotated[int, typer.Option(min=0, max=2**32 - 1, help=f"Seed of {what}.")]
+
+
+Seed = _seed_of("the weights at first, and of the order of the samples")
+_draws = "the draws that make the bands over epochs; the networks stay as they were trained"
+DrawSeed = _seed_of(_draws)
 RunFolder = Annotated[
     Path,
     typer.Argument(help="A run folder, or hub:OWNER/NAME of a run on the Hugging Face Hub."),
@@ -435,7 +440,7 @@ def data_simulate(
         int,
         typer.Option("--n", "-n", min=1, help="How many samples (fields, patches, tiles, pairs)."),
     ] = 12,
-    seed: Seed = 0,
+    seed: _seed_of("the simulated world") = 0,
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE of the simulator; can be repeated.")
     ] = None,
@@ -448,16 +453,62 @@ def data_simulate(
 
 
 # %% ../nbs/api/90_cli.ipynb #d2c204c6
+def _describe_samples(samples):
+    "Modalities, splits and groups of a sample set."
+    from mtl_explain.data.samples import describe
+    from mtl_explain.data.splits import said_groups
+
+    typer.echo(describe(samples).to_string())
+    counts = samples.split.to_series().value_counts()
+    typer.echo("\nsplits: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+    typer.echo(said_groups(samples))
+
+
+def _misfitting_setups(name, setups, samples):
+    "Which setups of a dataset can be trained on this store, unless all can; '' then."
+    lacking = {k: [n for n in s.names if n not in samples] for k, s in setups.items()}
+    fitting = [k for k, missing in lacking.items() if not missing]
+    if len(fitting) == len(setups):
+        return ""
+    missing = list(dict.fromkeys(n for names in lacking.values() for n in names))
+    if fitting:
+        return (
+            f"of these {len(setups)} setups fit the store: {', '.join(fitting)}; it lacks "
+            f"{', '.join(missing)} for the others"
+        )
+    return (
+        f"none of these {len(setups)} setups fits the store, which lacks {', '.join(missing)}: is "
+        f"it a store of {name}? One of your own data is described by `data describe FOLDER`"
+    )
+
+
 @data_app.command("describe")
 def data_describe(
-    name: Annotated[str, typer.Argument(help="A dataset, see `mtl_explain data list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A dataset, see `mtl_explain data list`; or the folder of any store, such as one "
+            "of your own data."
+        ),
+    ],
     store: Store = None,
 ):
     "What is in a dataset: its setups, and of its store the modalities, splits and groups."
-    from mtl_explain.data.samples import describe
-    from mtl_explain.data.splits import said_groups
+    from mtl_explain.data.store import open_store
     from mtl_explain.setup import setup_table
 
+    if name not in catalog and Path(name).is_dir():
+        if store is not None:
+            raise ValueError(f"two stores were given, {name} and {store}: name one of them")
+        need_stores(Path(name))
+        _describe_samples(open_store(name))
+        return
+    if name not in catalog and store is not None:
+        need_stores(store)
+        raise ValueError(
+            f"there is no dataset '{name}'; a store of your own is described without a name: "
+            f"`mtl_explain data describe '{store}'`"
+        )
     known = dataset(name)
     legend = "input: what is read, target: what is predicted, main: the main target"
     try:
@@ -471,10 +522,9 @@ def data_describe(
     if samples is None:
         typer.echo(missing)
         return
-    typer.echo(describe(samples).to_string())
-    counts = samples.split.to_series().value_counts()
-    typer.echo("\nsplits: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
-    typer.echo(said_groups(samples))
+    if misfit := _misfitting_setups(name, known.setups, samples):
+        typer.echo(f"{misfit}\n")
+    _describe_samples(samples)
 
 
 # %% ../nbs/api/90_cli.ipynb #d156fd7d
@@ -561,7 +611,13 @@ def train(
     ] = None,
     seed: Seed = 0,
 ):
-    "Train one setup and keep the run; an interrupted run is resumed, a finished one is only shown."
+    """
+    Train one setup and keep the run; an interrupted run is resumed, a finished one is only shown.
+
+    Setups are those of the known datasets. Your own data are trained in Python, with a `Setup` and
+    `train_run`: lesson 8, Bring your own data (`mtl_explain course FOLDER --lesson 8`). What
+    follows (`explain`, `report`, `promise`, `predict`, `export`) takes such a run as well.
+    """
     need_stores(store)
     known = dataset(name)
     roles = find_setup(known, setup)
@@ -821,7 +877,7 @@ def explain(
     ] = "test",
     control: Control = None,
     store: SamplesOf = None,
-    seed: Seed = 0,
+    seed: DrawSeed = 0,
 ):
     "What the errors of a run tell: questions, answers, and what does not apply."
     run, control = run_folder(run), run_folder(control)
@@ -861,7 +917,7 @@ def report(
         typer.Option(help="Folder of the report; report/ in the run folder if not given."),
     ] = None,
     control: Control = None,
-    seed: Seed = 0,
+    seed: DrawSeed = 0,
 ):
     "Write figures, tables and one self-contained html page."
     run, control, *compare = map(run_folder, (run, control, *(compare or ())))

@@ -25,8 +25,8 @@ import xarray as xr
 from mtl_explain import papers
 from mtl_explain.change import detect as detection
 from mtl_explain.cli import (
-    _said, app, chosen_recipe, data_app, demo_samples, done_by, find_setup, main, need_stores, parse_options,
-    parse_rasters, run_folder,
+    _misfitting_setups, _said, app, chosen_recipe, data_app, demo_samples, done_by, find_setup, main,
+    need_stores, parse_options, parse_rasters, run_folder,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, open_store, save_samples
@@ -271,6 +271,31 @@ def test_a_dataset_is_described():
         "",
         ["error: there is no dataset 'mars'; known: globe, cropyield, benge, treesat, hibcd, levir"],
     )
+
+
+def test_the_folder_of_any_store_is_described():
+    "Data."
+    # the folder of any store is described; of a dataset, which setups fit the store
+    with tempfile.TemporaryDirectory() as d:
+        own = f"{d}/own store"
+        save_samples(toy_samples(24), own, progress=False)
+        code, described, _ = command("data", "describe", own)
+        assert code == 0
+        assert "elevation" in described and "splits: train" in described and "setup" not in described
+        code, described, _ = command("data", "describe", "globe", "--store", own)
+        assert code == 0
+        assert "10 setups fit the store: climate-baseline; it lacks landcover, relief" in described
+        code, _, said = command("data", "describe", "felder", "--store", own)
+        assert (code, len(said)) == (1, 1) and "described without a name" in said[0] and own in said[0]
+        assert "two stores" in command("data", "describe", own, "--store", own)[2][0]
+        assert command("data", "describe", d)[2] == [f"error: {d} is no store: it has no manifest.json"]
+    few = {n: Setup(*pair, name=n) for n, pair in dict(a=("x", "y"), b=("x", "z")).items()}
+    part = dict(x=1, y=1)
+    assert _misfitting_setups("globe", few, part).endswith(
+        "fit the store: a; it lacks z for the others"
+    )
+    assert "which lacks x, y, z: is it a store of globe?" in _misfitting_setups("globe", few, {})
+    assert _misfitting_setups("globe", few, dict(x=1, y=1, z=1)) == ""
 
 
 def test_a_store_is_verified_and_a_flipped_bit_is_one_line():
@@ -724,6 +749,12 @@ def test_every_command_has_help_and_nothing_heavy_is_loaded_for_it(names_and_don
     assert len(helps) == len(names)
     assert all(h.startswith(n) and "--help" in h for h, n in zip(helps, names, strict=True))
     assert done.stderr.strip() == "[]"
+    for name, said in dict(
+        explain="bands over epochs", report="bands over epochs", train="order of the samples"
+    ).items():
+        text = " ".join(next(h for h in helps if h.startswith(f"{name} ")).replace("│", " ").split())
+        assert f"Seed of the {'draws' if 'bands' in said else 'weights'}" in text and said in text
+    assert "Bring your own data" in next(h for h in helps if h.startswith("train "))
     print("Usage: mtl_explain", helps[0])
 
 

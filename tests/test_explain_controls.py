@@ -192,7 +192,8 @@ def test_each_question_is_the_one_number_that_its_own_notebook_gives(trace_and_l
 
     def asked_number(asked, question):
         "Value and ends of an interval."
-        return estimate(asked[question].statistic).iloc[0][["value", "low", "high"]].tolist()
+        found = estimate(asked[question].statistic, least=asked[question].least)
+        return found.iloc[0][["value", "low", "high"]].tolist()
 
 
     of_landcover = asked_of(trace, mods)
@@ -276,9 +277,11 @@ def test_the_table_is_what_estimate_says_of_each_of_both_and_of_their(beside_not
     columns = "question tasks value value_low value_high control control_low control_high "
     columns += "difference level low high p p_holm n clusters effective note"
     assert list(beside_tied) == columns.split()
-    mine, its = (asked_of(t, mods)[question].statistic for t in (tied, share_nothing))
+    both = [asked_of(t, mods)[question] for t in (tied, share_nothing)]
+    mine, its = (asked.statistic for asked in both)
     ends = ["value", "low", "high"]
-    own, control, left = (estimate(s).iloc[0] for s in (mine, its, difference(mine, its)))
+    own, control = (estimate(asked.statistic, least=asked.least).iloc[0] for asked in both)
+    left = estimate(difference(mine, its)).iloc[0]
     assert there[["value", "value_low", "value_high"]].tolist() == own[ends].tolist()
     assert there[["control", "control_low", "control_high"]].tolist() == control[ends].tolist()
     assert there[["difference", "low", "high", "p"]].tolist() == left[[*ends, "p"]].tolist()

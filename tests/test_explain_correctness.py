@@ -28,6 +28,23 @@ from mtl_explain.trace import group_names, moment_names
 from mtl_explain.training.recorder import co_moments
 
 
+# two labels that are wrong at first, in groups of five samples
+def two_labels(corrected):
+    n = len(corrected)
+    correct = np.stack([np.zeros((n, 2)), corrected]).astype("float32")
+    return xr.Dataset(
+        dict(correct=(("epoch", "sample", "task"), correct)),
+        dict(
+            epoch=[0, 1],
+            sample=np.arange(n),
+            task=["p", "q"],
+            kind=("task", ["category"] * 2),
+            split=("sample", ["test"] * n),
+            group=("sample", np.arange(n) // 5),
+        ),
+    )
+
+
 @pytest.fixture(scope='module')
 def trace():
     "A trace with known moves."
@@ -381,6 +398,51 @@ def test_one_of_each_group_labels_that_are_lost_later_and_an_epoch_of_ones_own()
     last = corrected_together(t, "zone", "climate", start=1)
     assert (last.attrs["start"], last.attrs["end"]) == (1, 2)
     assert last["value"].isna().all() and (last["n"] == 0).all()
+
+
+def test_words_that_are_wrong_where_nothing_is_there_and_right_where_something():
+    "Together, or each by itself?"
+    # words that are wrong where nothing is there, and right where something is
+    def told(n, share, dependence, seed):
+        rng = np.random.default_rng(seed)
+        a, b = rng.random((2, n)) < share
+        b = np.where(rng.random(n) < dependence, a, b)
+        rows = corrected_together(two_labels(np.stack([a, b], 1)), "p", "q").set_index("share")
+        return np.sign(rows["value"]["difference"]) * (rows["p"]["difference"] < 0.05)
+
+
+    apart = [told(100, 0.9, 0, seed) for seed in range(100)]
+    tied = [told(100, 0.8, 0.5, seed) for seed in range(100)]
+    print(f"each by itself, said of 100: less {apart.count(-1)}, more {apart.count(1)}; ", end="")
+    print(f"planted: more {tied.count(1)}")
+    assert sum(v != 0 for v in apart) <= 5
+    assert tied.count(1) > 70 and tied.count(-1) == 0
+    # by hand: none of 34 stays wrong in both, where one is expected
+    few = np.r_[np.tile([1, 1], (23, 1)), np.tile([1, 0], (5, 1)), np.tile([0, 1], (6, 1))]
+    rows = corrected_together(two_labels(few), "p", "q").set_index("share")
+    a, b = 28 / 34, 29 / 34
+    assert rows["value"]["difference"] == pytest.approx(-(1 - a) * (1 - b))
+    assert rows["low"]["difference"] < 0 < rows["high"]["difference"] and rows["p"]["difference"] > 0.3
+
+
+def test_no_group_is_said_to_be_corrected_less_or_more_often_than_ff_where_all():
+    "Together, or each by itself?"
+    # no group is said to be corrected less or more often than FF where all are alike, and rare
+    def two_groups(n_ff, n_cf, of_ff, of_cf, seed):
+        rng = np.random.default_rng(seed)
+        start = np.r_[np.zeros((n_ff, 2)), np.tile([1, 0], (n_cf, 1))]
+        right = rng.random(n_ff + n_cf) < np.repeat([of_ff, of_cf], [n_ff, n_cf])
+        t = two_labels(np.where(right[:, None], 1, start))
+        t["correct"].values[0] = start
+        t["group"] = ("sample", rng.integers(0, 20, n_ff + n_cf))
+        rows = transition_matrix(t, "p", "q").query("target == 'CC' and source == 'CF'").iloc[0]
+        return np.sign(rows["less_ff"]) * (rows["less_ff_p_holm"] < 0.05)
+
+
+    alike = [two_groups(100, 15, 0.05, 0.05, seed) for seed in range(100)]
+    apart = [two_groups(100, 30, 0.05, 0.4, seed) for seed in range(30)]
+    assert sum(v != 0 for v in alike) <= 5
+    assert apart.count(1) > 25
 
 
 def test_both_each_and_both_by_chance(trace):

@@ -251,6 +251,32 @@ def test_what_was_planted_is_found(result):
     assert (result.effective.round(9) == 40).all()
 
 
+def test_no_correlation_of_rare_errors_is_shown_where_none_is():
+    "Correlation, interval and p-value."
+    def error_of_two(seed, both=0.0, n=100):
+        rng = np.random.default_rng(seed)
+        wrong = (rng.random((1, n, 2)) < 0.1).astype(float)
+        wrong[:, rng.random(n) < both] = 1
+        about = dict(
+            epoch=[0],
+            sample=np.arange(n),
+            task=["p", "q"],
+            kind=("task", ["category"] * 2),
+            split=("sample", ["test"] * n),
+            group=("sample", np.arange(n) // 5),
+        )
+        rare = xr.Dataset(dict(error=(("epoch", "sample", "task"), wrong)), about, dict(main="p"))
+        row = error_correlation(rare).iloc[0]
+        return np.sign(row["r"]) * (row["p"] < 0.05)
+
+
+    nothing = [error_of_two(seed) for seed in range(100)]
+    planted = [error_of_two(seed, both=0.2) for seed in range(30)]
+    print(f"nothing planted, said of 100: less {nothing.count(-1)}, more {nothing.count(1)}")
+    assert sum(v != 0 for v in nothing) <= 5
+    assert planted.count(1) > 20 and planted.count(-1) == 0
+
+
 def test_families_of_one_epoch(result):
     "Correlation, interval and p-value."
     now = result[result.epoch == 0]

@@ -92,12 +92,13 @@ def test_correlations_in_words_with_and_without_something_to_say():
     assert text == (
         "Epoch 3. cover and dem fail in the same pixels of a sample: r = 0.30 (95%: 0.20 to 0.40). "
         "It was higher at first (0.60 at epoch 0). "
-        "For zone the interval includes zero: no correlation is shown. "
-        "For dem (between samples) the interval excludes zero, but not after correction for "
-        "3 questions: no correlation is shown. age: only one value."
+        "For zone (r = -0.02, 95%: -0.10 to 0.06) the interval includes zero: no correlation is "
+        "shown. "
+        "For dem (between samples, r = 0.20, 95%: 0.01 to 0.40) the interval excludes zero, but not "
+        "after correction for 3 questions: no correlation is shown. age: only one value."
     )
     silent = read_correlation(result, 3, unlearnt=("dem", "age"))
-    assert silent.startswith("Epoch 3. For zone the interval includes zero")
+    assert silent.startswith("Epoch 3. For zone (r = -0.02")
     assert silent.endswith("Not interpreted, since not shown to be learnt: age and dem.")
     assert read_correlation(result, 3, unlearnt=("dem", "age", "zone")).startswith("Epoch 3. Not inter")
 
@@ -112,7 +113,7 @@ def test_hard_samples_are_not_hard_pixels():
     text = read_correlation(error_correlation(t), 0)
     assert "landcover and elevation fail in the same samples" in text
     assert "the same pixels" not in text
-    assert "elevation (within samples)" in text
+    assert "elevation (within samples, r = " in text
 
 
 def test_moves_in_words(world_and_mods):
@@ -344,6 +345,33 @@ def test_a_run_is_enough_no_labels_are_no_harm(world_and_mods):
         "no samples p0000, p0001, p0002 and 877 more",
     ):
         explain(world.trace, other, mods)
+
+
+def test_without_modalities(world_and_mods):
+    "In one call."
+    # without modalities: everything but what needs them, and the reason; a path is no sample set
+    world, mods = world_and_mods
+    plain = explain(world.trace)
+    assert set(plain.applied) > {"skill", "error correlation", "correctness groups (zone, climate)"}
+    for name in ("tied by construction", "hierarchy"):
+        assert plain.left_out[name].startswith("needs `modalities`, which say what is above")
+        assert "climate" in plain.left_out[name]
+    some = explain(world.trace, modalities={n: m for n, m in mods.items() if n != "weather"})
+    assert some.left_out["tied by construction"].endswith("nothing is known of weather")
+    assert "hierarchy (zone, climate)" in some.applied
+    with pytest.raises(ValueError, match=r"samples: expected a sample set, got 'report' \(str\)"):
+        explain(world.trace, "report", mods)
+
+
+def test_reasons_name_what_can_be_typed_and_are_those_that_matter(world_and_mods):
+    "In one call."
+    world, mods = world_and_mods
+    bare = explain(world.trace, modalities=mods).left_out
+    assert "--control" in bare["control: networks that share nothing"]
+    assert "--store" in bare["slices"]
+    numbers = world.trace.sel(task=["temperature", "zone"]).assign_attrs(main="temperature")
+    said = explain(numbers, modalities=mods).left_out["error maps"]
+    assert said == "no two tasks are dense (images, masks), one of them 'temperature', on one grid"
 
 
 def test_no_torch_is_imported():

@@ -242,6 +242,56 @@ def test_a_contrast_is_the_mean_of_the_differences():
     assert (itself.value, itself.low, itself.high, itself.p) == (0, 0, 0, 1)
 
 
+def test_of_two_rare_things_that_do_not_meet_by_chance_the_jackknife_is_too():
+    "The table."
+    # of two rare things that do not meet by chance the jackknife is too sure; not with `least`
+    def moment_correlation(x, y, codes):
+        values = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], 1)
+
+        def of_sums(sums):
+            n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+            with np.errstate(all="ignore"):
+                r = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+            return r[..., None]
+
+        return Statistic(
+            lambda at: values[at], of_sums, np.zeros((1, 1), int), codes, pd.RangeIndex(1), ("fisher",)
+        )
+
+
+    x = np.arange(100) % 10 == 0
+    y = np.arange(100) % 10 == 5
+    rare = moment_correlation(x, y, np.arange(100) // 5)
+    sure = estimate(rare).iloc[0]
+    dealt = estimate(rare, least=lambda value, size: 1 / np.sqrt(size - 1)).iloc[0]
+    print(f"r = {sure['value']:.2f}: {sure.low:.2f} to {sure.high:.2f}; ", end="")
+    print(f"as if dealt out: {dealt.low:.2f} to {dealt.high:.2f}")
+    assert sure.high < 0 and sure.p < 0.05
+    assert dealt.low < 0 < dealt.high and dealt.p > 0.2
+    assert dealt["value"] == sure["value"]
+    wide = estimate(rare, least=lambda value, size: 0 * value).iloc[0]
+    assert (wide.low, wide.high) == (sure.low, sure.high)
+
+
+def test_the_standard_error_of_errors_that_are_dealt_out_and_a_floor_that():
+    "The table."
+    # the standard error of errors that are dealt out, and a floor that leaves what is not defined
+    rng = np.random.default_rng(0)
+    x, y = rng.exponential(size=40), np.arange(40) < 4.0
+    dealt = [np.corrcoef(x, rng.permutation(y))[0, 1] for _ in range(4000)]
+    assert abs(np.std(dealt) * np.sqrt(39) - 1) < 0.03
+    curve = mean_statistic(
+        np.tile(np.arange(12.0), (2, 1)),
+        np.array([[True] * 12, [True] * 2 + [False] * 10]),
+        np.arange(12) // 2,
+        pd.MultiIndex.from_product([["a", "b"], [0]], names=["task", "epoch"]),
+    )
+    plain = estimate(curve, over="epoch")
+    floor = estimate(curve, over="epoch", least=lambda value, size: np.array([9.0, 9.0]))
+    assert floor.low["a", 0] < plain.low["a", 0] and floor.band_low["a", 0] < plain.band_low["a", 0]
+    assert floor.low.isna().tolist() == [False, True]  # one cluster only
+
+
 def test_one_value_is_students_many_independent_ones_are_sidaks_and_copies_of():
     "The table."
     # one value is Student's, many independent ones are Sidak's, and copies of one count once

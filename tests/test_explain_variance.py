@@ -154,3 +154,16 @@ def test_the_sentence_says_what_adds_and_what_does_not(told_world_tied_and_not_t
     assert "error of temperature adds" in silent
     ax = plot_variance(result)
     assert len(ax.get_yticklabels()) == len(result)
+
+
+def test_an_interval_without_zero_whose_p_value_does_not_pass_the_correction_is(told_world_tied_and_not_tied):
+    "In words and as a picture."
+    # an interval without zero whose p-value does not pass the correction is said to be that
+    told_world, tied, not_tied = told_world_tied_and_not_tied
+    lost = variance_told(told_world(1.0))
+    at = lost.index[lost["how"] == "adds"][0]
+    lost.loc[at, ["share", "low", "high", "p_holm"]] = [0.19, 0.03, 0.35, 0.061]
+    text = read_variance(lost)
+    asked = int((lost["how"] == "adds").sum())
+    said = f"19% (3% to 35%), but not after correction for {asked} questions (p = 0.061): nothing is"
+    assert said in text

@@ -337,6 +337,34 @@ with only_writer(sys.argv[1]):
         assert list(Path(name).iterdir()) == []
 
 
+def test_where_nothing_can_be_written_the_path_is_named_that_was_asked_for_not():
+    "One writer at a time."
+    # where nothing can be written, the path is named that was asked for, not one of ours
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "missing" / "p.json"
+        with (
+            pytest.raises(FileNotFoundError, match="choose another place: '.*missing/p.json'$") as said,
+            atomic_file(path),
+        ):
+            pass
+        assert said.value.filename == str(path) and "part" not in str(said.value)
+        read_only = OSError(errno.EROFS, "Read-only file system", name)
+        with (
+            mock.patch.object(Path, "touch", side_effect=read_only),
+            pytest.raises(OSError, match="Read-only.*it cannot be written there.*run'$") as said,
+            only_writer(Path(name) / "run"),
+        ):
+            pass
+        assert said.value.errno == errno.EROFS and "lock" not in str(said.value)
+        assert list(Path(name).iterdir()) == []
+    if sys.platform == "linux":  # a lock there fails in a way that looks like that of another writer
+        with (
+            pytest.raises(OSError, match="cannot be written there.*'/proc/run'"),
+            only_writer("/proc/run"),
+        ):
+            pass
+
+
 def test_whole_or_not_at_all():
     "A folder that appears when it is complete."
     with tempfile.TemporaryDirectory() as folder:

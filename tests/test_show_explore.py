@@ -156,3 +156,5 @@ def test_without_samples_it_says_that_maps_need_them(earth_cover_and_climate):
     unfinished = type("Unfinished", (), dict(finished=False, __repr__=lambda self: "Run(x)"))()
     with pytest.raises(ValueError, match=r"Run\(x\) is not finished"):
         explore(unfinished)
+    with pytest.raises(ValueError, match=r"needs a run, got a dataset; of a trace, `live_chart\("):
+        explore(climate.trace)

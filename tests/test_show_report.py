@@ -213,6 +213,8 @@ def test_a_trace_alone(samples_unet_home_runs_others_mtl_and_apart):
     assert error == pytest.approx(part.mean().item())
     with pytest.raises(ValueError, match="needs `modalities`, and a `folder`"):
         write_report(mtl.trace)
+    with pytest.raises(ValueError, match="samples is 'report', .* where to write is said by `folder=`"):
+        write_report(mtl.trace, "report")
 
 
 def test_hostile_names_of_tasks_classes_samples_and_setups_do_nothing_in_a(samples_unet_home_runs_others_mtl_and_apart):

@@ -325,6 +325,47 @@ def test_a_table(targets_home_run_own_asked_trained_said_differences_and_plain):
     assert differences(apart[["error", "correct", "constant_error"]]).max() <= 1
 
 
+def test_ids_of_a_table():
+    "The trace."
+    # ids of a table: its column `id` or its index; splits as they are spelt; nothing else passes
+    rows = pd.DataFrame(
+        dict(
+            warmth_true=[1.0, 2, 3],
+            warmth_predicted=[1.0, 2, 4],
+            id=["a", "b", "c"],
+            part=["TEST", "Validation", " test"],
+        )
+    )
+    warm = dict(warmth=Modality("warmth", "tabular", (1,), channels=("warmth",)))
+    found = trace_of(rows, modalities=warm, split="part")
+    assert found["sample"].values.tolist() == ["a", "b", "c"]
+    assert found["split"].values.tolist() == ["test", "valid", "test"]
+    for table, ids in (
+        (rows.set_index("id"), ["a", "b", "c"]),
+        (rows.drop(columns="id").set_axis(["x", "y", "z"]), ["x", "y", "z"]),
+        (rows.drop(columns="id")[::-1], [0, 1, 2]),  # numbers of rows are no ids
+    ):
+        assert trace_of(table, modalities=warm)["sample"].values.tolist() == ids
+    given = trace_of(rows, modalities=warm, coords=dict(sample=["p", "q", "r"]))
+    assert given["sample"].values.tolist() == ["p", "q", "r"]
+    twice = pd.concat([rows, rows[:1]])
+    for table in (twice, twice.set_index("id")):
+        with pytest.raises(ValueError, match="the id 'a' stands there twice"):
+            trace_of(table, modalities=warm)
+    with pytest.raises(ValueError, match="'holdout' of sample 'a' .and of 2 others. is no split; exp"):
+        trace_of(rows.assign(part="holdout"), modalities=warm, split="part")
+    with pytest.raises(ValueError, match="infinite|finite numbers.*sample 'b'"):
+        trace_of(rows.assign(warmth_predicted=[1, np.inf, 2]), modalities=warm)
+    with pytest.raises(ValueError, match="'warmth' has no value at all in the truths for warmth"):
+        trace_of(rows.assign(warmth_true=np.nan), modalities=warm)
+    with pytest.raises(ValueError, match="no value at all in the training truths"):
+        trace_of(rows, modalities=warm, train=rows.assign(warmth_true=np.nan))
+    with tempfile.TemporaryDirectory() as folder:
+        rows.to_csv(f"{folder}/said.csv")
+        with pytest.raises(ValueError, match="said.csv is a file, expected a folder.*pd.read_csv"):
+            trace_of(f"{folder}/said.csv", modalities=warm)
+
+
 def test_two_folders_of_geotiffs_in_the_order_that_is_asked_for(targets_home_run_own_asked_trained_said_differences_and_plain, write_folders_and_folder):
     "The trace."
     # two folders of GeoTIFFs, in the order that is asked for; files say where they lie

@@ -174,6 +174,27 @@ def test_what_differs_is_named(samples_setup_and_learn):
     )
 
 
+def test_of_long_descriptions_only_what_differs_is_shown_and_never_two_texts():
+    "What identifies a run."
+    # of long descriptions only what differs is shown, and never two texts that are the same
+    long = {f"channel {i}": dict(type="unet", width=32) for i in range(9)}
+    a = dict(format=2, dataset="", samples="", setup=dict(inputs=dict(optical=long)), options={})
+    a |= dict(modalities=dict(climate=dict(classes=[f"class {i}" for i in range(20)], mean=[])))
+    b = json.loads(json.dumps(a))
+    b["setup"]["inputs"]["optical"]["channel 7"]["width"] = 16
+    b["modalities"]["climate"]["classes"][18] = "desert"
+    b["dataset"] = "x" * 80 + "2"
+    a["dataset"] = "x" * 80 + "1"
+    told = config_differences(a, b)
+    assert "setup.inputs.optical.channel 7.width: the folder has 32, asked for is 16" in told
+    assert "modalities.climate.classes.18: the folder has 'class 18', asked for is 'desert'" in told
+    assert "dataset: the folder has ...xxxxxxxxxx1', asked for is ...xxxxxxxxxx2'" in told
+    assert len(told) == 3
+    del b["setup"]["inputs"]["optical"]["channel 0"]
+    told = config_differences(a, b)
+    assert any(line.startswith("setup.inputs.optical.channel 0: the folder has {") for line in told)
+
+
 def test_a_state_comes_back_to_the_bit_and_the_older_one_is_gone(samples_setup_and_learn):
     "State: weights and optimiser, without pickle."
     samples, setup, learn = samples_setup_and_learn

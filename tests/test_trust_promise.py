@@ -242,7 +242,7 @@ def test_what_cannot_be_promised_in_a_line(world_and_certificate):
     "The certificate."
     world, certificate = world_and_certificate
     for match, options in (
-        ("27 blocks allow no promise below 3.6%, asked for is 2.0%", dict(alpha=0.02)),
+        ("27 regions allow no promise below 3.6%, asked for is 2.0%", dict(alpha=0.02)),
         ("alpha is 0, expected a share between 0 and 1", dict(alpha=0)),
         ("a method is one of risk control, learn then test; got 'hope'", dict(method="hope")),
         ("not trained on; not from 'train'", dict(split="train")),
@@ -261,6 +261,19 @@ def test_what_cannot_be_promised_in_a_line(world_and_certificate):
         certify(world.drop_vars("certainty"))
     with pytest.raises(ValueError, match="no sample of the split 'valid' has a label of 'cover'"):
         certify(world.assign(bin_count=0 * world.bin_count))
+
+
+def test_how_much_is_answered_in_words_that_leave_no_rest_where_there_is_none(world_and_certificate):
+    "The certificate."
+    world, certificate = world_and_certificate
+    for share, said in ((1.0, "all of it is"), (0.996, "more than 99%"), (0.994, "99% of it")):
+        assert said in replace(certificate, answered=share).sentence
+    assert "the rest" not in replace(certificate, answered=1.0).sentence
+    assert (
+        "all of it is answered at some level"
+        in replace(certificate, answered=1.0, about="level").sentence
+    )
+    assert "27 regions of the split 'valid', in which" in certificate.sentence
 
 
 def test_by_blocks_both_promises_are_kept(between_alpha_true_risk_drawn_and_risks):
@@ -406,6 +419,34 @@ def test_kept_where_the_regions_are_alike_broken_where_they_are_worse(world_and_
     worse = check_promise(certificate, planted_confidence(60, shift=1.5, seed=8))
     assert worse["verdict"].item() == "opposite seen"
     check_promise(certificate, fresh).round(3)
+
+
+def test_years_that_every_split_has_are_not_new_and_are_called_years(world_and_certificate):
+    "Using it."
+    # years that every split has are not new, and are called years; those of one split are
+    world, certificate = world_and_certificate
+    years = np.arange(world.sizes["sample"]) % 6
+    splits = np.where(np.arange(len(years)) % 2, "valid", "test")
+    known = world.assign_coords(Jahr=("sample", 2016 + years), split=("sample", splits))
+    apart = known.assign_coords(split=("sample", np.where(years < 5, "valid", "test")))
+    everywhere = known.assign_coords(Jahr=("sample", 2016 + years // 2))
+    with pytest.warns(UserWarning, match="by Jahr: of these 3 values of Jahr there are 3 in 'test' as"):
+        made = certify(everywhere, 0.5, unit="Jahr")
+    print(made.sentence)
+    assert made.shared == dict(test=3)
+    assert "On these values of Jahr, at most 50%" in made.sentence
+    assert "made from 3 values of Jahr of" in made.sentence
+    assert "no promise about new ones" in made.sentence
+    assert "region" not in made.sentence and "on average over these;" in made.sentence
+    with tempfile.TemporaryDirectory() as d:
+        made.save(f"{d}/promise.json")
+        assert load_certificate(f"{d}/promise.json") == made
+    new = certify(apart, 0.5, unit="Jahr")
+    assert new.shared == {} and "On new values of Jahr like these" in new.sentence
+    assert "On the 1 value of Jahr of" in read_check(check_promise(new, apart))
+    with pytest.raises(ValueError, match="5 values of Jahr allow no promise below 16.7%.*more values"):
+        certify(apart, 0.1, unit="Jahr")
+    assert certify(known.assign_coords(split=world.split), 0.5, unit="sample").shared == {}
 
 
 def test_no_error_at_all_in_a_few_regions_is_no_proof(world_and_certificate):

@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/api/explain/09_controls.ipynb #62690956
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ import pandas as pd
 import xarray as xr
 
 from mtl_explain.explain.correctness import comparison_statistic
-from mtl_explain.explain.correlation import correlation_statistic, pair_basis
+from mtl_explain.explain.correlation import as_if_dealt, correlation_statistic, pair_basis
 from mtl_explain.explain.hierarchy import hierarchy_statistic
 from mtl_explain.explain.resampling import (
     Resampling,
@@ -133,6 +134,7 @@ class Asked(NamedTuple):
 
     statistic: Statistic  # with one value
     tasks: tuple  # the tasks that it is about
+    least: Callable = None  # standard errors that are believed at least, as in `estimate`
 
 
 def _one(statistic, k):
@@ -167,7 +169,8 @@ def _correlations(trace, split, cluster):
         names = dict(within="within patches", between="between patches", sample="by sample")
         for k, basis in enumerate(asked):
             question = f"r of errors, {main} and {task}, {names[basis]}"
-            yield question, Asked(_one(found, k), (main, task))
+            least = as_if_dealt if basis == "sample" else None
+            yield question, Asked(_one(found, k), (main, task), least)
 
 
 def asked_of(
@@ -184,7 +187,7 @@ def asked_of(
     numbers = [t for t, kind in tasks.items() if kind not in label_kinds]
     found = dict(_correlations(trace, split, cluster)) if len(tasks) > 1 else {}
     for child in labels:
-        parent = modalities[child].parent
+        parent = modalities[child].parent if child in modalities else ""
         if parent in labels:
             adherence = hierarchy_statistic(
                 trace, modalities, child, parent, split=split, cluster=cluster
@@ -223,6 +226,8 @@ def mean_readings(
         raise ValueError(f"{len(traces)} traces, and epochs for {len(epochs)} of them: name all")
     _check_clusters(traces, split, cluster)
     each = [asked_of(t, modalities, e, split, cluster) for t, e in zip(traces, epochs, strict=True)]
+    if len(each) == 1:
+        return each[0]
     return {
         name: Asked(mean_of([asked[name].statistic for asked in each]), first.tasks)
         for name, first in each[0].items()
@@ -269,8 +274,8 @@ def against_control(
         mine = own[name].statistic
         its = other[name].statistic
         left = estimate(difference(mine, its), resampling).iloc[0]
-        value = estimate(mine, resampling).iloc[0]
-        beside = estimate(its, resampling).iloc[0]
+        value = estimate(mine, resampling, least=own[name].least).iloc[0]
+        beside = estimate(its, resampling, least=other[name].least).iloc[0]
         rows.append(
             dict(
                 question=name,

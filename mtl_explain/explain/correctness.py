@@ -291,6 +291,15 @@ def _two_epochs(trace, start, end):
     return epochs[0] if start is None else start, epochs[-1] if end is None else end
 
 
+def _as_in_one_group(rows, other):
+    "Standard errors of differences of shares if both groups had one and the same share."
+    share, n = rows["share"].fillna(0).values, rows["n"].values
+    both = n + n[other]
+    with np.errstate(all="ignore"):
+        pooled = (share * n + share[other] * n[other]) / both
+        return np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / n[other]))
+
+
 def transition_matrix(
     trace: xr.Dataset,  # a trace
     first: str,  # task of the first letter
@@ -306,7 +315,8 @@ def transition_matrix(
     result = estimate(statistic, resampling).rename(columns=dict(value="share"))
     result.insert(0, "count", (result["share"] * result["n"]).round().fillna(0).astype(int))
     from_ff = 12 + np.arange(16) % 4
-    less = estimate(contrast(statistic, from_ff), resampling)
+    least = _as_in_one_group(result, from_ff)
+    less = estimate(contrast(statistic, from_ff), resampling, least=lambda *_: least)
     less.iloc[12:, :4] = np.nan  # FF less itself
     names = dict(value="less_ff", low="less_ff_low", high="less_ff_high", p="less_ff_p")
     result = result.drop(columns=["p", "note"]).join(less.rename(columns=names)[[*names.values()]])
@@ -379,6 +389,13 @@ def together_statistic(
     return Statistic(lambda i: sums[i], of_sums, sizes, codes, index, scale)
 
 
+def _each_by_itself(shares, n):
+    "The standard error of the difference if both were corrected independently of each other."
+    _, a, b, *_ = shares
+    of_difference = np.sqrt(a * (1 - a) * b * (1 - b) / n[-1])
+    return np.array([0, 0, 0, 0, of_difference])
+
+
 def corrected_together(
     trace: xr.Dataset,  # a trace
     first: str,  # task of the first letter
@@ -391,7 +408,7 @@ def corrected_together(
     "Are two wrong labels corrected together more often than each by itself would have it?"
     start, end = _two_epochs(trace, start, end)
     statistic = together_statistic(trace, first, second, start, end, split, resampling.cluster)
-    result = estimate(statistic, resampling).reset_index()
+    result = estimate(statistic, resampling, least=_each_by_itself).reset_index()
     result.attrs.update(first=first, second=second, start=int(start), end=int(end))
     return result
 

@@ -11,6 +11,7 @@ __all__ = [
     "sample_moments",
     "pixel_moments",
     "correlation_statistic",
+    "as_if_dealt",
     "error_correlation",
     "plot_error_correlation",
 ]
@@ -368,12 +369,22 @@ _columns = (
 ).split()
 
 
+def as_if_dealt(
+    r: np.ndarray,  # correlations by sample
+    n: np.ndarray,  # of so many samples
+) -> np.ndarray:  # on Fisher's scale
+    "Standard errors of errors that are dealt out at random: no correlation is surer than that."
+    return 1 / np.sqrt(n - 1)
+
+
 def _rows(trace, auxiliaries, basis, main, split, measure, resampling):
     "The table of one set of bases."
     statistic, missing = _statistic_and_missing(
         trace, auxiliaries, basis, main, split, measure, cluster=resampling.cluster
     )
-    rows = estimate(statistic, resampling, over="epoch").assign(missing=missing).reset_index()
+    least = as_if_dealt if tuple(basis) == ("sample",) else None
+    rows = estimate(statistic, resampling, over="epoch", least=least)
+    rows = rows.assign(missing=missing).reset_index()
     between = rows["basis"] == "between"
     rows.loc[between, "n"] = len(statistic.codes) - missing[between]  # samples, not pixels
     return rows.rename(columns=dict(value="r"))

@@ -131,10 +131,15 @@ def _read_pair(main, row, first, level):
     return text
 
 
-def _not_shown(rows):
-    "The names of what is not shown; of dense pairs, within or between samples."
-    parts = dict(within=" (within samples)", between=" (between samples)", pixel=" (all pixels)")
-    return _names([row.auxiliary + parts.get(row.basis, "") for row in rows.itertuples()])
+def _not_shown(rows, level):
+    "What is not shown, with its numbers; of dense pairs, within or between samples."
+    parts = dict(within="within samples, ", between="between samples, ", pixel="all pixels, ")
+
+    def told(row):
+        ends = f"{level:.0%}: {row.low:z.2f} to {row.high:z.2f}"
+        return f"{row.auxiliary} ({parts.get(row.basis, '')}r = {row.r:z.2f}, {ends})"
+
+    return _names([told(row) for row in rows.itertuples()])
 
 
 def read_correlation(
@@ -167,11 +172,13 @@ def read_correlation(
         _read_pair(main, row, first[row.auxiliary, row.basis], level) for row in shown.itertuples()
     ]
     if len(zero):
-        text.append(f"For {_not_shown(zero)} the interval includes zero: no correlation is shown.")
+        text.append(
+            f"For {_not_shown(zero, level)} the interval includes zero: no correlation is shown."
+        )
     if len(lost):
         text.append(
-            f"For {_not_shown(lost)} the interval excludes zero, but not after correction for "
-            f"{len(family)} questions: no correlation is shown."
+            f"For {_not_shown(lost, level)} the interval excludes zero, but not after correction "
+            f"for {len(family)} questions: no correlation is shown."
         )
     text += [f"{row.auxiliary}: {row.note or 'no interval'}." for row in none.itertuples()]
     text += [apart] if apart else []
@@ -584,8 +591,9 @@ def _label_explanations(trace, modalities, epoch, how):
         yield Explanation(
             "hierarchy",
             "Do wrong labels respect the hierarchy?",
-            reason="no two tasks are levels of one label hierarchy "
-            "(attributes `parent` and `parent_index`)",
+            reason=_without_modality([t for pair in pairs for t in pair], modalities)
+            or "no two tasks are levels of one label hierarchy (attributes `parent` and "
+            "`parent_index`)",
         )
     for parent, child in nested:
         yield _ask_hierarchy(trace, modalities, parent, child, epoch, how)
@@ -673,9 +681,24 @@ def tied_by_construction(
     return list(dict.fromkeys(found))
 
 
+def _without_modality(tasks, modalities):
+    "Why labels cannot be known to be tied; '' if all of them are described."
+    unknown = [t for t in tasks if t not in modalities]
+    if not unknown:
+        return ""
+    return (
+        f"needs `modalities`, which say what is above and what is computed from what; nothing is "
+        f"known of {_names(unknown)}"
+    )
+
+
 def _ask_construction(trace, modalities):
     "Pairs that are tied before any network sees them."
     pairs = tied_by_construction(trace["task"].values.tolist(), modalities)
+    if unknown := _without_modality(trace["task"].values.tolist(), modalities):
+        return Explanation(
+            "tied by construction", "Which tasks are tied by construction?", reason=unknown
+        )
     if not pairs:
         return Explanation(
             "tied by construction",
@@ -756,8 +779,9 @@ def _control_explanations(trace, modalities, control, epoch, how, unlearnt):
         yield Explanation(
             name,
             text,
-            reason="no control was given: train `setup.separate()` on the same samples and pass "
-            "the run as `control`",
+            reason="no control was given: train networks that share nothing on the same samples, "
+            "`setup.separate()`, and pass the run as `control` (in a terminal, `mtl_explain train "
+            "DATA SETUP-separate` and --control)",
         )
     main = trace.attrs["main"]
     labels = _tasks_of_kind(trace, "category")
@@ -818,12 +842,15 @@ def _ask_ranges(trace, epoch, how):
 
 
 # %% ../../nbs/api/explain/11_overview.ipynb #5c2ae554
+_how_to_pass = "pass `samples` (in a terminal, the folder of its store: --store)"
+
+
 def _ask_slices(trace, samples, epoch, split, resampling):
     "Found on one split, confirmed on another."
     question = f"In which samples is {trace.attrs['main']} worse than elsewhere?"
     why = ""
     if samples is None:
-        why = "the sample set is needed for what samples are like; pass `samples`"
+        why = f"the sample set is needed for what samples are like: {_how_to_pass}"
     elif split in ("valid", None):
         why = "slices are found on 'valid' and need another split to be confirmed on"
     elif not (trace["split"] == "valid").any():
@@ -882,15 +909,24 @@ def _has_maps_with_main(trace, task):
     return task != main and pair_basis(trace, main, task) >= 0 and kept
 
 
+def _why_no_maps(trace):
+    "Which of the things that maps need is missing."
+    main = trace.attrs["main"]
+    others = [t for t in trace["task"].values.tolist() if t != main]
+    if any(pair_basis(trace, main, t) >= 0 for t in others):
+        return f"the trace keeps no maps of '{main}' and of a task that is dense like it"
+    return f"no two tasks are dense (images, masks), one of them '{main}', on one grid"
+
+
 def _map_explanations(trace, samples, epoch, split):
     "Maps of errors, of samples and of the world."
     main = trace.attrs["main"]
     dense = [t for t in trace["task"].values.tolist() if _has_maps_with_main(trace, t)]
     why = ""
-    if samples is None:
-        why = "the sample set is needed for the truth; pass `samples`"
-    elif not dense:
-        why = f"no auxiliary task is dense like '{main}', or the trace keeps no maps"
+    if not dense:
+        why = _why_no_maps(trace)
+    elif samples is None:
+        why = f"the sample set is needed for the truth: {_how_to_pass}"
     if why:
         question = f"Where in the image does another task fail together with {main}?"
         yield Explanation("error maps", question, reason=why)
@@ -933,6 +969,11 @@ def check_traced(
     samples: xr.Dataset,  # what is said to be its sample set
 ) -> None:
     "Stop if a sample set lacks what was traced."
+    if not isinstance(samples, xr.Dataset):
+        raise ValueError(
+            f"samples: expected a sample set, got {samples!r} ({type(samples).__name__}); "
+            "`open_store(folder)` opens that of a folder"
+        )
     tasks = set(trace["task"].values.tolist()) - set(samples)
     names = set(trace["sample"].values.tolist()) - set(samples["sample"].values.tolist())
     lost = []

@@ -67,8 +67,9 @@ def cluster_codes(
         cluster = "sample"
     if cluster == "sample":
         return np.arange(len(positions))
-    if cluster not in trace.coords:
-        known = ", ".join(map(str, trace.coords))
+    of_samples = [str(n) for n, v in trace.coords.items() if v.dims == ("sample",)]
+    if cluster not in of_samples:
+        known = ", ".join(of_samples)
         raise ValueError(f"no coordinate '{cluster}' on the samples; there are {known}")
     codes, _ = pd.factorize(trace[cluster].values[positions], use_na_sentinel=False)
     return codes
@@ -378,16 +379,28 @@ def floored(
 
 
 # %% ../../nbs/api/explain/00_resampling.ipynb #c982ed3b
+def _not_surer(found, least, m):
+    "The first m of the values with no smaller errors than `least` says; changes as they are."
+    error = found.error.copy()
+    with np.errstate(all="ignore"):
+        floor = np.nan_to_num(least(found.value[:m], found.size[:m]), posinf=0)
+    error[:m] = np.maximum(error[:m], floor)  # NaN stays
+    return found._replace(error=error)
+
+
 def estimate(
     statistic: Statistic,  # what is estimated
     resampling: Resampling = Resampling(),  # level of the intervals
     over: str = None,  # level of the index whose values are one curve, e.g. 'epoch'
+    least: Callable = None,  # values (M,), sizes (M,) -> standard errors that are believed at least
 ) -> pd.DataFrame:  # value, low, high, p, n, clusters, effective, note; with `over` bands, changes
     "The values of a statistic with their intervals; its index names the rows."
     families = _families(statistic.index, over)
     m = len(statistic.index)
     wanted = _with_changes(statistic, families) if over else statistic
     found = jackknife(wanted, families)
+    if least is not None:
+        found = _not_surer(found, least, m)
     level = np.full(len(wanted.scale), resampling.level)
     critical = stats.t.ppf((1 + level) / 2, found.df)
     low, high = _interval(found, wanted.scale, critical, level)

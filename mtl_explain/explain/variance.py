@@ -224,6 +224,7 @@ def read_variance(
     of_task = result["source"].str.removeprefix("error of ")
     silent = sorted(set(of_task) & set(unlearnt))
     hidden = of_task.isin(silent) | (bool(silent) & (of_task == "errors of all other tasks"))
+    asked = int(result["p_holm"].notna().sum())
     result = result[~hidden]
 
     def share(row):
@@ -243,7 +244,13 @@ def read_variance(
         text += f" To that, the {row['source'].removeprefix('the ')} "
         text += "add " if row["source"].startswith("errors") else "adds "
         text += share(row)
-        text += f" ({p_text(row['p_holm'])}, corrected)." if shown else ": nothing is shown."
+        if shown:
+            text += f" ({p_text(row['p_holm'])}, corrected)."
+        elif row["low"] > 0:
+            text += f", but not after correction for {asked} questions ({p_text(row['p_holm'])}): "
+            text += "nothing is shown."
+        else:
+            text += ": nothing is shown."
     if result.attrs["left_out"]:
         text += f" {result.attrs['left_out']} samples lack one of these and are left out."
     if silent:

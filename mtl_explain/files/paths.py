@@ -53,12 +53,26 @@ def scratch_file(
 
 
 # %% ../../nbs/api/files/00_paths.ipynb #68eefeb8
+def _try_to_write(
+    file: Path,  # of a name that nobody but us knows, in the same folder
+    path: str | os.PathLike,  # what somebody asked for, and is named
+) -> None:
+    "Make an empty file, or say which path cannot be written, why, and what to do."
+    try:
+        file.touch()
+    except OSError as error:
+        why = f"{error.strerror}; it cannot be written there: choose another place"
+        raise OSError(error.errno, why, str(path)) from None
+
+
 @contextmanager
 def atomic_file(
     path: str | os.PathLike,  # file to (over)write, in a folder that exists
 ):  # the file beside it to write, which becomes `path` at the end
     "A file that appears whole or not at all; what fails leaves the old one and nothing else."
     scratch = scratch_file(path)
+    _try_to_write(scratch, path)
+    scratch.unlink()  # who writes nothing shall not have written
     try:
         yield scratch
         os.replace(scratch, path)
@@ -343,6 +357,7 @@ def only_writer(
     check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock_path = path.with_name(f".{path.name}.lock")
+    _try_to_write(lock_path, path)
     lock = FileLock(lock_path, timeout=0)
     try:
         lock.acquire()

@@ -298,6 +298,11 @@ def explore(
     control=None,  # networks that share nothing (`setup.separate()`), drawn beside; likewise
 ) -> Explorer:
     "Linked views of a run, and a table and maps of what is selected."
+    if isinstance(run, xr.Dataset):
+        raise ValueError(
+            "explore needs a run, got a dataset; of a trace, "
+            "`live_chart(explorer_chart(trace, modalities))` draws the same views without maps"
+        )
     run, control = opened_run(run), opened_run(control)
     for one in (run, control):
         if one is not None and not one.finished:

@@ -444,6 +444,11 @@ def write_report(
 ) -> Path:  # of the html page
     "Figures, tables and one self-contained page; only an older report is replaced."
     run, control, *others = map(opened_run, (run, control, *others))
+    if isinstance(samples, str | Path):
+        raise ValueError(
+            f"samples is '{samples}', expected a sample set: where to write is said by `folder=`, "
+            "and `open_store` opens the sample set of a store"
+        )
     is_trace = isinstance(run, xr.Dataset)
     if samples is not None:
         check_traced(run if is_trace else run.trace, samples)

@@ -26,6 +26,7 @@ from mtl_explain.data.batches import as_tensor, scaled_modalities
 from mtl_explain.data.constants import constant_errors
 from mtl_explain.data.samples import modalities as described_modalities
 from mtl_explain.data.samples import sample_blocks
+from mtl_explain.doors.table import _splits as split_words
 from mtl_explain.files.raster import (
     band_scaling,
     check_unscaled,
@@ -482,7 +483,11 @@ def _scaled(mods, train, truths):
         return mods
     source = truths if train is None else train
     split = np.full(source.sizes["sample"], "train")
-    found = scaled_modalities(source.assign_coords(split=("sample", split)), open_names)
+    try:
+        found = scaled_modalities(source.assign_coords(split=("sample", split)), open_names)
+    except ValueError as error:  # there is no training split here
+        which = "the truths" if train is None else "the training truths"
+        raise ValueError(str(error).replace("the training split", which)) from None
     return mods | {t: replace(mods[t], mean=found[t].mean, std=found[t].std) for t in open_names}
 
 
@@ -598,8 +603,40 @@ def _own_coords(predictions, truths):
     return {n: v for n, (_, v) in own.items()}
 
 
+def _own_ids(table):
+    "The ids that a table brings along: its column `id`, or an index with a name or of text."
+    if "id" in table:
+        return table["id"].to_numpy()
+    index = table.index
+    known = index.nlevels == 1 and (index.name is not None or index.dtype.kind not in "iu")
+    return index.to_numpy() if known else None
+
+
+def _as_splits(values, ids):
+    "The names of splits that a trace knows, however they are spelt; `ValueError` for others."
+    found = pd.Series([split_words.get(str(v).strip().lower()) for v in values], dtype=object)
+    odd = np.flatnonzero(found.isna())
+    if len(odd):
+        raise ValueError(
+            f"split: '{values[odd[0]]}' of sample '{ids[odd[0]]}' (and of {len(odd) - 1} others) "
+            f"is no split; expected {', '.join(split_names)}"
+        )
+    return found.to_numpy(str)
+
+
+def _check_no_file(what, source):
+    "`ValueError` for a file in the place of a folder."
+    if _is_path(source) and Path(source).is_file():
+        raise ValueError(
+            f"{what}: {source} is a file, expected a folder of GeoTIFFs; a table is read before, "
+            f"`trace_of(pd.read_csv('{Path(source).name}'), ...)`"
+        )
+
+
 def _known_of_samples(coords, further, n, table):
     "Ids and coordinates of the samples, as a trace has them."
+    if table is not None and (own := _own_ids(table)) is not None:
+        coords = dict(sample=own) | coords
     ids = _coordinate("sample", coords.get("sample", np.arange(n)), np.arange(n), table)
     twice = pd.Series(ids)[pd.Series(ids).duplicated()]
     if len(twice):
@@ -607,8 +644,10 @@ def _known_of_samples(coords, further, n, table):
             f"sample: the id '{twice.iloc[0]}' stands there twice, expected ids that differ"
         )
     given = coords | {k: v for k, v in further.items() if v is not None}
-    known = {k: ("sample", _coordinate(k, v, ids, table)) for k, v in given.items()}
-    return known | dict(sample=ids)
+    known = {k: _coordinate(k, v, ids, table) for k, v in given.items()}
+    if "split" in known:
+        known["split"] = _as_splits(known["split"], ids)
+    return {k: ("sample", v) for k, v in known.items()} | dict(sample=ids)
 
 
 def _training_truths(train, mods):
@@ -628,7 +667,7 @@ def trace_of(
     main: str = None,  # the main task; the first one if None
     groups=None,  # what is not independent (regions, fields): one a sample, or a column's name
     split=None,  # 'train', 'valid' or 'test': one a sample, one for all, or a column's name
-    coords: dict = None,  # further coordinates like these: sample (ids), lat, lon [degrees]
+    coords: dict = None,  # more of these: sample (ids; else a table's `id`, or index), lat, lon
     probabilities=None,  # of labels: task -> (n, K, *shape), names of K columns, or a folder
     temperatures: dict = None,  # task -> what the logits were divided by before; 1 if none
     scales: dict = None,  # of numbers: task -> (n, *shape) how large an error is expected to be
@@ -640,6 +679,8 @@ def trace_of(
     title: str = "",  # of the samples
 ) -> xr.Dataset:  # a trace of one epoch
     "The trace of somebody else's model; `ValueError` with one line where something does not fit."
+    for what, source in dict(predictions=predictions, truths=truths).items():
+        _check_no_file(what, source)
     coords = dict(coords or {})
     table = predictions if isinstance(predictions, pd.DataFrame) and truths is None else None
     if modalities is None and not isinstance(truths, xr.Dataset):

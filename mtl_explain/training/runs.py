@@ -157,6 +157,27 @@ def _same_modality(
     return True
 
 
+def _smallest_differences(name, old, new):
+    "Where two JSON values differ: (name, old, new) of the parts, not of what holds them."
+    if json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True):
+        return []
+    keys = []
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [(k, old.get(k), new.get(k)) for k in sorted({*old, *new})]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        keys = [(i, *pair) for i, pair in enumerate(zip(old, new, strict=True))]
+    found = [d for k, *pair in keys for d in _smallest_differences(f"{name}.{k}", *pair)]
+    return found or [(name, old, new)]
+
+
+def _cut(value, other):
+    "A long value from where it begins to differ."
+    text = repr(value)
+    same = len(os.path.commonprefix([text, repr(other)]))
+    start = max(0, same - 10) if same > 40 else 0
+    return ("..." if start else "") + text[start : start + 60]
+
+
 def config_differences(
     old: dict,  # config of the folder
     new: dict,  # config asked for
@@ -169,19 +190,15 @@ def config_differences(
         if k != "modalities" or not _same_modality(old[k].get(i), new[k].get(i))
     ]
     parts += [(k, old[k], new[k]) for k in ("format", "dataset", "samples")]
-    # weights are drawn in the order of the modalities
-    for k in ("inputs", "targets"):  # weights are drawn in their order
-        parts.append(
-            (f"order of {k}", list(old["setup"].get(k, ())), list(new["setup"].get(k, ())))
-        )
+    orders = [  # weights are drawn in the order of the modalities
+        (f"order of {k}", list(old["setup"].get(k, ())), list(new["setup"].get(k, ())))
+        for k in ("inputs", "targets")
+    ]
 
-    def text(v):
-        return json.dumps(v, sort_keys=True)
-
+    leaves = [leaf for part in parts for leaf in _smallest_differences(*part)]
+    leaves += [order for order in orders if order[1] != order[2]]
     return [
-        f"{name}: the folder has {a!r:.60}, asked for is {b!r:.60}"
-        for name, a, b in parts
-        if text(a) != text(b)
+        f"{name}: the folder has {_cut(a, b)}, asked for is {_cut(b, a)}" for name, a, b in leaves
     ]
 
 

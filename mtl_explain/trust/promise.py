@@ -16,6 +16,7 @@ __all__ = [
     "exchangeability",
     "Certificate",
     "load_certificate",
+    "units_of",
     "certify",
     "check_wish",
     "promise",
@@ -28,6 +29,7 @@ __all__ = [
 # %% ../../nbs/api/trust/02_promise.ipynb #bba42ec0
 import json
 import math
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -53,7 +55,13 @@ from mtl_explain.files.paths import write_beside
 from mtl_explain.files.schemas import check_document, read_document
 from mtl_explain.modality import channel_axis, label_kinds
 from mtl_explain.palette import blue, grey, orange
-from mtl_explain.trace import chosen_epoch, confidence_edges, error_edges, split_positions
+from mtl_explain.trace import (
+    chosen_epoch,
+    confidence_edges,
+    error_edges,
+    split_names,
+    split_positions,
+)
 from mtl_explain.training.runs import Run, opened_run
 from mtl_explain.trust.applicability import area_file, dissimilarity, load_area, record_area
 from mtl_explain.trust.backoff import answered_level, climb, climbed, label_levels
@@ -225,8 +233,8 @@ def block_losses(
 
 # %% ../../nbs/api/trust/02_promise.ipynb #271d9d9c
 methods = {  # method -> in words
-    "risk control": "on average over new blocks",
-    "learn then test": "for the average new block",
+    "risk control": "on average over new ones",
+    "learn then test": "for the average new one",
 }
 
 
@@ -351,6 +359,7 @@ certificate_schema = dict(
         unit=dict(type="string"),
         split=dict(type="string"),
         blocks=dict(type="integer", minimum=1),
+        shared=dict(type="object", additionalProperties=dict(type="integer", minimum=1)),
         samples=dict(type="integer", minimum=1),
         threshold=dict(type=["number", "null"]),
         risk=_share,
@@ -395,6 +404,7 @@ class Certificate:
     counted: float = None  # blocks, each as much as it counts; None: all of them
     size: float = None  # of sets of classes, on average
     scaled: bool = False  # the threshold of an interval is in units of each error's own scale
+    shared: dict = field(default_factory=dict)  # other split -> how many of its regions it has, too
 
     def check_run(
         self,
@@ -447,14 +457,42 @@ def load_certificate(
     return Certificate(**found)
 
 
+def units_of(
+    unit: str,  # the coordinate
+    n: int = 2,  # how many of them
+) -> str:  # 'regions', 'samples', or 'values of <unit>'
+    "What to call the values of the coordinate that a promise is about."
+    one, several = dict(sample=("sample", "samples"), group=("region", "regions")).get(
+        unit, (f"value of {unit}", f"values of {unit}")
+    )
+    return one if n == 1 else several
+
+
+def _answered_text(share):
+    "How much is answered, and what becomes of the rest."
+    if share == 1:
+        return "all of it is answered"
+    told = f"{share:.0%}" if share < 0.995 else "more than 99%"
+    return f"{told} of it is answered, the rest: ask"
+
+
+def _shared_text(shared, n, unit):
+    "That units are not new to other splits."
+    told = " and ".join(f"{k} in '{split}'" for split, k in shared.items())
+    return (
+        f"The samples were not split by {unit}: of these {n} {units_of(unit, n)} there "
+        f"are {told} as well; so this is no promise about new ones"
+    )
+
+
 def _sentence(c):
     "The words of a certificate."
     wrong = abouts[c.about][-1]
-    unit = "samples" if c.unit == "sample" else "regions"
+    unit = units_of(c.unit)
     counted = "" if c.counted is None else f", which count as {c.counted:.1f}"
     rests = (
-        f"made from {c.blocks} {unit} of the split '{c.split}'{counted}, of which {c.risk:.1%} "
-        f"went wrong; so many allow no promise below {c.floor:.1%}"
+        f"made from {c.blocks} {units_of(c.unit, c.blocks)} of the split '{c.split}'{counted}, in "
+        f"which {c.risk:.1%} went wrong on average; so many allow no promise below {c.floor:.1%}"
     )
     drifting = [f"{line} (p = {p:.3f})" for line, p in c.drift.items() if p < 0.05]
     warning = (
@@ -462,6 +500,8 @@ def _sentence(c):
         if drifting
         else ""
     )
+    if c.shared:
+        warning += f" {_shared_text(c.shared, c.blocks, c.unit)}."
     if c.objecting:
         warning += f" A martingale objects along {' and '.join(c.objecting)}."
     if c.max_dissimilarity is not None:
@@ -475,14 +515,18 @@ def _sentence(c):
     where = ""
     if c.near:
         where = f" around latitude {c.near[0]:.1f}, longitude {c.near[1]:.1f}"
-    said = f"On new {unit} like these{where}, at most {c.alpha:.0%} of {c.task} {wrong}{sure}"
+    these = f"these {unit}" if c.shared else f"new {unit} like these"
+    said = f"On {these}{where}, at most {c.alpha:.0%} of {c.task} {wrong}{sure}"
     if c.about == "undetected":
-        said += f"; {c.answered:.0%} of it is answered, the rest: ask"
+        said += f"; {_answered_text(c.answered)}"
     if c.about == "level":
-        said += f"; {c.answered:.0%} of it is answered at some level, the rest: ask"
+        said += "; " + _answered_text(c.answered).replace("answered", "answered at some level")
     if c.size is not None:
         said += f"; {c.size:.1f} classes are named on average"
-    return f"{said} ({methods[c.method]}; {rests}).{warning}"
+    how = methods[c.method]
+    if c.shared:
+        how = how.replace("new ones", "these").replace("average new one", "average of these")
+    return f"{said} ({how}; {rests}).{warning}"
 
 
 def certify(
@@ -524,13 +568,16 @@ def certify(
     counts = None if near is None else _nearness(middles, near, reach_km)
     floor = promise_floor(n if near is None else counts.sum(), method, certainty)
     if alpha < floor:
-        blocks = "block allows" if n == 1 else "blocks allow"
+        blocks = units_of(unit, n)
         if near is not None:
-            blocks = f"blocks, which count as {counts.sum():.1f}, allow"
+            blocks += f", which count as {counts.sum():.1f},"
         raise ValueError(
-            f"{n} {blocks} no promise below {floor:.1%}, asked for is {alpha:.1%}: a larger alpha, "
-            "or more regions"
+            f"{n} {blocks} {'allows' if n == 1 else 'allow'} no promise below {floor:.1%}, asked "
+            f"for is {alpha:.1%}: a larger alpha, or more {units_of(unit)}"
         )
+    shared = _shared_units(trace, at, split, unit)
+    if shared:
+        warnings.warn(_shared_text(shared, n, unit), stacklevel=2)
     k = safe_threshold(losses, alpha, method, certainty, counts)
     drift = {}
     objecting = ()
@@ -562,7 +609,18 @@ def certify(
         counted=None if near is None else float(counts.sum()),
         size=_set_size(trace, task, at, threshold) if about == "set" else None,
         scaled=about == "interval" and _is_scaled(trace, task),
+        shared=shared,
     )
+
+
+def _shared_units(trace, at, split, unit):
+    "Other split -> how many of the values of a coordinate in this split it has, too."
+    if split is None or unit == "sample":
+        return {}
+    values, splits = trace[unit].values, trace["split"].values
+    own = pd.unique(values[at])
+    found = {s: int(np.isin(own, values[splits == s]).sum()) for s in split_names if s != split}
+    return {s: n for s, n in found.items() if n}
 
 
 def _middles(trace, at, codes, some):
@@ -679,7 +737,9 @@ def check_promise(
         margin=margin,
         verdict=found["verdict"],
     )
-    return pd.DataFrame([row], index=pd.Index([c.task], name="task"))
+    table = pd.DataFrame([row], index=pd.Index([c.task], name="task"))
+    table.attrs["unit"] = c.unit
+    return table
 
 
 def read_check(
@@ -688,8 +748,9 @@ def read_check(
 ) -> str:
     "What became of a promise, in a sentence."
     row = became.iloc[0]
+    unit = units_of(became.attrs.get("unit", "group"), row.blocks)
     return (
-        f"On the {row.blocks} regions of the split '{split}', {row.risk:.1%} ({row.low:.1%} to "
+        f"On the {row.blocks} {unit} of the split '{split}', {row.risk:.1%} ({row.low:.1%} to "
         f"{row.high:.1%}) went wrong; that it is less than {row.promised:.0%}: {row.verdict}."
     )
 
