@@ -195,7 +195,7 @@ def test_what_is_odd_about_the_rows_of_a_series_is_counted_and_named():
             place=["pier"] * 5,
         )
     )
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as heard:
         odd = long_series("ndvi", visits, ["a", "b", "c"], "lake", where="visits.csv")
     for said in (
         "visits.csv: place left out: no numbers; name the `columns` that are wanted",
@@ -204,8 +204,8 @@ def test_what_is_odd_about_the_rows_of_a_series_is_counted_and_named():
         "visits.csv: 1 of 3 samples has no row there, e.g. 'c': all of it is missing; of no sample "
         "are rows such as of 'zz'",
     ):
-        assert any(str(w.message).startswith(said) for w in told), said
-    assert len(told) == 4
+        assert any(str(w.message).startswith(said) for w in heard), said
+    assert len(heard) == 4
     assert np.isnan(odd.read(pd.Series(dtype=object, name="c"))).all()
     # nothing is odd, nothing is said; numbers as text are numbers; -9999 may mean nothing
     plain = visits.iloc[[0, 2]].drop(columns="place").assign(ndvi=["0.1", "-9999"])
@@ -321,8 +321,8 @@ def test_a_number_that_means_nothing_in_an_image_in_a_map_of_classes_in_a():
         BadSample, match="has gaps \\(1 of 16 numbers are its nodata 300\\).*nodata=300"
     ):
         ints.read(two.iloc[1])
-    told = raster_source("x", "x_{id}.tif", two, str(made), "image", nodata=300)
-    assert [int(np.isnan(told.read(r)).sum()) for _, r in two.iterrows()] == [1, 1]
+    heard = raster_source("x", "x_{id}.tif", two, str(made), "image", nodata=300)
+    assert [int(np.isnan(heard.read(r)).sum()) for _, r in two.iterrows()] == [1, 1]
     written("x_b.tif", plain, 20.0)
     with pytest.raises(BadSample, match="its pixels are 20 m a side, those of the first file 10 m"):
         ints.read(two.iloc[1])

@@ -254,7 +254,7 @@ def test_what_a_recipe_asks_for_is_done_and_on_record(told_and_plain, samples, t
                 samples, table_only, f"{folder}/stopped", bar=False, device="cpu", trace=(), **stopping
             )
         assert torch.equal(weights(trained("stopped", told)), weights(steps))
-        with pytest.raises(FileExistsError, match="options.recipe: the folder has"):
+        with pytest.raises(FileExistsError, match="options.recipe.followed: the folder has"):
             trained("steps", replace(told, optimiser=dict(wd=0.1)))
 
 
