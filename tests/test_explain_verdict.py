@@ -323,9 +323,14 @@ def test_every_mark_stands_at_its_number(claims_and_judged):
     assert zero.get_xdata() == [0, 0]
     assert ax.get_yticks().tolist() == rows
     assert ax.get_ylim()[0] <= -0.5 and ax.get_ylim()[1] >= 2.5  # all rows are in view
-    wide = plot_verdicts(judge(claims.assign(estimate=0.0, se=0.02, margin=0.045)))
-    ends = [x for line in wide.lines[:-1] for x in line.get_xdata()]
-    assert wide.get_xlim()[0] < min(ends) and wide.get_xlim()[1] > max(ends)  # and all intervals
+    # and all intervals of single claims; one of all together that is longer ends in an arrow
+    alike = judge(claims.assign(estimate=0.0, se=0.02, margin=0.045))
+    one_unsure = judge(claims.assign(estimate=0.0, se=0.02, margin=0.045, df=[20, 20, 1.5]))
+    for table, arrows in ((alike, 0), (one_unsure, 2)):
+        shown = plot_verdicts(table)
+        assert shown.get_xlim()[0] < table["low"].min() and shown.get_xlim()[1] > table["high"].max()
+        marks = [c for c in shown.collections if len(c.get_offsets()) == 1]
+        assert [c.get_offsets()[0, 1] for c in marks] == [0] * arrows
     thin = "% interval of each, thin: of all 3 together"
     assert ax.get_xlabel() == f"difference [m]; thick: 95 {thin}"
     assert plot_verdicts(judged).get_xlabel() == f"difference; thick: 95 {thin}"

@@ -188,11 +188,20 @@ def plot_verdicts(
         color="#eeeeee",
         label="margin",
     )
+    ends = (
+        np.nanmin([judged["low"], -judged["margin"]]),
+        np.nanmax([judged["high"], judged["margin"]]),
+    )
+    room = 0.2 * (ends[1] - ends[0])
+    edges = ends[0] - room, ends[1] + room
     for y, row in zip(at, judged.itertuples(), strict=True):
         color = _word_colors[row.verdict]
         strictest = 1 - (1 - row.level) / (2 * row.family)
         half = stats.t.ppf(strictest, row.df) * row.se if row.se else 0
         ax.plot(row.estimate + np.array([-half, half]), [y, y], color=color, lw=1)
+        for edge, side, mark in zip(edges, (-1, 1), "<>", strict=True):
+            if side * (row.estimate + side * half - edge) > 0:  # it goes on
+                ax.scatter(edge, y, 14, color, marker=mark, clip_on=False)
         ax.plot([row.low, row.high], [y, y], color=color, lw=3.5, solid_capstyle="butt")
         ax.plot(row.estimate, y, "o", color=color, ms=5)
         ax.annotate(
@@ -204,13 +213,13 @@ def plot_verdicts(
             color="black",
         )
     ax.axvline(0, color="black", lw=0.8)
-    ax.use_sticky_edges = False  # the margin's bars would end the axis where an interval does not
     said = [fill(text, 48) for text in judged["claim"]]
     ax.set_yticks(at, said, fontsize=8)
     ax.set(
         xlabel=f"difference{f' [{units}]' if units else ''}; "
         f"thick: {level:.3g} % interval of each, thin: of all {family} together",
         title="Claims and verdicts; the grey bar is what would be too small to matter",
+        xlim=edges,
         ylim=(-0.6, len(judged) - 0.4),
     )
     return ax
