@@ -13,7 +13,7 @@ import pytest
 
 from mtl_explain.data.native import BadSample
 from mtl_explain.doors.sources import (
-    Label, Labels, NpyFile, Numbers, WideSeries, _check_names, find_source, image_series, long_series,
+    Label, Labels, NpyFile, Numbers, WideSeries, check_names, find_source, image_series, long_series,
     raster_source, read_table,
 )
 from mtl_explain.files.raster import open_raster, write_geotiff
@@ -443,5 +443,5 @@ def test_a_name_that_is_no_option_is_refused_and_nearly_a_number_is_not_taken(wo
     assert (coded.classes, int(coded.read(table.iloc[1]))) == (["0", "2", "3", "4", "5"], -1)
     for name in ("split", "sample", "lat", "top"):
         with pytest.raises(ValueError, match=f"no modality can be called '{name}'"):
-            _check_names({name: "biome"}, "top")
-    _check_names(dict(image="x"))
+            check_names({name: "biome"}, "top")
+    check_names(dict(image="x"))

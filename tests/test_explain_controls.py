@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.explain.controls import (
@@ -17,7 +18,7 @@ from mtl_explain.explain.controls import (
 from mtl_explain.explain.correctness import error_by_correctness
 from mtl_explain.explain.correlation import correlation_statistic, error_correlation
 from mtl_explain.explain.hierarchy import hierarchy_adherence
-from mtl_explain.explain.resampling import Resampling, difference, estimate, holm
+from mtl_explain.explain.resampling import Resampling, difference, estimate, holm, jackknife
 from mtl_explain.testing.planted import planted_trace, planted_world
 from mtl_explain.trace import chosen_epoch
 
@@ -275,7 +276,9 @@ def test_the_table_is_what_estimate_says_of_each_of_both_and_of_their(beside_not
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
     two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
     columns = "question tasks value value_low value_high control control_low control_high "
-    columns += "difference level low high p p_holm n clusters effective note"
+    columns += (
+        "difference level low high p p_holm n clusters effective note p_equal p_equal_holm margin"
+    )
     assert list(beside_tied) == columns.split()
     both = [asked_of(t, mods)[question] for t in (tied, share_nothing)]
     mine, its = (asked.statistic for asked in both)
@@ -287,6 +290,11 @@ def test_the_table_is_what_estimate_says_of_each_of_both_and_of_their(beside_not
     assert there[["difference", "low", "high", "p"]].tolist() == left[[*ends, "p"]].tolist()
     assert (there["n"], there["clusters"], there["tasks"]) == (600, 40, ("landcover", "weather"))
     np.testing.assert_allclose(beside_tied["p_holm"], holm(beside_tied["p"].astype(float)))
+    found = jackknife(difference(mine, its))
+    too_far = (stats.t(found.df).cdf((found.value + k * 0.1) / found.error) for k in (-1, 1))
+    assert there["p_equal"] == pytest.approx(max(next(too_far), 1 - next(too_far)).item())
+    np.testing.assert_allclose(beside_tied["p_equal_holm"], holm(beside_tied["p_equal"]))
+    assert set(beside_tied["margin"]) == {0.1}
     assert beside_tied.attrs == dict(seeds=1, control_seeds=1)
     uneven = against_control([tied, two_tasks(1.0, 11)], share_nothing, mods)
     assert uneven.attrs == dict(seeds=2, control_seeds=1)
@@ -295,11 +303,12 @@ def test_the_table_is_what_estimate_says_of_each_of_both_and_of_their(beside_not
     assert mean == pytest.approx(np.mean([estimate(s)["value"].item() for s in both]))
 
 
-def test_another_epoch_another_level_one_task_only(two_tasks_tied_not_tied_and_share_nothing, beside_not_tied_question_beside_tied_there_and_nothing, mods):
+def test_another_epoch_another_level_one_task_only(two_tasks_tied_not_tied_and_share_nothing, beside_not_tied_question_beside_tied_there_and_nothing, mods, trace_and_labelled):
     "Against a control."
     # another epoch, another level, one task only; and no question in common
     two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
+    trace, labelled = trace_and_labelled
     ours, theirs = tied.copy(deep=True), share_nothing.copy(deep=True).assign_attrs(kept=0)
     for t, other in ((ours, not_tied), (theirs, tied)):
         t["error"].loc[dict(epoch=0, task="weather")] = other["error"].sel(epoch=0, task="weather")
@@ -330,6 +339,12 @@ def test_another_epoch_another_level_one_task_only(two_tasks_tied_not_tied_and_s
     about = against_control(tied, share_nothing, mods, about="weather")
     assert about["question"].tolist() == [question]
     np.testing.assert_allclose(about["p_holm"], about["p"])  # a family of one
+    np.testing.assert_allclose(about["p_equal_holm"], about["p_equal"])
+    wider = row_of(tied, share_nothing, margin=0.3)
+    assert wider["p_equal"] < 0.05 < there["p_equal"]
+    units = against_control(labelled, labelled, mods)
+    units = units[units["question"].str.startswith("error of")]
+    assert len(units) and units["p_equal"].isna().all()  # no margin fits all units
     fewer = against_control(tied, share_nothing.drop_sel(task="climate"), mods)
     assert not fewer["question"].str.contains("climate").any() and question in set(fewer["question"])
     with pytest.raises(ValueError, match="this trace and the control have no question in common"):
@@ -362,10 +377,10 @@ def test_the_four_sentences(beside_not_tied_question_beside_tied_there_and_nothi
     beside_not_tied, question, beside_tied, there, nothing = beside_not_tied_question_beside_tied_there_and_nothing
     assert read_control(there).endswith("more than there.")
     narrow = nothing.copy()
-    narrow[["difference", "low", "high"]] = (0.01, -0.06, 0.08)
+    narrow[["difference", "low", "high", "p_equal_holm"]] = (0.01, -0.06, 0.08, 0.01)
     assert "the samples, not in the network" in read_control(narrow)
     wide = nothing.copy()
-    wide[["difference", "low", "high"]] = (0.05, -0.21, 0.31)
+    wide[["difference", "low", "high", "p_equal_holm"]] = (0.05, -0.21, 0.31, 0.3)
     assert read_control(wide).endswith("not told apart from there; a difference of up to 0.31 may be.")
     swapped = there.copy()
     swapped[["difference", "low", "high"]] = -there[["difference", "high", "low"]].values
@@ -387,6 +402,7 @@ def test_every_sentence_word_by_word():
             low=0.1,
             high=0.4,
             p_holm=0.03,
+            p_equal_holm=0.9,
             note="",
         )
     )
@@ -406,14 +422,14 @@ def test_every_sentence_word_by_word():
     assert told.endswith(
         "; difference -0.25 (90%: -0.40 to -0.10; p = 0.03, corrected): less than there."
     )
-    same = changed(difference=0.01, low=-0.04, high=0.09)
+    same = changed(difference=0.01, low=-0.04, high=0.09, p_equal_holm=0.04)
     assert read_control(same).endswith(
         "as much as there. What both show lies in the samples, not in the network."
     )
-    for ends in (dict(low=-0.1, high=0.09), dict(low=-0.09, high=0.1)):  # one end reaches the margin
-        assert "more than there" in read_control(changed(**ends))
-    assert "as much as there" in read_control(changed(low=-0.19, high=0.19), margin=0.2)
-    degrees = changed(**(same.to_dict() | dict(question="error of a, b wrong less right", p_holm=0.5)))
+    assert "more than there" in read_control(changed(p_equal_holm=0.06))
+    assert "as much as there" in read_control(changed(p_equal_holm=0.09), level=0.9)
+    other = dict(question="error of a, b wrong less right", p_holm=0.5, p_equal_holm=np.nan)
+    degrees = changed(**(same.to_dict() | other))
     assert read_control(degrees).endswith(
         "not told apart from there; a difference of up to 0.09 may be."
     )

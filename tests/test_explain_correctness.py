@@ -752,6 +752,9 @@ def test_lines_and_bands_at_their_numbers(trace):
             assert set(zip(rows["epoch"], rows[end].round(9), strict=True)) <= edge
     assert ax.get_ylabel() == "mean error of temperature [°C]"
     assert ax.get_title() == "Correct (C) and false (F):\nzone, climate"
+    assert ax.get_ylim() == (0, pytest.approx(1.05 * result["band_high"].max()))
     result.attrs.clear()
     assert plot_error_by_groups(result).get_ylabel() == "mean error of the regression"
+    result.loc[result.index[0], "band_high"] = 1e6  # one band of two clusters does not squeeze the rest
+    assert plot_error_by_groups(result).get_ylim() == (0, pytest.approx(3.15 * result["error"].max()))
     plt.close("all")

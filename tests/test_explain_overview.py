@@ -323,7 +323,7 @@ def test_a_run_is_enough_no_labels_are_no_harm(world_and_mods):
     unlabelled = world.trace.copy(deep=True).assign_attrs(main="temperature")
     unlabelled["correct"].loc[dict(task="zone")] = np.nan
     found = explain(unlabelled.drop_vars("constant_error"), modalities=mods)
-    assert "written by an earlier version" in found.left_out["skill"]
+    assert "what a constant gets wrong" in found.left_out["skill"]
     assert found["transitions (zone, climate)"].reading == "No sample has both labels."
     assert (
         "No sample has both labels" in found["error of temperature by groups (zone, climate)"].reading

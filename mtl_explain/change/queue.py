@@ -230,8 +230,8 @@ class RecallPromise:
             f"Of a new block like these, at least {1 - self.alpha:.0%} of the objects "
             f"'{self.kind}' are in the queue{sure}, if it holds what has a probability of "
             f"{self.threshold:.2g} or more ({methods[self.method]}; made from {self.objects} "
-            f"objects in {self.blocks} blocks, of which {self.missed:.1%} were missed; so many "
-            f"allow no promise of more than {1 - floor:.1%})."
+            f"objects in {self.blocks} blocks, where a mean share of {self.missed:.1%} was missed; "
+            f"so many blocks allow no promise of more than {1 - floor:.1%})."
         )
 
     def save(

@@ -40,7 +40,7 @@ from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import open_store
 from mtl_explain.datasets.catalog import dataset
 from mtl_explain.datasets.globe import load_sample
-from mtl_explain.dev.ratios import _commit
+from mtl_explain.dev.ratios import commit_of
 from mtl_explain.files.paths import write_json
 from mtl_explain.networks.layers import n_parameters
 from mtl_explain.setup import Setup
@@ -342,7 +342,7 @@ def measure_family(
 def _about(device):
     "What was measured, on what, when."
     name = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else device
-    commit = _commit(Path.cwd())
+    commit = commit_of(Path.cwd())
     return dict(device=name, torch=torch.__version__, commit=commit, when=date.today().isoformat())
 
 

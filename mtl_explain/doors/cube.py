@@ -18,9 +18,9 @@ from mtl_explain.data.partition import split_samples
 from mtl_explain.data.samples import check_samples, modality_array
 from mtl_explain.data.store import content_digest, open_store, placeholder, write_store
 from mtl_explain.doors.sources import (
-    _check_names,
-    _check_options,
-    _joined_units,
+    check_names,
+    check_options,
+    joined_units,
     samples_digest,
     told,
 )
@@ -116,7 +116,7 @@ def _variables(name, given, cube):
         raise ValueError(f"'{name}': no variable '{missing[0]}' in the cube; it has {known}")
     if options.get("kind") not in (None, *kinds):
         raise ValueError(f"'{name}': kind is '{options['kind']}', expected {', '.join(kinds)}")
-    _check_options(name, options, "kind", "classes", "values", "nodata")
+    check_options(name, options, "kind", "classes", "values", "nodata")
     return names, options
 
 
@@ -166,7 +166,7 @@ class CubeModality:
             self.values, classes = self._label(options)
             options["classes"] = classes
         else:
-            units = _joined_units(da.attrs.get("units") for da in self.layers)
+            units = joined_units(da.attrs.get("units") for da in self.layers)
             options.setdefault("units", units)
         self.attrs = options
 
@@ -306,7 +306,7 @@ def samples_from_cube(
 ) -> xr.Dataset:  # a sample set, checked
     "Windows of a cube as a sample set; the page of `open_cube` lists the options of a modality."
     cube = open_cube(cube)
-    _check_names(modalities, "top", "left", "row", "col")
+    check_names(modalities, "top", "left", "row", "col")
     if not modalities:
         listed = ", ".join(map(str, cube.data_vars))
         raise ValueError(f"no modality was named; the cube has the variables {listed}")

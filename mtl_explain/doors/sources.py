@@ -7,6 +7,7 @@ __all__ = [
     "table_suffixes",
     "raster_suffixes",
     "read_table",
+    "joined_units",
     "Numbers",
     "Label",
     "Labels",
@@ -20,6 +21,8 @@ __all__ = [
     "NpyFile",
     "ImageSeries",
     "image_series",
+    "check_options",
+    "check_names",
     "find_source",
     "told",
     "samples_digest",
@@ -122,7 +125,7 @@ def _without_units(name):
     return re.sub(r"\s*[\[(][^\])]+[\])]\s*$", "", name) or name
 
 
-def _joined_units(units):
+def joined_units(units):
     "The units of all channels: one for all, or one a channel, with commas."
     units = [str(u or "") for u in units]
     return units[0] if len(set(units)) == 1 else ", ".join(units)
@@ -148,7 +151,7 @@ class Numbers:
             np.empty((0, len(self.columns)), "float32"),
             "tabular",
             channels=[_without_units(c) for c in self.columns],
-            **(dict(units=_joined_units(map(_units_in, self.columns))) | self.attrs),
+            **(dict(units=joined_units(map(_units_in, self.columns))) | self.attrs),
         )
 
     def read(self, row):
@@ -484,7 +487,7 @@ def long_series(
         for sample, part in rows.groupby(by, sort=False)
     }
     channels = [_without_units(c) for c in numbers]
-    units = _joined_units(map(_units_in, numbers))
+    units = joined_units(map(_units_in, numbers))
     return LongSeries(name, steps, channels, time_units, dict(units=units) | attrs)
 
 
@@ -758,7 +761,7 @@ def _bands_apart(name, places, table, root, kind, channels, size, nodata, attrs)
     first = parts[0]
     channels = list(channels or own)
     attrs = dict(first.attrs)
-    if units := _joined_units(p.attrs.get("units") for p in parts):
+    if units := joined_units(p.attrs.get("units") for p in parts):
         attrs["units"] = units
     about = (first.shape, dtype, size, attrs, nodata, first.pixel)
     return Raster(name, places, root, "image", channels, [], [], *about)
@@ -779,7 +782,7 @@ def _facts(file):
     return dict(
         shape=file.shape,
         dtype="float32" if wide else own.name,
-        units=_joined_units(file.units),
+        units=joined_units(file.units),
         pixel_size=_pixel_metres(file) if metres else None,
     )
 
@@ -908,7 +911,7 @@ _table_options = ("kind", "by", "time", "columns", "nodata")
 _array_options = ("kind", "time", "channels", "steps", "nodata")
 
 
-def _check_options(name, options, *own):
+def check_options(name, options, *own):
     "`ValueError` for an option that nobody knows, with the one that was probably meant."
     known = (*own, *_attributes)
     if odd := [k for k in options if k not in known]:
@@ -922,7 +925,7 @@ def _check_options(name, options, *own):
 _reserved = ("sample", "split", "group", "lat", "lon", "time")
 
 
-def _check_names(modalities, *more):
+def check_names(modalities, *more):
     "`ValueError` for a modality that is called as a coordinate of the samples is."
     if odd := [n for n in modalities if n in (*_reserved, *more)]:
         raise ValueError(
@@ -949,7 +952,7 @@ def _column_source(name, column, values, options):
     own = ("kind", "classes", "nodata")
     if options.get("kind") == "multilabel":
         own = ("kind", "labels", "separator")
-    _check_options(name, options, *own)
+    check_options(name, options, *own)
     text = not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
     if text and not {"kind", "classes"} & set(options):
         _not_quite_numbers(name, column, values)
@@ -979,7 +982,7 @@ def _column_source(name, column, values, options):
 
 def _series_source(name, source, table, options):
     "Columns of the table as steps."
-    _check_options(name, options, "kind", "time", "nodata")
+    check_options(name, options, "kind", "time", "nodata")
     channels = source if isinstance(source, dict) else {name: list(source)}
     if odd := [k for k, v in channels.items() if not isinstance(v, (list, tuple))]:
         raise ValueError(
@@ -1027,10 +1030,10 @@ def find_source(
     if isinstance(source, pd.DataFrame):
         return _table_source(name, source, f"'{name}'", table, dict(by=by) | options)
     if isinstance(source, (list, tuple)) and all("{" in str(s) for s in source):
-        _check_options(name, options, *_raster_options)
+        check_options(name, options, *_raster_options)
         return raster_source(name, source, table, root, **options)
     if str(source).endswith(".npy"):
-        _check_options(name, options, *_array_options)
+        check_options(name, options, *_array_options)
         column = options.pop("time", None)
         _check_columns(name, [column], table)
         options.pop("kind", None)
@@ -1041,10 +1044,10 @@ def find_source(
     if isinstance(source, (list, tuple)):
         _check_columns(name, source, table)
         if options.get("kind") == "multilabel":
-            _check_options(name, options, "kind", "threshold")
+            check_options(name, options, "kind", "threshold")
             options.pop("kind")
             return Labels(name, list(source), options.pop("threshold", 0.5), options)
-        _check_options(name, options, "kind", "nodata")
+        check_options(name, options, "kind", "nodata")
         options.pop("kind", None)
         return Numbers(name, list(source), options, options.pop("nodata", None))
     text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
@@ -1053,7 +1056,7 @@ def find_source(
     if text in table and not _are_paths(table[text]):
         return _column_source(name, text, table[text], options)
     if text in table or "{" in text:
-        _check_options(name, options, *_raster_options)
+        check_options(name, options, *_raster_options)
         place = f"{{{text}}}" if text in table else text
         _check_columns(name, _fields(place) - {"id"}, table)
         return raster_source(name, place, table, root, **options)
@@ -1061,7 +1064,7 @@ def find_source(
     if path.suffix.lower() in table_suffixes:
         return _table_source(name, path, str(path), table, dict(by=by) | options)
     if path.suffix.lower() in raster_suffixes:
-        _check_options(name, options, *_raster_options)
+        check_options(name, options, *_raster_options)
         return _large_raster(name, text, table, root, options)
     known = ", ".join(map(str, table.columns))
     raise ValueError(
@@ -1072,7 +1075,7 @@ def find_source(
 
 def _table_source(name, source, where, table, options):
     "Rows of another table as steps."
-    _check_options(name, options, *_table_options)
+    check_options(name, options, *_table_options)
     options.pop("kind", None)
     rows = read_table(source, (options["by"],))
     return long_series(name, rows, list(table.index), where=where, **options)

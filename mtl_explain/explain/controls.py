@@ -37,9 +37,11 @@ from mtl_explain.explain.resampling import (
     difference,
     estimate,
     holm,
+    jackknife,
     mean_of,
     p_text,
 )
+from mtl_explain.explain.verdict import equivalence_p
 from mtl_explain.modality import ancestor_index, label_kinds
 from mtl_explain.palette import blue, grey, orange
 from mtl_explain.trace import chosen_epoch, split_positions
@@ -257,7 +259,8 @@ def against_control(
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # how the intervals are found
     about: str = None,  # only questions about this task; all if None
-) -> pd.DataFrame:  # question, value, control, difference, low, high, p, p_holm, level, ...
+    margin: float = 0.1,  # correlations and shares that differ by less need nobody's care
+) -> pd.DataFrame:  # question, value, control, difference, low, high, p, p_holm, p_equal_holm, ...
     "Every reading beside the same reading of a control, and their paired difference."
     ours = _as_list(trace)
     theirs = _as_list(control)
@@ -273,7 +276,9 @@ def against_control(
     for name in asked:
         mine = own[name].statistic
         its = other[name].statistic
-        left = estimate(difference(mine, its), resampling).iloc[0]
+        paired = difference(mine, its)
+        left = estimate(paired, resampling).iloc[0]
+        room = np.nan if name.startswith("error of") else margin  # errors have units
         value = estimate(mine, resampling, least=own[name].least).iloc[0]
         beside = estimate(its, resampling, least=other[name].least).iloc[0]
         rows.append(
@@ -289,12 +294,24 @@ def against_control(
                 difference=left["value"],
                 level=resampling.level,
                 **left[["low", "high", "p", "n", "clusters", "effective", "note"]],
+                p_equal=_p_equal(paired, room),
+                margin=room,
             )
         )
     table = pd.DataFrame(rows)
-    table.insert(table.columns.get_loc("p") + 1, "p_holm", holm(table["p"].astype(float)))
+    for name in ("p", "p_equal"):
+        corrected = holm(table[name].astype(float))
+        table.insert(table.columns.get_loc(name) + 1, f"{name}_holm", corrected)
     table.attrs.update(seeds=len(ours), control_seeds=len(theirs))
     return table
+
+
+def _p_equal(paired, margin):
+    "p of a difference as large as the margin; NaN without an interval, or without a margin."
+    if np.isnan(margin):
+        return np.nan
+    found = jackknife(paired)
+    return float(equivalence_p(found.value, found.error, found.df, margin)[0])
 
 
 def _check_comparable(traces, split):
@@ -319,7 +336,6 @@ def read_control(
     row,  # of `against_control`
     name: str = "networks that share nothing",  # what the control is
     level: float = 0.95,  # of the interval
-    margin: float = 0.1,  # correlations and shares that differ by less need nobody's care
 ) -> str:
     "What one reading is worth beside its control."
     if not np.isfinite(row["difference"]):
@@ -331,10 +347,9 @@ def read_control(
         f"; difference {row['difference']:+.2f} ({level:.0%}: {row['low']:+.2f} to "
         f"{row['high']:+.2f}; {p_text(row['p_holm'])}, corrected)"
     )
-    farthest = max(abs(row["low"]), abs(row["high"]))
-    with_units = row["question"].startswith("error of")
-    if farthest < margin and not with_units:
+    if row["p_equal_holm"] < 1 - level:
         return f"{text}: as much as there. What both show lies in the samples, not in the network."
+    farthest = max(abs(row["low"]), abs(row["high"]))
     if not row["p_holm"] < 1 - level:
         return f"{text}: not told apart from there; a difference of up to {farthest:.2g} may be."
     if row["difference"] > 0:

@@ -26,7 +26,7 @@ from mtl_explain.data.batches import as_tensor, scaled_modalities
 from mtl_explain.data.constants import constant_errors
 from mtl_explain.data.samples import modalities as described_modalities
 from mtl_explain.data.samples import sample_blocks
-from mtl_explain.doors.table import _splits as split_words
+from mtl_explain.doors.table import split_words
 from mtl_explain.files.raster import (
     band_scaling,
     check_unscaled,

@@ -128,7 +128,8 @@ def _compared(pairs, baseline, groups, scores, margins):
                 float(jackknife(mean_of(s)).value[_scores.index(score)])
                 for s in (own, statistics[baseline])
             )
-            rows.append(dict(name=name, score=score, value=value, control=control) | row)
+            known = dict(name=name, baseline=baseline, score=score, value=value, control=control)
+            rows.append(known | row)
         tables.append(judge(pd.DataFrame(rows)))  # a score, a family
     return pd.concat(tables, ignore_index=True)
 
@@ -140,7 +141,7 @@ def compare_signals(
     baseline: str = "confidence",  # which signal the others are compared with
     scores: tuple = ("auroc", "augrc"),  # of each signal
     margins: dict = flag_margins,  # score -> smallest difference that matters
-) -> pd.DataFrame:  # name, score, value, control, estimate, low, high, p_holm, verdict, ...
+) -> pd.DataFrame:  # name, baseline, score, value, control, estimate, low, high, verdict, ...
     "Each signal against one of them, in pairs, with block intervals and Holm's correction."
     seeds = [{n: np.asarray(d[n], float) for n in d} for d in _as_list(found)]
     errors = [np.asarray(w, float) for w in _as_list(wrong)]
@@ -410,12 +411,13 @@ def plot_flags(
     names = [n.replace("_", " ") for n in rows["name"]]
     ax.set_yticks(range(len(rows)), names, fontsize=8)
     base = rows["control"].iloc[0]
+    of_base = rows["baseline"].iloc[0].replace("_", " ")
     side = "right" if upwards else "left"
     ax.set(
-        xlabel=f"difference of {score} from the baseline's {base:.3f} ({side}: better)",
+        xlabel=f"difference of {score} from that of {of_base}, {base:.3f} ({side}: better)",
         ylim=(-0.6, len(rows) - 0.4),
     )
-    ax.set_title("Flags beside the confidence; orange reads other true labels", loc="left")
+    ax.set_title(f"Flags beside {of_base}; orange reads other true labels", loc="left")
     return ax
 
 
@@ -431,4 +433,5 @@ def read_flags(
         if names:
             parts.append(f"{word}: {', '.join(names)}")
     base = rows["control"].iloc[0]
-    return f"Better than the baseline by {score} ({base:.3f})? {'; '.join(parts)}."
+    of_base = rows["baseline"].iloc[0].replace("_", " ")
+    return f"Better than {of_base} by {score} ({base:.3f})? {'; '.join(parts)}."
