@@ -93,14 +93,15 @@ def test_a_fraction_is_drawn_and_nothing_is_fetched():
     assert with_mathml("<p>no formula</p>") == "<p>no formula</p>"
 
 
-def test_a_picture_with_a_note_one_without():
+def test_pictures_with_a_note_of_either_kind_and_one_without():
     "Figures."
     pixels = io.BytesIO()
     Image.new("L", (6, 4)).save(pixels, format="png")
     data = base64.b64encode(pixels.getvalue()).decode()
     output = {"data": {"image/png": data + "\n"}, "metadata": {"image/png": {"width": 3, "height": 2}}}
-    found = noted_sizes({"cells": [{"outputs": [output, {"data": {}}]}, {}]})
-    assert found == {picture_key(data): (3, 2)}
+    photo = {"data": {"image/jpeg": "/9j/Z"}, "metadata": {"image/jpeg": {"width": 8, "height": 5}}}
+    found = noted_sizes({"cells": [{"outputs": [output, photo, {"data": {}, "metadata": {}}]}, {}]})
+    assert found == {picture_key(data): (3, 2), "5/9j/Z": (8, 5)}
 
 
 def test_a_drawing_gets_lighter_and_looks_the_same():

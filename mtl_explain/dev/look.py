@@ -174,10 +174,10 @@ def noted_sizes(
     sizes = {}
     for cell in nb["cells"]:
         for output in cell.get("outputs", ()):
-            size = output.get("metadata", {}).get("image/png", {})
-            if "width" in size and "height" in size:
-                data = "".join(output["data"]["image/png"])
-                sizes[picture_key(data)] = (int(size["width"]), int(size["height"]))
+            for kind, size in output.get("metadata", {}).items():
+                if kind.startswith("image/") and {"width", "height"} <= set(size):
+                    data = "".join(output["data"][kind])
+                    sizes[picture_key(data)] = (int(size["width"]), int(size["height"]))
     return sizes
 
 
