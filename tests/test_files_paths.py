@@ -124,6 +124,7 @@ def test_text_of_any_kind_comes_back_as_it_was_and_takes_little_room():
         assert {n: read[n].dtype for n in texts} == {n: written[n].dtype for n in texts}
         save_netcdf(read, Path(d) / "again.nc")
         assert load_netcdf(Path(d) / "again.nc").identical(written)
+        assert (Path(d) / "again.nc").read_bytes() == (Path(d) / "trace.nc").read_bytes()
         assert (Path(d) / "trace.nc").stat().st_size < 40_000
 
 

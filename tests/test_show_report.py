@@ -182,6 +182,7 @@ def test_without_the_samples_the_maps_are_left_out_and_the_page_says_so(samples_
     (mtl.folder / "promise.json").unlink(missing_ok=True)
     text = write_report(mtl, folder=home / "unpromised", bar=False).read_text()
     assert "Nothing was promised yet" in text
+    assert str(mtl.folder.parent) not in text  # a page that travels says nothing of this machine
 
 
 def test_a_trace_alone(samples_unet_home_runs_others_mtl_and_apart):

@@ -118,6 +118,7 @@ def save_netcdf(
 ) -> None:
     "Write a compressed netCDF file whole or not at all; folders are made."
     path.parent.mkdir(parents=True, exist_ok=True)
+    ds = ds.drop_encoding()  # the same contents, the same bytes, wherever they were read
     packed = {name: _packing(v) for name, v in ds.variables.items() if v.size and v.ndim}
     with atomic_file(path) as scratch:
         ds.to_netcdf(scratch, engine="h5netcdf", encoding=packed)
@@ -138,8 +139,9 @@ def load_netcdf(
 ) -> xr.Dataset:  # in memory
     "Read a netCDF file; text comes as numpy's, not as single objects."
     found = xr.load_dataset(path, engine="h5netcdf")
-    text = {n: v for n, v in found.variables.items() if v.dtype.kind == "O"}
-    return found.assign_coords({n: v.astype(str) for n, v in text.items() if n in found.coords})
+    coords = {n: found.variables[n] for n in found.coords}  # in their order
+    coords = {n: v.astype(str) if v.dtype.kind == "O" else v for n, v in coords.items()}
+    return xr.Dataset({n: v.variable for n, v in found.items()}, coords, found.attrs)
 
 
 # %% ../../nbs/api/files/00_paths.ipynb #ea558361

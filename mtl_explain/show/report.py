@@ -339,7 +339,7 @@ def _of_run(run, others, split, certificate, samples):
         f"learning rate up to {options['lr']}. {run.about} Seconds a training: {seconds}.",
         curves=_inside(figure_png(training_curves(run)), f"Training curves of {row_name(setup)}"),
         certificate=certificate,
-        hint=f"`mtl_explain promise {run.folder}` does it",
+        hint=f"`mtl_explain promise {run.folder.name}` does it, where the run lies",
         config=json.dumps(run.config["setup"] | options, indent=1, ensure_ascii=False),
     )
 
