@@ -53,6 +53,7 @@ __all__ = [
     "detect",
     "course",
     "demo_samples",
+    "few_threads",
     "promise_in_words",
     "demo",
 ]
@@ -62,6 +63,7 @@ import ast
 import errno
 import inspect
 import math
+import os
 import subprocess
 import sys
 import typing
@@ -615,7 +617,7 @@ def train(
     Train one setup and keep the run; an interrupted run is resumed, a finished one is only shown.
 
     Setups are those of the known datasets. Your own data are trained in Python, with a `Setup` and
-    `train_run`: lesson 8, Bring your own data (`mtl_explain course FOLDER --lesson 8`). What
+    `train_table`: lesson 8, Bring your own data (`mtl_explain course FOLDER --lesson 8`). What
     follows (`explain`, `report`, `promise`, `predict`, `export`) takes such a run as well.
     """
     need_stores(store)
@@ -725,9 +727,11 @@ def table(
     ]
     starts = starts_of(used.start, chosen, start or Path("runs") / used.start) if used.start else {}
     options = training_options(known.recipe, used, (*narrowed(width), *start_changes(starts)))
+    samples = known.load(store)
+    typer.echo(f"{samples.sizes['sample']:,} samples of {name}")
     with done_by(cluster, workers):
         runs = train_table(
-            known.load(store),
+            samples,
             chosen,
             out or Path("runs") / name,
             tuple(range(seeds)),
@@ -970,11 +974,15 @@ def promise(
     "Promise something about new regions, from the run's validation regions, and check it."
     run = run_folder(run)
     from mtl_explain.training.runs import load_run
-    from mtl_explain.trust.promise import check_promise, promise, read_check
+    from mtl_explain.trust.promise import check_promise, load_certificate, promise, read_check
 
     opened = load_run(run)
+    place = out or opened.folder / "promise.json"
+    before = load_certificate(place).task if place.exists() else None
     made = promise(opened, alpha, task, about, out, unit=unit, method=method, certainty=certainty)
     typer.echo(made.sentence)
+    if before not in (None, made.task):
+        typer.echo(f"This replaces the promise about {before}; with --out FILE both are kept.")
     if "test" not in opened.trace["split"].values:
         return
     typer.echo(read_check(check_promise(made, opened.trace, mods=opened.modalities)))
@@ -1182,6 +1190,20 @@ def demo_samples(
 
 
 # %% ../nbs/api/90_cli.ipynb #5bf4a89d
+@contextmanager
+def few_threads():
+    "One thread, if nobody has said how many: of networks this small, several wait for each other."
+    import torch
+
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def promise_in_words(
     run,  # a finished run
     alpha: float = 0.1,  # at most this share goes wrong
@@ -1226,15 +1248,16 @@ def demo(
     from mtl_explain.show.report import write_report
     from mtl_explain.training.experiments import paper_table, train_table
 
-    runs = train_table(
-        samples,
-        rows,
-        out / dict(full="globe", sample="sample")[which],
-        (seed,),
-        epochs=epochs,
-        lr=3e-3,
-        bs=32,
-    )
+    with few_threads():
+        runs = train_table(
+            samples,
+            rows,
+            out / dict(full="globe", sample="sample")[which],
+            (seed,),
+            epochs=epochs,
+            lr=3e-3,
+            bs=32,
+        )
     *others, mtl, apart = runs
     how = Resampling(seed=seed)
     promised = promise_in_words(mtl)

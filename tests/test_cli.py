@@ -387,7 +387,8 @@ def test_the_words_of_table_reach_the_trainings():
     "Train, explain, report."
     setups = {n: Setup("a", "b", name=n, network=dict(type="mmcd")) for n in ("1", "7")}
     told = Recipe("paper C", epochs=50, bs=8, lr=1e-4, start="levir", zoom=1.024)
-    known = mock.Mock(setups=setups, load=lambda store: f"samples of {store}", recipe=told)
+    here = mock.Mock(sizes=dict(sample=1234))
+    known = mock.Mock(setups=setups, load=mock.Mock(return_value=here), recipe=told)
     with (
         mock.patch.dict(main.__globals__, dataset=lambda name: known, need_stores=mock.Mock()),
         mock.patch.object(experiments, "train_table", return_value="runs") as made,
@@ -398,6 +399,8 @@ def test_the_words_of_table_reach_the_trainings():
         code, out, _ = command(*words, "--epochs", "3", "--recipe", "small")
         assert code == 0
         assert "the table" in out
+        assert "1,234 samples of treesat" in out
+        known.load.assert_called_once_with(Path("here"))
         assert "2 seeds, 3 epochs" in out
         assert (
             "\nnot paper C's recipe: epochs 3 instead of 50, bs 32 instead of 8, lr 0.002 "
@@ -410,7 +413,7 @@ def test_the_words_of_table_reach_the_trainings():
         )
         record = recipe_record(told, replace(small_recipe, epochs=3))
         made.assert_called_once_with(
-            "samples of here",
+            here,
             [setups["7"], setups["1"]],
             Path("runs") / "treesat",
             (0, 1),
@@ -488,9 +491,11 @@ def test_a_promise_in_words_and_as_a_file_its_fate_on_the_test_split_and_what():
     # a promise in words and as a file, its fate on the test split, and what cannot be promised
     with tempfile.TemporaryDirectory() as d:
         world = toy_samples(384)
-        train_run(world, Setup("optical", "climate"), Path(d) / "run", epochs=1, bs=32, bar=False)
+        setup = Setup("optical", ("climate", "zone"))
+        train_run(world, setup, Path(d) / "run", epochs=1, bs=32, bar=False)
         code, said, _ = command("promise", f"{d}/run", "--alpha", "0.4")
         assert code == 0
+        assert "replaces" not in said
         assert "at most 40% of climate is answered wrongly" in said
         assert "of the split 'test'" in said
         assert Path(f"{d}/run/promise.json").exists()
@@ -502,11 +507,14 @@ def test_a_promise_in_words_and_as_a_file_its_fate_on_the_test_split_and_what():
                 "a promise is about one of undetected, level, set, interval; got 'all'",
             ),
             (("--unit", "country"), "no coordinate 'country' on the samples"),
-            (("--task", "soil"), "'soil' is no task of this trace; it has climate"),
+            (("--task", "soil"), "'soil' is no task of this trace; it has climate, zone"),
         ):
             code, said, errors = command("promise", f"{d}/run", *words)
             assert (code, said, len(errors)) == (1, "", 1)
             assert match in errors[0]
+        more = ("promise", f"{d}/run", "--task", "zone", "--alpha", "0.5")
+        assert "replaces" not in command(*more, "--out", f"{d}/zone.json")[1]
+        assert "This replaces the promise about climate; with --out FILE" in command(*more)[1]
 
 
 def test_a_name_of_the_hub_that_cannot_be_one_is_told_at_once():

@@ -309,6 +309,9 @@ def test_what_does_not_apply_says_why(world_and_mods):
         "errors on the map",
     }
     assert repr(two).startswith("Explanations: 7 apply")
+    assert "Which tasks are tied by construction?\nleft out: " in str(one)
+    with pytest.raises(ValueError, match="'error correlation' has no figure: the trace has one"):
+        one["error correlation"].figure()
     assert "left out" in one._repr_html_()
     assert "fewer than two label tasks" in two._repr_html_()
 

@@ -51,6 +51,7 @@ def rows():
             low=[0.4, 0.125, -0.1, np.nan, np.nan],
             high=[0.6, 0.5, 0.12, np.nan, np.nan],
             learnt=[True, True, False, False, False],
+            clusters=[20, 20, 20, 2, 0],
             note=["", "", "", "2 clusters: no interval below three", ""],
         ),
         index=["cover", "zone", "age", "soil", "rain"],
@@ -225,6 +226,11 @@ def test_the_sentences_word_by_word(rows):
     rest += "go with is not interpreted here."
     assert read_skill(rows, 0.9) == f"{learnt} {rest}"
     assert read_skill(rows[2:]) == rest
+    few = read_skill(rows.assign(clusters=5))
+    assert few.endswith(
+        "interpreted here. 5 groups of test samples are few to show it: with `cross_validate` all "
+        "groups of the sample set are tested."
+    )
     assert read_skill(rows[:2]) == learnt.replace("90%", "95%")
 
 

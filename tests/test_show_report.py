@@ -130,6 +130,11 @@ def test_one_self_contained_page_with_figures_and_tables_beside_it(samples_unet_
     assert "{{" not in markup
     scores = pd.read_csv(page.parent / "tables" / "scores.csv", header=[0, 1], index_col=0)
     assert {"baseline", "mml", "mtl", apart.setup.name, *rival_names} <= set(scores.index)
+    assert "The forest has 50 trees" in markup
+    by_task = pd.read_csv(page.parent / "tables" / "skill.csv", index_col=0)
+    assert by_task.index.name == "task" and set(mtl.setup.targets) == set(by_task.index)
+    names = [p.name for p in page.parent.rglob("*.*")]
+    assert not [n for n in names if set(n) & set('<>:"|?*()')]  # Windows takes them, and a shell
     assert "in networks that share nothing" in text
     assert "dashed: in networks that share nothing" in text
     assert "Do other tasks fail where cover fails?" in text

@@ -88,6 +88,14 @@ class Explanation:
     reading: str = ""  # a sentence or two made from the numbers
     reason: str = ""  # why it does not apply; empty if it does
 
+    def __post_init__(self):
+        if self.reason and self.figure is None:
+            self.figure = self._refuse
+
+    def _refuse(self):
+        "There is nothing to draw: say why."
+        raise ValueError(f"'{self.name}' has no figure: {self.reason}")
+
     @property
     def applies(self) -> bool:
         return not self.reason
@@ -951,15 +959,23 @@ class Explanations(dict):
     def __repr__(self):
         return f"Explanations: {len(self.applied)} apply, {len(self.left_out)} left out"
 
+    def __str__(self):
+        return "\n\n".join(f"{e.question}\n{_answer(e)}" for e in self.values())
+
     def _repr_html_(self):
         rows = "".join(_html_row(e) for e in self.values())
         head = "<thead><tr><th>question</th><th>answer</th></tr></thead>"
         return f'<table>{head}<tbody style="text-align:left">{rows}</tbody></table>'
 
 
+def _answer(e):
+    "An answer, or the reason why there is none."
+    return e.reading if e.applies else f"left out: {e.reason}"
+
+
 def _html_row(e):
-    "A question and its answer, or the reason why there is none."
-    said = escape(e.reading) if e.applies else f"<i>left out: {escape(e.reason)}</i>"
+    "A question and its answer as a row of a table."
+    said = escape(_answer(e)) if e.applies else f"<i>{escape(_answer(e))}</i>"
     return f"<tr><td>{escape(e.question)}</td><td>{said}</td></tr>"
 
 

@@ -87,6 +87,9 @@ def skill(
 
 
 # %% ../../nbs/api/explain/06_skill.ipynb #a265bb81
+_few = 10  # with fewer, a task can be learnt well and yet not be shown to be
+
+
 def read_skill(
     result: pd.DataFrame,  # from `skill`
     level: float = 0.95,  # of the intervals in it
@@ -106,6 +109,11 @@ def read_skill(
             f"Not shown to be learnt: {told(rest)}. Errors of such a task are those of its truth, "
             "and what they go with is not interpreted here."
         )
+        if (clusters := result["clusters"].max()) < _few:
+            text.append(
+                f"{clusters} groups of test samples are few to show it: with `cross_validate` all "
+                "groups of the sample set are tested."
+            )
     return " ".join(text)
 
 

@@ -8,6 +8,7 @@ __all__ = ["table_html", "training_curves", "said_resampling", "trace_errors", "
 # %% ../../nbs/api/show/04_report.ipynb #2c167f52
 import base64
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -230,7 +231,7 @@ def said_resampling(
 def _written(folder, name, question, reading, figure=None, table=None, index=True):
     "An entry of the page, with its figure and its table in the folder."
     entry = dict(name=name, question=question, reading=reading, picture="", table="")
-    stem = name.replace(" ", "-").replace("/", "-")
+    stem = re.sub(r"[^\w.]+", "-", name).strip("-")  # on every system
     if figure is not None:
         png = figure_png(figure)
         (folder / "figures" / f"{stem}.png").write_bytes(png)
@@ -247,7 +248,8 @@ def _explained(found, folder, bar):
     for name, e in tqdm(found.applied.items(), desc="explaining", unit="figure", disable=not bar):
         figure = e.figure() if e.figure else None
         about = (e.question, e.reading, figure, e.result)
-        entries.append(_written(folder, name, *about, index=False))
+        named = e.result is not None and e.result.index.name is not None
+        entries.append(_written(folder, name, *about, index=named))
     return entries
 
 
@@ -309,7 +311,10 @@ def _reference(run, samples, split):
     setup = run.setup
     if samples is None or not set(setup.names) <= set(samples.data_vars):
         return None
-    return rival_scores(samples, setup, splits=(split,), caps=Caps(trees=50, rows=10_000))
+    return rival_scores(samples, setup, splits=(split,), caps=_few_trees)
+
+
+_few_trees = Caps(trees=50, rows=10_000)  # a page is to be there soon
 
 
 def _of_run(run, others, split, certificate, samples):
@@ -325,6 +330,8 @@ def _of_run(run, others, split, certificate, samples):
     n_seeds = len({r.options["seed"] for r in runs})
     seconds = ", ".join(f"{name} {v:.0f}" for name, v in durations(runs).items())
     many = "epoch" if options["epochs"] == 1 else "epochs"
+    reference = _reference(run, samples, split)
+    forest = f" The forest has {_few_trees.trees} trees, of {_few_trees.rows:,} rows at most."
     reads = f"reads {', '.join(setup.inputs)} and predicts {', '.join(setup.targets)}"
     return _Subject(
         trace=run.trace,
@@ -332,8 +339,8 @@ def _of_run(run, others, split, certificate, samples):
         title=f"{row_name(setup)}: what the errors tell",
         lead=f"A multitask network on {run.config['dataset'] or 'these samples'}: it {reads}.",
         roles="The network reads the modalities marked input and predicts those marked target "
-        "(main: the main task).",
-        scores=paper_table(runs, split, rivals=_reference(run, samples, split)),
+        "(main: the main task)." + (forest if reference is not None else ""),
+        scores=paper_table(runs, split, rivals=reference),
         seeds=f", mean ± standard deviation over {n_seeds} seeds" if n_seeds > 1 else ", one seed",
         training=f"Trained for {options['epochs']} {many}, {options['bs']} samples a batch, "
         f"learning rate up to {options['lr']}. {run.about} Seconds a training: {seconds}.",
