@@ -3773,6 +3773,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'mtl_explain.setup.Setup.variant': ('api/setup.html#setup.variant', 'mtl_explain/setup.py'),
                                    'mtl_explain.setup.Setup.weights': ('api/setup.html#setup.weights', 'mtl_explain/setup.py'),
                                    'mtl_explain.setup.Setup.with_options': ('api/setup.html#setup.with_options', 'mtl_explain/setup.py'),
+                                   'mtl_explain.setup.Setups': ('api/setup.html#setups', 'mtl_explain/setup.py'),
+                                   'mtl_explain.setup.Setups.__missing__': ('api/setup.html#setups.__missing__', 'mtl_explain/setup.py'),
                                    'mtl_explain.setup._check_fields': ('api/setup.html#_check_fields', 'mtl_explain/setup.py'),
                                    'mtl_explain.setup._check_roles': ('api/setup.html#_check_roles', 'mtl_explain/setup.py'),
                                    'mtl_explain.setup._complete_setup': ('api/setup.html#_complete_setup', 'mtl_explain/setup.py'),

@@ -18,9 +18,11 @@ __all__ = [
     "check_setup",
     "setup_table",
     "plot_setup",
+    "Setups",
 ]
 
 # %% ../nbs/api/01_setup.ipynb #8ba667df
+import difflib
 import math
 import warnings
 from dataclasses import dataclass, field, replace
@@ -565,3 +567,13 @@ def plot_setup(
 
 
 Setup.plot = plot_setup
+
+
+# %% ../nbs/api/01_setup.ipynb #5e7a0002
+class Setups(dict):
+    "Setups by name."
+
+    def __missing__(self, name):
+        meant = difflib.get_close_matches(str(name), self, 1)
+        hint = f" (did you mean '{meant[0]}'?)" if meant else ""
+        raise KeyError(f"there is no setup '{name}'{hint}; known: {', '.join(self)}")

@@ -16,8 +16,8 @@ import torch
 from mtl_explain.files.schemas import check_document
 from mtl_explain.modality import Modality, from_dict, to_dict
 from mtl_explain.setup import (
-    Setup, _training, check_setup, main_share, options_by_name, plain_data, scaled_weights, setup_schema,
-    setup_table, with_weights,
+    Setup, Setups, _training, check_setup, main_share, options_by_name, plain_data, scaled_weights,
+    setup_schema, setup_table, with_weights,
 )
 
 
@@ -343,3 +343,13 @@ def test_a_modality_moves_from_one_side_to_the_other(mml):
         "landcover  0.50",
         "weather  0.50",
     }
+
+
+def test_a_dictionary_but_for_a_name_that_is_not_there(mtl, mml):
+    "Several of them, by name."
+    named = Setups({"climate-mtl": mtl, "climate-mml": mml})
+    assert named["climate-mtl"] is mtl and named.get("rain") is None
+    with pytest.raises(KeyError, match="no setup 'climate-mlt' .did you mean 'climate-mtl'"):
+        named["climate-mlt"]
+    with pytest.raises(KeyError, match="no setup '9'; known: climate-mtl, climate-mml"):
+        named["9"]

@@ -74,7 +74,7 @@ from mtl_explain.files.index import (
     read_list_checked,
 )
 from mtl_explain.files.paths import data_folder, new_folder
-from mtl_explain.setup import Setup, with_weights
+from mtl_explain.setup import Setup, Setups, with_weights
 from mtl_explain.training.recipe import Recipe
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #555674f3
@@ -661,7 +661,7 @@ _rows = {
     "14": ("", "elevation weather_target"),
     "15": ("", "elevation climate season weather_target"),
 }
-setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
+setups = Setups({number: _setup(number, *roles) for number, roles in _rows.items()})
 
 # %% ../../nbs/api/datasets/05_benge.ipynb #9eb12066
 recipe = Recipe("paper A", epochs=20, bs=32, lr=2e-3, origin=dict(keep="paper A"))

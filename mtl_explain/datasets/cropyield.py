@@ -58,7 +58,7 @@ from mtl_explain.files.paths import (
     take_folder,
 )
 from mtl_explain.files.terrain import terrain_features
-from mtl_explain.setup import Setup, main_share
+from mtl_explain.setup import Setup, Setups, main_share
 from mtl_explain.training.recipe import Recipe
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #5d3607a1
@@ -475,7 +475,7 @@ _rows = {
 }
 _one_crop = {"1.a": "soybean", "1.b": "wheat", "1.c": "maize"}
 _balanced = dict(balance="crop")
-setups = {number: _setup(number, "", "", where=dict(crop=c)) for number, c in _one_crop.items()}
+setups = Setups((n, _setup(n, "", "", where=dict(crop=c))) for n, c in _one_crop.items())
 setups |= {number: _setup(number, *roles, training=_balanced) for number, roles in _rows.items()}
 
 # %% ../../nbs/api/datasets/03_cropyield.ipynb #710bfebb

@@ -65,7 +65,7 @@ from mtl_explain.files.raster import (
     unroll,
 )
 from mtl_explain.files.terrain import gradient
-from mtl_explain.setup import Setup, main_share
+from mtl_explain.setup import Setup, Setups, main_share
 from mtl_explain.training.recipe import Recipe
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #54f20769
@@ -761,7 +761,7 @@ _rows = (
     ("precipitation-mml-elevation", "optical elevation_mean", "precipitation_log"),
     ("precipitation-mtl", "optical", "precipitation_log climate_type"),
 )
-setups = {name: _setup(name, inputs, targets) for name, inputs, targets in _rows}
+setups = Setups({name: _setup(name, inputs, targets) for name, inputs, targets in _rows})
 
 # %% ../../nbs/api/datasets/01_globe.ipynb #43c9ed8b
 trace_file = Path(mtl_explain.__file__).parent / "sample" / "trace.nc"  # inside the package

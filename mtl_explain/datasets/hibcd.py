@@ -70,7 +70,7 @@ from mtl_explain.files.raster import (
     read_raster,
 )
 from mtl_explain.modality import Modality
-from mtl_explain.setup import Setup
+from mtl_explain.setup import Setup, Setups
 from mtl_explain.training.recipe import Recipe, with_recipe
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #d3f33ee3
@@ -678,11 +678,11 @@ def change_setup(
 
 
 # %% ../../nbs/api/datasets/10_hibcd.ipynb #de80f55e
-setups = {
-    f"{net}-{b}": change_setup(f"{net}-{b}", branches[b], net)
+setups = Setups(
+    (f"{net}-{b}", change_setup(f"{net}-{b}", branches[b], net))
     for net, names in table_rows.items()
     for b in names
-}
+)
 setups |= {
     f"mmcd-{p}": change_setup(f"mmcd-{p}", branches["consistency"], "mmcd", p)
     for p in ("explicit", "released")

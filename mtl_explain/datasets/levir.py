@@ -45,7 +45,7 @@ from mtl_explain.files.fetch import file_problem, unpack
 from mtl_explain.files.index import read_list_checked
 from mtl_explain.files.paths import data_folder
 from mtl_explain.files.raster import open_raster, read_raster
-from mtl_explain.setup import Setup
+from mtl_explain.setup import Setup, Setups
 from mtl_explain.training.recipe import Recipe
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #e33558c4
@@ -504,13 +504,13 @@ _networks = (
     "mtbit",
     "p2vnet",
 )  # of `mtl_explain.networks.multitask.bodies`
-setups = {
-    s.name: s
+setups = Setups(
+    (s.name, s)
     for s in (
         _change,
         *(replace(_change, name=f"levir-{n}", network=dict(type=n)) for n in _networks),
     )
-}
+)
 
 # %% ../../nbs/api/datasets/11_levir.ipynb #e154f45a
 _augment = dict(photos=["early", "late"], place=dict(turn=False), outside="unchanged")

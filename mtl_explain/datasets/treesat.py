@@ -69,7 +69,7 @@ from mtl_explain.files.raster import (
     to_grid,
     valid_mask,
 )
-from mtl_explain.setup import Setup, with_weights
+from mtl_explain.setup import Setup, Setups, with_weights
 from mtl_explain.training.recipe import Recipe, with_recipe
 
 
@@ -608,7 +608,7 @@ _rows = {
     "7": ("", "stand_type age"),
     "8": ("", "stand_type foliage age"),
 }
-setups = {number: _setup(number, *roles) for number, roles in _rows.items()}
+setups = Setups({number: _setup(number, *roles) for number, roles in _rows.items()})
 
 # %% ../../nbs/api/datasets/08_treesat.ipynb #ee76d19a
 recipe = Recipe(

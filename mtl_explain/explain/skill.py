@@ -81,6 +81,7 @@ def skill(
     index = pd.Index(tasks, name="task")
     statistic = skill_statistic(values(""), values("constant_"), codes, index)
     found = estimate(statistic, resampling).rename(columns=dict(value="skill"))
+    found["high"] = found["high"].clip(upper=1.0)  # no skill is above
     found.insert(0, "judged_by", by)
     found.insert(4, "learnt", found["low"] > 0)
     return found.drop(columns="p")

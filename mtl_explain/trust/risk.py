@@ -256,14 +256,16 @@ def confidence_scores(
     split: str = "test",  # which samples; None: all
     resampling: Resampling = Resampling(),  # how the intervals are found
 ) -> pd.DataFrame:  # by task and score: value, low, high, n, clusters, effective, note
-    "What the confidence of each task is worth, with intervals over blocks."
+    "What the confidence of each task is worth, with intervals over blocks, within what can be."
     tasks = label_tasks(trace) if tasks is None else list(tasks)
     tables = {
         t: estimate(trace_scores(trace, t, split, resampling.cluster), resampling) for t in tasks
     }
     if not tables:
         raise ValueError("no task of this trace has labels, so there is no confidence to judge")
-    return pd.concat(tables, names=["task"]).drop(columns="p")
+    found = pd.concat(tables, names=["task"]).drop(columns="p")
+    most = np.where(found.index.get_level_values("score") == "brier", 2.0, 1.0)
+    return found.assign(low=found["low"].clip(lower=0.0), high=np.minimum(found["high"], most))
 
 
 # %% ../../nbs/api/trust/00_risk.ipynb #f38d094f
