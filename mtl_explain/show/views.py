@@ -238,14 +238,15 @@ def _curves(trace, split, resampling, control=None):
     chosen = base.transform_filter("datum.auxiliary == auxiliary")
     at_epoch = chosen.transform_filter("datum.step == epoch")
     x = _epoch_axis()
+    color = alt.Color("auxiliary:N", scale=alt.Scale(range=_line_colors), title="auxiliary task")
     lines = base.mark_line(point=True).encode(
         x,
         alt.Y("r:Q", title="error correlation r"),
-        alt.Color("auxiliary:N", scale=alt.Scale(range=_line_colors), title="auxiliary task"),
+        color,
         opacity=alt.condition("datum.auxiliary == auxiliary", alt.value(1), alt.value(0.3)),
         tooltip=["auxiliary", "epoch", "r", "low", "high"],
     )
-    band = chosen.mark_area(opacity=0.15, color=blue).encode(x, y="low:Q", y2="high:Q")
+    band = chosen.mark_area(opacity=0.15).encode(x, color, y="low:Q", y2="high:Q")
     now = at_epoch.mark_rule(color="#555", strokeDash=[4, 3]).encode(x)
     said = at_epoch.transform_calculate(text=_said_correlation)
     said = said.mark_text(align="left", fontWeight="bold")
