@@ -238,7 +238,12 @@ def _curves(trace, split, resampling, control=None):
     chosen = base.transform_filter("datum.auxiliary == auxiliary")
     at_epoch = chosen.transform_filter("datum.step == epoch")
     x = _epoch_axis()
-    color = alt.Color("auxiliary:N", scale=alt.Scale(range=_line_colors), title="auxiliary task")
+    color = alt.Color(
+        "auxiliary:N",
+        scale=alt.Scale(range=_line_colors),
+        title="auxiliary task",
+        legend=alt.Legend(symbolOpacity=1),
+    )
     lines = base.mark_line(point=True).encode(
         x,
         alt.Y("r:Q", title="error correlation r"),
