@@ -68,7 +68,7 @@ import subprocess
 import sys
 import typing
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -978,11 +978,16 @@ def promise(
 
     opened = load_run(run)
     place = out or opened.folder / "promise.json"
-    before = load_certificate(place).task if place.exists() else None
+    before = None
+    with suppress(FileNotFoundError, ValueError):  # none yet, or none that can be read
+        before = load_certificate(place)
     made = promise(opened, alpha, task, about, out, unit=unit, method=method, certainty=certainty)
     typer.echo(made.sentence)
-    if before not in (None, made.task):
-        typer.echo(f"This replaces the promise about {before}; with --out FILE both are kept.")
+    if before and (before.task, before.about) != (made.task, made.about):
+        what = f"{before.task} ({before.about})"
+        typer.echo(
+            f"This replaces the promise about {what}; with another --out FILE both are kept."
+        )
     if "test" not in opened.trace["split"].values:
         return
     typer.echo(read_check(check_promise(made, opened.trace, mods=opened.modalities)))

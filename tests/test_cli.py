@@ -25,8 +25,8 @@ import xarray as xr
 from mtl_explain import papers
 from mtl_explain.change import detect as detection
 from mtl_explain.cli import (
-    _misfitting_setups, _said, app, chosen_recipe, data_app, demo_samples, done_by, find_setup, main,
-    need_stores, parse_options, parse_rasters, run_folder,
+    _misfitting_setups, _said, app, chosen_recipe, data_app, demo_samples, done_by, few_threads, find_setup,
+    main, need_stores, parse_options, parse_rasters, run_folder,
 )
 from mtl_explain.data.samples import modality_array
 from mtl_explain.data.store import contiguous_layout, open_store, save_samples
@@ -514,7 +514,11 @@ def test_a_promise_in_words_and_as_a_file_its_fate_on_the_test_split_and_what():
             assert match in errors[0]
         more = ("promise", f"{d}/run", "--task", "zone", "--alpha", "0.5")
         assert "replaces" not in command(*more, "--out", f"{d}/zone.json")[1]
-        assert "This replaces the promise about climate; with --out FILE" in command(*more)[1]
+        assert "This replaces the promise about climate (undetected); with" in command(*more)[1]
+        assert "replaces" not in command(*more)[1]  # the same once more
+        Path(f"{d}/run/promise.json").write_text("{")
+        code, said, _ = command(*more)
+        assert (code, "replaces" in said) == (0, False)
 
 
 def test_a_name_of_the_hub_that_cannot_be_one_is_told_at_once():
@@ -711,6 +715,21 @@ def test_the_full_data_where_they_can_be_had_else_the_sample_and_the_reason():
         found = demo_samples(known, offline=True)
     assert found == ("some", "sample")
     assert out.getvalue().strip().endswith("asked for by --sample")
+
+
+def test_one_thread_inside_as_many_as_before_outside():
+    "The demo."
+    # one thread inside, as many as before outside; and nothing where somebody has said how many
+    import torch
+
+    plain = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    for said, inside in (({}, 1), (dict(OMP_NUM_THREADS="2"), 2)):
+        with mock.patch.dict(os.environ, plain | said, clear=True), few_threads():
+            assert torch.get_num_threads() == inside
+        assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
 
 
 def test_the_demo_makes_a_report_and_goes_on_from_what_is_there():

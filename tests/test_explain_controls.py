@@ -12,8 +12,8 @@ from scipy import stats
 
 from mtl_explain.data.samples import modalities
 from mtl_explain.explain.controls import (
-    _at, _wrong, against_control, asked_of, look_up, mean_readings, plot_control, read_control, read_controls,
-    shuffle_within_class, true_classes,
+    _at, _p_equal, _wrong, against_control, asked_of, look_up, mean_readings, plot_control, read_control,
+    read_controls, shuffle_within_class, true_classes,
 )
 from mtl_explain.explain.correctness import error_by_correctness
 from mtl_explain.explain.correlation import correlation_statistic, error_correlation
@@ -369,6 +369,31 @@ def test_false_alarms_of_a_comparison_against_those_of_a_look_at_r_alone(two_tas
     print(f"'they fail together': {alone} of 100 by r alone, {paired} of 100 against the control")
     assert alone == 100
     assert paired <= 10
+
+
+def test_the_test_of_equivalence(two_tasks_tied_not_tied_and_share_nothing):
+    "Against a control."
+    # the test of equivalence: right where nothing is, seldom wrong where the difference is the margin
+    two_tasks, tied, not_tied, share_nothing = two_tasks_tied_not_tied_and_share_nothing
+    regions = np.repeat(np.arange(30), np.random.default_rng(0).integers(2, 60, 30))
+    as_much = {}
+    for said, tie in (("nothing", 0.0), ("the margin", np.sqrt(0.5))):
+        p = []
+        for seed in range(100):
+            both = [
+                two_tasks(t, 5000 + 2 * seed + k, len(regions)).assign_coords(
+                    group=("sample", regions.astype(str))
+                )
+                for k, t in enumerate((tie, 0.0))
+            ]
+            ours, theirs = (
+                correlation_statistic(_at(t, 1), ["weather"], main="landcover") for t in both
+            )
+            p.append(_p_equal(difference(ours, theirs), 0.1))
+        as_much[said] = int((np.array(p) < 0.05).sum())
+    print(f"'as much', of 100 pairs that differ by ...: {as_much}")
+    assert as_much["nothing"] > 60
+    assert as_much["the margin"] <= 10
 
 
 def test_the_four_sentences(beside_not_tied_question_beside_tied_there_and_nothing):
